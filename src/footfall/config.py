@@ -1,0 +1,162 @@
+"""Settings: ``footfall.toml`` in the home directory, then the environment (``FOOTFALL_`` + the name in upper case).
+
+The only reader of the environment but for the runner, which gets what it needs with its launch.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from footfall.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "FOOTFALL_"
+
+
+def _setting(default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, with its default; the reference page is made from the texts below."""
+
+    home: Path = _setting(Path("~/.footfall"), "Where everything lives: database, data, keys, credentials.toml.")
+    host: str = _setting("127.0.0.1", "Address to listen on; other than loopback needs TLS or behind_proxy.")
+    port: int = _setting(8600, "Port to listen on; 0 takes any free one and writes it to credentials.toml.")
+    tls_cert: str = _setting("", "PEM file with the server's certificate chain.")
+    tls_key: str = _setting("", "PEM file with the certificate's private key.")
+    behind_proxy: bool = _setting(False, "A proxy ends TLS before us and passes the request target on unchanged.")
+    threads: int = _setting(8, "Threads that answer requests.")
+    transfer_threads: int = _setting(16, "Threads that move objects in and out; more transfers at once get 503.")
+    max_connections: int = _setting(1024, "Open connections; more are answered with 503.")
+    header_timeout_s: float = _setting(10.0, "A request's head must arrive within this time.")
+    body_timeout_s: float = _setting(30.0, "Longest silence within a request's body.")
+    keep_alive_s: int = _setting(30, "An idle connection is closed after this time.")
+    max_body_bytes: int = _setting(1 << 20, "Largest body of a JSON request.")
+    max_object_bytes: int = _setting(1 << 40, "Largest object that PUT /data takes.")
+    rate_per_key: float = _setting(0.0, "Requests a second for each access key; 0 means no limit.")
+    failures_per_minute: int = _setting(300, "Refused signatures a minute from one address before it gets 429; 0: no limit.")
+    replay_protection: bool = _setting(True, "Refuse a changing request that was received before.")
+    sign_decoded_query: bool = _setting(False, "Also accept signatures over the decoded query, as some SDKs make them.")
+    database_url: str = _setting("", "SQLAlchemy URL; empty means SQLite in the home directory.")
+    store_url: str = _setting("", "Where buckets live: a directory (file://…) or s3://; empty means the home directory.")
+    internal_url: str = _setting("", "Where artefacts live: file://… or s3://bucket/prefix; empty means the home directory.")
+    s3_endpoint: str = _setting("", "Endpoint of the S3 store, e.g. https://s3.example.com; empty means AWS.")
+    s3_region: str = _setting("us-east-1", "Region of the S3 store.")
+    s3_access_key: str = _setting("", "Access key for the S3 store.")
+    s3_secret_key: str = _setting("", "Secret key for the S3 store.")
+    s3_path_style: bool = _setting(True, "Address buckets by path, not by host name.")
+    s3_timeout_s: float = _setting(30.0, "Give up on one request to the store after this time without an answer.")
+    executor: str = _setting("local", "Who starts runs: a file of executors/, or a dotted module name.")
+    local_cores: int = _setting(0, "Cores the local executor hands out; 0 means all this process may use.")
+    local_memory_mib: int = _setting(0, "Memory the local executor hands out; 0 means four fifths of what is there.")
+    behavior_cores: int = _setting(2, "Cores for a run that makes a feature, task or task run; at most what there is.")
+    behavior_memory_mib: int = _setting(4096, "Memory for such a run; at most what there is.")
+    behavior_timeout_s: float = _setting(86_400.0, "Wall-clock limit of such a run.")
+    max_attempts: int = _setting(3, "How often such a run is tried when its process or the store is lost.")
+    stop_grace_s: float = _setting(30.0, "Time between SIGTERM and SIGKILL when a run is stopped.")
+    log_limit_bytes: int = _setting(1 << 30, "A run's log is cut here, with a line that says so; the run goes on.")
+    min_free_mib: int = _setting(64, "With less free space than this, new work is refused with 503.")
+    max_resources: int = _setting(1_000_000, "Features, tasks or task runs an account may have, each.")
+    max_tokens_per_user: int = _setting(0, "Keep only so many of a user's newest tokens; 0 means all.")
+    min_labels_per_class: int = _setting(100, "Labelled users of each class that a task needs.")
+    personal_data: str = _setting("refuse", "What happens to files with personal data: refuse, warn or off.")
+    result_names: str = _setting("exact", "exact: a result is written where asked; suffix: a random part is added to its name.")
+    disk_quota_mib: int = _setting(0, "Space an account's features and tasks may take; 0 means no limit.")
+    run_retention_days: int = _setting(90, "Logs of ended runs are kept this long.")
+    log_level: str = _setting("info", "debug, info, warning or error.")
+
+    @property
+    def data_dir(self) -> Path:
+        """The directory of everything but secrets."""
+        return self.home / "data"
+
+    @property
+    def runs_root(self) -> Path:
+        """The directory under which ``layout.run_dir`` lies for the local executor."""
+        return self.data_dir
+
+    @property
+    def key_file(self) -> Path:
+        """The file of the key that encrypts secrets at rest."""
+        return self.home / "secret" / "key"
+
+    @property
+    def credentials_file(self) -> Path:
+        """The file that tells clients where the server is and who they are."""
+        return self.home / "credentials.toml"
+
+
+def home_dir(given: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Path:
+    """Return the home directory: the argument, else ``FOOTFALL_HOME``, else ``~/.footfall``."""
+    env = os.environ if environment is None else environment
+    return Path(given or env.get("FOOTFALL_HOME") or "~/.footfall").expanduser().absolute()
+
+
+def load_settings(
+    home: str | os.PathLike[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    **overrides: Any,
+) -> Settings:
+    """Read the settings of a home directory; arguments win over the environment, which wins over the file.
+
+    Raises:
+        ConfigError: an unknown name in the file or a value of the wrong kind.
+    """
+    env = os.environ if environment is None else environment
+    directory = home_dir(home, env)
+    known = {f.name: f for f in fields(Settings) if f.name != "home"}
+    values: dict[str, Any] = {}
+    file = directory / "footfall.toml"
+    if file.exists():
+        try:
+            given = tomllib.loads(file.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(str(file), f"is not valid TOML: {error}") from error
+        for name, value in given.items():
+            if name not in known:
+                raise ConfigError(name, f"in {file} is no setting of ours; `footfall doctor` lists them")
+            values[name] = _convert(known[name], value)
+    for name, setting in known.items():
+        text = env.get(ENVIRONMENT_PREFIX + name.upper())
+        if text is not None:
+            values[name] = _convert(setting, text)
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    return _check(Settings(home=directory, **values))
+
+
+def _convert(setting: Field[Any], value: object) -> Any:
+    kind = type(setting.default)
+    if kind is bool and isinstance(value, str) and value.lower() in _BOOLEANS:
+        return _BOOLEANS[value.lower()]
+    if isinstance(value, kind) and (kind is bool) == isinstance(value, bool):
+        return value
+    if kind in (int, float) and isinstance(value, str | int) and not isinstance(value, bool):
+        try:
+            return kind(value)
+        except ValueError:
+            pass
+    raise ConfigError(setting.name, f"{value!r} is no {kind.__name__}")
+
+
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _check(settings: Settings) -> Settings:
+    choices = {
+        "personal_data": ("refuse", "warn", "off"),
+        "result_names": ("exact", "suffix"),
+        "log_level": ("debug", "info", "warning", "error"),
+    }
+    for name, allowed in choices.items():
+        if getattr(settings, name) not in allowed:
+            raise ConfigError(name, f"{getattr(settings, name)!r} is none of {', '.join(allowed)}")
+    for name in ("threads", "transfer_threads", "max_attempts", "behavior_cores", "behavior_memory_mib"):
+        if getattr(settings, name) < 1:
+            raise ConfigError(name, "must be at least 1")
+    if not 0 <= settings.port <= 65_535:
+        raise ConfigError("port", f"{settings.port} is no port; take 0 to 65535")
+    return settings

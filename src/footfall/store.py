@@ -1,0 +1,449 @@
+"""Buckets and keys over obstore: what the product adds to it. Knows no accounts, SQL or HTTP.
+
+A ``Store`` is one place with keys below it; ``Buckets`` is a place with named stores in it, a directory or an S3 service.
+Writes appear whole or not at all. Reads notice when the object changes under them and go on after a broken connection.
+
+Rules learned from real stores: listings come in any order and conditional puts may be absent, so neither is relied on;
+a local store would follow links out of its root, so links are refused.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import obstore
+from obstore import exceptions as failures
+from obstore.store import LocalStore, S3Store
+
+from footfall.config import Settings
+from footfall.errors import (
+    InvalidFieldError,
+    ObjectNotFoundError,
+    StoreDeniedError,
+    StoreError,
+    StoreFullError,
+    StoreUnavailableError,
+)
+
+CHUNK_BYTES = 8 << 20
+READ_TRIES = 4
+
+FORBIDDEN_CHARACTERS = "&$@;:+,?*\\{}^%`[]<>~#|\"'"
+MAX_KEY_BYTES = 1024
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_IP = re.compile(r"\d+\.\d+\.\d+\.\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a store says of an object. ``e_tag`` changes with its content and need not be an MD5."""
+
+    key: str
+    size_bytes: int
+    e_tag: str | None
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a store is and how to reach it; travels to jobs as JSON. ``url``: ``file:///dir`` or ``s3://[bucket/prefix]``."""
+
+    url: str
+    endpoint: str = ""
+    region: str = ""
+    access_key: str = ""
+    secret_key: str = ""
+    path_style: bool = True
+    timeout_s: float = 30.0
+
+    def __repr__(self) -> str:
+        return f"Place({self.url!r})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields, secrets included, for a file that only its reader may see."""
+        return asdict(self)
+
+
+class ObjectChangedError(StoreError):
+    """The object is not the one that the reader began with."""
+
+    code = "object_changed"
+
+
+def check_bucket_name(name: str) -> str:
+    """Return ``name`` if it is 3 to 63 of ``a-z 0-9 . -`` and no IP address.
+
+    Raises:
+        InvalidFieldError: otherwise.
+    """
+    if not _BUCKET.fullmatch(name) or ".." in name or _IP.fullmatch(name):
+        raise InvalidFieldError(
+            "bucket",
+            name,
+            "bucket_name",
+            f"{name!r} is no bucket name: take 3 to 63 lower-case letters, digits, '.' and '-', a letter or digit at both ends.",
+        )
+    return name
+
+
+def check_key(key: str, *, field: str = "key", allow_directory: bool = False) -> str:
+    """Return ``key`` if it obeys the path rule of the contract (``docs/reference/data-formats.md``).
+
+    Raises:
+        InvalidFieldError: rule ``path``, with what is wrong in its sentence.
+    """
+    problem = _key_problem(key, allow_directory)
+    if problem:
+        raise InvalidFieldError(field, key, "path", f"{field}: {problem}")
+    return key
+
+
+def _key_problem(key: str, allow_directory: bool) -> str | None:
+    for position, character in enumerate(key):
+        if not 33 <= ord(character) <= 126 or character in FORBIDDEN_CHARACTERS:
+            return (
+                f"the character {character!a} at position {position + 1} is not allowed; "
+                f"use ASCII without blanks and without {FORBIDDEN_CHARACTERS}"
+            )
+    if len(key) > MAX_KEY_BYTES:
+        return f"it has {len(key)} bytes; at most {MAX_KEY_BYTES} are allowed"
+    if key.startswith("/"):
+        return "it starts with '/'; give the path inside the bucket"
+    body = key[:-1] if allow_directory and key.endswith("/") else key
+    if not body and not allow_directory:
+        return "it is empty; name an object"
+    if body and any(part in ("", ".", "..") for part in body.split("/")):
+        return "empty, '.' and '..' segments are not allowed; write the path without them"
+    return None
+
+
+class Store:
+    """One place with keys below it."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._root: Path | None = None
+        self._backend: Any
+        url = urlsplit(place.url)
+        if url.scheme == "file":
+            self._root = Path(url.path)
+            self._backend = LocalStore(self._root, mkdir=True)
+        elif url.scheme == "s3":
+            self._backend = S3Store(url.netloc, prefix=url.path.strip("/") or None, **_s3_options(place))
+        else:
+            raise StoreError(f"{place.url}: only file:// and s3:// are known", operation="read")
+
+    def head(self, key: str) -> ObjectInfo:
+        """Return what is at ``key``.
+
+        Raises:
+            ObjectNotFoundError: nothing is.
+        """
+        with _our_errors(key, "read"):
+            self._refuse_links(key)
+            return _info(obstore.head(self._backend, key))
+
+    def exists(self, key: str) -> bool:
+        """Whether an object is at ``key``."""
+        try:
+            self.head(key)
+        except ObjectNotFoundError:
+            return False
+        return True
+
+    def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> list[ObjectInfo]:
+        """Return the objects whose key starts with ``prefix``, sorted by key, from the first one behind ``after``."""
+        directory, _, _ = prefix.rpartition("/")
+        found: list[ObjectInfo] = []
+        with _our_errors(prefix, "list"):
+            for batch in obstore.list(self._backend, directory or None, chunk_size=1000):
+                found += [
+                    _info(meta) for meta in batch if meta["path"].startswith(prefix) and meta["path"] > after
+                ]
+        found = [info for info in found if not self._leads_out(info.key)]
+        found.sort(key=lambda info: info.key)
+        return found if limit is None else found[:limit]
+
+    def read(self, key: str, *, info: ObjectInfo | None = None, offset: int = 0) -> Iterator[bytes]:
+        """Yield the object's bytes, in chunks of at most ``CHUNK_BYTES``, going on after a broken connection.
+
+        Args:
+            info: what ``head`` said; the object must still be that one.
+            offset: first byte wanted.
+
+        Raises:
+            ObjectNotFoundError, StoreUnavailableError, StoreDeniedError.
+            ObjectChangedError: it is, or became, another object than ``info``.
+        """
+        expected = info or self.head(key)
+        tries = READ_TRIES
+        while offset < expected.size_bytes:
+            try:
+                for chunk in self._read_once(key, expected, offset):
+                    offset += len(chunk)
+                    yield chunk
+                if offset < expected.size_bytes:
+                    raise StoreUnavailableError(f"{key}: the store ended early, at byte {offset}")
+            except StoreUnavailableError:
+                tries -= 1
+                if not tries:
+                    raise
+        if self.head(key).e_tag != expected.e_tag:
+            raise ObjectChangedError(f"{key} changed while it was read; try again when nobody writes it.")
+
+    def read_bytes(self, key: str, *, limit_bytes: int | None = None) -> bytes:
+        """Return the object, or only its first ``limit_bytes``."""
+        with _our_errors(key, "read"):
+            self._refuse_links(key)
+            if limit_bytes is None:
+                return bytes(obstore.get(self._backend, key).bytes())
+            size = min(limit_bytes, obstore.head(self._backend, key)["size"])
+            return bytes(obstore.get_range(self._backend, key, start=0, end=size)) if size else b""
+
+    def write(self, key: str, content: bytes | Iterable[bytes] | Path, *, overwrite: bool = True) -> ObjectInfo:
+        """Put an object, whole or not at all; an exception of an iterable passes through and leaves nothing.
+
+        Raises:
+            FileExistsError: ``overwrite`` is off and something is there. Atomic on a directory; elsewhere uniqueness is the
+                caller's, since stores may ignore conditional puts.
+            StoreFullError, StoreDeniedError, StoreUnavailableError.
+        """
+        if not overwrite and self.exists(key):
+            raise FileExistsError(key)
+        mode = "create" if self._root is not None and not overwrite else "overwrite"
+        with _our_errors(key, "write"):
+            self._refuse_links(key)
+            try:
+                obstore.put(self._backend, key, content, mode=mode, chunk_size=CHUNK_BYTES, max_concurrency=4)
+            except failures.AlreadyExistsError as error:
+                raise FileExistsError(key) from error
+            self._make_durable(key)
+            return _info(obstore.head(self._backend, key))
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is fine."""
+        with _our_errors(key, "write"):
+            try:
+                self._refuse_links(key, itself=False)
+                obstore.delete(self._backend, key)
+            except FileNotFoundError:
+                return
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Remove every object below ``prefix + "/"``, one by one since stores may lack bulk deletes; return how many."""
+        found = self.list(prefix.rstrip("/") + "/")
+        for info in found:
+            self.delete(info.key)
+        return len(found)
+
+    def local_path(self, key: str) -> Path | None:
+        """Return the file of ``key`` when the store is a directory of this machine."""
+        return None if self._root is None else self._root / key
+
+    def _read_once(self, key: str, expected: ObjectInfo, offset: int) -> Iterator[bytes]:
+        with _our_errors(key, "read"):
+            self._refuse_links(key)
+            options: Any = {"range": (offset, expected.size_bytes)} if offset else {}
+            answer = obstore.get(self._backend, key, options=options)
+            if answer.meta["e_tag"] != expected.e_tag or answer.meta["size"] != expected.size_bytes:
+                raise ObjectChangedError(f"{key} changed while it was read; try again when nobody writes it.")
+            for chunk in answer.stream(min_chunk_size=CHUNK_BYTES):
+                yield bytes(chunk)
+
+    def _refuse_links(self, key: str, *, itself: bool = True) -> None:
+        if self._leads_out(key, itself=itself):
+            raise StoreDeniedError(f"{key} is or lies behind a link; copy the file itself into the bucket.")
+
+    def _leads_out(self, key: str, *, itself: bool = True) -> bool:
+        """Whether a link is on the way to ``key``: links may lead anywhere, so none is followed."""
+        if self._root is None:
+            return False
+        steps = key.split("/")
+        path = self._root
+        for step in steps if itself else steps[:-1]:
+            path = path / step
+            if path.is_symlink():
+                return True
+        return False
+
+    def _make_durable(self, key: str) -> None:
+        if self._root is None:
+            return
+        for path in (self._root / key, (self._root / key).parent):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+class Buckets:
+    """A place with named stores in it."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._open: dict[str, Store] = {}
+        url = urlsplit(place.url)
+        self._root = Path(url.path) if url.scheme == "file" else None
+
+    def open(self, name: str) -> Store:
+        """Return the store of a bucket.
+
+        Raises:
+            ObjectNotFoundError: there is no such bucket.
+        """
+        check_bucket_name(name)
+        if self._root is not None and not (self._root / name).is_dir():
+            raise ObjectNotFoundError(name)
+        if name not in self._open:
+            url = f"{self.place.url.rstrip('/')}/{name}" if self._root is not None else f"s3://{name}"
+            self._open[name] = Store(_at(self.place, url))
+        return self._open[name]
+
+    def create(self, name: str) -> None:
+        """Make a bucket; one that is there and can be listed with our keys is fine.
+
+        Raises:
+            StoreDeniedError: the name is taken by somebody else at the S3 service.
+        """
+        check_bucket_name(name)
+        if self._root is not None:
+            with _our_errors(name, "write"):
+                (self._root / name).mkdir(parents=True, exist_ok=True)
+            return
+        _create_s3_bucket(self.place, name)
+
+    def is_empty(self, name: str) -> bool:
+        """Whether no object is in a bucket."""
+        return not self.open(name).list(limit=1)
+
+    def delete(self, name: str) -> None:
+        """Remove an empty bucket of a directory; with S3 the bucket itself stays with its operator."""
+        self._open.pop(name, None)
+        if self._root is not None:
+            for directory, _, _ in os.walk(self._root / name, topdown=False):
+                Path(directory).rmdir()
+
+
+def buckets_place(settings: Settings) -> Place:
+    """Return where the buckets live by these settings."""
+    return _place(settings, settings.store_url or f"file://{settings.data_dir}/buckets")
+
+
+def internal_place(settings: Settings) -> Place:
+    """Return where the artefacts live by these settings."""
+    return _place(settings, settings.internal_url or f"file://{settings.data_dir}/internal")
+
+
+def _place(settings: Settings, url: str) -> Place:
+    if urlsplit(url).scheme != "s3":
+        return Place(url)
+    return Place(
+        url,
+        settings.s3_endpoint,
+        settings.s3_region,
+        settings.s3_access_key,
+        settings.s3_secret_key,
+        settings.s3_path_style,
+        settings.s3_timeout_s,
+    )
+
+
+def _at(place: Place, url: str) -> Place:
+    return Place(**(asdict(place) | {"url": url}))
+
+
+def _s3_options(place: Place) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "region": place.region,
+        "virtual_hosted_style_request": not place.path_style,
+        "client_options": {
+            "timeout": timedelta(seconds=place.timeout_s),
+            "connect_timeout": timedelta(seconds=min(5.0, place.timeout_s)),
+            "allow_http": place.endpoint.startswith("http://"),
+        },
+        "retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=2 * place.timeout_s)},
+    }
+    if place.endpoint:
+        options["endpoint"] = place.endpoint
+    if place.access_key:
+        options |= {"access_key_id": place.access_key, "secret_access_key": place.secret_key}
+    return options
+
+
+def _create_s3_bucket(place: Place, name: str) -> None:
+    # obstore cannot make buckets; botocore is slow to import, so only this rare call pays for it.
+    import botocore.session
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if place.path_style else "virtual"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        connect_timeout=5,
+        read_timeout=place.timeout_s,
+        retries={"max_attempts": 2},
+    )
+    client = botocore.session.get_session().create_client(
+        "s3",
+        region_name=place.region,
+        endpoint_url=place.endpoint or None,
+        aws_access_key_id=place.access_key or None,
+        aws_secret_access_key=place.secret_key or None,
+        config=config,
+    )
+    location = {} if place.region in ("", "us-east-1") else {"CreateBucketConfiguration": {"LocationConstraint": place.region}}
+    try:
+        client.create_bucket(Bucket=name, **location)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+            raise StoreDeniedError(f"the S3 service does not make the bucket {name}: {error}", operation="write") from error
+        Store(_at(place, f"s3://{name}")).list(limit=1)
+    except BotoCoreError as error:
+        raise StoreUnavailableError(f"the S3 service does not answer: {error}", operation="write") from error
+
+
+def _info(meta: Mapping[str, Any]) -> ObjectInfo:
+    return ObjectInfo(meta["path"], meta["size"], meta["e_tag"], meta["last_modified"])
+
+
+@contextmanager
+def _our_errors(key: str, operation: str) -> Iterator[None]:
+    try:
+        yield
+    except (failures.NotFoundError, FileNotFoundError) as error:
+        raise ObjectNotFoundError(key) from error
+    except FileExistsError:
+        raise
+    except (failures.PermissionDeniedError, failures.UnauthenticatedError, PermissionError) as error:
+        raise StoreDeniedError(f"{key}: the store refuses access; check its keys and permissions.", operation=operation) from error
+    except (failures.BaseError, OSError, ValueError) as error:
+        raise _translate(key, operation, error) from error
+
+
+def _translate(key: str, operation: str, error: Exception) -> StoreError:
+    text = str(error).partition("\n\nDebug source")[0].strip()
+    for sign, make in _SIGNS:
+        if sign in str(error):
+            return make(f"{key}: {text}", operation=operation)
+    return StoreUnavailableError(f"{key}: the store failed to {operation}: {text[:500]}", operation=operation)
+
+
+_SIGNS: tuple[tuple[str, Callable[..., StoreError]], ...] = (
+    (f"os error {errno.ENOSPC}", StoreFullError),
+    (f"os error {errno.EDQUOT}", StoreFullError),
+    (f"os error {errno.EACCES}", StoreDeniedError),
+    ("AccessDenied", StoreDeniedError),
+    ("InvalidAccessKeyId", StoreDeniedError),
+    ("SignatureDoesNotMatch", StoreDeniedError),
+    ("NoSuchBucket", StoreDeniedError),
+)
