@@ -23,6 +23,7 @@
     │   ├── StoreDeniedError            the store refuses our credentials
     │   ├── StoreUnavailableError       retry later
     │   └── StoreFullError              no space left
+    ├── DatabaseUnavailableError        no space, locked for too long, or away
     ├── ConfigError                     .setting
     └── ServiceError                    an answer of the service that a client could not use: .status .error_code .symbol
 
@@ -221,3 +222,9 @@ class ServiceError(FootfallError):
     def __init__(self, status: int, error_code: str, symbol: str, details: str, trace_id: str = "") -> None:
         super().__init__(details or symbol)
         self.status, self.error_code, self.symbol, self.trace_id = status, error_code, symbol, trace_id
+
+
+class DatabaseUnavailableError(FootfallError):
+    """The database cannot be read or written now: no space, locked for too long, or away."""
+
+    code = "database_unavailable"

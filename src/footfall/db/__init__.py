@@ -1,0 +1,1 @@
+"""SQL, and only here: the schema, and functions that read and write it."""
