@@ -5,12 +5,13 @@ from the dead cannot speak for the next attempt.
 
 ::
 
-    runs/{id}/{attempt}/spec.json
-    runs/{id}/{attempt}/nodes/{rank}/   spec.json start status.json progress.json beat log.txt log.index scratch/
+    runs/{id}/{attempt}/nodes/{rank}/   spec.json private.json start started.json progress.json beat
+                                        log.txt log.index runner.log scratch/ status.json
     features|tasks|encoders/{id}/{attempt}/…
 """
 
 SPEC = "spec.json"
+PRIVATE = "private.json"
 START_MARKER = "start"
 STATUS = "status.json"
 STARTED = "started.json"

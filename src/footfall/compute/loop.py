@@ -1,0 +1,116 @@
+"""The thread that reconciles while this process holds the lease, and keeps house between looks."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from footfall.compute import nodes
+from footfall.compute.lease import Lease
+from footfall.compute.reconcile import Reconciler
+from footfall.config import Settings
+from footfall.db import requests, runs
+from footfall.db.engine import Database, now_us
+from footfall.errors import FootfallError
+from footfall.records import utc_now
+from footfall.store import Store
+
+ACTIVE_S = 0.25
+IDLE_S = 1.0
+LEAST_PAUSE_S = 0.02
+HOUSEKEEPING_S = 30.0
+BATCH = 500
+EPOCH_NAME = "reconciler"
+
+log = structlog.get_logger()
+
+
+class ReconcileLoop:
+    """Runs a reconciler in a thread of its own."""
+
+    def __init__(
+        self, settings: Settings, database: Database, internal: Store, make_reconciler: Callable[[int], Reconciler]
+    ) -> None:
+        self._settings = settings
+        self._db = database
+        self._internal = internal
+        self._make = make_reconciler
+        self._lease = Lease(settings.data_dir)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
+        self._swept_until = datetime(1970, 1, 1, tzinfo=UTC)
+        self._looked_at: float | None = None
+        self._is_holder = False
+
+    def start(self) -> None:
+        """Begin; the lease is taken as soon as nobody else holds it."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Ask the holder of the lease, here or elsewhere, to look now."""
+        self._lease.ring()
+
+    def stop(self) -> None:
+        """Finish the look that is under way and release the lease; runs go on."""
+        self._stop.set()
+        self.wake()
+        self._thread.join()
+
+    def health(self) -> dict[str, object]:
+        """Say whether this process moves the runs, and how long ago it last looked at them all, in seconds."""
+        age = None if self._looked_at is None else round(time.monotonic() - self._looked_at, 3)
+        return {"reconciler": "active" if self._is_holder else "standby", "last_look_s": age}
+
+    def _run(self) -> None:
+        reconciler: Reconciler | None = None
+        kept_at = time.monotonic()
+        try:
+            while not self._stop.is_set():
+                if not self._lease.acquire():
+                    self._stop.wait(IDLE_S)
+                    continue
+                try:
+                    if reconciler is None:
+                        reconciler = self._take_over()
+                    is_active = reconciler.tick()
+                    self._looked_at = time.monotonic()
+                    if time.monotonic() - kept_at >= HOUSEKEEPING_S:
+                        kept_at = time.monotonic()
+                        self._keep_house()
+                except FootfallError as error:
+                    log.warning("reconcile_failed", error=str(error))
+                    is_active = False
+                self._stop.wait(LEAST_PAUSE_S)  # rings of a burst are answered together
+                self._lease.wait(ACTIVE_S if is_active else IDLE_S)
+        except Exception:  # the door of the thread: without it a server would live on that moves nothing
+            log.exception("reconciler_died")
+            os._exit(70)
+        finally:
+            self._is_holder = False
+            self._lease.release()
+
+    def _take_over(self) -> Reconciler:
+        with self._db.write() as tx:
+            epoch = runs.begin_epoch(tx, EPOCH_NAME, f"{socket.gethostname()}:{os.getpid()}")
+        self._is_holder = True
+        log.info("lease_taken", epoch=epoch)
+        return self._make(epoch)
+
+    def _keep_house(self) -> None:
+        with self._db.write() as tx:
+            requests.forget_expired(tx, now_us(), BATCH)
+        with self._db.read() as connection:
+            prefixes = runs.find_tombstones(connection, BATCH)
+            before = utc_now() - timedelta(days=self._settings.run_retention_days)
+            old = runs.find_ended_before(connection, before, self._swept_until, BATCH)
+        for prefix in prefixes:
+            self._internal.delete_prefix(prefix)
+            with self._db.write() as tx:
+                runs.remove_tombstone(tx, prefix)
+        for run_id, ended_at in old:
+            nodes.remove_run(self._settings.runs_root, run_id)
+            self._swept_until = ended_at

@@ -1,0 +1,94 @@
+"""The executor seam: who starts the nodes of a run and can say whether they live. Knows no states, SQL or HTTP.
+
+An executor is a file of ``executors/`` named as in the settings, with ``build(settings) -> Executor``. It never says how a
+command ended: that is in the status file which the runner of each node writes last.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from footfall.config import Settings
+from footfall.errors import ConfigError
+from footfall.records import RunSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All that starting one attempt of a run takes. ``private`` is for our own jobs alone and may hold the store's keys."""
+
+    run_id: str
+    attempt: int
+    spec: RunSpec
+    private: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+class Liveness(StrEnum):
+    """What an executor knows of a handle."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    GONE = "gone"
+    """Proved: nothing of it lives, and nothing of it will start."""
+    UNKNOWN = "unknown"
+    """Never taken for dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Liveness, and a sentence for people."""
+
+    liveness: Liveness
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What an executor hands out at the same time."""
+
+    n_cores: int
+    memory_mib: int
+
+
+class Executor(ABC):
+    """Starts, watches and stops the nodes of runs."""
+
+    @property
+    def capacity(self) -> Capacity | None:
+        """What may be held at once by all runs together; None when the engine behind it queues for itself."""
+        return None
+
+    @abstractmethod
+    def submit(self, launch: Launch) -> str:
+        """Start all nodes and return one handle. Called again for the same run and attempt, it starts nothing twice.
+
+        Raises:
+            ExecutorUnavailableError: try again later.
+            SubmitRejectedError: it never will.
+        """
+
+    @abstractmethod
+    def poll(self, handles: Sequence[str]) -> Mapping[str, Observation]:
+        """Say of each handle whether it lives."""
+
+    @abstractmethod
+    def cancel(self, handle: str) -> None:
+        """Ask the nodes to stop; called again, or with a handle that nobody knows, it does no harm."""
+
+
+def load_executor(name: str, settings: Settings) -> Executor:
+    """Build the executor of ``executors/{name}.py``, or of a module given with its dots.
+
+    Raises:
+        ConfigError: there is no such module.
+    """
+    module_name = name if "." in name else f"footfall.executors.{name}"
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ConfigError("executor", f"there is no module {module_name}; take local, or a dotted module name") from error
+    executor: Executor = module.build(settings)
+    return executor

@@ -1,0 +1,1 @@
+"""Executors, one a file; the settings name the file."""

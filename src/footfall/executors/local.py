@@ -1,0 +1,215 @@
+"""Runs on this machine: one detached runner a node, which outlives the server.
+
+The truth about a runner is its start marker: a file that the runner links into place, already locked and holding its pid,
+before it does anything else. The lock goes when the process goes, whatever killed it, so whoever can lock the marker has
+proof of death. Where no marker appears, the executor puts one there itself: then no runner can start any more.
+Knows no states, SQL or HTTP.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import psutil
+
+from footfall import layout
+from footfall.config import Settings
+from footfall.errors import ExecutorUnavailableError, StoreFullError
+from footfall.executor import Capacity, Executor, Launch, Liveness, Observation
+
+START_TIMEOUT_S = 30.0
+MARKER_VARIABLE = "FOOTFALL_RUN_MARKER"
+WAKE_FIFO = "wake"  # compute/lease.py makes it and listens
+
+
+class LocalExecutor(Executor):
+    """Starts runners as children that are detached; holds nothing in memory that a restart would miss."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._root = settings.runs_root
+        self._host = f"{_host_id()}:{_boot_id()}"
+        cores = len(os.sched_getaffinity(0))
+        memory_mib = int(psutil.virtual_memory().total * 0.8) >> 20
+        self._capacity = Capacity(settings.local_cores or cores, settings.local_memory_mib or memory_mib)
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}  # only to reap them, and to hear early of one that failed
+
+    @property
+    def capacity(self) -> Capacity:
+        """Cores and memory that the settings, or else the machine, give."""
+        return self._capacity
+
+    def submit(self, launch: Launch) -> str:
+        """See ``Executor.submit``; raises StoreFullError when the run's files cannot be written."""
+        for rank in range(launch.spec.n_nodes):
+            node = self._root / layout.node_dir(launch.run_id, launch.attempt, rank)
+            if not (node / layout.START_MARKER).exists():
+                self._write_launch(node, launch, rank)
+                self._start_runner(node, f"{launch.run_id}.{launch.attempt}")
+        return f"local:{self._host}:{launch.run_id}:{launch.attempt}:{launch.spec.n_nodes}"
+
+    def poll(self, handles: Sequence[str]) -> Mapping[str, Observation]:
+        """See ``Executor.poll``; what a dead runner left behind is killed, and only then it is gone."""
+        ended = {node for node, child in self._children.items() if child.poll() is not None}
+        observed = {handle: self._observe(handle, ended) for handle in handles}
+        for node in ended:
+            del self._children[node]
+        return observed
+
+    def cancel(self, handle: str) -> None:
+        """Tell each runner to end its command and everything below it; without a runner, kill what is left."""
+        host, run_id, attempt, nodes = _parse(handle)
+        if host != self._host:
+            return
+        for node in self._nodes(run_id, attempt, nodes):
+            pid = _living_runner(node)
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+
+    def _observe(self, handle: str, ended: set[Path]) -> Observation:
+        host, run_id, attempt, n_nodes = _parse(handle)
+        if host.rpartition(":")[0] != self._host.rpartition(":")[0]:
+            return Observation(Liveness.UNKNOWN, f"it was started on host {host.partition(':')[0]}, which is not this one")
+        if host != self._host:
+            return Observation(Liveness.GONE, "the machine was restarted")
+        nodes = list(self._nodes(run_id, attempt, n_nodes))
+        if any(_may_live(node, has_ended=node in ended) for node in nodes):
+            return Observation(Liveness.RUNNING)
+        left = list(_marked_processes(f"{run_id}.{attempt}"))
+        if left:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return Observation(Liveness.RUNNING, f"ending {len(left)} processes that a killed runner left")
+        return Observation(Liveness.GONE, "its runner is gone")
+
+    def _nodes(self, run_id: str, attempt: int, n_nodes: int) -> Iterator[Path]:
+        return (self._root / layout.node_dir(run_id, attempt, rank) for rank in range(n_nodes))
+
+    def _write_launch(self, node: Path, launch: Launch, rank: int) -> None:
+        content = asdict(launch.spec) | {
+            "run_id": launch.run_id,
+            "attempt": launch.attempt,
+            "rank": rank,
+            "marker": f"{launch.run_id}.{launch.attempt}",
+            "wake": str(self._root / WAKE_FIFO),
+            "is_job": launch.private is not None,
+        }
+        try:
+            node.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if launch.private is not None:
+                _write_json(node / layout.PRIVATE, launch.private)
+            _write_json(node / layout.SPEC, content)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreFullError("No space is left to start the run; free some.", operation="write") from error
+            raise ExecutorUnavailableError(f"The run's directory cannot be written: {error}") from error
+
+    def _start_runner(self, node: Path, marker: str) -> None:
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", MARKER_VARIABLE: marker}
+        try:
+            log = os.open(node / layout.RUNNER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                child = subprocess.Popen(
+                    [sys.executable, "-I", "-m", "footfall.runner", str(node)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    cwd="/",
+                    start_new_session=True,
+                )
+            finally:
+                os.close(log)
+        except OSError as error:
+            raise ExecutorUnavailableError(f"The runner cannot be started: {error}") from error
+        self._children[node] = child
+
+
+def build(settings: Settings) -> LocalExecutor:
+    """Make the executor of these settings."""
+    return LocalExecutor(settings)
+
+
+def _may_live(node: Path, *, has_ended: bool) -> bool:
+    """Whether a runner of this node lives or may still start; ``has_ended``: the one we started is known to be over."""
+    marker = node / layout.START_MARKER
+    if not marker.exists():
+        try:
+            age_s = time.time() - (node / layout.SPEC).stat().st_mtime
+        except FileNotFoundError:
+            return False  # nothing was ever launched here
+        if not has_ended and 0 <= age_s < START_TIMEOUT_S:
+            return True
+        try:
+            os.close(os.open(marker, os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return True  # one started after all
+        return False
+    return _living_runner(node) is not None
+
+
+def _living_runner(node: Path) -> int | None:
+    """Return the pid of the node's runner, or None with proof that it is dead (or never was)."""
+    try:
+        file = os.open(node / layout.START_MARKER, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(os.read(file, 20) or b"0") or None
+    finally:
+        os.close(file)
+    return None
+
+
+def _marked_processes(marker: str) -> Iterator[int]:
+    """Yield the processes whose environment carries the marker of a run's attempt."""
+    wanted = f"{MARKER_VARIABLE}={marker}".encode()
+    for entry in os.listdir("/proc"):
+        if not entry.isdecimal() or int(entry) == os.getpid():
+            continue
+        try:
+            environment = Path("/proc", entry, "environ").read_bytes()
+            if wanted in environment.split(b"\0"):
+                yield int(entry)
+        except OSError:  # it ended meanwhile, or is another user's and so none of ours
+            continue
+
+
+def _write_json(path: Path, content: object) -> None:
+    draft = path.with_suffix(".draft")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+
+
+def _parse(handle: str) -> tuple[str, str, int, int]:
+    _, host_id, boot, run_id, attempt, n_nodes = handle.split(":")
+    return f"{host_id}:{boot}", run_id, int(attempt), int(n_nodes)
+
+
+def _host_id() -> str:
+    with contextlib.suppress(OSError):
+        text = Path("/etc/machine-id").read_text().strip()
+        if text:
+            return text
+    return socket.gethostname().replace(":", "-")
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -1,0 +1,122 @@
+"""What a job has: its parameters, the stores, a scratch directory, and a line to its runner.
+
+The runner gives the path of a private JSON file in ``FOOTFALL_JOB`` ({``job``: parameters, ``attempt``, ``buckets``,
+``internal``: places}) and a pipe in ``FOOTFALL_REPORT_FD`` that takes JSON lines: ``progress``, ``refusal``, ``result``.
+Knows no SQL and nothing of runs.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from footfall.errors import (
+    DataError,
+    FootfallError,
+    ObjectNotFoundError,
+    StoreDeniedError,
+    StoreError,
+    StoreFullError,
+)
+from footfall.states import FailureReason
+from footfall.store import Buckets, ObjectChangedError, Place, Store
+
+PROGRESS_S = 0.1
+
+
+class ResultExistsError(FootfallError):
+    """Other content is where the result should go; nothing was overwritten."""
+
+    code = "result_exists"
+
+
+class JobContext:
+    """The surroundings of one job. ``scratch`` is an empty directory that goes with the job."""
+
+    def __init__(self, given: dict[str, Any], report: Callable[[dict[str, Any]], None], scratch: Path) -> None:
+        self.parameters: dict[str, Any] = given["job"]
+        self.attempt: int = given["attempt"]
+        self.buckets = Buckets(Place(**given["buckets"]))
+        self.internal = Store(Place(**given["internal"]))
+        self.scratch = scratch
+        self._report = report
+        self._stage = ""
+        self._next_report = 0.0
+        self._lock = threading.Lock()
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Say how far a stage is; cheap to call often, from any thread."""
+        now = time.monotonic()
+        with self._lock:
+            if stage == self._stage and now < self._next_report and done < total:
+                return
+            if stage != self._stage:
+                self.log(f"{stage} ({total:,})" if total else stage)
+            self._stage, self._next_report = stage, now + PROGRESS_S
+            self._report({"progress": {"stage": stage, "done": int(done), "total": int(total)}})
+
+    def log(self, line: str) -> None:
+        """Write a line with the time of day to the run's log."""
+        sys.stdout.write(f"{time.strftime('%H:%M:%S', time.gmtime())} {line}\n")
+        sys.stdout.flush()
+
+
+def run_job(main: Callable[[JobContext], dict[str, Any]]) -> None:
+    """Run a job's ``main`` and report its result, or why there is none; ends the process.
+
+    The door of the jobs: whatever goes wrong becomes a reason, a name of the contract where it has one, and a sentence.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    fd = int(os.environ["FOOTFALL_REPORT_FD"])
+    lock = threading.Lock()
+
+    def report(message: dict[str, Any]) -> None:
+        with lock:
+            os.write(fd, json.dumps(message).encode() + b"\n")
+
+    with open(os.environ["FOOTFALL_JOB"], encoding="utf-8") as file:
+        context = JobContext(json.load(file), report, Path.cwd())
+    try:
+        result = main(context)
+    except Exception as error:  # noqa: BLE001 - the door of the jobs
+        refusal = explain(error)
+        context.log(refusal["details"])
+        if refusal["reason"] == FailureReason.COMMAND_FAILED:
+            traceback.print_exc()
+        report({"refusal": refusal})
+        sys.exit(1)
+    report({"result": result})
+    sys.exit(0)
+
+
+def explain(error: Exception) -> dict[str, Any]:
+    """Return ``reason``, ``name`` and ``details`` of what went wrong in a job."""
+    if isinstance(error, DataError):
+        return _refusal(FailureReason.BAD_INPUT, str(error), error.name)
+    if isinstance(error, ResultExistsError):
+        return _refusal(FailureReason.RESULT_EXISTS, str(error))
+    if isinstance(error, ObjectNotFoundError):
+        return _refusal(FailureReason.BAD_INPUT, f"{error} It was there when this was requested; put it back.", "NOT_EXIST_FILE")
+    if isinstance(error, ObjectChangedError):
+        return _refusal(FailureReason.INPUT_CHANGED, str(error))
+    if isinstance(error, StoreDeniedError):
+        return _refusal(FailureReason.STORE_DENIED, str(error))
+    if isinstance(error, StoreFullError):
+        return _refusal(FailureReason.NO_SPACE, f"No space was left: {error}")
+    if isinstance(error, StoreError):
+        return _refusal(FailureReason.STORE_WRITE if error.operation == "write" else FailureReason.STORE_READ, str(error))
+    if isinstance(error, MemoryError):
+        return _refusal(FailureReason.OUT_OF_MEMORY, "The machine had no more memory to give.")
+    if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
+        return _refusal(FailureReason.NO_SPACE, f"No space was left on the disk: {error}")
+    return _refusal(FailureReason.COMMAND_FAILED, f"Something of ours broke ({type(error).__name__}: {error}); the log has more.")
+
+
+def _refusal(reason: FailureReason, details: str, name: str | None = None) -> dict[str, Any]:
+    return {"reason": reason.value, "details": details[:4000], "name": name}

@@ -1,0 +1,1 @@
+"""The process beside every node of every run, outliving the server. Imports little before the command runs."""
