@@ -1,0 +1,234 @@
+"""The compiled third pass: the behaviors of users to a sparse bag of token counts.
+
+Knows the vocabulary's tables; nothing of texts' meaning or of weights beyond tf-idf. A bag holds, for each user in
+ascending token number, how often a token occurs (at most 255). Its weight is ``log(1 + count) * idf`` over the norm
+of its block, so that long blocks do not drown short ones. Source: Salton & Buckley 1988 for tf-idf; the block-wise
+norm is ours (modelling.md: mixed in one norm, n-grams cost .012 to .018).
+
+Shapes: B bytes, N users, L behaviors, M entries of the bag, V tokens, K blocks, S slots.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from footfall.modeling.blocks import TF_256
+from footfall.modeling.hashes import build_table, combine, look_up
+from footfall.modeling.vocabulary import Vocabulary, find_group, find_number, find_text_tokens
+
+U8 = npt.NDArray[np.uint8]
+U32 = npt.NDArray[np.uint32]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+F32 = npt.NDArray[np.float32]
+
+
+
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A vocabulary with the hash tables that look things up in it."""
+
+    vocabulary: Vocabulary
+    behavior: tuple[U64, I32]
+    word: tuple[U64, I32]
+    ngram: tuple[U64, I32]
+    group: tuple[U64, I32]
+
+
+def build_tables(vocabulary: Vocabulary) -> Tables:
+    """Build the look-up tables of a vocabulary."""
+    bound = vocabulary.bound_K
+    return Tables(
+        vocabulary,
+        build_table(vocabulary.behavior_hash_U),
+        build_table(vocabulary.word_hash_W, int(bound[0])),
+        build_table(vocabulary.ngram_hash_G, int(bound[1])),
+        build_table(vocabulary.group_hash_C),
+    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of each behavior of a block."""
+
+    index_L: I32
+    """Its number in the vocabulary, -1 without one."""
+    number_L: F32
+    group_L: I32
+    is_known_L: npt.NDArray[np.bool_]
+    """In the vocabulary, or all its words are."""
+    extra_offset_L1: I64
+    extra_T: I32
+    """The text tokens of behaviors without a number."""
+
+
+def find_behaviors(data_B: U8, hash_L: U64, start_L: I64, end_L: I64, tables: Tables) -> Found:
+    """Look the behaviors of a block up."""
+    v = tables.vocabulary
+    tail = (int(v.bound_K[0]) + v.word_hash_W.size, v.n_tail)
+    index_L = _find_indices(hash_L, *tables.behavior)
+    number_L, group_L = _describe(
+        data_B, start_L, end_L, index_L, v.number_U, v.group_U, *tables.group, v.group_hash_C.size
+    )
+    extra_offset_L1, extra_T, is_known_L = _find_extra(data_B, start_L, end_L, index_L, *tables.word, tail)
+    return Found(index_L, number_L, group_L, is_known_L, extra_offset_L1, extra_T)
+
+
+@njit(cache=True, nogil=True)
+def _find_indices(hash_L: U64, key_S: U64, value_S: I32) -> I32:
+    index_L = np.empty(hash_L.size, np.int32)
+    for i in range(hash_L.size):
+        index_L[i] = look_up(key_S, value_S, hash_L[i])
+    return index_L
+
+
+@njit(cache=True, nogil=True)
+def _describe(
+    data_B: U8, start_L: I64, end_L: I64, index_L: I32, number_U: F32, group_U: I32, key_S: U64, value_S: I32, n: int
+) -> tuple[F32, I32]:
+    number_L, group_L = np.empty(index_L.size, np.float32), np.empty(index_L.size, np.int32)
+    for i in range(index_L.size):
+        u = index_L[i]
+        if u >= 0:
+            number_L[i], group_L[i] = number_U[u], group_U[u]
+        else:
+            number_L[i] = find_number(data_B, start_L[i], end_L[i])
+            group_L[i] = find_group(data_B, start_L[i], end_L[i], key_S, value_S, n)
+    return number_L, group_L
+
+
+@njit(cache=True, nogil=True)
+def _find_extra(
+    data_B: U8, start_L: I64, end_L: I64, index_L: I32, key_S: U64, value_S: I32, tail: tuple[int, int]
+) -> tuple[I64, I32, npt.NDArray[np.bool_]]:
+    longest, total = 0, 0
+    for i in range(index_L.size):
+        if index_L[i] < 0:
+            longest = max(longest, end_L[i] - start_L[i])
+            total += 2 * (end_L[i] - start_L[i]) + 32
+    scratch_M, out_M = np.empty(2 * longest + 32, np.uint64), np.empty(2 * longest + 32, np.int32)
+    offset_L1, out_T = np.zeros(index_L.size + 1, np.int64), np.empty(total, np.int32)
+    is_known_L = np.ones(index_L.size, np.bool_)
+    at = 0
+    for i in range(index_L.size):
+        if index_L[i] < 0:
+            m, is_known_L[i] = find_text_tokens(
+                data_B, start_L[i], end_L[i], key_S, value_S, tail, scratch_M, out_M
+            )
+            out_T[at : at + m] = out_M[:m]
+            at += m
+        offset_L1[i + 1] = at
+    return offset_L1, out_T[:at].copy(), is_known_L
+
+
+def count_tokens(offset_N1: I64, hash_L: U64, found: Found, tables: Tables) -> tuple[I64, U32, U8]:
+    """Return the bags of users as (offset_N1, token_M, count_M)."""
+    v = tables.vocabulary
+    text = (v.text_offset_U1, v.text_token_T, found.extra_offset_L1, found.extra_T)
+    return _count(offset_N1, hash_L, found.index_L, text, tables.ngram, v.n_tokens)  # type: ignore[no-any-return]
+
+
+@njit(cache=True, nogil=True)
+def _add(token: int, count_V: I32, touched_V: I32, n: int) -> int:
+    if count_V[token] == 0:
+        touched_V[n] = token
+        n += 1
+    count_V[token] += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _add_texts(start: int, end: int, index_L: I32, text: tuple[I64, I32, I64, I32], count_V: I32, seen_V: I32) -> int:
+    n = 0
+    for i in range(start, end):
+        u = index_L[i]
+        if u >= 0:
+            n = _add(u, count_V, seen_V, n)
+            for t in range(text[0][u], text[0][u + 1]):
+                n = _add(text[1][t], count_V, seen_V, n)
+        else:
+            for t in range(text[2][i], text[2][i + 1]):
+                n = _add(text[3][t], count_V, seen_V, n)
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _add_ngrams(start: int, end: int, hash_L: U64, ngram: tuple[U64, I32], count_V: I32, seen_V: I32, n: int) -> int:
+    for i in range(start + 1, end):
+        pair = combine(hash_L[i - 1], hash_L[i])
+        token = look_up(ngram[0], ngram[1], pair)
+        if token >= 0:
+            n = _add(token, count_V, seen_V, n)
+        if i - 2 >= start:
+            token = look_up(ngram[0], ngram[1], combine(hash_L[i - 2], pair))
+            if token >= 0:
+                n = _add(token, count_V, seen_V, n)
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _count(
+    offset_N1: I64,
+    hash_L: U64,
+    index_L: I32,
+    text: tuple[I64, I32, I64, I32],
+    ngram: tuple[U64, I32],
+    n_tokens: int,
+) -> tuple[I64, U32, U8]:
+    count_V, seen_V = np.zeros(n_tokens + 1, np.int32), np.empty(n_tokens + 1, np.int32)
+    bag_offset_N1 = np.zeros(offset_N1.size, np.int64)
+    token_M, count_M = np.empty(4 * hash_L.size + 16, np.uint32), np.empty(4 * hash_L.size + 16, np.uint8)
+    at = 0
+    for n in range(offset_N1.size - 1):
+        start, end = offset_N1[n], offset_N1[n + 1]
+        k = _add_texts(start, end, index_L, text, count_V, seen_V)
+        k = _add_ngrams(start, end, hash_L, ngram, count_V, seen_V, k)
+        if at + k > token_M.size:
+            room = 2 * (at + k)
+            token_M = np.concatenate((token_M[:at], np.empty(room - at, np.uint32)))
+            count_M = np.concatenate((count_M[:at], np.empty(room - at, np.uint8)))
+        seen_K = np.sort(seen_V[:k])
+        for j in range(k):
+            token = seen_K[j]
+            token_M[at + j] = token
+            count_M[at + j] = min(count_V[token], 255)
+            count_V[token] = 0
+        at += k
+        bag_offset_N1[n + 1] = at
+    return bag_offset_N1, token_M[:at].copy(), count_M[:at].copy()
+
+
+@njit(cache=True, nogil=True)
+def invert_norms(offset_N1: I64, token_M: U32, count_M: U8, idf_V: F32, bound_K: I64) -> F32:
+    """Return (N, K) float32: one over the length of each block of each user's bag, 0 for an empty block."""
+    n_blocks = bound_K.size
+    inverse_NK = np.zeros((offset_N1.size - 1, n_blocks), np.float32)
+    for n in range(offset_N1.size - 1):
+        i = offset_N1[n]
+        for k in range(n_blocks):
+            total = 0.0
+            while i < offset_N1[n + 1] and token_M[i] < bound_K[k]:
+                weight = TF_256[count_M[i]] * idf_V[token_M[i]]
+                total += weight * weight
+                i += 1
+            if total > 0.0:
+                inverse_NK[n, k] = 1.0 / np.sqrt(total)
+    return inverse_NK
+
+
+@njit(cache=True, nogil=True)
+def weigh(offset_N1: I64, token_M: U32, count_M: U8, idf_V: F32, bound_K: I64, inverse_NK: F32) -> F32:
+    """Return (M,) float32: the normalised tf-idf weight of each entry of the bags."""
+    weight_M = np.empty(token_M.size, np.float32)
+    for n in range(offset_N1.size - 1):
+        k = 0
+        for i in range(offset_N1[n], offset_N1[n + 1]):
+            while token_M[i] >= bound_K[k]:
+                k += 1
+            weight_M[i] = TF_256[count_M[i]] * idf_V[token_M[i]] * inverse_NK[n, k]
+    return weight_M

@@ -1,0 +1,95 @@
+"""64-bit hashes of byte ranges and open-addressing tables of them, compiled.
+
+Knows bytes and integers, nothing of users or vocabularies. A table is two arrays of a power-of-two size S: ``key_S``
+(0 is an empty slot) and ``value_S``. Sources: FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/), the finaliser of
+SplitMix64 (Steele, Lea & Flood 2014).
+
+Numba keeps compiled code per file and does not see a change in a called function of another file: after editing
+this file run ``python -m footfall.jobs.warm``, which compiles everything afresh.
+
+Shapes: B bytes, S slots, V keys.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+U64 = npt.NDArray[np.uint64]
+I32 = npt.NDArray[np.int32]
+
+_OFFSET = np.uint64(0xCBF29CE484222325)
+_PRIME = np.uint64(0x100000001B3)
+_M1 = np.uint64(0xBF58476D1CE4E5B9)
+_M2 = np.uint64(0x94D049BB133111EB)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+LOWER_256 = np.array([b + 32 if 65 <= b <= 90 else b for b in range(256)], dtype=np.uint8)
+
+
+@njit(cache=True, nogil=True)
+def mix(h: np.uint64) -> np.uint64:
+    """Spread the bits of ``h``; never 0, which marks an empty slot."""
+    h = (h ^ (h >> np.uint64(30))) * _M1
+    h = (h ^ (h >> np.uint64(27))) * _M2
+    h = h ^ (h >> np.uint64(31))
+    return h if h != np.uint64(0) else np.uint64(1)
+
+
+@njit(cache=True, nogil=True)
+def hash_bytes(data_B: npt.NDArray[np.uint8], start: int, end: int, seed: np.uint64) -> np.uint64:
+    """Hash ``data_B[start:end]``; not 0."""
+    h = _OFFSET ^ (seed * _GOLDEN)
+    for i in range(start, end):
+        h = (h ^ np.uint64(data_B[i])) * _PRIME
+    return mix(h)
+
+
+@njit(cache=True, nogil=True)
+def hash_lowered(data_B: npt.NDArray[np.uint8], start: int, end: int, seed: np.uint64) -> np.uint64:
+    """Hash ``data_B[start:end]`` with ASCII letters lowered; not 0."""
+    h = _OFFSET ^ (seed * _GOLDEN)
+    for i in range(start, end):
+        h = (h ^ np.uint64(LOWER_256[data_B[i]])) * _PRIME
+    return mix(h)
+
+
+@njit(cache=True, nogil=True)
+def combine(a: np.uint64, b: np.uint64) -> np.uint64:
+    """Hash an ordered pair of hashes; not 0."""
+    return mix(a * _PRIME + (b ^ _GOLDEN))
+
+
+@njit(cache=True, nogil=True)
+def find_slot(key_S: U64, h: np.uint64) -> int:
+    """Return the slot that holds ``h``, or the empty slot where it belongs."""
+    mask = np.uint64(key_S.size - 1)
+    i = h & mask
+    while key_S[i] != np.uint64(0) and key_S[i] != h:
+        i = (i + np.uint64(1)) & mask
+    return np.int64(i)
+
+
+@njit(cache=True, nogil=True)
+def look_up(key_S: U64, value_S: I32, h: np.uint64) -> int:
+    """Return the value of ``h``, or -1."""
+    slot = find_slot(key_S, h)
+    return np.int64(value_S[slot]) if key_S[slot] != np.uint64(0) else np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def _fill(key_S: U64, value_S: I32, hash_V: U64, first: int) -> None:
+    for v in range(hash_V.size):
+        slot = find_slot(key_S, hash_V[v])
+        if key_S[slot] == np.uint64(0):
+            key_S[slot] = hash_V[v]
+            value_S[slot] = first + v
+
+
+def build_table(hash_V: U64, first: int = 0) -> tuple[U64, I32]:
+    """Return ``(key_S, value_S)`` that gives hash v the value ``first + v``; at most half full."""
+    size = 16
+    while size < 2 * hash_V.size:
+        size *= 2
+    key_S, value_S = np.zeros(size, np.uint64), np.zeros(size, np.int32)
+    _fill(key_S, value_S, np.ascontiguousarray(hash_V), first)
+    return key_S, value_S

@@ -1,0 +1,104 @@
+"""A space in which users and tokens live together: truncated SVD of the weighted bags.
+
+Knows sparse matrices and weights; nothing of texts. A user is the sum of the tokens' vectors by weight, so new users
+and keywords fold in. Source: Halko, Martinsson & Tropp 2011, randomised range finder with power iterations.
+
+Shapes: N users, M entries of the bag, V tokens (of behaviors and words), D dimensions, P = D and some more.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+import scipy.sparse
+from numba import njit
+from threadpoolctl import threadpool_limits
+
+from footfall.modeling.blocks import TF_256
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+U16 = npt.NDArray[np.uint16]
+U32 = npt.NDArray[np.uint32]
+
+_OVERSAMPLE = 16
+_POWER_ITERATIONS = 2
+
+
+def fit_latent(bag_NV: scipy.sparse.csr_matrix, n_dims: int, *, seed: int) -> F32:
+    """Return (V, D) float32 whose columns are the leading right singular vectors, strongest first, signs fixed.
+
+    Deterministic: one BLAS thread, seeded. Dimensions beyond the rank are 0.
+    """
+    n_users, n_tokens = bag_NV.shape
+    n_found = min(n_dims, n_users, n_tokens)
+    out_VD = np.zeros((n_tokens, n_dims), np.float32)
+    if n_found == 0 or bag_NV.nnz == 0:
+        return out_VD
+    rng = np.random.default_rng(seed)
+    turned_VN = bag_NV.T.tocsr()
+    with threadpool_limits(1):
+        n_probes = min(n_dims + _OVERSAMPLE, n_users, n_tokens)
+        q_NP = _orthonormal(bag_NV @ rng.standard_normal((n_tokens, n_probes), dtype=np.float32))
+        for _ in range(_POWER_ITERATIONS):
+            q_VP = _orthonormal(turned_VN @ q_NP)
+            q_NP = _orthonormal(bag_NV @ q_VP)
+        b_VP = turned_VN @ q_NP
+        right_VP, strength_P, _ = scipy.linalg.svd(b_VP, full_matrices=False, lapack_driver="gesdd")
+    right_VP = right_VP[:, :n_found] * _signs(right_VP[:, :n_found])
+    right_VP[:, strength_P[:n_found] <= 1e-5 * strength_P[0]] = 0.0
+    out_VD[:, :n_found] = right_VP
+    return out_VD
+
+
+def _orthonormal(a_NP: F32) -> F32:
+    q_NP, _ = scipy.linalg.qr(a_NP, mode="economic", overwrite_a=True)
+    return np.ascontiguousarray(q_NP)
+
+
+def _signs(a_VP: F32) -> F32:
+    largest_P = np.abs(a_VP).argmax(axis=0)
+    return np.where(a_VP[largest_P, np.arange(a_VP.shape[1])] < 0, -1.0, 1.0).astype(np.float32)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def fold_in(
+    offset_N1: I64, token_M: U32, count_M: U8, idf_V: F32, bound_K: I64, inverse_NK: F32, vector_VD: F32
+) -> F32:
+    """Return (N, D) float32: each user's tokens of the first two blocks, summed by weight."""
+    n_users, n_dims = offset_N1.size - 1, vector_VD.shape[1]
+    z_ND = np.zeros((n_users, n_dims), np.float32)
+    for n in range(n_users):
+        z_D = z_ND[n]
+        for i in range(offset_N1[n], offset_N1[n + 1]):
+            token = token_M[i]
+            if token >= bound_K[1]:
+                break
+            block = 0 if token < bound_K[0] else 1
+            weight = TF_256[count_M[i]] * idf_V[token] * inverse_NK[n, block]
+            vector_D = vector_VD[token]
+            for d in range(n_dims):
+                z_D[d] += weight * vector_D[d]
+    return z_ND
+
+
+@njit(cache=True, nogil=True)
+def to_half(z_ND: F32) -> U16:
+    """Return the IEEE 754 binary16 bits of ``z_ND`` (absolute values under 65,504), rounded to even.
+
+    numpy's own conversion takes several times as long.
+    """
+    n_users, n_dims = z_ND.shape
+    out_ND = np.empty((n_users, n_dims), np.uint16)
+    row_D = np.empty(n_dims, np.float32)
+    bits_D = row_D.view(np.uint32)
+    shrink = np.float32(2.0**-112)  # turns the exponent bias of binary32 into that of binary16
+    for n in range(n_users):
+        for d in range(n_dims):
+            row_D[d] = abs(z_ND[n, d]) * shrink
+        for d in range(n_dims):
+            b = bits_D[d]
+            half = (b + np.uint32(0xFFF) + ((b >> np.uint32(13)) & np.uint32(1))) >> np.uint32(13)
+            sign = np.uint32(0x8000) if z_ND[n, d] < 0 else np.uint32(0)
+            out_ND[n, d] = np.uint16(half | sign)
+    return out_ND
