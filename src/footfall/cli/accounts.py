@@ -1,0 +1,249 @@
+"""``footfall bucket | account | user | key``: who may call, and what belongs to whom."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from footfall.cli import output
+from footfall.cli.context import Group, choices, open_client
+from footfall.errors import InputError
+
+if TYPE_CHECKING:
+    from footfall.client import Client
+
+ROLES = ["MANAGER", "VIEWER", "NONE"]
+
+
+@click.group(cls=Group)
+def bucket() -> None:
+    """Buckets: places for objects, and who may use them."""
+
+
+@click.group(cls=Group)
+def account() -> None:
+    """Accounts: owners of features, tasks and buckets."""
+
+
+@click.group(cls=Group)
+def user() -> None:
+    """Users: people and programs of an account, with a role."""
+
+
+@click.group(cls=Group)
+def key() -> None:
+    """Keys: access keys of users, and the account's API keys."""
+
+
+@bucket.command("create")
+@click.argument("name")
+def create_bucket(name: str) -> None:
+    """Make the bucket NAME."""
+    with open_client() as client:
+        made = client.buckets.create(name)
+    _say(made.wire, f"The bucket {name} is made.")
+
+
+@bucket.command("list")
+def list_buckets() -> None:
+    """List the buckets that this account may use."""
+    with open_client() as client:
+        found = client.buckets.list()
+    rows = [[each.name, _day(each.created_at), ", ".join(each.granted_to) or None] for each in found]
+    _table(found, ["NAME", "CREATED", "GRANTED TO"], rows, "There are no buckets; `footfall data put` makes one.")
+
+
+@bucket.command("delete")
+@click.argument("name")
+def delete_bucket(name: str) -> None:
+    """Delete the empty bucket NAME."""
+    with open_client() as client:
+        client.buckets.delete(name)
+    _say({"bucket": name, "action": "delete"}, f"The bucket {name} is deleted.")
+
+
+@bucket.command("grant")
+@click.argument("name")
+@click.argument("account_id", metavar="ACCOUNT")
+def grant_bucket(name: str, account_id: str) -> None:
+    """Let another account use the bucket NAME."""
+    with open_client() as client:
+        client.buckets.grant(name, account_id)
+    _say({"bucket": name, "granted_to": account_id}, f"The account {account_id} may use the bucket {name}.")
+
+
+@bucket.command("revoke")
+@click.argument("name")
+@click.argument("account_id", metavar="ACCOUNT")
+def revoke_bucket(name: str, account_id: str) -> None:
+    """Take back what `grant` gave."""
+    with open_client() as client:
+        client.buckets.revoke(name, account_id)
+    _say({"bucket": name, "revoked_from": account_id}, f"The account {account_id} may no longer use the bucket {name}.")
+
+
+@account.command("create")
+@click.argument("name")
+def create_account(name: str) -> None:
+    """Make the account NAME with a first user and its keys, shown this once."""
+    with open_client() as client:
+        made = client.accounts.create(name)
+    _say_secret(made.wire)
+
+
+@account.command("list")
+def list_accounts() -> None:
+    """List the accounts that this user may see."""
+    with open_client() as client:
+        found = client.accounts.list()
+    _table(found, ["NAME", "CREATED", "ID"], [[each.name, _day(each.created_at), each.id] for each in found], "")
+
+
+@user.command("create")
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), default="MANAGER", show_default=True, help="What it may do.")
+def create_user(name: str, role: str) -> None:
+    """Make the user NAME; `footfall key create --user NAME` gives it a key."""
+    with open_client() as client:
+        made = client.users.create(name, {"nclue": role})
+    _say(made.wire, f"The user {made.name} is made: {made.id}")
+
+
+@user.command("list")
+def list_users() -> None:
+    """List the users of this account."""
+    with open_client() as client:
+        found = client.users.list()
+    rows = [[each.name, each.roles.get("nclue"), _day(each.created_at), each.id] for each in found]
+    _table(found, ["NAME", "ROLE", "CREATED", "ID"], rows, "")
+
+
+@user.command("delete")
+@click.argument("which", metavar="ID|NAME")
+def delete_user(which: str) -> None:
+    """Delete a user and its keys."""
+    with open_client() as client:
+        user_id = _user_id(client, which)
+        client.users.delete(user_id)
+    _say({"user_id": user_id, "action": "delete"}, f"The user {which} is deleted.")
+
+
+@key.command("create")
+@click.option("--user", "which", metavar="ID|NAME", help="Whose key; yours by default.")
+def create_key(which: str | None) -> None:
+    """Make an access key; its secret is shown this once."""
+    with open_client() as client:
+        made = client.keys.create(_user_id(client, which) if which else None)
+    _say_secret(made.wire)
+
+
+@key.command("list")
+def list_keys() -> None:
+    """List the access keys of this account, without secrets."""
+    with open_client() as client:
+        found = client.keys.list()
+        names = {each.id: each.name for each in client.users.list()}
+    rows = [
+        [
+            each.id,
+            names.get(each.user_id, each.user_id),
+            "active" if each.is_active else "stopped",
+            _day(each.created_at),
+        ]
+        for each in found
+    ]
+    _table(found, ["ACCESS KEY", "USER", "STATE", "CREATED"], rows, "")
+
+
+def _add_key_verb(verb: str, help: str, said: str) -> None:
+    @key.command(verb, help=help)
+    @click.argument("access_key")
+    def change(access_key: str) -> None:
+        with open_client() as client:
+            getattr(client.keys, verb)(access_key)
+        _say({"access_key": access_key, "action": verb}, f"The key {access_key} is {said}.")
+
+
+_add_key_verb("stop", "Make a key invalid until it is started again.", "stopped")
+_add_key_verb("start", "Make a stopped key valid again.", "valid")
+_add_key_verb("delete", "Delete a stopped key.", "deleted")
+
+
+@key.group("api", cls=Group)
+def api() -> None:
+    """API keys of the account, which some services ask for beside the signature."""
+
+
+@api.command("create")
+@click.argument("name")
+def create_api_key(name: str) -> None:
+    """Make the API key NAME; its two texts are shown this once."""
+    with open_client() as client:
+        made = client.api_keys.create(name)
+    _say_secret(made.wire)
+
+
+@api.command("list")
+def list_api_keys() -> None:
+    """List the API keys."""
+    with open_client() as client:
+        found = client.api_keys.list()
+    rows = [[each.name, "enabled" if each.is_enabled else "disabled", _day(each.created_at), each.id] for each in found]
+    _table(found, ["NAME", "STATE", "CREATED", "ID"], rows, "There are no API keys.")
+
+
+@api.command("reissue")
+@click.argument("id")
+@click.option("--secondary", is_flag=True, help="Replace the secondary text, not the primary.")
+def reissue_api_key(id: str, secondary: bool) -> None:
+    """Replace one text of an API key; the other stays valid."""
+    with open_client() as client:
+        made = client.api_keys.reissue(id, "secondary" if secondary else "primary")
+    _say_secret(made.wire)
+
+
+def _add_api_key_verb(verb: str, help: str, said: str) -> None:
+    @api.command(verb, help=help)
+    @click.argument("id")
+    def change(id: str) -> None:
+        with open_client() as client:
+            getattr(client.api_keys, verb)(id)
+        _say({"api_key_id": id, "action": verb}, f"The API key {id} is {said}.")
+
+
+_add_api_key_verb("enable", "Make an API key valid.", "valid")
+_add_api_key_verb("disable", "Make an API key invalid.", "invalid")
+_add_api_key_verb("delete", "Delete an API key.", "deleted")
+
+
+def _user_id(client: "Client", which: str) -> str:
+    for each in client.users.list():
+        if which in (each.id, each.name):
+            return each.id
+    raise InputError(f"There is no user with the id or name {which!r}; `footfall user list` lists them.")
+
+
+def _table(found: Any, columns: list[str], rows: Sequence[Sequence[object]], empty: str) -> None:
+    if choices().json:
+        output.json_value([each.wire for each in found])
+    else:
+        output.table(columns, rows, empty=empty)
+
+
+def _say(wire: Mapping[str, object], sentence: str) -> None:
+    if choices().json:
+        output.json_value(wire)
+    else:
+        output.line(sentence)
+
+
+def _say_secret(wire: Mapping[str, object]) -> None:
+    if choices().json:
+        output.json_value(wire)
+        return
+    output.record(wire)
+    output.note("Keep the secrets now: they are not shown again.")
+
+
+def _day(at: Any) -> str:
+    return "-" if at is None else f"{at:%Y-%m-%d}"

@@ -1,0 +1,120 @@
+"""What every command shares: the options ``--home`` and ``--json``, the client, and how a name becomes an id."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from footfall.errors import FootfallError, InputError
+
+if TYPE_CHECKING:
+    from footfall.client import Client
+
+
+class RunFailed(FootfallError):
+    """What a command waited for ended as failed: exit code 1."""
+
+    code = "run_failed"
+
+
+@dataclass
+class Choices:
+    """The options that any command takes, wherever they stand on the line."""
+
+    home: str | None = None
+    json: bool = False
+    ca_file: str | None = None
+
+
+def choices() -> Choices:
+    """Return the options of the command that is running."""
+    root = click.get_current_context().find_root()
+    return root.ensure_object(Choices)
+
+
+def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        given = ctx.find_root().ensure_object(Choices)
+        if value:
+            setattr(given, name, value)
+
+    return callback
+
+
+def _shared_options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--home"],
+            metavar="DIR",
+            expose_value=False,
+            callback=_set("home"),
+            help="Home directory of the server; else FOOTFALL_HOME, else ~/.footfall.",
+        ),
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            callback=_set("json"),
+            help="Print JSON on stdout and nothing else there.",
+        ),
+        click.Option(
+            ["--ca-file"],
+            metavar="FILE",
+            envvar="FOOTFALL_CA_FILE",
+            expose_value=False,
+            callback=_set("ca_file"),
+            help="Authority that signed the server's certificate (PEM).",
+        ),
+    ]
+
+
+class Command(click.Command):
+    """A command that also takes the shared options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        taken = {name for parameter in self.params for name in parameter.opts}
+        self.params += [option for option in _shared_options() if not taken & set(option.opts)]
+
+
+class Group(click.Group):
+    """A group of such commands, listed in the order in which they were added."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("context_settings", {"help_option_names": ["-h", "--help"]})
+        super().__init__(*args, **kwargs)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the source."""
+        return list(self.commands)
+
+
+class RootGroup(Group):
+    """The group of all, which takes the shared options too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _shared_options()
+
+
+def open_client() -> "Client":
+    """Return a client with the keys that the options and the environment name."""
+    from footfall.client import Client
+
+    given = choices()
+    return Client(home=given.home, ca_file=given.ca_file)
+
+
+def bucket_and_key(text: str, *, what: str = "BUCKET/KEY") -> tuple[str, str]:
+    """Return the two halves of ``BUCKET/KEY``; the key may be empty.
+
+    Raises:
+        InputError: there is no bucket before the first slash.
+    """
+    bucket, _, key = text.partition("/")
+    if not bucket:
+        raise InputError(f"{text!r} should read {what}: a bucket, a slash, and the path in it.")
+    return bucket, key

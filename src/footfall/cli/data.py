@@ -1,0 +1,189 @@
+"""``footfall data put | get | ls | rm``: objects in buckets."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from footfall.cli import output
+from footfall.cli.context import Group, bucket_and_key, choices, open_client
+from footfall.errors import InputError
+
+if TYPE_CHECKING:
+    from footfall.client import Client
+    from footfall.replies import ObjectSummary
+
+QUIET_S = 1.0
+CHUNK_BYTES = 1 << 20
+
+
+@click.group(cls=Group)
+def data() -> None:
+    """Data: files in and out of buckets."""
+
+
+@data.command()
+@click.argument("file", metavar="FILE|DIR|-")
+@click.argument("target", metavar="BUCKET/KEY")
+def put(file: str, target: str) -> None:
+    """Copy a file, the files of a directory or the standard input to BUCKET/KEY; the bucket is made if need be.
+
+    A KEY that is empty or ends in '/' gets the file's name behind it.
+    """
+    bucket, key = bucket_and_key(target)
+    plan = list(_plan_upload(file, key))
+    done = []
+    with open_client() as client:
+        client.buckets.ensure(bucket)
+        for source, source_key in plan:
+            done.append(_put_one(client, source, bucket, source_key))
+    if choices().json:
+        found = [{"bucket": bucket, "key": item.key, "size_bytes": item.size_bytes} for item in done]
+        output.json_value(found if Path(file).is_dir() else found[0])
+        return
+    for item in done:
+        output.line(f"{bucket}/{item.key}  {size_text(item.size_bytes)}")
+
+
+def _plan_upload(file: str, key: str) -> Iterator[tuple[Path | None, str]]:
+    if file == "-":
+        if not key or key.endswith("/"):
+            raise InputError("The standard input has no name; give the whole key, like BUCKET/KEY.")
+        yield None, key
+        return
+    path = Path(file)
+    if path.is_dir():
+        prefix = key if not key or key.endswith("/") else key + "/"
+        found = sorted(each for each in path.rglob("*") if each.is_file())
+        if not found:
+            raise InputError(f"There is no file in {file}; name a directory with files in it.")
+        for each in found:
+            yield each, prefix + each.relative_to(path).as_posix()
+        return
+    if not path.is_file():
+        raise InputError(f"There is no file {file}; check the path, it is taken from {Path.cwd()}.")
+    yield path, key + path.name if not key or key.endswith("/") else key
+
+
+def _put_one(client: "Client", source: Path | None, bucket: str, key: str) -> "ObjectSummary":
+    total = source.stat().st_size if source is not None else None
+    with output.ProgressLine(f"{bucket}/{key}", delay_s=QUIET_S) as progress:
+
+        def show(sent: int) -> None:
+            progress.show("sent", sent, total, size_text(sent))
+
+        try:
+            return client.put_object(bucket, key, source or _standard_input(sys.stdin.buffer), show)
+        except PermissionError as error:
+            raise InputError(f"{source} may not be read by this user; check its permissions.") from error
+
+
+def _standard_input(stream: BinaryIO) -> Iterator[bytes]:
+    while piece := stream.read(CHUNK_BYTES):
+        yield piece
+
+
+@data.command()
+@click.argument("source", metavar="BUCKET/KEY")
+@click.argument("file", metavar="[FILE|-]", required=False)
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def get(source: str, file: str | None, force: bool) -> None:
+    """Copy an object to a file (its own name by default) or to the standard output."""
+    bucket, key = bucket_and_key(source)
+    if not key or key.endswith("/"):
+        raise InputError(f"{source!r} names no object; `footfall data ls {source}` lists them.")
+    if file == "-":
+        with open_client() as client:
+            for piece in client.get_object(bucket, key):
+                output.raw(piece)
+        return
+    path = Path(file or key.rpartition("/")[2])
+    if path.is_dir():
+        path = path / key.rpartition("/")[2]
+    if path.exists() and not force:
+        raise InputError(f"{path} exists; take another name, or --force to overwrite it.")
+    with open_client() as client, output.ProgressLine(f"{bucket}/{key}", delay_s=QUIET_S) as progress:
+        total = client.head_object(bucket, key)
+        size = _save(path, client.get_object(bucket, key), progress, total)
+    if choices().json:
+        output.json_value({"bucket": bucket, "key": key, "file": str(path), "size_bytes": size})
+    else:
+        output.line(f"{path}  {size_text(size)}")
+
+
+def _save(path: Path, pieces: Iterable[bytes], progress: output.ProgressLine, total: int) -> int:
+    """Write to a file beside ``path`` that takes its name when it is whole."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    size = 0
+    try:
+        with part.open("wb") as stream:
+            for piece in pieces:
+                stream.write(piece)
+                size += len(piece)
+                progress.show("got", size, total, size_text(size))
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return size
+
+
+@data.command("ls")
+@click.argument("where", metavar="[BUCKET[/PREFIX]]", default="")
+def list_objects(where: str) -> None:
+    """List the objects of a bucket, or the buckets."""
+    with open_client() as client:
+        if not where:
+            buckets = client.buckets.list()
+            if choices().json:
+                output.json_value([item.wire for item in buckets])
+                return
+            output.table(
+                ["BUCKET"], [[item.name] for item in buckets], empty="There are no buckets; `data put` makes one."
+            )
+            return
+        bucket, prefix = bucket_and_key(where)
+        found = list(client.list_objects(bucket, prefix))
+    if choices().json:
+        output.json_value([item.wire for item in found])
+        return
+    rows = [
+        [item.key, item.size_bytes, f"{item.modified_at:%Y-%m-%d %H:%M:%S}" if item.modified_at else None]
+        for item in found
+    ]
+    output.table(["KEY", "BYTES", "MODIFIED (UTC)"], rows, numbers=[1], empty=f"Nothing is at {where}.")
+
+
+@data.command("rm")
+@click.argument("targets", metavar="BUCKET/KEY...", nargs=-1, required=True)
+@click.option("--recursive", "-r", is_flag=True, help="Remove everything whose key begins with KEY.")
+def remove(targets: tuple[str, ...], recursive: bool) -> None:
+    """Remove objects."""
+    removed = []
+    with open_client() as client:
+        for target in targets:
+            bucket, key = bucket_and_key(target)
+            if not key and not recursive:
+                raise InputError(f"{target!r} names no object; add -r to empty the bucket.")
+            keys = [item.key for item in client.list_objects(bucket, key)] if recursive else [key]
+            for each in keys:
+                client.delete_object(bucket, each)
+                removed.append(f"{bucket}/{each}")
+    if choices().json:
+        output.json_value({"removed": removed})
+    else:
+        for each in removed:
+            output.line(f"removed {each}")
+
+
+def size_text(size_bytes: float) -> str:
+    """Return a size for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size_bytes < 1024:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"

@@ -1,0 +1,285 @@
+"""``footfall demo``: the main job on a real data set, through the signed API of a server of its own.
+
+Knows nothing that a stranger with the client would not know. Starts a server as a child process on loopback and
+stops it, with its runs, however the demo ends.
+"""
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+from footfall.cli import output
+from footfall.cli.context import RunFailed
+from footfall.cli.data import size_text
+from footfall.client import Client
+from footfall.errors import FootfallError, InputError, ServiceError
+from footfall.replies import Resource
+
+R = TypeVar("R", bound=Resource)
+
+BUCKET = "demo"
+RESULT = "scores.tsv"
+INPUTS = ("sequences.csv.gz", "train.tsv", "test.tsv")
+START_TIMEOUT_S, STOP_TIMEOUT_S = 60.0, 20.0
+_MARKER = ".made-by-footfall-demo"
+
+
+class ServerFailedError(FootfallError):
+    """The demo's server did not start or did not stay."""
+
+    code = "server_failed"
+
+
+def run_demo(home: Path, *, fresh: bool, keep_running: bool = False) -> None:
+    """Run the demo in a home directory; with ``fresh``, what an earlier demo left there is removed first.
+
+    Raises:
+        RunFailed: one of the runs failed.
+        InputError: the directory is not the demo's, or a server runs in it.
+        ServerFailedError: the server did not start.
+    """
+    began = time.monotonic()
+    signal.signal(signal.SIGTERM, _interrupt)
+    _prepare(home, fresh)
+    output.line("Footfall demo: which customers of a web shop buy again within 91 days?")
+    output.line("Data: 242,027 purchases of 3,370 customers (UCI Online Retail, CC BY 4.0).")
+    output.line()
+    with _server(home), Client(home=home) as client:
+        _step("server", f"ready at {client.endpoint}", time.monotonic() - began)
+        _play(client, home)
+        output.line()
+        output.line(f"All of it took {time.monotonic() - began:.0f} s.")
+        if keep_running:
+            output.line("The server stays until Ctrl-C.")
+            signal.pause()
+    _say_how_to_go_on(home)
+
+
+def _play(client: Client, home: Path) -> None:
+    name = _free_name(client, "online-retail")
+    _upload(client)
+    feature = client.features.create(name, BUCKET, INPUTS[0])
+    feature = _watch(client, "feature", feature)
+    _step(
+        "",
+        f"{feature.user_count or 0:,} users, {feature.token_count or 0:,} tokens, {size_text(feature.disk_usage or 0)}",
+    )
+    task = client.tasks.create(
+        f"{name}: buys again",
+        feature.id,
+        BUCKET,
+        INPUTS[1],
+        test_feature_id=feature.id,
+        test_bucket=BUCKET,
+        test_file_path=INPUTS[2],
+    )
+    task = _watch(client, "task", task)
+    _step("", f"AUROC {task.AUROC} on the customers of {INPUTS[2]}")
+    key = RESULT if name == "online-retail" else f"{feature.id}/{RESULT}"
+    run = client.task_runs.create(f"{name}: scores", task.id, feature.id, BUCKET, key)
+    run = _watch(client, "task run", run)
+    body = client.transport.json("GET", f"/api/v1/task-runs/{run.id}")
+    output.line()
+    output.line(f"Get task run: GET /api/v1/task-runs/{run.id}")
+    output.json_value(body)
+    output.line()
+    output.line(f"AUROC of the task: {task.AUROC}  (0.5 is guessing, 1 is perfect)")
+    output.line()
+    _show_lift(client, client.scores(run))
+    output.line()
+    output.line(f"First lines of {run.result_bucket}/{run.result_file_path}, customer and probability to buy again:")
+    content = b"".join(client.get_object(run.result_bucket, run.result_file_path))
+    for text in content.decode("utf-8").splitlines()[:5]:
+        output.line("  " + text)
+    output.line()
+    output.line("Where things are")
+    for kind, found in (("feature", feature), ("task", task), ("task-run", run)):
+        log = home / "logs" / f"{kind}.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_bytes(b"".join(client.log(found)))
+    output.line(f"  logs of the three jobs, and of the server   {_near(home / 'logs')}/")
+    output.line(f"  buckets, database and artefacts             {_near(home / 'data')}/")
+    output.line(f"  keys for clients                            {_near(home / 'credentials.toml')}")
+
+
+def _prepare(home: Path, fresh: bool) -> None:
+    if home.is_symlink() or (home.exists() and not home.is_dir()):
+        raise InputError(f"{home} is no directory; move it away, or name another with --home.")
+    if fresh and home.exists():
+        if any(home.iterdir()) and not (home / _MARKER).exists():
+            raise InputError(
+                f"{home} was not made by the demo, so it is left alone; name another directory with --home."
+            )
+        if (home / "credentials.toml").exists() and _answers(home):
+            raise InputError(f"A server runs in {home}; stop it, or give the demo another directory with --home.")
+        shutil.rmtree(home)
+    (home / "logs").mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    (home / _MARKER).touch()
+
+
+def _answers(home: Path) -> bool:
+    try:
+        with Client(home=home) as client:
+            client.health()
+    except ServiceError as error:
+        return error.status != 0
+    return True
+
+
+@contextlib.contextmanager
+def _server(home: Path) -> Iterator[None]:
+    log = home / "logs" / "server.log"
+    command = [sys.executable, "-m", "footfall", "up", "--home", str(home), "--host", "127.0.0.1", "--port", "0"]
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            [*command, "--cancel-runs"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
+        )
+    try:
+        _wait_until_ready(process, log)
+        yield
+    finally:
+        _stop(process)
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    assert process.stdout is not None
+    deadline, said = time.monotonic() + START_TIMEOUT_S, b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while b"\n" not in said:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise ServerFailedError(f"The server was not ready after {START_TIMEOUT_S:.0f} s. {_tail(log)}")
+            piece = os.read(process.stdout.fileno(), 4096)
+            if not piece:
+                raise ServerFailedError(f"The server ended with exit code {process.wait()}. {_tail(log)}")
+            said += piece
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM, which lets it stop its runs, then SIGKILL; a second Ctrl-C does not cut this short."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text("utf-8", "replace").splitlines()[-8:]
+    return f"Its log is {_near(log)}" + (" and ends:\n  " + "\n  ".join(lines) if lines else " and is empty.")
+
+
+def _free_name(client: Client, name: str) -> str:
+    taken = {feature.name for feature in client.features.list()}
+    return next(each for each in (name, *(f"{name} {n}" for n in range(2, len(taken) + 3))) if each not in taken)
+
+
+def _upload(client: Client) -> None:
+    began = time.monotonic()
+    client.buckets.ensure(BUCKET)
+    source = files("footfall") / "data" / "online-retail"
+    size = 0
+    for name in INPUTS:
+        content = (source / name).read_bytes()
+        client.put_object(BUCKET, name, content)
+        size += len(content)
+    _step("bucket", f"{BUCKET}: {', '.join(INPUTS)} ({size_text(size)})", time.monotonic() - began)
+
+
+def _watch(client: Client, kind: str, resource: R) -> R:
+    began = time.monotonic()
+    with output.watching(f"  {kind:<9} {resource.name}") as callback:
+        ended = client.wait(resource, callback)
+    if ended.status != "completed":
+        log = b"".join(client.log(ended)).decode("utf-8", "replace").splitlines()[-15:]
+        output.note("\n".join(log))
+        raise RunFailed(f"The {kind} {ended.name} failed with {ended.fail_message}: {ended.fail_details}")
+    _step(kind, f"{ended.name}: completed", time.monotonic() - began)
+    return ended
+
+
+def _step(what: str, text: str, seconds: float | None = None) -> None:
+    output.line(f"  {what:<9} {text}" + (f"  ({seconds:.1f} s)" if seconds is not None else ""))
+
+
+def _show_lift(client: Client, scores: Any) -> None:
+    """Print what a campaign to the best scored tenth, fifth, … of the test customers would have met."""
+    labels: dict[str, int] = {}
+    for text in b"".join(client.get_object(BUCKET, INPUTS[2])).decode("utf-8").splitlines():
+        user, _, label = text.partition("\t")
+        labels[user] = int(label)
+    scored = sorted(((score, labels[user]) for user, score in scores.iter_rows() if user in labels), reverse=True)
+    buyers = sum(label for _, label in scored)
+    rows, met = [], 0
+    for decile in range(10):
+        part = scored[len(scored) * decile // 10 : len(scored) * (decile + 1) // 10]
+        bought = sum(label for _, label in part)
+        met += bought
+        rate = bought / len(part)
+        rows.append(
+            [
+                str(decile + 1),
+                f"{sum(score for score, _ in part) / len(part):.2f}",
+                len(part),
+                bought,
+                f"{rate:.2f}",
+                f"{rate * len(scored) / buyers:.2f}",
+                f"{100 * met / buyers:.0f} %",
+            ]
+        )
+    output.line(
+        f"Lift: the {len(scored):,} customers of {INPUTS[2]} by score, best first; {buyers:,} of them bought again."
+    )
+    columns = ["TENTH", "MEAN SCORE", "CUSTOMERS", "BOUGHT", "RATE", "LIFT", "BUYERS REACHED"]
+    output.table(columns, rows, numbers=range(7))
+
+
+def _say_how_to_go_on(home: Path) -> None:
+    command, near = _our_command(), _near(home)
+    output.line()
+    output.line("How to go on (the demo's server is stopped)")
+    output.line(f"  {command} up --home {near}                     start it again, to stay")
+    output.line(f"  {command} task-run list --home {near}          in another terminal")
+    output.line(f"  {command} logs task 'online-retail: buys again' --home {near}")
+    output.line("  docs/tutorial.md                                   the same with your own data")
+
+
+def _our_command() -> str:
+    script = Path(sys.argv[0])
+    if script.name != "footfall":
+        return "python -m footfall"
+    found = shutil.which("footfall")
+    return "footfall" if found and Path(found).resolve() == script.resolve() else _near(script)
+
+
+def _near(path: Path) -> str:
+    """Return a path as one would type it here."""
+    with contextlib.suppress(ValueError):
+        return str(path.absolute().relative_to(Path.cwd()))
+    return str(path)
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt

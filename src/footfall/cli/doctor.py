@@ -1,0 +1,248 @@
+"""``footfall doctor``: looks at this machine, the home directory, the server and the store, and says what to do."""
+
+import os
+import platform
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from footfall.cli import output
+from footfall.cli.context import Command, RunFailed, choices, open_client
+from footfall.errors import ConfigError, FootfallError, ServiceError
+
+if TYPE_CHECKING:
+    from footfall.config import Settings
+
+LOW_SPACE_MIB = 5 * 1024
+PACKAGES = (
+    "footfall",
+    "numpy",
+    "numba",
+    "lightgbm",
+    "scikit-learn",
+    "pyarrow",
+    "polars",
+    "obstore",
+    "sqlalchemy",
+    "uvicorn",
+)
+SECRET_SETTINGS = ("s3_secret_key", "s3_access_key", "database_url")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found: ``ok``, ``warn`` or ``wrong``, and what to do about it."""
+
+    check: str
+    state: str
+    found: str
+    advice: str = ""
+
+
+@click.command(cls=Command)
+@click.option("--settings", "show_settings", is_flag=True, help="List every setting with its value and stop.")
+def doctor(show_settings: bool) -> None:
+    """Look for what is wrong and say what to do.
+
+    Checks this machine, the home directory, the server and the store.
+
+    Exit code 1 if something is wrong.
+    """
+    from footfall.config import home_dir, load_settings
+
+    home = home_dir(choices().home)
+    settings: Settings | None = None
+    findings = [*_machine()]
+    try:
+        settings = load_settings(choices().home)
+        findings.append(Finding("settings", "ok", _source(home)))
+    except ConfigError as error:
+        findings.append(Finding("settings", "wrong", str(error), "Correct it; `footfall doctor --settings` lists all."))
+    if show_settings:
+        _list_settings(settings)
+        return
+    findings += _home(home, settings)
+    findings += _server()
+    if settings is not None and (settings.data_dir.exists() or settings.store_url):
+        findings += _store(settings)
+    findings += _compiled()
+    _report(findings)
+
+
+def _report(findings: list[Finding]) -> None:
+    if choices().json:
+        output.json_value([vars(each) for each in findings])
+    else:
+        width = max(len(each.check) for each in findings)
+        for each in findings:
+            output.verdict(each.state, f"{each.check:<{width}}  {each.found}")
+            if each.advice:
+                output.line(f"{'':<{width + 8}}{each.advice}")
+    wrong = [each.check for each in findings if each.state == "wrong"]
+    if wrong:
+        raise RunFailed(f"Something is wrong with: {', '.join(wrong)}.")
+
+
+def _machine() -> Iterator[Finding]:
+    right = sys.version_info >= (3, 11)
+    yield Finding(
+        "python",
+        "ok" if right else "wrong",
+        f"{platform.python_version()} at {sys.executable}",
+        "" if right else "Take 3.11 or newer.",
+    )
+    found, missing = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    yield Finding(
+        "packages",
+        "wrong" if missing else "ok",
+        f"missing: {', '.join(missing)}" if missing else ", ".join(found),
+        "Install Footfall again." if missing else "",
+    )
+    import psutil
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = psutil.virtual_memory()
+    little = memory.available < 1 << 30
+    yield Finding(
+        "machine",
+        "warn" if little else "ok",
+        f"{cores} cores, {memory.total / 2**30:.1f} GiB of memory, {memory.available / 2**30:.1f} GiB of it free",
+        "Jobs may end for lack of memory; free some." if little else "",
+    )
+
+
+def _source(home: Path) -> str:
+    file = home / "footfall.toml"
+    names = sorted(name for name in os.environ if name.startswith("FOOTFALL_"))
+    where = [str(file)] if file.exists() else []
+    where += [f"variables {', '.join(names)}"] if names else []
+    return " and ".join(where) or f"all at their defaults; {file} would change them"
+
+
+def _home(home: Path, settings: "Settings | None") -> Iterator[Finding]:
+    if not home.exists():
+        yield Finding("home", "warn", f"{home} does not exist yet", "`footfall up` makes it.")
+        return
+    usable = os.access(home, os.R_OK | os.W_OK | os.X_OK)
+    yield Finding(
+        "home",
+        "ok" if usable else "wrong",
+        str(home),
+        "" if usable else "Give this user the right to read and write it.",
+    )
+    for name in ("credentials.toml", "secret/key"):
+        file = home / name
+        if not file.exists():
+            continue
+        mode = stat.S_IMODE(file.stat().st_mode)
+        private = not mode & 0o077
+        advice = "" if private else f"Run `chmod 600 {file}`; and since others could read it, make new keys."
+        yield Finding(name, "ok" if private else "wrong", f"mode {mode:04o}", advice)
+    free_mib = shutil.disk_usage(home).free >> 20
+    least = settings.min_free_mib if settings is not None else 64
+    state = "wrong" if free_mib < least else "warn" if free_mib < LOW_SPACE_MIB else "ok"
+    advices = {
+        "ok": "",
+        "warn": "Delete features or task runs no longer needed.",
+        "wrong": "Free some: no new work is taken.",
+    }
+    yield Finding("disk", state, f"{free_mib / 1024:.1f} GiB free in {home}", advices[state])
+
+
+def _server() -> Iterator[Finding]:
+    try:
+        client = open_client()
+    except ConfigError as error:
+        yield Finding("keys", "warn", str(error))
+        return
+    with client:
+        credentials = client.transport.credentials
+        yield Finding("keys", "ok", f"{credentials.access_key} from {credentials.source}")
+        try:
+            health = client.health()
+        except ServiceError as error:
+            advice = "`footfall up` starts it." if error.status == 0 else "Its log says more."
+            yield Finding("server", "warn" if error.status == 0 else "wrong", str(error).partition(". ")[0], advice)
+            return
+        ours, its = version("footfall"), str(health.get("version", "?"))
+        same = its in (ours, "?")
+        yield Finding(
+            "server",
+            "ok" if same else "warn",
+            f"{client.endpoint} answers, version {its}",
+            "" if same else f"This command is version {ours}; install the same on both sides.",
+        )
+        try:
+            client.transport.json("GET", "/api/v1/features", {"limit": 1})
+            yield Finding("signature", "ok", "the server accepts our keys")
+        except ServiceError as error:
+            advice = "Compare the clocks of both machines (5 minutes at most), then the keys."
+            yield Finding("signature", "wrong", str(error), advice)
+
+
+def _store(settings: "Settings") -> Iterator[Finding]:
+    from footfall.store import Store, buckets_place, internal_place
+
+    for name, place in (("buckets", buckets_place(settings)), ("artefacts", internal_place(settings))):
+        if place.url.startswith("file://"):
+            directory = Path(place.url.removeprefix("file://"))
+            good = not directory.exists() or os.access(directory, os.R_OK | os.W_OK | os.X_OK)
+            advice = "" if good else "Give the user of the server the right to read and write it."
+            yield Finding(name, "ok" if good else "wrong", str(directory), advice)
+            continue
+        if place.url.rstrip("/") == "s3:":
+            yield Finding(name, "ok", f"S3 at {place.endpoint or 'AWS'}; each bucket is checked when it is used")
+            continue
+        try:
+            Store(place).list(limit=1)
+            yield Finding(name, "ok", f"{place.url} at {place.endpoint or 'AWS'} answers")
+        except FootfallError as error:
+            yield Finding(name, "wrong", str(error), "Check s3_endpoint, s3_access_key and s3_secret_key.")
+
+
+def _compiled() -> Iterator[Finding]:
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    place = Path(given) if given else Path(__file__).parent.parent / "modeling" / "__pycache__"
+    parent = place if place.exists() else place.parent
+    if not os.access(parent, os.W_OK):
+        advice = "Every job compiles anew (several seconds); set NUMBA_CACHE_DIR to a directory that it may write."
+        yield Finding("compiled code", "warn", f"{place} cannot be written", advice)
+        return
+    n_files = sum(1 for _ in place.rglob("*.nbi")) if place.exists() else 0
+    said = f"{n_files} functions kept in {place}" if n_files else f"nothing yet in {place}; the first job compiles it"
+    yield Finding("compiled code", "ok", said)
+
+
+def _list_settings(settings: "Settings | None") -> None:
+    from footfall.config import Settings
+
+    rows: list[dict[str, object]] = []
+    for setting in fields(Settings):
+        value = getattr(settings, setting.name) if settings is not None else setting.default
+        if setting.name in SECRET_SETTINGS and value:
+            value = "(set)"
+        rows.append(
+            {
+                "name": setting.name,
+                "value": value if isinstance(value, int | float | bool) else str(value),
+                "what": setting.metadata["doc"],
+            }
+        )
+    if choices().json:
+        output.json_value(rows)
+    else:
+        output.table(
+            ["SETTING", "VALUE", "WHAT IT IS"], [[row["name"], str(row["value"]), row["what"]] for row in rows]
+        )

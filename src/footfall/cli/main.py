@@ -1,0 +1,100 @@
+"""The ``footfall`` command: its tree of commands, and what an error means for the exit code.
+
+Exit codes: 0 done · 1 what was asked for failed · 2 it was asked wrongly · 3 the service cannot be reached or fails.
+"""
+
+import os
+import sys
+import traceback
+
+import click
+
+from footfall.cli import accounts, behavior, data, doctor, output, serve
+from footfall.cli.context import RootGroup, RunFailed
+from footfall.errors import (
+    DatabaseUnavailableError,
+    ExecutorUnavailableError,
+    FootfallError,
+    ServiceError,
+    StoreUnavailableError,
+)
+
+DONE, FAILED, ASKED_WRONGLY, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+@click.group(cls=RootGroup)
+@click.version_option(package_name="footfall", message="footfall %(version)s")
+def cli() -> None:
+    """Score every user from behaviour sequences, on machines of your own.
+
+    Start with `footfall demo` to see it work, or `footfall up` to run a server.
+    """
+
+
+cli.add_command(serve.up)
+cli.add_command(serve.demo)
+cli.add_command(data.data)
+cli.add_command(behavior.feature)
+cli.add_command(behavior.task)
+cli.add_command(behavior.task_run)
+cli.add_command(behavior.encoder)
+cli.add_command(behavior.logs)
+cli.add_command(accounts.bucket)
+cli.add_command(accounts.account)
+cli.add_command(accounts.user)
+cli.add_command(accounts.key)
+cli.add_command(doctor.doctor)
+cli.add_command(serve.completion)
+
+
+def main() -> None:
+    """Run the command line and exit; the entry point of the ``footfall`` script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        cli.main(arguments, prog_name="footfall", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        return _asked_wrongly(error)
+    except (click.Abort, KeyboardInterrupt):
+        output.note("Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has seen enough; what is left in the buffer must not raise once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except RunFailed as error:
+        output.problem(str(error))
+        return FAILED
+    except FootfallError as error:
+        return _refused(error)
+    except TimeoutError as error:
+        output.problem(str(error))
+        return FAILED
+    except Exception:  # noqa: BLE001 - the door of the command line: say it is ours, and show where
+        output.problem("This is a bug of Footfall; please report it with the lines below.")
+        output.note(traceback.format_exc())
+        return FAILED
+    return DONE
+
+
+def _asked_wrongly(error: click.ClickException) -> int:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f" See `{context.command_path} --help`." if context is not None else ""
+    output.problem(error.format_message() + hint)
+    return ASKED_WRONGLY
+
+
+def _refused(error: FootfallError) -> int:
+    if isinstance(error, ServiceError):
+        code = f" [{error.error_code} {error.symbol}]" if error.error_code else ""
+        trace = f" Trace id: {error.trace_id}." if error.status >= 500 and error.trace_id else ""
+        output.problem(f"{error}{code}{trace}")
+        return UNREACHABLE if error.status == 0 or error.status >= 500 else ASKED_WRONGLY
+    output.problem(str(error))
+    away = isinstance(error, StoreUnavailableError | DatabaseUnavailableError | ExecutorUnavailableError)
+    return UNREACHABLE if away else ASKED_WRONGLY

@@ -1,0 +1,228 @@
+"""What a command prints: tables and progress for people, JSON for programs. The only place that prints.
+
+Results go to stdout, everything else to stderr, so that ``--json`` leaves nothing but JSON on stdout. What comes from
+outside (names, logs, messages) loses its control characters before it reaches a terminal, which would obey them.
+"""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from footfall.replies import Resource
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_STATUS_STYLE = {
+    "completed": "green",
+    "failed": "red",
+    "in_progress": "cyan",
+    "pending": "yellow",
+    "registered": "yellow",
+}
+PLAIN_EVERY_S = 10.0
+
+
+def strip_controls(text: str) -> str:
+    """Return a text without C0 and C1 control characters but tab and newline."""
+    return _CONTROLS.sub("", text)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person looks at this stream."""
+    return stream.isatty()
+
+
+def console(stream: TextIO | None = None) -> "Console":
+    """Return a rich console on stdout or another stream; without a terminal it writes plain text."""
+    from rich.console import Console
+
+    return Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def line(text: str = "") -> None:
+    """Print a line of result."""
+    _write(sys.stdout, text)
+
+
+def note(text: str) -> None:
+    """Print a line that is no result: what is going on, and hints."""
+    _write(sys.stderr, text)
+
+
+def problem(text: str) -> None:
+    """Print an error."""
+    if is_terminal(sys.stderr):
+        text = f"\x1b[1;31mError:\x1b[0m {strip_controls(text)}"
+        print(text, file=sys.stderr, flush=True)
+    else:
+        _write(sys.stderr, f"Error: {text}")
+
+
+def raw(piece: bytes) -> None:
+    """Pass bytes on to stdout; to a terminal only those that it may show."""
+    if is_terminal(sys.stdout):
+        sys.stdout.write(strip_controls(piece.decode("utf-8", "replace")))
+        sys.stdout.flush()
+    else:
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+
+
+def json_value(value: Any, *, compact: bool = False) -> None:
+    """Print a value as JSON, control characters escaped; ``compact`` on one line."""
+    print(json.dumps(value, indent=None if compact else 2, ensure_ascii=False, default=str), flush=True)
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "", numbers: Sequence[int] = ()
+) -> None:
+    """Print a table that fits the terminal; without a terminal every cell is whole.
+
+    Args:
+        empty: what to say when there are no rows.
+        numbers: indexes of the columns to align right.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    listed = [[_cell(value) for value in row] for row in rows]
+    if not listed:
+        note(empty or "There is nothing to list.")
+        return
+    out = console()
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for index, column in enumerate(columns):
+        right = index in numbers
+        grid.add_column(column, justify="right" if right else "left", overflow="ellipsis", no_wrap=True)
+    for row in listed:
+        grid.add_row(*(Text(text, style=_STATUS_STYLE.get(text, "")) for text in row))
+    if not is_terminal(sys.stdout):
+        out.width = max(80, sum(max(map(len, column)) + 3 for column in zip(columns, *listed, strict=True)))
+    for text in _rendered(out, grid):
+        _write(sys.stdout, text, clean=False)
+
+
+def record(fields: Mapping[str, object], *, title: str = "") -> None:
+    """Print what is known of one thing, a field a line."""
+    from rich.text import Text
+
+    out = console()
+    if title:
+        out.print(Text(strip_controls(title), style="bold"))
+    width = max(map(len, fields), default=0)
+    for name, value in fields.items():
+        text = _cell(value)
+        out.print(Text.assemble((f"{name:<{width}}  ", "dim"), (text, _STATUS_STYLE.get(text, ""))))
+
+
+def _rendered(out: "Console", grid: Any) -> Iterator[str]:
+    with out.capture() as capture:
+        out.print(grid)
+    for text in capture.get().splitlines():
+        yield text.rstrip()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = value if isinstance(value, str) else str(value)
+    return strip_controls(text).replace("\n", " ").replace("\t", " ")
+
+
+def _write(stream: TextIO, text: str, *, clean: bool = True) -> None:
+    print(strip_controls(text) if clean and is_terminal(stream) else text, file=stream, flush=True)
+
+
+class ProgressLine:
+    """Shows how far one thing is: a bar on a terminal, a plain line now and then elsewhere. Always on stderr."""
+
+    def __init__(self, title: str, *, delay_s: float = 0.0) -> None:
+        """Get ready; nothing is shown in the first ``delay_s``."""
+        self._title, self._delay_s = strip_controls(title), delay_s
+        self._bar: Any = None
+        self._task: Any = None
+        self._said: tuple[str, float] = ("", 0.0)
+        self._began = time.monotonic()
+
+    def __enter__(self) -> "ProgressLine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, stage: str, done: float = 0, total: float | None = None, detail: str = "") -> None:
+        """Show a stage, how far it is (``total`` None where nobody knows), and a detail that changes all the time."""
+        if self.elapsed_s < self._delay_s:
+            return
+        text = strip_controls(f"{stage} {detail}".rstrip())
+        if is_terminal(sys.stderr):
+            if self._bar is None:
+                self._bar, self._task = _new_bar(self._title)
+            self._bar.update(self._task, completed=done, total=total or None, stage=text)
+            return
+        now = time.monotonic()
+        if stage != self._said[0] or now - self._said[1] >= PLAIN_EVERY_S:
+            self._said = (stage, now)
+            share = f" {100 * done / total:.0f} %" if total else ""
+            _write(sys.stderr, f"{self._title}: {text}{share}")
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._began
+
+
+def _new_bar(title: str) -> tuple[Any, Any]:
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[stage]}", style="dim", markup=False),
+        console=console(sys.stderr),
+        transient=True,
+    )
+    bar.start()
+    return bar, bar.add_task(title, total=None, stage="")
+
+
+@contextmanager
+def watching(title: str) -> Iterator[Any]:
+    """Give a callback for ``Client.wait`` that shows a resource's progress."""
+    with ProgressLine(title) as progress:
+
+        def show(resource: "Resource") -> None:
+            now = resource.progress
+            if now is not None and resource.status == "in_progress":
+                progress.show(now.stage, now.done, now.total)
+            else:
+                progress.show(_WAITING.get(resource.status, resource.status))
+
+        yield show
+
+
+_WAITING = {"registered": "waiting for its turn", "pending": "waiting for cores and memory", "in_progress": "starting"}
+
+
+def verdict(state: str, text: str) -> None:
+    """Print what a check found, behind ``ok``, ``warn`` or ``wrong``."""
+    style = {"ok": "32", "warn": "33", "wrong": "31"}[state]
+    if is_terminal(sys.stdout):
+        print(f"\x1b[{style}m{state:<6}\x1b[0m{strip_controls(text)}")
+    else:
+        print(f"{state:<6}{text}")

@@ -1,0 +1,197 @@
+"""What the service answers, as typed structs. Knows no HTTP.
+
+``id`` and ``name`` are the same for every kind; ``wire`` keeps the answer as it came, with the documented field names.
+Times are aware UTC datetimes, though the wire names no zone.
+
+Source: ``docs/reference/api.md``.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from footfall.errors import ServiceError
+
+FINAL_STATUSES = ("completed", "failed")
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a job is: ``done`` of ``total`` within a stage; ``total`` is None where nobody knows."""
+
+    stage: str = ""
+    done: int | float = 0
+    total: int | float | None = None
+
+
+class Resource(msgspec.Struct, kw_only=True):
+    """What features, tasks and task runs share."""
+
+    id: str
+    name: str
+    created_at: datetime | None = None
+    status: str = "registered"
+    completed_at: datetime | None = None
+    fail_message: str | None = None
+    fail_details: str | None = None
+    progress: Progress | None = None
+    wire: dict[str, Any] = msgspec.field(default_factory=dict, name="-")
+
+    def __post_init__(self) -> None:
+        if self.created_at is not None and self.created_at.tzinfo is None:
+            self.created_at = self.created_at.replace(tzinfo=UTC)
+        if self.completed_at is not None and self.completed_at.tzinfo is None:
+            self.completed_at = self.completed_at.replace(tzinfo=UTC)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it ended."""
+        return self.status in FINAL_STATUSES
+
+
+class Feature(Resource, kw_only=True):
+    """A set of encoded users. What is not known yet is None."""
+
+    id: str = msgspec.field(name="feature_id")
+    name: str = msgspec.field(name="feature_name")
+    source_bucket: str
+    source_file_path: str
+    user_count: int | None = None
+    token_count: int | None = None
+    disk_usage: int | None = None
+    encoder: str | None = None
+    coverage: float | None = None
+
+
+class Task(Resource, kw_only=True):
+    """A model learned from labelled users."""
+
+    id: str = msgspec.field(name="task_id")
+    name: str = msgspec.field(name="task_name")
+    train_feature_id: str
+    train_feature_name: str | None = None
+    train_bucket: str
+    train_file_path: str
+    test_feature_id: str | None = None
+    test_feature_name: str | None = None
+    test_bucket: str | None = None
+    test_file_path: str | None = None
+    AUROC: str | None = None
+    line_count: int | None = None
+    disk_usage: int | None = None
+
+    @property
+    def auroc(self) -> float | None:
+        """The documented ``AUROC``, a text on the wire, as a number."""
+        return None if self.AUROC is None else float(self.AUROC)
+
+
+class TaskRun(Resource, kw_only=True):
+    """A task applied to every user of a feature; the scores are at ``result_bucket``/``result_file_path``."""
+
+    id: str = msgspec.field(name="run_id")
+    name: str = msgspec.field(name="run_name")
+    task_id: str
+    task_name: str | None = None
+    feature_id: str
+    feature_name: str | None = None
+    result_bucket: str
+    result_file_path: str
+    line_count: int | None = None
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """What the other answers share."""
+
+    created_at: datetime | None = None
+    wire: dict[str, Any] = msgspec.field(default_factory=dict, name="-")
+
+    def __post_init__(self) -> None:
+        if self.created_at is not None and self.created_at.tzinfo is None:
+            self.created_at = self.created_at.replace(tzinfo=UTC)
+
+
+class Encoder(Record, kw_only=True):
+    """What was fitted on the users of one feature and encodes others."""
+
+    id: str = msgspec.field(name="encoder_id")
+    name: str = msgspec.field(name="encoder_name")
+    n_users: int | None = msgspec.field(default=None, name="user_count")
+    n_features: int | None = msgspec.field(default=None, name="feature_count")
+
+
+class ObjectSummary(Record, kw_only=True):
+    """An object of a bucket."""
+
+    key: str
+    size_bytes: int
+    modified_at: datetime | None = None
+
+
+class Account(Record, kw_only=True):
+    """An owner of features, tasks and buckets."""
+
+    id: str = msgspec.field(name="account_id")
+    name: str = msgspec.field(name="account_name")
+
+
+class User(Record, kw_only=True):
+    """A person or program of an account, with a role for each service."""
+
+    id: str = msgspec.field(name="user_id")
+    name: str = msgspec.field(name="user_name")
+    roles: dict[str, str] = {}
+
+
+class AccessKey(Record, kw_only=True):
+    """An access key; ``secret_key`` only in the answer that made it."""
+
+    id: str = msgspec.field(name="access_key")
+    user_id: str
+    is_active: bool = True
+    secret_key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"AccessKey({self.id!r}, user_id={self.user_id!r}, is_active={self.is_active})"
+
+
+class ApiKey(Record, kw_only=True):
+    """An API key; its texts only in the answer that made them."""
+
+    id: str = msgspec.field(name="api_key_id")
+    name: str
+    is_enabled: bool = True
+    primary_key: str | None = None
+    secondary_key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"ApiKey({self.id!r}, name={self.name!r}, is_enabled={self.is_enabled})"
+
+
+class Bucket(Record, kw_only=True):
+    """A bucket, and the accounts that it is granted to."""
+
+    name: str
+    account_id: str | None = None
+    granted_to: list[str] = []
+
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+def reply(kind: type[R], answer: Any) -> R:
+    """Return the JSON of an answer as a struct; fields that the struct does not have stay in ``wire``.
+
+    Raises:
+        ServiceError: a field is missing or of another kind, as with a server of another version.
+    """
+    try:
+        result = msgspec.convert(answer, kind)
+    except msgspec.ValidationError as error:
+        raise ServiceError(
+            200, "", "UNEXPECTED_ANSWER", f"The answer of the service is not as documented: {error}. Compare versions."
+        ) from error
+    if isinstance(result, Resource | Record) and isinstance(answer, Mapping):
+        result.wire = dict(answer)
+    return result

@@ -1,0 +1,350 @@
+"""Signed HTTP: who we are, one signature an attempt, and which failures may be tried again. Knows no resource.
+
+A request is signed over the target exactly as it is sent. One key never signs twice in one millisecond within a
+process, since the service takes the same signature over the same body for a replay. What may be sent again: reads;
+anything that was refused before it was looked at (no connection, 503, 429); and creates, because they carry an
+idempotency key.
+
+Source: ``docs/reference/api.md``; the order in which keys are looked for is ours.
+"""
+
+import os
+import random
+import ssl
+import threading
+import time
+import tomllib
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from footfall import signing
+from footfall.config import home_dir
+from footfall.errors import ConfigError, ServiceError
+
+Body = bytes | Callable[[], Iterable[bytes]]
+"""Bytes, or a function that starts the body anew for each attempt."""
+
+TRIES = 4
+LONGEST_PAUSE_S = 5.0
+CHUNK_BYTES = 1 << 20
+_SAFE = frozenset({"GET", "HEAD"})
+_REPLAYED = "This request was already received."
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where the service is and who calls it."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    source: str = "arguments"
+
+
+def find_credentials(
+    endpoint: str | None = None,
+    access_key: str | None = None,
+    secret_key: str | None = None,
+    api_key: str | None = None,
+    home: str | os.PathLike[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Credentials:
+    """Find endpoint and keys: arguments, ``FOOTFALL_…`` variables, ``credentials.toml``, then ``NCLOUD_…`` variables.
+
+    A ``home`` given as an argument is one: its ``credentials.toml`` wins over variables. Both keys come from one place.
+
+    Raises:
+        ConfigError: no keys, half a pair of them, or no endpoint anywhere.
+    """
+    env = os.environ if environment is None else environment
+    file = home_dir(home, env) / "credentials.toml"
+    names = ("endpoint", "access_key", "secret_key", "api_key")
+    arguments = dict(zip(names, (endpoint, access_key, secret_key, api_key), strict=True))
+    variables = {name: env.get("FOOTFALL_" + name.upper()) for name in names}
+    ncloud = {name: env.get("NCLOUD_" + name.upper()) for name in ("access_key", "secret_key")}
+    written = (str(file), _read_credentials(file))
+    ours = [("the variables FOOTFALL_…", variables), written]
+    sources: list[tuple[str, Mapping[str, str | None]]] = [("the arguments", arguments)]
+    sources += reversed(ours) if home is not None else ours
+    sources += [("the variables NCLOUD_…", ncloud)]
+    found_endpoint = next((s["endpoint"] for _, s in sources if s.get("endpoint")), None)
+    found_api_key = next((s["api_key"] for _, s in sources if s.get("api_key")), None)
+    for where, source in sources:
+        access, secret = source.get("access_key"), source.get("secret_key")
+        if bool(access) != bool(secret):
+            missing = "secret_key" if access else "access_key"
+            raise ConfigError(missing, f"{where} give only the other half of the pair; give both, or neither")
+        if access and secret:
+            if not found_endpoint:
+                break
+            return Credentials(_check_endpoint(found_endpoint), access, secret, found_api_key, where)
+    else:
+        raise ConfigError(
+            "access_key",
+            f"no keys were found: there is no {file}, and FOOTFALL_ACCESS_KEY and FOOTFALL_SECRET_KEY are not set. "
+            "Start a server on this machine with `footfall up`, or set those variables and FOOTFALL_ENDPOINT.",
+        )
+    raise ConfigError(
+        "endpoint",
+        f"keys were found but no address of the service; set FOOTFALL_ENDPOINT (there is no endpoint in {file})",
+    )
+
+
+def _read_credentials(file: Path) -> dict[str, str | None]:
+    try:
+        return {name: str(value) for name, value in tomllib.loads(file.read_text("utf-8")).items()}
+    except FileNotFoundError:
+        return {}
+    except PermissionError as error:
+        raise ConfigError(
+            str(file), "may not be read by this user; it belongs to whoever started the server"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(str(file), f"cannot be read: {error}; start the server again to have it written") from error
+
+
+def _check_endpoint(endpoint: str) -> str:
+    try:
+        parts = urlsplit(endpoint)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/") and not parts.query
+        _ = parts.port
+    except ValueError:
+        right = False
+    if not right:
+        raise ConfigError("endpoint", f"{endpoint!r} should read like http://127.0.0.1:8600, without a path")
+    return endpoint.rstrip("/")
+
+
+class SigningClock:
+    """Milliseconds since 1970 that never repeat within a process, each key for itself."""
+
+    def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._now_ns = now_ns
+        self._last: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def next_ms(self, access_key: str) -> int:
+        """Return the time, or the first millisecond after the last one given out.
+
+        A clock that was set back by more than the service tolerates is followed: its old times would be refused anyway.
+        """
+        with self._lock:
+            now = self._now_ns() // 1_000_000
+            last = self._last.get(access_key, 0)
+            if last - now < signing.WINDOW_MS:
+                now = max(now, last + 1)
+            self._last[access_key] = now
+        return now
+
+
+_clock = SigningClock()
+
+
+class Transport:
+    """A pool of connections to one service, and one pair of keys."""
+
+    def __init__(
+        self, credentials: Credentials, ca_file: str | os.PathLike[str] | None = None, timeout_s: float = 60.0
+    ) -> None:
+        self.credentials = credentials
+        self._timeout = urllib3.Timeout(connect=min(10.0, timeout_s), read=timeout_s)
+        parts = urlsplit(credentials.endpoint)
+        host = parts.hostname or ""
+        self._pool: urllib3.HTTPConnectionPool
+        try:
+            if parts.scheme == "https":
+                context = ssl.create_default_context(cafile=ca_file)
+                self._pool = urllib3.HTTPSConnectionPool(host, parts.port, maxsize=8, ssl_context=context)
+            else:
+                self._pool = urllib3.HTTPConnectionPool(host, parts.port, maxsize=8)
+        except (LocationParseError, OSError) as error:
+            raise ConfigError("endpoint" if ca_file is None else "ca_file", f"cannot be used: {error}") from error
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._pool.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        *,
+        body: Body = b"",
+        headers: Mapping[str, str] | None = None,
+        signed: bool = True,
+        tries: int = TRIES,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request, again where that is safe, and return the answer with its body unread.
+
+        Args:
+            path: percent-encoded where needed; it is signed as it is sent.
+
+        Raises:
+            ServiceError: the service refused it, or (status 0) did not answer.
+        """
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        target = path + ("?" + urlencode(given) if given else "")
+        fixed = {"accept": "*/*", **(headers or {})}
+        repeatable = method in _SAFE or "x-idempotency-key" in fixed
+        attempt = 1
+        while True:
+            error, retry, after_s = self._attempt(method, target, body, fixed, signed, repeatable)
+            if not isinstance(error, ServiceError):
+                return error
+            if not retry or attempt >= tries:
+                raise error
+            time.sleep(min(LONGEST_PAUSE_S, after_s or 0.2 * 2**attempt * random.uniform(0.5, 1.0)))
+            attempt += 1
+
+    def json(
+        self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Send a request with or without a JSON body and return the JSON of the answer; creates cannot happen twice.
+
+        Raises:
+            ServiceError: as ``call`` and ``decode``.
+        """
+        headers: dict[str, str] = {}
+        if method == "POST":
+            headers["x-idempotency-key"] = str(uuid.uuid4())
+        content = b""
+        if body is not None:
+            headers["content-type"] = "application/json"
+            content = msgspec.json.encode(body)
+        return self.decode(self.call(method, path, query, body=content, headers=headers))
+
+    def decode(self, answer: urllib3.BaseHTTPResponse) -> Any:
+        """Return the JSON of an answer; None for an empty one.
+
+        Raises:
+            ServiceError: it is no JSON, or it broke off.
+        """
+        data = self.read(answer)
+        try:
+            return msgspec.json.decode(data) if data else None
+        except msgspec.DecodeError as error:
+            raise ServiceError(
+                answer.status,
+                "",
+                "NOT_JSON",
+                f"{self.credentials.endpoint} answered with something that is no JSON; is it a Footfall server?",
+            ) from error
+
+    def read(self, answer: urllib3.BaseHTTPResponse) -> bytes:
+        """Return the whole body of an answer."""
+        return b"".join(self.stream(answer))
+
+    def stream(self, answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        """Yield the body of an answer in pieces; a body that ends early is an error."""
+        try:
+            yield from answer.stream(CHUNK_BYTES, decode_content=False)
+            answer.release_conn()  # before close, which would else drop a connection that can be used again
+        except (HTTPError, OSError) as error:
+            raise self._unreachable(error, "broke off within its answer") from error
+        finally:
+            answer.close()
+
+    def _attempt(
+        self, method: str, target: str, body: Body, headers: Mapping[str, str], signed: bool, repeatable: bool
+    ) -> tuple[ServiceError | urllib3.BaseHTTPResponse, bool, float | None]:
+        """Return an answer, or an error, whether it is safe to try again, and the pause that the service asks for."""
+        content = body if isinstance(body, bytes) else body()
+        all_headers = dict(headers) | (self._signature(method, target) if signed else {})
+        try:
+            answer = self._pool.urlopen(
+                method,
+                target,
+                body=content or None,
+                headers=all_headers,
+                retries=False,
+                redirect=False,
+                timeout=self._timeout,
+                preload_content=False,
+                decode_content=False,
+                chunked=not isinstance(content, bytes) and "content-length" not in headers,
+            )
+        except SSLError as error:
+            return (
+                self._unreachable(error, "has a certificate that is not trusted; give ca_file"),
+                False,
+                None,
+            )
+        except (NewConnectionError, ConnectTimeoutError) as error:
+            return self._unreachable(error, "cannot be reached"), True, None
+        except ReadTimeoutError as error:
+            return self._unreachable(error, "did not answer in time"), repeatable, None
+        except (HTTPError, OSError) as error:
+            return self._unreachable(error, "broke off"), repeatable, None
+        if answer.status < 400:
+            return answer, False, None
+        refusal, after_s = _refusal(answer), _retry_after_s(answer)
+        unseen = answer.status in (429, 503) and after_s is not None
+        replayed = answer.status == 401 and str(refusal) == _REPLAYED
+        return refusal, unseen or replayed or (repeatable and answer.status in (502, 503, 504)), after_s
+
+    def _signature(self, method: str, target: str) -> dict[str, str]:
+        who = self.credentials
+        stamp = str(_clock.next_ms(who.access_key))
+        key = who.access_key.encode()
+        signature = signing.sign(who.secret_key.encode(), method, target.encode("ascii"), stamp.encode("ascii"), key)
+        headers = {
+            signing.TIMESTAMP_HEADER: stamp,
+            signing.ACCESS_KEY_HEADER: who.access_key,
+            signing.SIGNATURE_HEADER: signature.decode("ascii"),
+        }
+        if who.api_key:
+            headers[signing.API_KEY_HEADER] = who.api_key
+        return headers
+
+    def _unreachable(self, error: Exception, what: str) -> ServiceError:
+        cause = error.__cause__ or error.__context__ or error
+        said = str(cause).rpartition(": ")[2] or type(cause).__name__
+        reason = getattr(cause, "strerror", None) or said
+        failure = ServiceError(
+            0,
+            "",
+            "UNREACHABLE",
+            f"The service at {self.credentials.endpoint} {what} ({reason}). "
+            "Is it running? Start it with `footfall up`, or check the endpoint with `footfall doctor`.",
+        )
+        failure.__cause__ = error
+        return failure
+
+
+def _refusal(answer: urllib3.BaseHTTPResponse) -> ServiceError:
+    try:
+        data = answer.read(CHUNK_BYTES, decode_content=False)
+    except (HTTPError, OSError):
+        data = b""  # the status alone says that it was refused
+    finally:
+        answer.close()
+    code, symbol, details = "", f"HTTP_{answer.status}", ""
+    try:
+        error = msgspec.json.decode(data)["error"]
+        code, symbol = str(error.get("errorCode", "")), str(error.get("message") or symbol)
+        details = str(error.get("details") or "")
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        details = f"The service answered {answer.status} without saying why: {data[:200].decode('utf-8', 'replace')!r}"
+    return ServiceError(answer.status, code, symbol, details, answer.headers.get("x-ncp-trace-id", ""))
+
+
+def _retry_after_s(answer: urllib3.BaseHTTPResponse) -> float | None:
+    text = answer.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() else None
