@@ -41,7 +41,8 @@ class Settings:
     failures_per_minute: int = _setting(300, "Refused signatures a minute from one address before it gets 429; 0: no limit.")
     replay_protection: bool = _setting(True, "Refuse a changing request that was received before.")
     sign_decoded_query: bool = _setting(False, "Also accept signatures over the decoded query, as some SDKs make them.")
-    database_url: str = _setting("", "SQLAlchemy URL; empty means SQLite in the home directory.")
+    data_directory: str = _setting("", "Database, run files and the default stores; servers that share a database share it.")
+    database_url: str = _setting("", "SQLAlchemy URL; empty means SQLite in the data directory.")
     store_url: str = _setting("", "Where buckets live: a directory (file://…) or s3://; empty means the home directory.")
     internal_url: str = _setting("", "Where artefacts live: file://… or s3://bucket/prefix; empty means the home directory.")
     s3_endpoint: str = _setting("", "Endpoint of the S3 store, e.g. https://s3.example.com; empty means AWS.")
@@ -72,7 +73,7 @@ class Settings:
     @property
     def data_dir(self) -> Path:
         """The directory of everything but secrets."""
-        return self.home / "data"
+        return Path(self.data_directory).expanduser().absolute() if self.data_directory else self.home / "data"
 
     @property
     def runs_root(self) -> Path:

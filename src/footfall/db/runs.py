@@ -107,6 +107,11 @@ def find_active(connection: Connection) -> list[Run]:
     return [_run(row) for row in connection.execute(_ACTIVE)]
 
 
+def find_live(connection: Connection) -> list[Run]:
+    """Return every run that has not ended, oldest first."""
+    return [_run(row) for row in connection.execute(_ALL_LIVE)]
+
+
 def find_waiting(connection: Connection, limit: int) -> list[Run]:
     """Return the oldest registered runs whose turn it is, at most ``limit`` of those without a turn key and one of each key."""
     now = now_us()
@@ -139,6 +144,15 @@ def begin_epoch(tx: Connection, name: str, holder: str) -> int:
         return 1
     tx.execute(leases.update().where(leases.c.name == name).values(holder=holder, epoch=row.epoch + 1))
     return int(row.epoch) + 1
+
+
+def claim_data(tx: Connection, directory: str) -> str:
+    """Return the directory that holds the run files of this database: the one given, the first time."""
+    row = tx.execute(sa.select(leases.c.holder).where(leases.c.name == "data")).one_or_none()
+    if row is None:
+        tx.execute(leases.insert().values(name="data", holder=directory, epoch=1, beat=0))
+        return directory
+    return str(row.holder)
 
 
 def find_events(connection: Connection, run_id: str) -> list[dict[str, Any]]:
@@ -231,6 +245,7 @@ _INSERT = runs.insert()
 _INSERT_EVENT = run_events.insert()
 _GET = sa.select(runs).where(runs.c.id == sa.bindparam("id"))
 _ACTIVE = sa.select(runs).where(_states(list(ACTIVE_STATES))).order_by(runs.c.id)
+_ALL_LIVE = sa.select(runs).where(_states(list(LIVE_STATES))).order_by(runs.c.id)
 _FREE = (
     sa.select(runs)
     .where(

@@ -1,0 +1,36 @@
+"""``credentials.toml`` in the home directory: how a client finds the server and who it is. Mode 0600."""
+
+import json
+import os
+import tomllib
+from pathlib import Path
+
+from footfall.errors import ConfigError
+
+NAMES = ("endpoint", "access_key", "secret_key", "api_key")
+
+
+def read_credentials(path: Path) -> dict[str, str]:
+    """Return what the file says, or nothing when it is not there.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    try:
+        return {name: str(value) for name, value in tomllib.loads(path.read_text("utf-8")).items()}
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, PermissionError) as error:
+        raise ConfigError(str(path), f"cannot be read: {error}") from error
+
+
+def write_credentials(path: Path, values: dict[str, str]) -> None:
+    """Write the file, whole, readable by its owner alone."""
+    draft = path.with_suffix(".draft")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        # A JSON string of ASCII is a TOML basic string.
+        file.writelines(f"{name} = {json.dumps(values[name])}\n" for name in NAMES if name in values)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)

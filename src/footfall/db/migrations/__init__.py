@@ -1,0 +1,1 @@
+"""Alembic's environment; revisions are forward only and never edited once released."""

@@ -1,0 +1,238 @@
+"""Composition root: settings → database, stores, executor, reconciler, app, and the HTTP server around them."""
+
+import contextlib
+import fcntl
+import ipaddress
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from footfall import telemetry
+from footfall.api.app import AppContext, build_app
+from footfall.api.protocol import make_protocol
+from footfall.behavior.hooks import BehaviorHooks
+from footfall.compute.loop import ReconcileLoop
+from footfall.compute.reconcile import Reconciler
+from footfall.config import Settings
+from footfall.credentials import read_credentials, write_credentials
+from footfall.db import accounts, api_keys, runs
+from footfall.db.encryption import Secrets, open_secrets
+from footfall.db.engine import Database, sqlite_url
+from footfall.db.migrate import migrate
+from footfall.errors import ConfigError
+from footfall.executor import load_executor
+from footfall.store import Buckets, Store, buckets_place, internal_place
+
+GRACE_S = 10
+SWITCH_INTERVAL_S = 0.001
+"""Handler threads give the interpreter back to the event loop this often; the default of 5 ms shows in the tail."""
+
+log = structlog.get_logger()
+
+
+def serve(settings: Settings, *, cancel_runs: bool = False, on_ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT: then take no new requests, give those under way 10 s, and release the lease.
+
+    Args:
+        cancel_runs: also stop every run at the end; otherwise they go on without us.
+        on_ready: called once with the endpoint when requests are answered.
+
+    Raises:
+        ConfigError: a setting is wrong, another server has this home, or the address is taken.
+    """
+    check_exposure(settings)
+    telemetry.configure_logging(settings.log_level)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    with _own_home(settings), _listen(settings) as listener:
+        scheme = "https" if settings.tls_cert else "http"
+        endpoint = f"{scheme}://{_authority(settings.host, listener.getsockname()[1])}"
+        with open_service(settings, endpoint) as service:
+            _serve_http(settings, service, listener, lambda: on_ready(endpoint))
+            if cancel_runs:
+                service.cancel_all()
+
+
+class Service:
+    """Everything of a server but HTTP."""
+
+    def __init__(self, settings: Settings, database: Database, secrets: Secrets) -> None:
+        self.database = database
+        executor = load_executor(settings.executor, settings)
+        internal = Store(internal_place(settings))
+        hooks = BehaviorHooks(settings)
+        self.loop = ReconcileLoop(
+            settings, database, internal, lambda epoch: Reconciler(settings, database, executor, hooks, epoch)
+        )
+        self.app = build_app(
+            AppContext(
+                settings=settings,
+                database=database,
+                buckets=Buckets(buckets_place(settings)),
+                internal=internal,
+                secrets=secrets,
+                wake=self.loop.wake,
+                health=self.loop.health,
+            )
+        )
+
+    def cancel_all(self, timeout_s: float = 60.0) -> None:
+        """Ask every live run to stop and wait until nothing of them is left."""
+        with self.database.write() as tx:
+            for run in runs.find_live(tx):
+                runs.request_cancel(tx, run.id, "operator")
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            self.loop.wake()
+            with self.database.read() as connection:
+                if not runs.find_live(connection):
+                    return
+            time.sleep(0.05)
+        log.warning("runs_left", timeout_s=timeout_s)
+
+
+@contextlib.contextmanager
+def open_service(settings: Settings, endpoint: str) -> Iterator[Service]:
+    """Open the database, migrated and with its first account, and move runs until the block ends."""
+    secrets = open_secrets(settings.key_file)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.database_url or sqlite_url(settings.data_dir / "footfall.db"))
+    try:
+        copy = migrate(database, settings.data_dir / "backup", time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
+        if copy is not None:
+            log.info("database_copied_before_migration", path=str(copy))
+        _claim_data(settings, database)
+        _write_credentials(settings, database, secrets, endpoint)
+        service = Service(settings, database, secrets)
+        service.loop.start()
+        try:
+            yield service
+        finally:
+            service.loop.stop()
+    finally:
+        database.close()
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to listen beyond this machine without TLS: a signature does not cover a request's body.
+
+    Raises:
+        ConfigError: host is not loopback and there is neither a certificate nor a proxy; or half a certificate.
+    """
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise ConfigError("tls_cert", "give both tls_cert and tls_key, or neither")
+    for name in ("tls_cert", "tls_key"):
+        path = getattr(settings, name)
+        if path and not Path(path).is_file():
+            raise ConfigError(name, f"there is no file {path}")
+    try:
+        is_loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback and not settings.tls_cert and not settings.behind_proxy:
+        details = f"{settings.host} is reached from other machines: give --tls-cert and --tls-key, or say --behind-proxy"
+        raise ConfigError("host", details)
+
+
+@contextlib.contextmanager
+def _own_home(settings: Settings) -> Iterator[None]:
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(settings.home / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        running = read_credentials(settings.credentials_file).get("endpoint", "an address in credentials.toml")
+        details = f"a server already runs on {settings.home}, at {running}; use that one, or another --home"
+        raise ConfigError("home", details) from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _listen(settings: Settings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            details = f"{_authority(settings.host, settings.port)} cannot be used ({error.strerror}); take --port 0 for any free one"
+            raise ConfigError("port", details) from error
+        listener.listen(2048)
+        yield listener
+    finally:
+        listener.close()
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _claim_data(settings: Settings, database: Database) -> None:
+    with database.write() as tx:
+        owner = runs.claim_data(tx, str(settings.data_dir))
+    if owner != str(settings.data_dir):
+        details = f"this database belongs to the data directory {owner}; set data_directory to it"
+        raise ConfigError("database_url", details)
+
+
+def _write_credentials(settings: Settings, database: Database, secrets: Secrets, endpoint: str) -> None:
+    path = settings.credentials_file
+    first = path.with_suffix(".first")
+    with database.write() as tx:
+        if accounts.count_accounts(tx) == 0:
+            new = accounts.create_account(tx, secrets, name="main", user_name="admin", is_operator=True)
+            key = api_keys.create_api_key(tx, new.account.id, "first")
+            # Written before the commit: a secret that is in the database but in no file would be lost to everyone.
+            values = {"access_key": new.key.id, "secret_key": new.key.secret_key or "", "api_key": key.primary_key or ""}
+            write_credentials(first, values)
+    if first.exists() and not path.exists():
+        with database.read() as connection:
+            if accounts.find_signer(connection, read_credentials(first)["access_key"]) is not None:
+                first.rename(path)
+    first.unlink(missing_ok=True)
+    write_credentials(path, read_credentials(path) | {"endpoint": endpoint})
+
+
+def _serve_http(settings: Settings, service: Service, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    config = uvicorn.Config(
+        service.app,
+        loop="uvloop",
+        http=make_protocol(settings.header_timeout_s),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=settings.max_connections,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
+    )
+    server = _Server(config, on_ready)
+    # uvicorn raises the signals it caught again when it is done; ours must still release the lease then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
