@@ -30,7 +30,7 @@ R = TypeVar("R", bound=Resource)
 BUCKET = "demo"
 RESULT = "scores.tsv"
 INPUTS = ("sequences.csv.gz", "train.tsv", "test.tsv")
-START_TIMEOUT_S, STOP_TIMEOUT_S = 60.0, 20.0
+START_TIMEOUT_S, STOP_TIMEOUT_S = 60.0, 90.0
 _MARKER = ".made-by-footfall-demo"
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from footfall.replies import Resource
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_C1 = re.compile("[\x7f-\x9f\ud800-\udfff]")
 _STATUS_STYLE = {
     "completed": "green",
     "failed": "red",
@@ -75,8 +76,14 @@ def raw(piece: bytes) -> None:
 
 
 def json_value(value: Any, *, compact: bool = False) -> None:
-    """Print a value as JSON, control characters escaped; ``compact`` on one line."""
-    print(json.dumps(value, indent=None if compact else 2, ensure_ascii=False, default=str), flush=True)
+    """Print a value as JSON; ``compact`` on one line."""
+    print(json_text(value, compact=compact), flush=True)
+
+
+def json_text(value: Any, *, compact: bool = False) -> str:
+    """Return a value as JSON in which every control character is escaped, those too that JSON would let be."""
+    text = json.dumps(value, indent=None if compact else 2, ensure_ascii=False, default=str)
+    return _C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def table(
