@@ -99,7 +99,7 @@ class Resources(Generic[R]):
                 yield piece
                 pause_s = FIRST_PAUSE_S
             offset = int(answer.headers.get("x-next-offset", offset + len(piece)))
-            if answer.headers.get("x-log-complete", "").lower() == "true" and len(piece) < LOG_PIECE_BYTES:
+            if answer.headers.get("x-log-complete", "").lower() == "true":
                 return
             if not piece:
                 if not follow:
