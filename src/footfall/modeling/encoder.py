@@ -25,6 +25,7 @@ from footfall.modeling.tokens import split_behaviors
 from footfall.modeling.vocabulary import Vocabulary, VocabularyConfig, fit_vocabulary
 
 FORMAT = 1
+_OWN_ARRAYS = ("idf_V", "vector_VD", "edge_E", "edge_offset_A1", "rank_A256", "spread_D")
 _VOCABULARY_ARRAYS = tuple(f.name for f in fields(Vocabulary) if f.name != "n_tail")
 
 
@@ -72,6 +73,8 @@ class Encoder:
     edge_offset_A1: npt.NDArray[np.int64]
     rank_A256: npt.NDArray[np.float32]
     """Middle rank of each bin of each dense column among the users it was fitted on."""
+    spread_D: npt.NDArray[np.float32]
+    """Standard deviation of the latent dimensions among them."""
     tables: bag.Tables = field(repr=False)
 
     @property
@@ -105,7 +108,7 @@ class Encoder:
         return json.dumps(header, indent=1, sort_keys=True) + "\n"
 
     def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        own = {name: getattr(self, name) for name in ("idf_V", "vector_VD", "edge_E", "edge_offset_A1", "rank_A256")}
+        own = {name: getattr(self, name) for name in _OWN_ARRAYS}
         return own | {name: getattr(self.vocabulary, name) for name in _VOCABULARY_ARRAYS}
 
     def encode(
@@ -220,8 +223,9 @@ def fit_encoder(
     edge_E, edge_offset_A1, rank_A256 = aggregates.fit_bins(_dense(raw_NA, z_ND, config))
     progress("fit aggregates", 3, 3)
     return Encoder(
-        config, sample.n_users, tables.vocabulary, idf_V, vector_VD, edge_E, edge_offset_A1, rank_A256, tables
-    )
+        config, sample.n_users, tables.vocabulary, idf_V, vector_VD, edge_E, edge_offset_A1, rank_A256,
+        z_ND.std(axis=0), tables,
+    )  # fmt: skip
 
 
 def _weigh_tokens(token_M: npt.NDArray[np.uint32], n_users: int, n_tokens: int) -> npt.NDArray[np.float32]:
@@ -239,13 +243,14 @@ def load_encoder(directory: Path) -> Encoder:
     header = json.loads((directory / "encoder.json").read_text())
     if header["format"] != FORMAT:
         raise DataError("COMMON_ERROR", f"the encoder has format {header['format']}; this release reads {FORMAT}.")
-    arrays = load_file(directory / "encoder.safetensors")
+    # copies, because compiled code takes writable arrays and read-only ones for different types
+    arrays = {name: np.array(a) for name, a in load_file(directory / "encoder.safetensors").items()}
     settings = dict(header["config"])
     config = EncoderConfig(vocabulary=VocabularyConfig(**settings.pop("vocabulary")), **settings)
     vocabulary = Vocabulary(n_tail=config.vocabulary.n_tail, **{name: arrays[name] for name in _VOCABULARY_ARRAYS})
     return Encoder(
-        config, header["n_users"], vocabulary, arrays["idf_V"], arrays["vector_VD"], arrays["edge_E"],
-        arrays["edge_offset_A1"], arrays["rank_A256"], bag.build_tables(vocabulary),
+        config, header["n_users"], vocabulary, **{name: arrays[name] for name in _OWN_ARRAYS},
+        tables=bag.build_tables(vocabulary),
     )  # fmt: skip
 
 

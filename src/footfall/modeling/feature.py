@@ -18,12 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
+from safetensors.numpy import save_file
 
 from footfall.modeling.blocks import BUFFERS, FORMAT, LAYOUT_FILE, Feature, FeatureBlock, open_feature
 from footfall.modeling.encoder import Encoded, Encoder
 from footfall.modeling.sequences import Block, PersonalData, Progress, Source, keep_quiet, map_blocks
 
 __all__ = ["Feature", "FeatureBlock", "FeatureSummary", "make_feature", "open_feature"]
+
+ENCODING_FILE = "encoding.safetensors"
+"""What tasks need of the encoder: weights, scales and ranks."""
 
 _BATCH_USERS = 16_384
 _SHARD_BYTES = 256 << 20
@@ -91,6 +95,15 @@ def make_feature(
         kinds.update(kind for _, kind in block.personal)
         places += [f"{block.source.name}, line {line}: {kind}" for line, kind in block.personal[: 10 - len(places)]]
     shards = writer.close()
+    save_file(
+        {
+            "idf_V": encoder.idf_V,
+            "bound_K": encoder.vocabulary.bound_K,
+            "rank_A256": encoder.rank_A256,
+            "spread_D": encoder.spread_D,
+        },
+        out_dir / ENCODING_FILE,
+    )
     layout = {
         "format": FORMAT,
         "encoder": encoder.content_hash,

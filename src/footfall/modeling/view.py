@@ -1,0 +1,98 @@
+"""The view seam: what a task sees of a user, and the cheap head that learns from it.
+
+Knows labelled users as arrays; nothing of files or of the other views. A new view is a module in ``views/`` with a
+class ``VIEW``; the stack walks the folder and the out-of-fold weights decide whether it speaks. Scoring needs no view
+code: a head is the arrays named in ``HEAD_ARRAYS``, whose sum is the log-odds.
+
+Shapes: N users, D latent dimensions, A dense columns, V tokens, T trees, W words of a packed tree.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+U8 = npt.NDArray[np.uint8]
+
+HEAD_ARRAYS = {
+    "bias": "(1,) float64, added to all",
+    "token_V": "(V,) float32, times the weight of each token of the bag without its idf and norm",
+    "latent_D": "(D,) float32, times the latent vector",
+    "byte_A256": "(A, 256) float32, looked up by each dense byte",
+    "node_TW": "(T, 2**depth - 1) uint32, packed trees over the dense bytes, see predictor.py",
+    "leaf_TW": "(T, 2**depth) float32",
+}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What views need to know of the encoder."""
+
+    hash: str
+    idf_V: F32
+    bound_K: npt.NDArray[np.int64]
+    rank_A256: F32
+    spread_D: F32
+    """Standard deviation of the latent dimensions in the population."""
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Users:
+    """Labelled users, gathered from a feature."""
+
+    encoding: Encoding
+    text_NV: scipy.sparse.csr_matrix
+    """Weights of behaviors and words."""
+    ngram_NV: scipy.sparse.csr_matrix
+    latent_ND: F32
+    dense_NA: U8
+
+    @property
+    def n_users(self) -> int:
+        """N."""
+        return int(self.dense_NA.shape[0])
+
+    def take(self, row_N: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Users":
+        """Return some of the users, in the order asked."""
+        return Users(
+            self.encoding, self.text_NV[row_N], self.ngram_NV[row_N], self.latent_ND[row_N], self.dense_NA[row_N]
+        )
+
+
+class View(ABC):
+    """One view of the users with its head."""
+
+    strengths: tuple[float, ...]
+    """Candidates, from strongly to weakly regularised; the stack chooses by log loss."""
+
+    @abstractmethod
+    def fit(self, users: Users, label_N: U8, *, strength: float, seed: int) -> None:
+        """Fit the head. Both labels occur."""
+
+    @abstractmethod
+    def predict(self, users: Users) -> F64:
+        """Return (N,) log-odds."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return all that scoring needs, by the names of ``HEAD_ARRAYS``."""
+
+    def try_strengths(self, train: Users, label_N: U8, held: Users, *, seed: int) -> Sequence[F64]:
+        """Return the log-odds of ``held`` for each strength; a view may share work between them."""
+        found = []
+        for strength in self.strengths:
+            self.fit(train, label_N, strength=strength, seed=seed)
+            found.append(self.predict(held))
+        return found
+
+
+def prior_log_odds(label_N: U8) -> float:
+    """Return the log-odds of the share of ones, both labels counted once more."""
+    ones = int(label_N.sum())
+    return float(np.log((ones + 1) / (label_N.size - ones + 1)))

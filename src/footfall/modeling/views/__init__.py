@@ -1,0 +1,1 @@
+"""The views of a user, one a module; see ``modeling/view.py``."""
