@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from footfall.errors import ConfigError
+from footfall.places import Place
 
 ENVIRONMENT_PREFIX = "FOOTFALL_"
 
@@ -38,13 +39,21 @@ class Settings:
     max_body_bytes: int = _setting(1 << 20, "Largest body of a JSON request.")
     max_object_bytes: int = _setting(1 << 40, "Largest object that PUT /data takes.")
     rate_per_key: float = _setting(0.0, "Requests a second for each access key; 0 means no limit.")
-    failures_per_minute: int = _setting(300, "Refused signatures a minute from one address before it gets 429; 0: no limit.")
+    failures_per_minute: int = _setting(
+        300, "Refused signatures a minute from one address before it gets 429; 0: no limit."
+    )
     replay_protection: bool = _setting(True, "Refuse a changing request that was received before.")
     sign_decoded_query: bool = _setting(False, "Also accept signatures over the decoded query, as some SDKs make them.")
-    data_directory: str = _setting("", "Database, run files and the default stores; servers that share a database share it.")
+    data_directory: str = _setting(
+        "", "Database, run files and the default stores; servers that share a database share it."
+    )
     database_url: str = _setting("", "SQLAlchemy URL; empty means SQLite in the data directory.")
-    store_url: str = _setting("", "Where buckets live: a directory (file://…) or s3://; empty means the home directory.")
-    internal_url: str = _setting("", "Where artefacts live: file://… or s3://bucket/prefix; empty means the home directory.")
+    store_url: str = _setting(
+        "", "Where buckets live: a directory (file://…) or s3://; empty means the home directory."
+    )
+    internal_url: str = _setting(
+        "", "Where artefacts live: file://… or s3://bucket/prefix; empty means the home directory."
+    )
     s3_endpoint: str = _setting("", "Endpoint of the S3 store, e.g. https://s3.example.com; empty means AWS.")
     s3_region: str = _setting("us-east-1", "Region of the S3 store.")
     s3_access_key: str = _setting("", "Access key for the S3 store.")
@@ -65,7 +74,9 @@ class Settings:
     max_tokens_per_user: int = _setting(0, "Keep only so many of a user's newest tokens; 0 means all.")
     min_labels_per_class: int = _setting(100, "Labelled users of each class that a task needs.")
     personal_data: str = _setting("refuse", "What happens to files with personal data: refuse, warn or off.")
-    result_names: str = _setting("exact", "exact: a result is written where asked; suffix: a random part is added to its name.")
+    result_names: str = _setting(
+        "exact", "exact: a result is written where asked; suffix: a random part is added to its name."
+    )
     disk_quota_mib: int = _setting(0, "Space an account's features and tasks may take; 0 means no limit.")
     run_retention_days: int = _setting(90, "Logs of ended runs are kept this long.")
     log_level: str = _setting("info", "debug, info, warning or error.")
@@ -89,6 +100,27 @@ class Settings:
     def credentials_file(self) -> Path:
         """The file that tells clients where the server is and who they are."""
         return self.home / "credentials.toml"
+
+    def buckets_place(self) -> Place:
+        """Where the buckets live."""
+        return self._place(self.store_url or f"file://{self.data_dir}/buckets")
+
+    def internal_place(self) -> Place:
+        """Where the artefacts live, which no bucket name reaches."""
+        return self._place(self.internal_url or f"file://{self.data_dir}/internal")
+
+    def _place(self, url: str) -> Place:
+        if not url.startswith("s3://"):
+            return Place(url)
+        return Place(
+            url,
+            self.s3_endpoint,
+            self.s3_region,
+            self.s3_access_key,
+            self.s3_secret_key,
+            self.s3_path_style,
+            self.s3_timeout_s,
+        )
 
 
 def home_dir(given: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Path:

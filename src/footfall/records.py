@@ -25,7 +25,7 @@ def new_id() -> str:
 
     Source: RFC 9562, section 5.7, with 12 bits of sub-millisecond clock as a counter (method 3).
     """
-    global _id_last  # noqa: PLW0603 - one counter a process is what makes its ids sort
+    global _id_last  # one counter a process is what makes its ids sort
     with _id_lock:
         tick = max(_id_last + 1, time.time_ns() * 4096 // 1_000_000)
         _id_last = tick

@@ -28,7 +28,7 @@ from footfall.db.engine import Database, sqlite_url
 from footfall.db.migrate import migrate
 from footfall.errors import ConfigError
 from footfall.executor import load_executor
-from footfall.store import Buckets, Store, buckets_place, internal_place
+from footfall.store import Buckets, Store
 
 GRACE_S = 10
 SWITCH_INTERVAL_S = 0.001
@@ -65,7 +65,7 @@ class Service:
     def __init__(self, settings: Settings, database: Database, secrets: Secrets) -> None:
         self.database = database
         executor = load_executor(settings.executor, settings)
-        internal = Store(internal_place(settings))
+        internal = Store(settings.internal_place())
         hooks = BehaviorHooks(settings)
         self.loop = ReconcileLoop(
             settings, database, internal, lambda epoch: Reconciler(settings, database, executor, hooks, epoch)
@@ -74,7 +74,7 @@ class Service:
             AppContext(
                 settings=settings,
                 database=database,
-                buckets=Buckets(buckets_place(settings)),
+                buckets=Buckets(settings.buckets_place()),
                 internal=internal,
                 secrets=secrets,
                 wake=self.loop.wake,
@@ -136,7 +136,9 @@ def check_exposure(settings: Settings) -> None:
     except ValueError:
         is_loopback = False
     if not is_loopback and not settings.tls_cert and not settings.behind_proxy:
-        details = f"{settings.host} is reached from other machines: give --tls-cert and --tls-key, or say --behind-proxy"
+        details = (
+            f"{settings.host} is reached from other machines: give --tls-cert and --tls-key, or say --behind-proxy"
+        )
         raise ConfigError("host", details)
 
 
@@ -166,7 +168,8 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         try:
             listener.bind((settings.host, settings.port))
         except OSError as error:
-            details = f"{_authority(settings.host, settings.port)} cannot be used ({error.strerror}); take --port 0 for any free one"
+            address = _authority(settings.host, settings.port)
+            details = f"{address} cannot be used ({error.strerror}); take --port 0 for any free one"
             raise ConfigError("port", details) from error
         listener.listen(2048)
         yield listener
@@ -194,7 +197,11 @@ def _write_credentials(settings: Settings, database: Database, secrets: Secrets,
             new = accounts.create_account(tx, secrets, name="main", user_name="admin", is_operator=True)
             key = api_keys.create_api_key(tx, new.account.id, "first")
             # Written before the commit: a secret that is in the database but in no file would be lost to everyone.
-            values = {"access_key": new.key.id, "secret_key": new.key.secret_key or "", "api_key": key.primary_key or ""}
+            values = {
+                "access_key": new.key.id,
+                "secret_key": new.key.secret_key or "",
+                "api_key": key.primary or "",
+            }
             write_credentials(first, values)
     if first.exists() and not path.exists():
         with database.read() as connection:

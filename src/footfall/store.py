@@ -9,36 +9,29 @@ a local store would follow links out of its root, so links are refused.
 
 import errno
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import obstore
 from obstore import exceptions as failures
 from obstore.store import LocalStore, S3Store
 
-from footfall.config import Settings
 from footfall.errors import (
-    InvalidFieldError,
     ObjectNotFoundError,
     StoreDeniedError,
     StoreError,
     StoreFullError,
     StoreUnavailableError,
 )
+from footfall.places import Place, check_bucket_name
 
 CHUNK_BYTES = 8 << 20
 READ_TRIES = 4
-
-FORBIDDEN_CHARACTERS = "&$@;:+,?*\\{}^%`[]<>~#|\"'"
-MAX_KEY_BYTES = 1024
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_IP = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,77 +44,10 @@ class ObjectInfo:
     modified_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a store is and how to reach it; travels to jobs as JSON. ``url``: ``file:///dir`` or ``s3://[bucket/prefix]``."""
-
-    url: str
-    endpoint: str = ""
-    region: str = ""
-    access_key: str = ""
-    secret_key: str = ""
-    path_style: bool = True
-    timeout_s: float = 30.0
-
-    def __repr__(self) -> str:
-        return f"Place({self.url!r})"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields, secrets included, for a file that only its reader may see."""
-        return asdict(self)
-
-
 class ObjectChangedError(StoreError):
     """The object is not the one that the reader began with."""
 
     code = "object_changed"
-
-
-def check_bucket_name(name: str) -> str:
-    """Return ``name`` if it is 3 to 63 of ``a-z 0-9 . -`` and no IP address.
-
-    Raises:
-        InvalidFieldError: otherwise.
-    """
-    if not _BUCKET.fullmatch(name) or ".." in name or _IP.fullmatch(name):
-        raise InvalidFieldError(
-            "bucket",
-            name,
-            "bucket_name",
-            f"{name!r} is no bucket name: take 3 to 63 lower-case letters, digits, '.' and '-', a letter or digit at both ends.",
-        )
-    return name
-
-
-def check_key(key: str, *, field: str = "key", allow_directory: bool = False) -> str:
-    """Return ``key`` if it obeys the path rule of the contract (``docs/reference/data-formats.md``).
-
-    Raises:
-        InvalidFieldError: rule ``path``, with what is wrong in its sentence.
-    """
-    problem = _key_problem(key, allow_directory)
-    if problem:
-        raise InvalidFieldError(field, key, "path", f"{field}: {problem}")
-    return key
-
-
-def _key_problem(key: str, allow_directory: bool) -> str | None:
-    for position, character in enumerate(key):
-        if not 33 <= ord(character) <= 126 or character in FORBIDDEN_CHARACTERS:
-            return (
-                f"the character {character!a} at position {position + 1} is not allowed; "
-                f"use ASCII without blanks and without {FORBIDDEN_CHARACTERS}"
-            )
-    if len(key) > MAX_KEY_BYTES:
-        return f"it has {len(key)} bytes; at most {MAX_KEY_BYTES} are allowed"
-    if key.startswith("/"):
-        return "it starts with '/'; give the path inside the bucket"
-    body = key[:-1] if allow_directory and key.endswith("/") else key
-    if not body and not allow_directory:
-        return "it is empty; name an object"
-    if body and any(part in ("", ".", "..") for part in body.split("/")):
-        return "empty, '.' and '..' segments are not allowed; write the path without them"
-    return None
 
 
 class Store:
@@ -164,9 +90,7 @@ class Store:
         found: list[ObjectInfo] = []
         with _our_errors(prefix, "list"):
             for batch in obstore.list(self._backend, directory or None, chunk_size=1000):
-                found += [
-                    _info(meta) for meta in batch if meta["path"].startswith(prefix) and meta["path"] > after
-                ]
+                found += [_info(meta) for meta in batch if meta["path"].startswith(prefix) and meta["path"] > after]
         found = [info for info in found if not self._leads_out(info.key)]
         found.sort(key=lambda info: info.key)
         return found if limit is None else found[:limit]
@@ -217,7 +141,7 @@ class Store:
         """
         if not overwrite and self.exists(key):
             raise FileExistsError(key)
-        mode = "create" if self._root is not None and not overwrite else "overwrite"
+        mode: Literal["create", "overwrite"] = "create" if self._root is not None and not overwrite else "overwrite"
         with _our_errors(key, "write"):
             self._refuse_links(key)
             try:
@@ -304,7 +228,7 @@ class Buckets:
             raise ObjectNotFoundError(name)
         if name not in self._open:
             url = f"{self.place.url.rstrip('/')}/{name}" if self._root is not None else f"s3://{name}"
-            self._open[name] = Store(_at(self.place, url))
+            self._open[name] = Store(replace(self.place, url=url))
         return self._open[name]
 
     def create(self, name: str) -> None:
@@ -330,34 +254,6 @@ class Buckets:
         if self._root is not None:
             for directory, _, _ in os.walk(self._root / name, topdown=False):
                 Path(directory).rmdir()
-
-
-def buckets_place(settings: Settings) -> Place:
-    """Return where the buckets live by these settings."""
-    return _place(settings, settings.store_url or f"file://{settings.data_dir}/buckets")
-
-
-def internal_place(settings: Settings) -> Place:
-    """Return where the artefacts live by these settings."""
-    return _place(settings, settings.internal_url or f"file://{settings.data_dir}/internal")
-
-
-def _place(settings: Settings, url: str) -> Place:
-    if urlsplit(url).scheme != "s3":
-        return Place(url)
-    return Place(
-        url,
-        settings.s3_endpoint,
-        settings.s3_region,
-        settings.s3_access_key,
-        settings.s3_secret_key,
-        settings.s3_path_style,
-        settings.s3_timeout_s,
-    )
-
-
-def _at(place: Place, url: str) -> Place:
-    return Place(**(asdict(place) | {"url": url}))
 
 
 def _s3_options(place: Place) -> dict[str, Any]:
@@ -401,13 +297,17 @@ def _create_s3_bucket(place: Place, name: str) -> None:
         aws_secret_access_key=place.secret_key or None,
         config=config,
     )
-    location = {} if place.region in ("", "us-east-1") else {"CreateBucketConfiguration": {"LocationConstraint": place.region}}
+    location = (
+        {} if place.region in ("", "us-east-1") else {"CreateBucketConfiguration": {"LocationConstraint": place.region}}
+    )
     try:
         client.create_bucket(Bucket=name, **location)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-            raise StoreDeniedError(f"the S3 service does not make the bucket {name}: {error}", operation="write") from error
-        Store(_at(place, f"s3://{name}")).list(limit=1)
+            raise StoreDeniedError(
+                f"the S3 service does not make the bucket {name}: {error}", operation="write"
+            ) from error
+        Store(replace(place, url=f"s3://{name}")).list(limit=1)
     except BotoCoreError as error:
         raise StoreUnavailableError(f"the S3 service does not answer: {error}", operation="write") from error
 
@@ -425,7 +325,9 @@ def _our_errors(key: str, operation: str) -> Iterator[None]:
     except FileExistsError:
         raise
     except (failures.PermissionDeniedError, failures.UnauthenticatedError, PermissionError) as error:
-        raise StoreDeniedError(f"{key}: the store refuses access; check its keys and permissions.", operation=operation) from error
+        raise StoreDeniedError(
+            f"{key}: the store refuses access; check its keys and permissions.", operation=operation
+        ) from error
     except (failures.BaseError, OSError, ValueError) as error:
         raise _translate(key, operation, error) from error
 

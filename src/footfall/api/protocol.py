@@ -1,67 +1,67 @@
 """uvicorn's HTTP protocol with what it lacks: a time limit and a size limit for a request's head, and our error bodies."""
 
 import asyncio
-from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 << 10
 
 
-def make_protocol(header_timeout_s: float) -> type[HttpToolsProtocol]:
-    """Return a protocol class that closes a connection whose request head takes longer than ``header_timeout_s``."""
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection."""
 
-    class GuardedProtocol(HttpToolsProtocol):
-        """One connection."""
+    header_timeout_s = 10.0
 
-        _head_timer: asyncio.TimerHandle | None = None
-        _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._head_timer = self.loop.call_later(header_timeout_s, self._give_up)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(self.header_timeout_s, self._give_up)
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_timer()
-            super().connection_lost(exc)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
 
-        def on_message_begin(self) -> None:
-            self._head_bytes = 0
-            if self._head_timer is None:
-                self._head_timer = self.loop.call_later(header_timeout_s, self._give_up)
-            super().on_message_begin()
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.header_timeout_s, self._give_up)
+        super().on_message_begin()
 
-        def on_headers_complete(self) -> None:
-            self._stop_timer()
-            super().on_headers_complete()
+    def on_headers_complete(self) -> None:
+        self._stop_timer()
+        super().on_headers_complete()
 
-        def data_received(self, data: bytes) -> None:
-            if self.transport.is_closing():
-                return
-            super().data_received(data)
-            if self._head_timer is not None:  # the head goes on; a body never gets here
-                self._head_bytes += len(data)
-                if self._head_bytes > MAX_HEAD_BYTES:
-                    details = f"A request's head may have {MAX_HEAD_BYTES} bytes."
-                    self._refuse(431, "430", "Request Entity Too Large", details)
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._head_timer is not None:  # the head goes on; a body never gets here
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                details = f"A request's head may have {MAX_HEAD_BYTES} bytes."
+                self._refuse(431, "430", "Request Entity Too Large", details)
 
-        def send_400_response(self, msg: str) -> None:
-            self._refuse(400, "100", "Bad Request Exception", "The request is not valid HTTP/1.1.")
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, "100", "Bad Request Exception", "The request is not valid HTTP/1.1.")
 
-        def _give_up(self) -> None:
+    def _give_up(self) -> None:
+        self._head_timer = None
+        self.transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
             self._head_timer = None
-            self.transport.abort()
 
-        def _stop_timer(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
+    def _refuse(self, status: int, code: str, message: str, details: str) -> None:
+        body = f'{{"error":{{"errorCode":"{code}","message":"{message}","details":"{details}"}}}}'.encode()
+        head = f"HTTP/1.1 {status} {message}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
 
-        def _refuse(self, status: int, code: str, message: str, details: str) -> None:
-            body = f'{{"error":{{"errorCode":"{code}","message":"{message}","details":"{details}"}}}}'.encode()
-            head = f"HTTP/1.1 {status} {message}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
-            self.transport.close()
 
-    protocol: Any = GuardedProtocol
-    return protocol  # type: ignore[no-any-return]
+def make_protocol(header_timeout_s: float) -> type[HttpToolsProtocol]:
+    """Return a protocol class that closes a connection whose request head takes longer than this."""
+    return type("TimedProtocol", (GuardedProtocol,), {"header_timeout_s": header_timeout_s})

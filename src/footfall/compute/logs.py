@@ -17,7 +17,9 @@ class LogPage:
     is_complete: bool
 
 
-def read_log(runs_root: Path, run_id: str, attempts: int, rank: int = 0, offset: int = 0, limit: int = PAGE_BYTES) -> LogPage:
+def read_log(
+    runs_root: Path, run_id: str, attempts: int, rank: int = 0, offset: int = 0, limit: int = PAGE_BYTES
+) -> LogPage:
     """Return at most ``limit`` bytes of the concatenated logs of a node's attempts, from ``offset`` on.
 
     Args:

@@ -36,7 +36,9 @@ def judge(run: Run, finals: Sequence[dict[str, Any]]) -> Outcome:
     failed = [final for final in finals if final["exit_code"] != 0 or final["reason"] is not None]
     if not failed:
         result = finals[0].get("result")
-        return Outcome(RunState.COMPLETED, result_text=None if result is None else json.dumps(result), started_at=started_at)
+        return Outcome(
+            RunState.COMPLETED, result_text=None if result is None else json.dumps(result), started_at=started_at
+        )
     if run.cancel_requested_at is not None:
         return Outcome(RunState.CANCELLED, started_at=started_at)
     # A node that was stopped because another failed is not the cause.

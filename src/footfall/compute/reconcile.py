@@ -25,7 +25,6 @@ from footfall.errors import ExecutorUnavailableError, FootfallError, StoreFullEr
 from footfall.executor import Executor, Launch, Liveness
 from footfall.records import Run, RunSpec, utc_now
 from footfall.states import FailureReason, RunState
-from footfall.store import buckets_place, internal_place
 
 LOOK_AHEAD = 32
 """How many runs wait as pending; the others stay registered, where they cost nothing and a delete still cancels them."""
@@ -55,7 +54,7 @@ class Reconciler:
         self._hooks = hooks
         self._epoch = epoch
         self._root: Path = settings.runs_root
-        self._places = {"buckets": buckets_place(settings).to_json(), "internal": internal_place(settings).to_json()}
+        self._places = {"buckets": settings.buckets_place().to_json(), "internal": settings.internal_place().to_json()}
         self._polled_at = 0.0
         self._asked: dict[str, float] = {}
 
@@ -110,7 +109,12 @@ class Reconciler:
         finals = [status.final for status in self._statuses(run)]
         if all(final is not None for final in finals):
             return  # it ended between two looks; the next one reads how
-        lost = {"exit_code": None, "reason": FailureReason.LOST.value, "name": None, "details": FailureReason.LOST.message()}
+        lost = {
+            "exit_code": None,
+            "reason": FailureReason.LOST.value,
+            "name": None,
+            "details": FailureReason.LOST.message(),
+        }
         self._end(run, judge(run, [final or lost for final in finals]))
 
     def _end(self, run: Run, outcome: Outcome) -> None:
@@ -129,7 +133,9 @@ class Reconciler:
 
     def _note_start(self, tx: Connection, run: Run, started_at: float) -> None:
         at = int(started_at * 1_000_000)
-        runs.advance(tx, run.id, RunState.PENDING, RunState.IN_PROGRESS, in_attempt=run.attempt, started_at=at, message=None)
+        runs.advance(
+            tx, run.id, RunState.PENDING, RunState.IN_PROGRESS, in_attempt=run.attempt, started_at=at, message=None
+        )
 
     def _ask_to_stop(self, run: Run) -> None:
         now = time.monotonic()
@@ -151,7 +157,9 @@ class Reconciler:
             return
         decisions = schedule(sorted(waiting + fresh, key=lambda run: run.id), held.values(), self._executor.capacity)
         new = {run.id for run in fresh}
-        if not new and all(decision.need is None and decision.run.message == decision.message for decision in decisions):
+        if not new and all(
+            decision.need is None and decision.run.message == decision.message for decision in decisions
+        ):
             return
         granted: list[Run] = []
         with self._db.write() as tx:
@@ -166,7 +174,9 @@ class Reconciler:
                 else:
                     runs.allocate(tx, run, decision.need, self._epoch)
                     cores, memory_mib = decision.need.n_cores, decision.need.memory_mib
-                    share = replace(run.spec, n_cores=cores // run.spec.n_nodes, memory_mib=memory_mib // run.spec.n_nodes)
+                    share = replace(
+                        run.spec, n_cores=cores // run.spec.n_nodes, memory_mib=memory_mib // run.spec.n_nodes
+                    )
                     granted.append(replace(run, spec=share))
         for run in granted:
             self._guard(self._submit, run)
@@ -202,7 +212,7 @@ class Reconciler:
             step(run)
         except FootfallError as error:
             log.warning("run_step_failed", run_id=run.id, step=step.__name__, error=str(error))
-        except Exception:  # noqa: BLE001
+        except Exception:
             log.exception("run_step_failed", run_id=run.id, step=step.__name__)
 
 

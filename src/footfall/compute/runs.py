@@ -9,7 +9,13 @@ from footfall.states import LIVE_STATES, RunState
 
 
 def create_run(
-    tx: Connection, *, account_id: str, project_id: str, spec: RunSpec, kind: str = "command", turn_key: str | None = None
+    tx: Connection,
+    *,
+    account_id: str,
+    project_id: str,
+    spec: RunSpec,
+    kind: str = "command",
+    turn_key: str | None = None,
 ) -> Run:
     """Register a run. It starts when its turn has come and its cores and memory are free; wake the reconciler after commit.
 

@@ -13,14 +13,11 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-import psutil
 
 from footfall import layout
 from footfall.config import Settings
@@ -39,9 +36,9 @@ class LocalExecutor(Executor):
         self._root = settings.runs_root
         self._host = f"{_host_id()}:{_boot_id()}"
         cores = len(os.sched_getaffinity(0))
-        memory_mib = int(psutil.virtual_memory().total * 0.8) >> 20
+        memory_mib = (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20) * 4 // 5
         self._capacity = Capacity(settings.local_cores or cores, settings.local_memory_mib or memory_mib)
-        self._children: dict[Path, subprocess.Popen[bytes]] = {}  # only to reap them, and to hear early of one that failed
+        self._children: dict[Path, int] = {}  # only to reap them, and to hear early of one that failed
 
     @property
     def capacity(self) -> Capacity:
@@ -59,11 +56,8 @@ class LocalExecutor(Executor):
 
     def poll(self, handles: Sequence[str]) -> Mapping[str, Observation]:
         """See ``Executor.poll``; what a dead runner left behind is killed, and only then it is gone."""
-        ended = {node for node, child in self._children.items() if child.poll() is not None}
-        observed = {handle: self._observe(handle, ended) for handle in handles}
-        for node in ended:
-            del self._children[node]
-        return observed
+        ended = self._reap()
+        return {handle: self._observe(handle, ended) for handle in handles}
 
     def cancel(self, handle: str) -> None:
         """Tell each runner to end its command and everything below it; without a runner, kill what is left."""
@@ -79,7 +73,9 @@ class LocalExecutor(Executor):
     def _observe(self, handle: str, ended: set[Path]) -> Observation:
         host, run_id, attempt, n_nodes = _parse(handle)
         if host.rpartition(":")[0] != self._host.rpartition(":")[0]:
-            return Observation(Liveness.UNKNOWN, f"it was started on host {host.partition(':')[0]}, which is not this one")
+            return Observation(
+                Liveness.UNKNOWN, f"it was started on host {host.partition(':')[0]}, which is not this one"
+            )
         if host != self._host:
             return Observation(Liveness.GONE, "the machine was restarted")
         nodes = list(self._nodes(run_id, attempt, n_nodes))
@@ -117,23 +113,28 @@ class LocalExecutor(Executor):
 
     def _start_runner(self, node: Path, marker: str) -> None:
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", MARKER_VARIABLE: marker}
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        log = str(node / layout.RUNNER_LOG)
         try:
-            log = os.open(node / layout.RUNNER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                child = subprocess.Popen(
-                    [sys.executable, "-I", "-m", "footfall.runner", str(node)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=environment,
-                    cwd="/",
-                    start_new_session=True,
-                )
-            finally:
-                os.close(log)
+            self._children[node] = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-m", "footfall.runner", str(node)],
+                environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
+                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                ],
+                setsid=True,
+            )
         except OSError as error:
             raise ExecutorUnavailableError(f"The runner cannot be started: {error}") from error
-        self._children[node] = child
+
+    def _reap(self) -> set[Path]:
+        ended = {node for node, pid in self._children.items() if os.waitpid(pid, os.WNOHANG)[0]}
+        for node in ended:
+            del self._children[node]
+        return ended
 
 
 def build(settings: Settings) -> LocalExecutor:

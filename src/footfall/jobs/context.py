@@ -24,8 +24,9 @@ from footfall.errors import (
     StoreError,
     StoreFullError,
 )
+from footfall.places import Place
 from footfall.states import FailureReason
-from footfall.store import Buckets, ObjectChangedError, Place, Store
+from footfall.store import Buckets, ObjectChangedError, Store
 
 PROGRESS_S = 0.1
 
@@ -102,7 +103,9 @@ def explain(error: Exception) -> dict[str, Any]:
     if isinstance(error, ResultExistsError):
         return _refusal(FailureReason.RESULT_EXISTS, str(error))
     if isinstance(error, ObjectNotFoundError):
-        return _refusal(FailureReason.BAD_INPUT, f"{error} It was there when this was requested; put it back.", "NOT_EXIST_FILE")
+        return _refusal(
+            FailureReason.BAD_INPUT, f"{error} It was there when this was requested; put it back.", "NOT_EXIST_FILE"
+        )
     if isinstance(error, ObjectChangedError):
         return _refusal(FailureReason.INPUT_CHANGED, str(error))
     if isinstance(error, StoreDeniedError):
@@ -110,12 +113,16 @@ def explain(error: Exception) -> dict[str, Any]:
     if isinstance(error, StoreFullError):
         return _refusal(FailureReason.NO_SPACE, f"No space was left: {error}")
     if isinstance(error, StoreError):
-        return _refusal(FailureReason.STORE_WRITE if error.operation == "write" else FailureReason.STORE_READ, str(error))
+        return _refusal(
+            FailureReason.STORE_WRITE if error.operation == "write" else FailureReason.STORE_READ, str(error)
+        )
     if isinstance(error, MemoryError):
         return _refusal(FailureReason.OUT_OF_MEMORY, "The machine had no more memory to give.")
     if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
         return _refusal(FailureReason.NO_SPACE, f"No space was left on the disk: {error}")
-    return _refusal(FailureReason.COMMAND_FAILED, f"Something of ours broke ({type(error).__name__}: {error}); the log has more.")
+    return _refusal(
+        FailureReason.COMMAND_FAILED, f"Something of ours broke ({type(error).__name__}: {error}); the log has more."
+    )
 
 
 def _refusal(reason: FailureReason, details: str, name: str | None = None) -> dict[str, Any]:

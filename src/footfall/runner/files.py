@@ -87,7 +87,9 @@ class NodeFiles:
             self._write_log(data[:room])
             if len(data) > room:
                 self._is_log_cut = True
-                self._write_log(b"\n[footfall: the log reached its limit of %d bytes; what follows is not kept]\n" % limit)
+                self._write_log(
+                    b"\n[footfall: the log reached its limit of %d bytes; what follows is not kept]\n" % limit
+                )
         except OSError as error:
             if error.errno not in _NO_SPACE:
                 raise

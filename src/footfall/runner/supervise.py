@@ -29,6 +29,7 @@ _F_SETPIPE_SZ = 1031
 
 def run_node(directory: str) -> int:
     """Run the node whose files lie in ``directory``; return 0 once its end is published, 75 when another runner has it."""
+    os.chdir("/")
     files = NodeFiles(directory)
     if not files.claim():
         return 75
@@ -43,7 +44,7 @@ class Supervisor:
         self._files = files
         self._spec = files.spec
         self._ears = selectors.DefaultSelector()
-        self._command_pid = 0
+        self._command: subprocess.Popen[bytes] | None = None  # kept: a forgotten Popen would reap the command itself
         self._wait_status: int | None = None
         self._started_at: float | None = None
         self._stop_reason: str | None = None
@@ -87,7 +88,7 @@ class Supervisor:
             environment["FOOTFALL_REPORT_FD"] = str(report_end)
             keep = (report_end,)
         try:
-            self._command_pid = subprocess.Popen(
+            self._command = subprocess.Popen(
                 self._spec["command"],
                 env=environment,
                 cwd=self._files.scratch,
@@ -96,8 +97,8 @@ class Supervisor:
                 stderr=output_end,
                 pass_fds=keep,
                 start_new_session=True,
-                preexec_fn=tree.die_with_parent,  # noqa: PLW1509 - this process has one thread
-            ).pid
+                preexec_fn=tree.die_with_parent,  # safe: this process has one thread
+            )
         except OSError as error:
             details = f"The command {self._spec['command'][0]!r} cannot be started: {error.strerror}."
             self._refusal = {"reason": "rejected", "details": details}
@@ -144,8 +145,9 @@ class Supervisor:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
             self._stop("stopped")
         for pid, status in tree.reap():
-            if pid == self._command_pid:
+            if self._command is not None and pid == self._command.pid:
                 self._wait_status = status
+                self._command.returncode = os.waitstatus_to_exitcode(status)
 
     def _hear_output(self, fd: int) -> None:
         data = os.read(fd, _PIPE_BYTES)

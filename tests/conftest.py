@@ -1,0 +1,22 @@
+"""Fixtures shared by all rooms."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine_helpers import Engine, open_engine
+
+from footfall.config import Settings, load_settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The default settings of a home of this test's own."""
+    return load_settings(tmp_path / "home", {})
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """A running engine on a home of this test's own."""
+    with open_engine(tmp_path / "home", stop_grace_s=2.0) as engine:
+        yield engine

@@ -1,0 +1,137 @@
+"""The engine without HTTP: a database, an account, a reconcile loop, and commands that really run."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from footfall.compute.loop import ReconcileLoop
+from footfall.compute.reconcile import Reconciler
+from footfall.compute.runs import create_run
+from footfall.config import Settings, load_settings
+from footfall.db import runs
+from footfall.db.engine import Database, now_us, sqlite_url
+from footfall.db.migrate import migrate
+from footfall.db.tables import accounts, projects
+from footfall.executor import load_executor
+from footfall.executors.local import MARKER_VARIABLE
+from footfall.records import Run, RunSpec
+from footfall.states import RunState
+from footfall.store import Store
+
+
+class RecordingHooks:
+    """Hooks that change nothing and remember the ends they were told of."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, RunState]] = []
+
+    def complete_spec(self, tx: object, run: Run) -> RunSpec:
+        return run.spec
+
+    def run_ended(self, tx: object, run: Run) -> None:
+        self.ended.append((run.id, run.state))
+
+
+class Engine:
+    """One home with its loop; ``restart`` stops the loop as a crash would not, ``fresh_loop`` adds one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.db = Database(sqlite_url(settings.data_dir / "footfall.db"))
+        migrate(self.db, settings.data_dir / "backup", "test")
+        with self.db.write() as tx:
+            if tx.execute(accounts.select()).first() is None:
+                tx.execute(accounts.insert().values(id="acc", name="acc", is_operator=True, created_at=now_us()))
+                tx.execute(
+                    projects.insert().values(
+                        id="prj", account_id="acc", name="prj", is_system=True, created_at=now_us()
+                    )
+                )
+        self.hooks = RecordingHooks()
+        self.executor = load_executor("local", settings)
+        self.loop: ReconcileLoop | None = None
+
+    def start(self) -> None:
+        self.loop = ReconcileLoop(
+            self.settings,
+            self.db,
+            Store(self.settings.internal_place()),
+            lambda epoch: Reconciler(self.settings, self.db, self.executor, self.hooks, epoch),
+        )
+        self.loop.start()
+
+    def stop(self) -> None:
+        if self.loop is not None:
+            self.loop.stop()
+            self.loop = None
+
+    def create(self, *command: str, turn_key: str | None = None, **spec: object) -> str:
+        with self.db.write() as tx:
+            made = create_run(
+                tx,
+                account_id="acc",
+                project_id="prj",
+                spec=RunSpec(tuple(command), **spec),  # type: ignore[arg-type]
+                turn_key=turn_key,
+            )
+        if self.loop is not None:
+            self.loop.wake()
+        return made.id
+
+    def get(self, run_id: str) -> Run:
+        with self.db.read() as connection:
+            return runs.get(connection, run_id)
+
+    def wait(self, run_id: str, *states: RunState, timeout_s: float = 30.0) -> Run:
+        """Return the run once it is in one of these states, or any final one."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            run = self.get(run_id)
+            if run.state in states or run.state.is_final:
+                return run
+            time.sleep(0.01)
+        raise AssertionError(f"run {run_id} is still {run.state} after {timeout_s} s: {run.message}")
+
+    def run(self, *command: str, **spec: object) -> Run:
+        return self.wait(self.create(*command, **spec))
+
+    def events(self, run_id: str) -> list[tuple[str | None, str]]:
+        with self.db.read() as connection:
+            return [(event["from_state"], event["to_state"]) for event in runs.find_events(connection, run_id)]
+
+    def node_dir(self, run: Run, rank: int = 0) -> Path:
+        return self.settings.runs_root / "runs" / run.id / str(run.attempt) / "nodes" / str(rank)
+
+
+@contextlib.contextmanager
+def open_engine(home: Path, **settings: object) -> Iterator[Engine]:
+    engine = Engine(load_settings(home, {}, **settings))
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
+        engine.db.close()
+
+
+def processes_of(run_id: str) -> list[int]:
+    """Return every living process that carries a run's marker, zombies left out."""
+    wanted = f"{MARKER_VARIABLE}={run_id}.".encode()
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdecimal():
+            with contextlib.suppress(OSError):
+                if wanted in Path("/proc", entry, "environ").read_bytes():
+                    found.append(int(entry))
+    return found
+
+
+def eventually(condition, timeout_s: float = 10.0) -> None:  # type: ignore[no-untyped-def]
+    """Wait until ``condition()`` holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
