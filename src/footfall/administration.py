@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from footfall.errors import ServiceError
 from footfall.replies import AccessKey, Account, ApiKey, Bucket, User, reply
 from footfall.transport import Transport
 
@@ -57,6 +56,10 @@ class Users(_Collection):
     def list(self) -> list[User]:
         """Return the users of the account."""
         return [reply(User, item) for item in self._items()]
+
+    def set_roles(self, id: str, roles: Mapping[str, str]) -> User:
+        """Give a user other roles; a service that is not named keeps its role."""
+        return reply(User, self._ask("PUT", id, "roles", body=dict(roles)))
 
     def delete(self, id: str) -> None:
         """Delete a user and its keys."""
@@ -128,16 +131,6 @@ class Buckets(_Collection):
     def create(self, name: str) -> Bucket:
         """Make a bucket."""
         return reply(Bucket, self._ask("POST", body={"name": name}))
-
-    def ensure(self, name: str) -> None:
-        """Make a bucket unless the account has it."""
-        if any(bucket.name == name for bucket in self.list()):
-            return
-        try:
-            self.create(name)
-        except ServiceError as error:
-            if error.status != 409 or all(bucket.name != name for bucket in self.list()):
-                raise
 
     def list(self) -> list[Bucket]:
         """Return the buckets that the account may use."""

@@ -1,9 +1,9 @@
 """Signed HTTP: who we are, one signature an attempt, and which failures may be tried again. Knows no resource.
 
 A request is signed over the target exactly as it is sent. One key never signs twice in one millisecond within a
-process, since the service takes the same signature over the same body for a replay. What may be sent again: reads;
-anything that was refused before it was looked at (no connection, 503, 429); and creates, because they carry an
-idempotency key.
+process, since the service takes the same signature over the same body for a replay. What may be sent again: reads, and
+puts of whole objects; anything that was refused before it was looked at (no connection, 503, 429); and creates, because
+they carry an idempotency key.
 
 Source: ``docs/reference/api.md``; the order in which keys are looked for is ours.
 """
@@ -42,7 +42,7 @@ Body = bytes | Callable[[], Iterable[bytes]]
 TRIES = 4
 LONGEST_PAUSE_S = 5.0
 CHUNK_BYTES = 1 << 20
-_SAFE = frozenset({"GET", "HEAD"})
+_REPEATABLE = frozenset({"GET", "HEAD", "PUT"})
 _REPLAYED = "This request was already received."
 
 
@@ -202,7 +202,7 @@ class Transport:
         given = {name: value for name, value in (query or {}).items() if value is not None}
         target = path + ("?" + urlencode(given) if given else "")
         fixed = {"accept": "*/*", **(headers or {})}
-        repeatable = method in _SAFE or "x-idempotency-key" in fixed
+        repeatable = method in _REPEATABLE or "x-idempotency-key" in fixed
         attempt = 1
         while True:
             error, retry, after_s = self._attempt(method, target, body, fixed, signed, repeatable)

@@ -118,6 +118,16 @@ def list_users() -> None:
     _table(found, ["NAME", "ROLE", "CREATED", "ID"], rows, "")
 
 
+@user.command("role")
+@click.argument("which", metavar="ID|NAME")
+@click.argument("role", type=click.Choice(ROLES))
+def set_role(which: str, role: str) -> None:
+    """Give a user another role."""
+    with open_client() as client:
+        changed = client.users.set_roles(_user_id(client, which), {"nclue": role})
+    _say(changed.wire, f"The user {changed.name} is {role} now.")
+
+
 @user.command("delete")
 @click.argument("which", metavar="ID|NAME")
 def delete_user(which: str) -> None:

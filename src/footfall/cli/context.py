@@ -42,7 +42,8 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return callback
 
 
-def _shared_options() -> list[click.Parameter]:
+def shared_options() -> list[click.Option]:
+    """Return the options that every command takes."""
     return [
         click.Option(
             ["--home"],
@@ -75,7 +76,7 @@ class Command(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         taken = {name for parameter in self.params for name in parameter.opts}
-        self.params += [option for option in _shared_options() if not taken & set(option.opts)]
+        self.params.extend(option for option in shared_options() if not taken & set(option.opts))
 
 
 class Group(click.Group):
@@ -97,7 +98,7 @@ class RootGroup(Group):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params += _shared_options()
+        self.params.extend(shared_options())
 
 
 def open_client() -> "Client":

@@ -37,7 +37,6 @@ def put(file: str, target: str) -> None:
     plan = list(_plan_upload(file, key))
     done = []
     with open_client() as client:
-        client.buckets.ensure(bucket)
         for source, source_key in plan:
             done.append(_put_one(client, source, bucket, source_key))
     if choices().json:

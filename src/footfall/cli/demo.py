@@ -198,7 +198,6 @@ def _free_name(client: Client, name: str) -> str:
 
 def _upload(client: Client) -> None:
     began = time.monotonic()
-    client.buckets.ensure(BUCKET)
     source = files("footfall") / "data" / "online-retail"
     size = 0
     for name in INPUTS:

@@ -193,9 +193,9 @@ def _server() -> Iterator[Finding]:
 
 
 def _store(settings: "Settings") -> Iterator[Finding]:
-    from footfall.store import Store, buckets_place, internal_place
+    from footfall.store import Store
 
-    for name, place in (("buckets", buckets_place(settings)), ("artefacts", internal_place(settings))):
+    for name, place in (("buckets", settings.buckets_place()), ("artefacts", settings.internal_place())):
         if place.url.startswith("file://"):
             directory = Path(place.url.removeprefix("file://"))
             good = not directory.exists() or os.access(directory, os.R_OK | os.W_OK | os.X_OK)
