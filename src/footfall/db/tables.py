@@ -136,6 +136,7 @@ runs = Table(
     Column("handle", String(200)),
     Column("message", Text),
     Column("created_at", BigInteger, nullable=False),
+    Column("not_before", BigInteger),  # a rescued run waits until then
     Column("started_at", BigInteger),
     Column("ended_at", BigInteger),
     Column("cancel_requested_at", BigInteger),
@@ -146,7 +147,7 @@ runs = Table(
     Column("result", Text),
     CheckConstraint(f"state IN ({_ALL_STATES})", name="state"),
     CheckConstraint("(state = 'failed') = (reason IS NOT NULL)", name="reason"),
-    Index("ix_runs_waiting", "state", "id", sqlite_where=_LIVE_RUN, postgresql_where=_LIVE_RUN),
+    Index("ix_runs_waiting", "state", "turn_key", "id", sqlite_where=_LIVE_RUN, postgresql_where=_LIVE_RUN),
     Index("ix_runs_turn", "turn_key", "id", sqlite_where=_LIVE_RUN, postgresql_where=_LIVE_RUN),
     Index("ix_runs_page", "project_id", "created_at", "id"),
     Index("ix_runs_ended", "ended_at"),
@@ -198,6 +199,15 @@ encoders = Table(
     _page("encoders"),
 )
 
+resource_counts = Table(
+    "resource_counts",  # how many rows of a kind an account has: counting 100,000 rows at each request would cost too much
+    metadata,
+    Column("account_id", ID, ForeignKey("accounts.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 features = Table(
     "features",
     metadata,
@@ -209,6 +219,7 @@ features = Table(
     Column("source_file_path", String(1024), nullable=False),
     Column("encoder_id", ID, ForeignKey("encoders.id")),
     Column("coverage", Float),
+    Column("disk_usage", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Index("ix_features_encoder", "encoder_id"),
@@ -231,6 +242,8 @@ tasks = Table(
     Column("test_feature_id", ID, ForeignKey("features.id"), index=True),
     Column("test_bucket", String(63)),
     Column("test_file_path", String(1024)),
+    Column("line_count", BigInteger, nullable=False),  # users of the distinct features, known when the task is made
+    Column("disk_usage", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Index("ix_tasks_run", "run_id"),

@@ -1,0 +1,1 @@
+"""HTTP in and out: routes, signatures, bodies, errors. The operation tables say what there is."""

@@ -1,0 +1,134 @@
+"""The ASGI app: route, authenticate, read the body, answer in a thread. The only place that catches what nobody expected."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from footfall.api.auth import Authenticator
+from footfall.api.bodies import ClientGoneError, Receive, read_body
+from footfall.api.change import answer_change
+from footfall.api.context import AppContext
+from footfall.api.errors import UNEXPECTED, error_answer, plain_error
+from footfall.api.operations import Request
+from footfall.api.responses import Answer, Download, head_of, json_answer, new_trace_id
+from footfall.api.routing import Router
+from footfall.api.table import OPERATIONS
+from footfall.api.transfers import ReaderGoneError, Send, Transfers
+from footfall.errors import FootfallError
+
+__all__ = ["AppContext", "Application", "build_app"]
+
+log = structlog.get_logger("footfall.api")
+
+Scope = Any
+
+
+class Application:
+    """One app a process."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._router = Router(OPERATIONS)
+        self._authenticator = Authenticator(context)
+        self._threads = ThreadPoolExecutor(context.settings.threads, "answer")
+        self._transfers = Transfers(context.settings)
+        self._ways: dict[str, Callable[[Request, Receive, Send], Awaitable[Answer | None]]] = {
+            "open": self._open,
+            "read": self._read,
+            "change": self._change,
+            "upload": self._upload,
+            "download": self._download,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"only HTTP is served here, not {scope['type']}")
+        trace_id = new_trace_id()
+        try:
+            answer = await self._answer(scope, receive, send, trace_id)
+        except (ClientGoneError, ReaderGoneError):
+            return
+        if answer is None:
+            return
+        await send(head_of(answer, trace_id))
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, trace_id: str) -> Answer | None:
+        started = False
+
+        async def noting_send(message: Any) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            operation, params = self._router.match(scope["method"], scope["raw_path"])
+            request = Request(
+                self._context, operation, params, scope["query_string"], scope["headers"], scope, trace_id
+            )
+            return await self._ways[operation.kind](request, receive, noting_send)
+        except FootfallError as error:
+            if started:
+                raise  # too late for an answer: the server closes the connection, and the client sees a short body
+            answer = error_answer(error)
+            if answer.status >= 500:
+                log.warning("refused", trace_id=trace_id, status=answer.status, error=repr(error))
+            return answer
+        except (ClientGoneError, ReaderGoneError):
+            raise
+        except Exception:  # the app's door: whatever broke is logged, and answered with its trace id
+            log.exception("broken", trace_id=trace_id, method=scope["method"])
+            if started:
+                raise
+            return plain_error(UNEXPECTED)
+
+    async def _open(self, request: Request, _receive: Receive, _send: Send) -> Answer:
+        answer: Answer = await self._in_thread(request.operation.handler, request)
+        return answer
+
+    async def _read(self, request: Request, _receive: Receive, _send: Send) -> Answer:
+        answer: Answer = await self._in_thread(self._authenticate_and_read, request)
+        return answer
+
+    async def _change(self, request: Request, receive: Receive, _send: Send) -> Answer:
+        settings = self._context.settings
+        await self._in_thread(self._authenticator.authenticate, request)
+        request.body = await read_body(receive, settings.max_body_bytes, settings.body_timeout_s)
+        answer: Answer = await self._in_thread(_traced, answer_change, request)
+        return answer
+
+    async def _upload(self, request: Request, receive: Receive, _send: Send) -> Answer:
+        await self._in_thread(self._authenticator.authenticate, request)
+        pieces = self._transfers.pieces(receive)
+        answer: Answer = await self._transfers.run(_traced, request.operation.handler, request, pieces)
+        return answer
+
+    async def _download(self, request: Request, receive: Receive, send: Send) -> None:
+        await self._in_thread(self._authenticator.authenticate, request)
+        download: Download = await self._transfers.run(_traced, request.operation.handler, request)
+        await self._transfers.download(download, request.trace_id, receive, send)
+
+    def _authenticate_and_read(self, request: Request) -> Answer:
+        self._authenticator.authenticate(request)
+        value = request.operation.handler(request)
+        return value if isinstance(value, Answer) else json_answer(value)
+
+    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+def _traced(work: Callable[..., Any], request: Request, *arguments: Any) -> Any:
+    with bound_contextvars(trace_id=request.trace_id):
+        answer = work(request, *arguments)
+        log.info("answered", operation=request.operation.id, account_id=request.caller.account_id)
+        return answer
+
+
+def build_app(context: AppContext) -> Application:
+    """Return the ASGI app of a server."""
+    return Application(context)

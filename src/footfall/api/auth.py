@@ -1,0 +1,125 @@
+"""Who calls: the signature over the raw request target, the key's state, the role, the rate.
+
+Every wrong signature gets the same answer, in the same time: an unknown key is checked against a secret that nobody has.
+Requests with a right signature always pass the count of refusals, so that nobody can lock another out.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from urllib.parse import unquote_to_bytes
+
+import structlog
+
+from footfall import signing
+from footfall.api.context import AppContext
+from footfall.api.errors import ACCESS_DENIED, FORBIDDEN, THROTTLED, UNEXPECTED, GatewayError
+from footfall.api.operations import Operation, Request
+from footfall.api.throttle import TokenBuckets
+from footfall.db.accounts import Signer, find_signer
+from footfall.errors import NotAuthenticatedError
+from footfall.records import Caller
+
+log = structlog.get_logger("footfall.api")
+
+_TIMESTAMP = signing.TIMESTAMP_HEADER.encode()
+_KEY = signing.ACCESS_KEY_HEADER.encode()
+_V2 = signing.SIGNATURE_HEADER.encode()
+_V1 = signing.SIGNATURE_V1_HEADER.encode()
+_NAMES = frozenset({_TIMESTAMP, _KEY, _V2, _V1})
+_SIGNATURE_LENGTH = 44
+_DUMMY = "nobody"
+
+
+class Authenticator:
+    """Checks requests. One object a process; its counts are kept here."""
+
+    def __init__(self, context: AppContext, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self._context, self._now_ms = context, now_ms
+        settings = context.settings
+        self._dummy = context.secrets.seal(os.urandom(40).hex().encode(), _DUMMY)
+        self._rate = TokenBuckets(settings.rate_per_key, max(1.0, settings.rate_per_key))
+        per_minute = settings.failures_per_minute
+        self._failures = TokenBuckets(per_minute / 60, per_minute)
+
+    def authenticate(self, request: Request) -> None:
+        """Set ``caller``, ``signature`` and ``timestamp_ms`` of a request.
+
+        Raises:
+            NotAuthenticatedError: a header is missing or wrong.
+            GatewayError: too many refusals of this address, too many requests of this key, or a role too small.
+        """
+        try:
+            self._check_signature(request)
+        except NotAuthenticatedError as error:
+            client = request.scope.get("client")
+            _refuse_for(self._failures.take(client[0] if client else ""), error)
+            raise
+        check_role(request.operation, request.caller)
+        _refuse_for(self._rate.take(request.caller.access_key))
+
+    def _check_signature(self, request: Request) -> None:
+        given = _auth_headers(request.headers)
+        timestamp, key, signature = given[_TIMESTAMP], given[_KEY], given[_V2] if _V2 in given else given[_V1]
+        name = key.decode("latin-1")
+        signer = None
+        if name.isascii() and name.isalnum():
+            with self._context.database.read() as connection:
+                signer = find_signer(connection, name)
+        is_right = self._verify(request, signer, name, timestamp, key, signature)
+        if signer is None or not (is_right and signer.is_active and signing.is_fresh(timestamp, self._now_ms())):
+            raise NotAuthenticatedError
+        request.caller = Caller(signer.account_id, signer.user_id, name, signer.roles)
+        request.signature, request.timestamp_ms = signature, int(timestamp)
+
+    def _verify(
+        self, request: Request, signer: Signer | None, name: str, timestamp: bytes, key: bytes, signature: bytes
+    ) -> bool:
+        scope = request.scope
+        raw_path: bytes | None = scope.get("raw_path")
+        if raw_path is None:
+            raise GatewayError(UNEXPECTED)
+        secrets = self._context.secrets
+        secret = secrets.open(self._dummy, _DUMMY) if signer is None else secrets.open(signer.secret, name)
+        method, query = scope["method"], scope["query_string"]
+        is_right = signing.verify(signature, secret, method, raw_path, query, timestamp, key)
+        if not is_right and query and self._context.settings.sign_decoded_query:
+            for decoded in {unquote_to_bytes(query), unquote_to_bytes(query.replace(b"+", b" "))}:
+                is_right = is_right or signing.verify(signature, secret, method, raw_path, decoded, timestamp, key)
+            if is_right:
+                log.info("signature over the decoded query", access_key=name, trace_id=request.trace_id)
+        return is_right and len(signature) == _SIGNATURE_LENGTH
+
+
+def check_role(operation: Operation, caller: Caller) -> None:
+    """Refuse an operation that the caller's role does not allow: GET needs to view, all else to change.
+
+    Raises:
+        GatewayError: 10100 for NCLUE, 230 for the rest.
+    """
+    roles = caller.roles
+    held = {roles["nclue"]} if operation.service == "nclue" else set(roles.values())
+    may_view, may_change = held != {"NONE"}, "MANAGER" in held or operation.service == "accounts"
+    if not (may_view if operation.method in ("GET", "HEAD") else may_change):
+        code = ACCESS_DENIED if operation.service == "nclue" else FORBIDDEN
+        raise GatewayError(code, f"The role of this user does not allow {operation.id}; ask a manager of the account.")
+
+
+def _auth_headers(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    given: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _NAMES:
+            if name in given:
+                raise NotAuthenticatedError
+            given[name] = value
+    if _TIMESTAMP not in given or _KEY not in given or not (_V2 in given or _V1 in given):
+        raise NotAuthenticatedError(missing=True)
+    return given
+
+
+def _refuse_for(wait_s: float, cause: Exception | None = None) -> None:
+    if wait_s > 0:
+        seconds = math.ceil(wait_s)
+        headers = [(b"retry-after", b"%d" % seconds)]
+        raise GatewayError(THROTTLED, f"Too many requests; wait {seconds} s and try again.", headers) from cause

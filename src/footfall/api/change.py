@@ -1,0 +1,178 @@
+"""Changes: checked without a transaction, applied in one that also remembers the request.
+
+A request that was received before is refused, whatever came of it; one that was refused is remembered alone. A POST with
+an idempotency key that came before with the same body gets the first answer. First answers are sealed: they may hold
+secrets that are shown once.
+"""
+
+import time
+from hashlib import sha256
+
+from footfall.api.bodies import name_unknown, parse_body
+from footfall.api.context import AppContext
+from footfall.api.errors import AUTHENTICATION_FAILED, BAD_REQUEST, UNAVAILABLE, GatewayError
+from footfall.api.operations import Change, Request
+from footfall.api.responses import Answer, encode_json
+from footfall.api.space import check_space
+from footfall.db import requests
+from footfall.db.connection import Connection
+from footfall.db.requests import FirstAnswer
+from footfall.errors import DatabaseUnavailableError, FootfallError, InvalidFieldError
+from footfall.signing import WINDOW_MS
+
+IDEMPOTENCY_HEADER = b"x-idempotency-key"
+IDEMPOTENCY_US = 24 * 3600 * 1_000_000
+MAX_KEY_LENGTH = 200
+
+
+class ReplayedError(GatewayError):
+    """The very same request was received before."""
+
+    code = "replayed"
+
+    def __init__(self) -> None:
+        super().__init__(AUTHENTICATION_FAILED, "This request was already received.")
+
+
+class _RaceError(Exception):
+    """Another request with this idempotency key was committed first."""
+
+
+def answer_change(request: Request) -> Answer:
+    """Return the answer of a changing operation, applied once."""
+    memory = RequestMemory(request, sha256(request.body).digest())
+    memory.refuse_replay()
+    try:
+        known = memory.first_answer()
+        if known is None:
+            return _apply(request, memory)
+        memory.mark_alone()
+        return known
+    except ReplayedError:
+        raise
+    except FootfallError as refusal:
+        memory.mark_refused(refusal)
+        # Whoever came first with this idempotency key may have taken the name that we were refused for.
+        known = memory.first_answer() if not isinstance(refusal, InvalidFieldError) else None
+        if known is None:
+            raise
+        return known
+
+
+def _apply(request: Request, memory: "RequestMemory") -> Answer:
+    operation, context = request.operation, request.context
+    if operation.request is not None:
+        request.fields, request.unknown = parse_body(operation.request, request.body)
+    if operation.creates:
+        check_space(context.settings)
+    change: Change = operation.handler(request)
+    try:
+        with context.database.write() as tx:
+            memory.mark(tx)
+            answer = Answer(encode_json(change.apply(tx)))
+            memory.remember(tx, answer)
+    except _RaceError as error:
+        known = memory.first_answer()
+        if known is None:
+            raise GatewayError(UNAVAILABLE) from error
+        memory.mark_alone()
+        return known
+    if change.after is not None:
+        change.after()
+    if operation.wakes:
+        context.wake()
+    if request.unknown:
+        answer.headers.append((b"x-unknown-fields", name_unknown(request.unknown)))
+    return answer
+
+
+class RequestMemory:
+    """What is remembered of one request: its mark, and its answer if it has an idempotency key."""
+
+    def __init__(self, request: Request, body_digest: bytes) -> None:
+        self._context: AppContext = request.context
+        self._account_id = request.caller.account_id
+        is_on = self._context.settings.replay_protection
+        self._mark = sha256(request.signature + body_digest).digest() if is_on else None
+        # The signature is good from one window before its time stamp to one behind it.
+        self._expires_at = (request.timestamp_ms + WINDOW_MS + 1000) * 1000
+        self._key = _idempotency_key(request) if request.operation.method == "POST" else None
+        self._digest = sha256(request.scope["raw_path"] + b"\n" + body_digest).digest()
+
+    def refuse_replay(self) -> None:
+        """Refuse early what was received before; ``mark`` decides among those that arrive together."""
+        if self._mark is not None:
+            with self._context.database.read() as connection:
+                if requests.is_marked(connection, self._mark):
+                    raise ReplayedError
+
+    def mark(self, tx: Connection) -> None:
+        """Remember the request in a transaction.
+
+        Raises:
+            ReplayedError: it was received before.
+        """
+        if self._mark is not None and not requests.mark(tx, self._mark, self._expires_at):
+            raise ReplayedError
+        if self._key is not None and requests.find_answer(tx, self._account_id, self._key, _now_us()) is not None:
+            raise _RaceError
+
+    def mark_alone(self) -> None:
+        """Remember the request in a transaction of its own."""
+        if self._mark is not None:
+            with self._context.database.write() as tx:
+                if not requests.mark(tx, self._mark, self._expires_at):
+                    raise ReplayedError
+
+    def mark_refused(self, refusal: FootfallError) -> None:
+        """Remember a request that was refused, unless that is because the database is away."""
+        if not isinstance(refusal, DatabaseUnavailableError):
+            self.mark_alone()
+
+    def first_answer(self) -> Answer | None:
+        """Return the answer that this idempotency key got first, or None.
+
+        Raises:
+            InvalidFieldError: rule ``idempotency``: it came with another request.
+        """
+        if self._key is None:
+            return None
+        with self._context.database.read() as connection:
+            known = requests.find_answer(connection, self._account_id, self._key, _now_us())
+        if known is None:
+            return None
+        if known.digest != self._digest:
+            raise InvalidFieldError(
+                "x-idempotency-key",
+                self._key,
+                "idempotency",
+                "x-idempotency-key was used for another request within 24 hours; take a new key for a new request.",
+            )
+        return Answer(self._context.secrets.open(known.body, self._bound_to), known.status)
+
+    def remember(self, tx: Connection, answer: Answer) -> None:
+        """Keep the answer for this idempotency key."""
+        if self._key is not None:
+            sealed = self._context.secrets.seal(answer.body, self._bound_to)
+            first = FirstAnswer(self._digest, answer.status, sealed)
+            requests.remember_answer(tx, self._account_id, self._key, first, _now_us() + IDEMPOTENCY_US)
+
+    @property
+    def _bound_to(self) -> str:
+        return f"{self._account_id} {self._key}"
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _idempotency_key(request: Request) -> str | None:
+    given = [value for name, value in request.headers if name == IDEMPOTENCY_HEADER]
+    if not given:
+        return None
+    key = given[0].decode("latin-1")
+    if len(given) > 1 or not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
+        raise GatewayError(
+            BAD_REQUEST, f"x-idempotency-key must be given once, with 1 to {MAX_KEY_LENGTH} visible characters."
+        )
+    return key

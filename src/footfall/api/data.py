@@ -1,0 +1,204 @@
+"""``/data/v1``: objects in buckets, streamed. All ours; a bucket that is another account's does not exist."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from hashlib import sha256
+from urllib.parse import quote
+
+import msgspec
+
+from footfall.api.bodies import parse_number, parse_query
+from footfall.api.change import RequestMemory
+from footfall.api.errors import BAD_PATH, FORBIDDEN, INVALID_REQUEST, PATH_NOT_FOUND, TOO_LARGE, UNAVAILABLE
+from footfall.api.nclue_wire import Stamp, stamp
+from footfall.api.operations import Change, Operation, QueryField, Request
+from footfall.api.responses import Answer, Download, Headers, encode_json
+from footfall.api.space import check_space
+from footfall.behavior import ownership
+from footfall.errors import InvalidFieldError
+from footfall.places import MAX_KEY_BYTES, check_key
+from footfall.store import ObjectInfo
+
+MAX_OBJECTS = 1000
+
+
+class ObjectBody(msgspec.Struct):
+    """An object of a bucket."""
+
+    key: str
+    size_bytes: int
+    e_tag: str | None
+    modified_at: Stamp
+
+
+class ObjectList(msgspec.Struct):
+    """Objects by key; ``next_after`` is the ``after`` of the next page, null on the last."""
+
+    bucket: str
+    objects: list[ObjectBody]
+    next_after: str | None
+
+
+class ObjectPut(msgspec.Struct):
+    """An object that is now there, whole."""
+
+    bucket: str
+    key: str
+    size_bytes: int
+    e_tag: str | None
+    modified_at: Stamp
+    sha256: str
+
+
+class ObjectGone(msgspec.Struct):
+    """An object that is not there any more."""
+
+    bucket: str
+    key: str
+
+
+def list_objects(request: Request) -> ObjectList:
+    """Return the objects below a prefix, by key."""
+    query = parse_query(request.query)
+    limit = parse_number(query, "limit", MAX_OBJECTS, 1, MAX_OBJECTS)
+    prefix, after = query.get("prefix", ""), query.get("after", "")
+    if prefix:
+        check_key(prefix.rstrip("/"), field="prefix", allow_directory=True)
+    if len(after) > MAX_KEY_BYTES:
+        raise InvalidFieldError("after", after, "range", f"after has more than {MAX_KEY_BYTES} characters.")
+    bucket = request.params["bucket"]
+    store = ownership.open_own(request.context.bench, request.caller, bucket)
+    found = store.list(prefix, after=after, limit=limit + 1)
+    page = found[:limit]
+    return ObjectList(bucket, [_body(info) for info in page], page[-1].key if len(found) > limit else None)
+
+
+def put_object(request: Request, pieces: Iterator[bytes]) -> Answer:
+    """Write an object from the body; runs in a transfer thread."""
+    bucket, key = request.params["bucket"], check_key(request.params["key"])
+    check_space(request.context.settings)
+    store = ownership.open_for_write(request.context.bench, request.caller, bucket)
+    digest = sha256()
+
+    def remembered() -> Iterator[bytes]:
+        for piece in pieces:
+            digest.update(piece)
+            yield piece
+        # The store publishes what it has when this iterator ends, so a replay must be refused before.
+        RequestMemory(request, digest.digest()).mark_alone()
+
+    info = store.write(key, remembered())
+    body = ObjectPut(bucket, key, info.size_bytes, info.e_tag, stamp(info.modified_at), digest.hexdigest())
+    return Answer(encode_json(body))
+
+
+def get_object(request: Request) -> Download:
+    """Return an object's bytes, always as a download."""
+    info, headers = _found(request)
+    store = ownership.open_own(request.context.bench, request.caller, request.params["bucket"])
+    return Download(store.read(info.key, info=info), info.size_bytes, headers)
+
+
+def head_object(request: Request) -> Download:
+    """Return an object's size and tag."""
+    info, headers = _found(request)
+    return Download(None, info.size_bytes, headers)
+
+
+def remove_object(request: Request) -> Change:
+    """Delete an object; one that is not there is fine."""
+    bucket, key = request.params["bucket"], check_key(request.params["key"])
+    store = ownership.open_own(request.context.bench, request.caller, bucket)
+    return Change(lambda _: ObjectGone(bucket, key), lambda: store.delete(key))
+
+
+def _found(request: Request) -> tuple[ObjectInfo, Headers]:
+    key = check_key(request.params["key"])
+    store = ownership.open_own(request.context.bench, request.caller, request.params["bucket"])
+    info = store.head(key)
+    name = quote(key.rpartition("/")[2], safe="")
+    headers: Headers = [
+        (b"content-disposition", f"attachment; filename*=UTF-8''{name}".encode("ascii")),
+        (b"last-modified", _http_date(info.modified_at)),
+    ]
+    if info.e_tag is not None:
+        headers.append((b"etag", f'"{info.e_tag.strip(chr(34))}"'.encode("latin-1")))
+    return info, headers
+
+
+def _body(info: ObjectInfo) -> ObjectBody:
+    return ObjectBody(info.key, info.size_bytes, info.e_tag, stamp(info.modified_at))
+
+
+def _http_date(time: datetime) -> bytes:
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT").encode("ascii")
+
+
+_ONE = "/data/v1/{bucket}/{key...}"
+_ERRORS = (FORBIDDEN, PATH_NOT_FOUND, BAD_PATH, UNAVAILABLE)
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "list_objects",
+        "GET",
+        "/data/v1/{bucket}",
+        "List the objects of a bucket, by key.",
+        list_objects,
+        "read",
+        "data",
+        response=ObjectList,
+        query=(
+            QueryField("prefix", {"type": "string", "default": ""}, "Only keys that begin so."),
+            QueryField("after", {"type": "string", "default": ""}, "Only keys behind this one."),
+            QueryField(
+                "limit", {"type": "integer", "minimum": 1, "maximum": MAX_OBJECTS, "default": MAX_OBJECTS}, "How many."
+            ),
+        ),
+        errors=(*_ERRORS, INVALID_REQUEST),
+    ),
+    Operation(
+        "put_object",
+        "PUT",
+        _ONE,
+        "Write an object, whole or not at all. A bucket that is nobody's becomes the caller's.",
+        put_object,
+        "upload",
+        "data",
+        response=ObjectPut,
+        errors=(*_ERRORS, INVALID_REQUEST, TOO_LARGE),
+        creates=True,
+    ),
+    Operation(
+        "get_object",
+        "GET",
+        _ONE,
+        "Read an object.",
+        get_object,
+        "download",
+        "data",
+        errors=_ERRORS,
+        content_type="application/octet-stream",
+    ),
+    Operation(
+        "head_object",
+        "HEAD",
+        _ONE,
+        "Ask for an object's size and tag.",
+        head_object,
+        "download",
+        "data",
+        errors=_ERRORS,
+        content_type="application/octet-stream",
+    ),
+    Operation(
+        "delete_object",
+        "DELETE",
+        _ONE,
+        "Delete an object; one that is not there is fine.",
+        remove_object,
+        "change",
+        "data",
+        response=ObjectGone,
+        errors=_ERRORS,
+    ),
+)

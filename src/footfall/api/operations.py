@@ -1,0 +1,86 @@
+"""What an operation is: one record, read by routing, OpenAPI, the reference page and the contract tests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from footfall.api.errors import Code
+from footfall.db.connection import Connection
+from footfall.records import Caller
+
+if TYPE_CHECKING:
+    from footfall.api.context import AppContext
+
+Kind = Literal["read", "change", "upload", "download", "open"]
+"""``read``: signed, no change. ``change``: signed, remembered. ``upload``, ``download``: streamed. ``open``: unsigned."""
+
+Service = Literal["nclue", "accounts", "data", "none"]
+"""Whose roles count: NCLUE's, those of the whole account, those of any service, nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryField:
+    """A field of the query string."""
+
+    name: str
+    schema: dict[str, Any]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that can be asked for.
+
+    Args:
+        path: a template; ``{name}`` is one segment, ``{name...}`` at the end is all that follow.
+        handler: gets a ``Request``. A ``read`` returns a struct or an ``Answer``, a ``change`` returns a ``Change``.
+        creates: it makes something that takes space and starts a run or an upload.
+        content_type: of the answer, where it is not JSON.
+    """
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    handler: Callable[..., Any]
+    kind: Kind = "read"
+    service: Service = "nclue"
+    request: type[Any] | None = None
+    response: type[Any] | None = None
+    query: tuple[QueryField, ...] = ()
+    errors: tuple[Code, ...] = ()
+    creates: bool = False
+    wakes: bool = False
+    is_documented: bool = False
+    content_type: str = "application/json"
+    response_headers: tuple[tuple[str, str], ...] = ()
+
+
+NOBODY = Caller("", "", "", {})
+
+
+@dataclass(slots=True)
+class Request:
+    """What a handler gets. ``caller`` is set when the signature was right, ``fields`` when the body was read."""
+
+    context: "AppContext"
+    operation: Operation
+    params: dict[str, str]
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    scope: Any
+    trace_id: str
+    caller: Caller = NOBODY
+    signature: bytes = b""
+    timestamp_ms: int = 0
+    body: bytes = b""
+    fields: Any = None
+    unknown: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The second half of a change: ``apply`` in the transaction that remembers the request, ``after`` when it is committed."""
+
+    apply: Callable[[Connection], Any]
+    after: Callable[[], None] | None = None

@@ -1,0 +1,54 @@
+"""The unsigned routes: is the server well, and what it can do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from footfall import __version__
+from footfall.api.operations import Operation, Request
+from footfall.api.responses import Answer
+from footfall.db import accounts
+from footfall.errors import DatabaseUnavailableError
+
+
+class Health(msgspec.Struct):
+    """Whether the server can work. ``details`` depends on what runs beside it."""
+
+    status: str
+    version: str
+    database: str
+    details: Mapping[str, Any]
+
+
+def get_health(request: Request) -> Answer:
+    """Return 200 if the database answers, else 503."""
+    details = request.context.health()
+    try:
+        with request.context.database.read() as connection:
+            accounts.count_accounts(connection)
+    except DatabaseUnavailableError:
+        return Answer(msgspec.json.encode(Health("unavailable", __version__, "unavailable", details)), 503)
+    return Answer(msgspec.json.encode(Health("ok", __version__, "ok", details)))
+
+
+def get_openapi(request: Request) -> Answer:
+    """Return the OpenAPI document."""
+    from footfall.api.openapi import document_bytes
+
+    return Answer(document_bytes())
+
+
+def get_docs(request: Request) -> Answer:
+    """Return a page made from the OpenAPI document."""
+    from footfall.api.docs_page import docs_page
+
+    page, policy = docs_page()
+    return Answer(page, content_type=b"text/html; charset=utf-8", headers=[(b"content-security-policy", policy)])
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("get_health", "GET", "/healthz", "Is the server well?", get_health, "open", "none", response=Health),
+    Operation("get_openapi", "GET", "/openapi.json", "This API as an OpenAPI document.", get_openapi, "open", "none"),
+    Operation("get_docs", "GET", "/docs", "This API as a page.", get_docs, "open", "none", content_type="text/html"),
+)

@@ -1,0 +1,6 @@
+"""Every operation there is, in the order in which the documents show them."""
+
+from footfall.api import accounts, data, nclue, system
+from footfall.api.operations import Operation
+
+OPERATIONS: tuple[Operation, ...] = (*nclue.OPERATIONS, *accounts.OPERATIONS, *data.OPERATIONS, *system.OPERATIONS)

@@ -1,0 +1,1 @@
+"""The behavior wing: features, tasks and task runs, each made by a run of the compute wing."""

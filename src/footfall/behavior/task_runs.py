@@ -1,0 +1,119 @@
+"""Create and delete a task run. The run of a task run is the job ``score_task_run``.
+
+Its parameters (``RunSpec.job``)::
+
+    run_id                the task run's own id
+    task_artefact, feature_artefact
+    bucket, path          where the result goes; reserved in the database until the run ends
+
+Its result: ``line_count``, ``object`` and ``sha256`` of what it wrote.
+"""
+
+import secrets
+from datetime import datetime
+
+from footfall.behavior import datasets, dependents, encoders, fields
+from footfall.behavior.tasks import artefact_of, check_completed
+from footfall.behavior.workbench import Apply, Workbench, job_spec
+from footfall.compute import runs
+from footfall.db import behavior
+from footfall.db.accounts import system_project
+from footfall.db.behavior import FEATURES, TASK_RUNS, TASKS
+from footfall.db.connection import Connection
+from footfall.errors import AlreadyExistsError, InvalidFieldError, StoreDeniedError
+from footfall.records import Caller, TaskRun, new_id, utc_now
+from footfall.store import Store
+
+
+def create_task_run(
+    bench: Workbench, caller: Caller, *, name: str, task_id: str, feature_id: str, bucket: str, path: str
+) -> Apply[TaskRun]:
+    """Check a new task run; the answer makes it and its run, and reserves the result's place.
+
+    Raises:
+        InvalidFieldError, NotFoundError, WrongStateError, IncompatibleError, AlreadyExistsError, StoreUnavailableError.
+    """
+    name = fields.normalize_name(name)
+    fields.check_name_length(name)
+    fields.check_path(path, "result_file_path", may_be_empty=True)
+    account_id = caller.account_id
+    with bench.database.read() as connection:
+        task = TASKS.get(connection, account_id, task_id)
+        feature = FEATURES.get(connection, account_id, feature_id)
+        check_completed("task", task.id, task.name, task.run)
+        check_completed("feature", feature.id, feature.name, feature.run)
+        if feature.encoder_id != task.encoder_id:
+            made_by = behavior.encoder_name(connection, task.encoder_id)
+            encoders.check_same(task.encoder_id, f"the task {task.name!r}", made_by, feature)
+        if TASK_RUNS.has_name(connection, account_id, name):
+            raise AlreadyExistsError("task run", name)
+    store = datasets.open_bucket(bench, account_id, bucket, "result_bucket")
+    key = result_key(path, utc_now(), with_suffix=bench.settings.result_names == "suffix")
+    _check_free(bench, store, bucket, key)
+
+    def apply(tx: Connection) -> TaskRun:
+        TASKS.lock(tx, account_id, task_id)
+        FEATURES.lock(tx, account_id, feature_id)
+        id = new_id()
+        job = {
+            "run_id": id,
+            "task_artefact": artefact_of(task.run),
+            "feature_artefact": artefact_of(feature.run),
+            "bucket": bucket,
+            "path": key,
+        }
+        run = runs.create_run(
+            tx,
+            account_id=account_id,
+            project_id=system_project(tx, account_id),
+            spec=job_spec(bench.settings, "score_task_run", job),
+            kind="task_run",
+        )
+        TASK_RUNS.insert(
+            tx,
+            account_id,
+            id=id,
+            name=name,
+            run_id=run.id,
+            task_id=task_id,
+            feature_id=feature_id,
+            result_bucket=bucket,
+            result_file_path=key,
+            limit=bench.settings.max_resources,
+        )
+        behavior.reserve_result(tx, bucket, key, run.id)
+        return TASK_RUNS.get(tx, account_id, id)
+
+    return apply
+
+
+def delete_task_run(caller: Caller, id: str) -> Apply[TaskRun]:
+    """Delete a task run that has ended or was never started; its result object stays."""
+
+    def apply(tx: Connection) -> TaskRun:
+        TASK_RUNS.lock(tx, caller.account_id, id)
+        task_run = TASK_RUNS.get(tx, caller.account_id, id)
+        dependents.clear_for_delete(tx, "task run", id, task_run.run, (), by=caller.access_key)
+        behavior.release_result(tx, task_run.run.run_id)
+        TASK_RUNS.hide(tx, caller.account_id, id)
+        return task_run
+
+    return apply
+
+
+def result_key(path: str, now: datetime, *, with_suffix: bool) -> str:
+    """Return the key of a result: a directory gets a name, a name is taken as it is unless the setting adds to it."""
+    stamp = f"{secrets.token_hex(4)}_{now:%Y%m%d%H}.tsv"
+    if not path or path.endswith("/"):
+        return f"{path}nclue_{stamp}"
+    return f"{path}_{stamp}" if with_suffix else path
+
+
+def _check_free(bench: Workbench, store: Store, bucket: str, key: str) -> None:
+    with bench.database.read() as connection:
+        taken = behavior.is_reserved(connection, bucket, key)
+    try:
+        if taken or store.exists(key):
+            raise AlreadyExistsError("result", f"{bucket}/{key}")
+    except StoreDeniedError as error:
+        raise InvalidFieldError("result_file_path", key, "missing_object", str(error)) from error

@@ -1,0 +1,316 @@
+"""Accounts, their users, and the keys by which they are known."""
+
+import secrets as random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from footfall.db.encryption import Secrets
+from footfall.db.engine import from_us, now_us
+from footfall.db.prepared import Prepared
+from footfall.db.tables import access_keys, accounts, idempotency_keys, projects, users
+from footfall.errors import AlreadyExistsError, InUseError, NotFoundError, QuotaExceededError, WrongStateError
+from footfall.records import AccessKey, Account, User, new_id
+
+MAX_KEYS_OF_USER = 2
+SERVICES = ("nclue", "nsml")
+_BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+_ROLES: dict[tuple[str, str], Mapping[str, str]] = {
+    (nclue, nsml): {"nclue": nclue, "nsml": nsml}
+    for nclue in ("MANAGER", "VIEWER", "NONE")
+    for nsml in ("MANAGER", "VIEWER", "NONE")
+}
+
+_SIGNER = Prepared(
+    select(
+        access_keys.c.secret,
+        access_keys.c.is_active,
+        users.c.id,
+        users.c.account_id,
+        users.c.role_nclue,
+        users.c.role_nsml,
+    )
+    .join(users, users.c.id == access_keys.c.user_id)
+    .where(access_keys.c.id == bindparam("id"), users.c.deleted_at.is_(None))
+)
+_SYSTEM_PROJECT = Prepared(
+    select(projects.c.id).where(
+        projects.c.account_id == bindparam("account_id"),
+        projects.c.is_system.is_(True),
+        projects.c.deleted_at.is_(None),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """What the server must know of an access key to check a signature. ``secret`` is sealed."""
+
+    secret: bytes
+    is_active: bool
+    user_id: str
+    account_id: str
+    roles: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account that was just made, with its first user, and their key with its secret."""
+
+    account: Account
+    user: User
+    key: AccessKey
+
+
+def find_signer(connection: Connection, access_key: str) -> Signer | None:
+    """Return whose access key this is, or None."""
+    row = _SIGNER.one(connection, id=access_key)
+    if row is None:
+        return None
+    return Signer(row[0], bool(row[1]), row[2], row[3], _ROLES[row[4], row[5]])
+
+
+def system_project(connection: Connection, account_id: str) -> str:
+    """Return the project in which the behavior wing runs for an account; it is made with the account."""
+    row = _SYSTEM_PROJECT.one(connection, account_id=account_id)
+    if row is None:
+        raise NotFoundError("system project of account", account_id)
+    return str(row[0])
+
+
+def count_accounts(connection: Connection) -> int:
+    """Return how many accounts there are."""
+    return connection.execute(select(func.count()).select_from(accounts)).scalar_one()
+
+
+def create_account(
+    tx: Connection, secrets: Secrets, *, name: str, user_name: str, is_operator: bool = False
+) -> NewAccount:
+    """Make an account with its system project, and a first user who manages every service and has a key.
+
+    Raises:
+        AlreadyExistsError: the name is taken.
+    """
+    now = now_us()
+    account = Account(new_id(), name, is_operator, from_us(now))
+    try:
+        tx.execute(insert(accounts).values(id=account.id, name=name, is_operator=is_operator, created_at=now))
+    except IntegrityError as error:
+        raise AlreadyExistsError("account", name) from error
+    project_id = "".join(random.choice(_BASE_36) for _ in range(20))
+    tx.execute(
+        insert(projects).values(id=project_id, account_id=account.id, name="behavior", is_system=True, created_at=now)
+    )
+    user = create_user(tx, account.id, name=user_name, roles=dict.fromkeys(SERVICES, "MANAGER"))
+    return NewAccount(account, user, create_key(tx, secrets, account.id, user.id))
+
+
+def list_accounts(connection: Connection) -> list[Account]:
+    """Return every account, oldest first."""
+    rows = connection.execute(select(accounts).order_by(accounts.c.created_at, accounts.c.id)).all()
+    return [_account(row) for row in rows]
+
+
+def get_account(connection: Connection, id: str) -> Account:
+    """Return an account.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    row = connection.execute(select(accounts).where(accounts.c.id == id)).first()
+    if row is None:
+        raise NotFoundError("account", id)
+    return _account(row)
+
+
+def find_account(connection: Connection, name_or_id: str) -> Account:
+    """Return the account with this id, or else with this name.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    query = select(accounts).where((accounts.c.id == name_or_id) | (accounts.c.name == name_or_id))
+    rows = connection.execute(query).all()
+    if not rows:
+        raise NotFoundError("account", name_or_id)
+    return _account(next((row for row in rows if row.id == name_or_id), rows[0]))
+
+
+def create_user(tx: Connection, account_id: str, *, name: str, roles: Mapping[str, str]) -> User:
+    """Make a user of an account; a service that ``roles`` does not name is ``NONE``.
+
+    Raises:
+        AlreadyExistsError: the account has a user of that name.
+    """
+    now = now_us()
+    user = User(new_id(), account_id, name, _ROLES[roles.get("nclue", "NONE"), roles.get("nsml", "NONE")], from_us(now))
+    try:
+        tx.execute(
+            insert(users).values(
+                id=user.id,
+                account_id=account_id,
+                name=name,
+                role_nclue=user.roles["nclue"],
+                role_nsml=user.roles["nsml"],
+                created_at=now,
+            )
+        )
+    except IntegrityError as error:
+        raise AlreadyExistsError("user", name) from error
+    return user
+
+
+def list_users(connection: Connection, account_id: str) -> list[User]:
+    """Return the users of an account, oldest first."""
+    query = select(users).where(users.c.account_id == account_id, users.c.deleted_at.is_(None))
+    return [_user(row) for row in connection.execute(query.order_by(users.c.created_at, users.c.id))]
+
+
+def get_user(connection: Connection, account_id: str, id: str) -> User:
+    """Return a user of an account.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    query = select(users).where(users.c.id == id, users.c.account_id == account_id, users.c.deleted_at.is_(None))
+    row = connection.execute(query).first()
+    if row is None:
+        raise NotFoundError("user", id)
+    return _user(row)
+
+
+def set_roles(tx: Connection, account_id: str, id: str, roles: Mapping[str, str]) -> User:
+    """Give a user the roles that are named; the others stay.
+
+    Raises:
+        NotFoundError: no such user.
+        InUseError: nobody would be left to manage the account.
+    """
+    get_user(tx, account_id, id)
+    changes = {f"role_{service}": role for service, role in roles.items()}
+    if changes:
+        tx.execute(update(users).where(users.c.id == id).values(changes))
+    _keep_a_manager(tx, account_id, id)
+    return get_user(tx, account_id, id)
+
+
+def delete_user(tx: Connection, account_id: str, id: str) -> None:
+    """Remove a user and the user's keys.
+
+    Raises:
+        NotFoundError: no such user.
+        InUseError: nobody would be left to manage the account.
+    """
+    get_user(tx, account_id, id)
+    tx.execute(delete(access_keys).where(access_keys.c.user_id == id))
+    tx.execute(update(users).where(users.c.id == id).values(deleted_at=now_us()))
+    _keep_a_manager(tx, account_id, id)
+
+
+def create_key(tx: Connection, secrets: Secrets, account_id: str, user_id: str) -> AccessKey:
+    """Make a key pair of a user; the answer is the only place where the secret is seen.
+
+    Raises:
+        NotFoundError: no such user.
+        QuotaExceededError: the user has two already.
+    """
+    get_user(tx, account_id, user_id)
+    tx.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+    n_keys = tx.execute(select(func.count()).where(access_keys.c.user_id == user_id)).scalar_one()
+    if n_keys >= MAX_KEYS_OF_USER:
+        raise QuotaExceededError("access keys of a user", MAX_KEYS_OF_USER, 1)
+    id, secret, now = "ff" + random.token_hex(9).upper(), random.token_urlsafe(30), now_us()
+    sealed = secrets.seal(secret.encode(), id)
+    tx.execute(insert(access_keys).values(id=id, user_id=user_id, secret=sealed, is_active=True, created_at=now))
+    return AccessKey(id, user_id, True, from_us(now), secret)
+
+
+def list_keys(connection: Connection, account_id: str, user_id: str | None = None) -> list[AccessKey]:
+    """Return the access keys of an account's users, or of one, oldest first, without their secrets."""
+    query = _keys_of(account_id).order_by(access_keys.c.created_at, access_keys.c.id)
+    if user_id is not None:
+        query = query.where(users.c.id == user_id)
+    return [AccessKey(row[0], row[1], row[2], from_us(row[3])) for row in connection.execute(query)]
+
+
+def get_key(connection: Connection, account_id: str, id: str) -> AccessKey:
+    """Return an access key of an account's users, without its secret.
+
+    Raises:
+        NotFoundError: no such key.
+    """
+    row = connection.execute(_keys_of(account_id).where(access_keys.c.id == id)).first()
+    if row is None:
+        raise NotFoundError("access key", id)
+    return AccessKey(row[0], row[1], row[2], from_us(row[3]))
+
+
+def set_key_active(tx: Connection, account_id: str, id: str, is_active: bool) -> AccessKey:
+    """Start or stop a key; a stopped one signs nothing.
+
+    Raises:
+        NotFoundError: no such key.
+    """
+    get_key(tx, account_id, id)
+    tx.execute(update(access_keys).where(access_keys.c.id == id).values(is_active=is_active))
+    return get_key(tx, account_id, id)
+
+
+def delete_key(tx: Connection, account_id: str, id: str) -> None:
+    """Remove a key for good.
+
+    Raises:
+        NotFoundError: no such key.
+        WrongStateError: it is active; stop it first.
+    """
+    if get_key(tx, account_id, id).is_active:
+        raise WrongStateError(
+            "access key", id, "active", ("stopped",), f"The access key {id} is active; stop it first."
+        )
+    tx.execute(delete(access_keys).where(access_keys.c.id == id, access_keys.c.is_active.is_(False)))
+
+
+def reseal_all(tx: Connection, secrets: Secrets) -> int:
+    """Seal every secret anew with the newest key; return how many access keys there were."""
+    rows = tx.execute(select(access_keys.c.id, access_keys.c.secret)).all()
+    for id, sealed in rows:
+        fresh = secrets.seal(secrets.open(sealed, id), id)
+        tx.execute(update(access_keys).where(access_keys.c.id == id).values(secret=fresh))
+    answers = select(idempotency_keys.c.account_id, idempotency_keys.c.key, idempotency_keys.c.body)
+    for account_id, key, body in tx.execute(answers).all():
+        fresh = secrets.seal(secrets.open(body, f"{account_id} {key}"), f"{account_id} {key}")
+        this = (idempotency_keys.c.account_id == account_id) & (idempotency_keys.c.key == key)
+        tx.execute(update(idempotency_keys).where(this).values(body=fresh))
+    return len(rows)
+
+
+def _keys_of(account_id: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(access_keys.c.id, access_keys.c.user_id, access_keys.c.is_active, access_keys.c.created_at)
+        .join(users, users.c.id == access_keys.c.user_id)
+        .where(users.c.account_id == account_id, users.c.deleted_at.is_(None))
+    )
+
+
+def _keep_a_manager(tx: Connection, account_id: str, changed_id: str) -> None:
+    managers = select(func.count()).where(
+        users.c.account_id == account_id,
+        users.c.deleted_at.is_(None),
+        users.c.role_nclue == "MANAGER",
+        users.c.role_nsml == "MANAGER",
+    )
+    if not tx.execute(managers).scalar_one():
+        raise InUseError("user", changed_id, ["the account itself: it needs one user who is MANAGER of every service"])
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account(row.id, row.name, row.is_operator, from_us(row.created_at))
+
+
+def _user(row: Row[Any]) -> User:
+    return User(row.id, row.account_id, row.name, _ROLES[row.role_nclue, row.role_nsml], from_us(row.created_at))

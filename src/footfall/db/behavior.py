@@ -1,0 +1,297 @@
+"""Features, tasks, task runs and encoders, each joined to the run that makes it; who uses what; what runs leave behind."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam, func, insert, or_, select, text, union_all, update
+from sqlalchemy.engine import Connection
+
+from footfall.db.engine import from_us, now_us
+from footfall.db.prepared import Prepared
+from footfall.db.resources import RUN_COLUMNS, Page, Resources, run_status
+from footfall.db.tables import encoders, features, result_reservations, runs, task_runs, tasks
+from footfall.errors import AlreadyExistsError, NotFoundError
+from footfall.records import Encoder, Feature, Task, TaskRun
+from footfall.states import LIVE_STATES
+
+_LIVE = sorted(state.value for state in LIVE_STATES)
+_train = features.alias("train")
+_test = features.alias("test")
+
+
+def _feature(row: Sequence[Any]) -> Feature:
+    return Feature(row[0], row[1], row[2], row[3], run_status(row[8:], row[4]), row[5], row[6], row[7])
+
+
+def _task(row: Sequence[Any]) -> Task:
+    status = run_status(row[13:], row[11])
+    if status.result is not None:
+        status.result.setdefault("line_count", row[12])
+    values: Any = (*row[:11], status)
+    return Task(*values)
+
+
+def _task_run(row: Sequence[Any]) -> TaskRun:
+    values: Any = (*row[:8], run_status(row[9:], row[8]))
+    return TaskRun(*values)
+
+
+FEATURES: Resources[Feature] = Resources(
+    "feature",
+    features,
+    features.join(runs, runs.c.id == features.c.run_id).outerjoin(encoders, encoders.c.id == features.c.encoder_id),
+    (
+        features.c.id,
+        features.c.name,
+        features.c.source_bucket,
+        features.c.source_file_path,
+        features.c.created_at,
+        features.c.encoder_id,
+        encoders.c.name,
+        features.c.coverage,
+        *RUN_COLUMNS,
+    ),
+    _feature,
+)
+
+TASKS: Resources[Task] = Resources(
+    "task",
+    tasks,
+    tasks.join(runs, runs.c.id == tasks.c.run_id)
+    .join(_train, _train.c.id == tasks.c.train_feature_id)
+    .outerjoin(_test, _test.c.id == tasks.c.test_feature_id),
+    (
+        tasks.c.id,
+        tasks.c.name,
+        tasks.c.train_feature_id,
+        _train.c.name,
+        tasks.c.train_bucket,
+        tasks.c.train_file_path,
+        tasks.c.test_feature_id,
+        _test.c.name,
+        tasks.c.test_bucket,
+        tasks.c.test_file_path,
+        tasks.c.encoder_id,
+        tasks.c.created_at,
+        tasks.c.line_count,
+        *RUN_COLUMNS,
+    ),
+    _task,
+)
+
+TASK_RUNS: Resources[TaskRun] = Resources(
+    "task run",
+    task_runs,
+    task_runs.join(runs, runs.c.id == task_runs.c.run_id)
+    .join(tasks, tasks.c.id == task_runs.c.task_id)
+    .join(features, features.c.id == task_runs.c.feature_id),
+    (
+        task_runs.c.id,
+        task_runs.c.name,
+        task_runs.c.task_id,
+        tasks.c.name,
+        task_runs.c.feature_id,
+        features.c.name,
+        task_runs.c.result_bucket,
+        task_runs.c.result_file_path,
+        task_runs.c.created_at,
+        *RUN_COLUMNS,
+    ),
+    _task_run,
+)
+
+_RESERVE = text(
+    "INSERT INTO result_reservations (bucket, key, run_id) VALUES (:bucket, :key, :run_id) ON CONFLICT DO NOTHING"
+)
+_ENTOMB = text("INSERT INTO tombstones (prefix, created_at) VALUES (:prefix, :at) ON CONFLICT DO NOTHING")
+_RESERVED = Prepared(
+    select(result_reservations.c.run_id).where(
+        result_reservations.c.bucket == bindparam("bucket"), result_reservations.c.key == bindparam("key")
+    )
+)
+
+
+def live_users_of_feature(connection: Connection, feature_id: str, limit: int = 5) -> list[str]:
+    """Return what has not ended and depends on a feature, as words for a sentence."""
+    of_tasks = select(_word("task", tasks.c.name)).join(runs, runs.c.id == tasks.c.run_id)
+    of_runs = select(_word("task run", task_runs.c.name)).join(runs, runs.c.id == task_runs.c.run_id)
+    uses = or_(tasks.c.train_feature_id == feature_id, tasks.c.test_feature_id == feature_id)
+    query = union_all(
+        of_tasks.where(uses, tasks.c.deleted_at.is_(None), runs.c.state.in_(_LIVE)),
+        of_runs.where(task_runs.c.feature_id == feature_id, task_runs.c.deleted_at.is_(None), runs.c.state.in_(_LIVE)),
+    )
+    return list(connection.execute(query.limit(limit)).scalars())
+
+
+def live_users_of_task(connection: Connection, task_id: str, limit: int = 5) -> list[str]:
+    """Return what has not ended and depends on a task, as words for a sentence."""
+    query = select(_word("task run", task_runs.c.name)).join(runs, runs.c.id == task_runs.c.run_id)
+    alive = (task_runs.c.task_id == task_id, task_runs.c.deleted_at.is_(None), runs.c.state.in_(_LIVE))
+    return list(connection.execute(query.where(*alive).limit(limit)).scalars())
+
+
+def reserve_result(tx: Connection, bucket: str, key: str, run_id: str) -> None:
+    """Keep a result's place for a run until it ends.
+
+    Raises:
+        AlreadyExistsError: another run has it.
+    """
+    if not tx.execute(_RESERVE, {"bucket": bucket, "key": key, "run_id": run_id}).rowcount:
+        raise AlreadyExistsError("result", f"{bucket}/{key}")
+
+
+def is_reserved(connection: Connection, bucket: str, key: str) -> bool:
+    """Whether a run that has not ended will write its result there."""
+    return _RESERVED.one(connection, bucket=bucket, key=key) is not None
+
+
+def release_result(tx: Connection, run_id: str) -> None:
+    """Free the place of a run that ended."""
+    tx.execute(result_reservations.delete().where(result_reservations.c.run_id == run_id))
+
+
+def entomb(tx: Connection, prefixes: Iterable[str]) -> None:
+    """Leave prefixes of the internal store to the reconciler, which removes what lies below them."""
+    at = now_us()
+    for prefix in prefixes:
+        tx.execute(_ENTOMB, {"prefix": prefix, "at": at})
+
+
+def get_encoder(connection: Connection, account_id: str, id: str) -> Encoder:
+    """Return an encoder of an account.
+
+    Raises:
+        NotFoundError: there is none, or it is another account's.
+    """
+    row = connection.execute(_encoders_of(account_id).where(encoders.c.id == id)).first()
+    if row is None:
+        raise NotFoundError("encoder", id)
+    return _encoder(row)
+
+
+def find_encoder(connection: Connection, account_id: str, name: str) -> Encoder | None:
+    """Return the newest encoder of this name, or None."""
+    row = connection.execute(_newest_encoders(account_id).where(encoders.c.name == name).limit(1)).first()
+    return None if row is None else _encoder(row)
+
+
+def encoder_name(connection: Connection, id: str) -> str:
+    """Return the name of an encoder, also of one that was deleted."""
+    return str(connection.execute(select(encoders.c.name).where(encoders.c.id == id)).scalar_one())
+
+
+def page_encoders(connection: Connection, account_id: str, index: int, limit: int) -> Page[Encoder]:
+    """Return some encoders of an account, newest first."""
+    alive = (encoders.c.account_id == account_id, encoders.c.deleted_at.is_(None))
+    total = connection.execute(select(func.count()).select_from(encoders).where(*alive)).scalar_one()
+    rows = connection.execute(_newest_encoders(account_id).limit(limit).offset(index)) if index < total else ()
+    return Page([_encoder(row) for row in rows], total)
+
+
+def list_encoders(connection: Connection, account_id: str) -> list[Encoder]:
+    """Return every encoder of an account, newest first."""
+    return [_encoder(row) for row in connection.execute(_newest_encoders(account_id))]
+
+
+def insert_encoder(
+    tx: Connection,
+    account_id: str,
+    *,
+    id: str,
+    name: str,
+    feature_id: str,
+    artefact: str,
+    n_users: int,
+    size_bytes: int,
+) -> None:
+    """Add an encoder that a feature's job fitted."""
+    tx.execute(
+        insert(encoders).values(
+            id=id,
+            account_id=account_id,
+            name=name,
+            feature_id=feature_id,
+            artefact=artefact,
+            n_users=n_users,
+            size_bytes=size_bytes,
+            created_at=now_us(),
+        )
+    )
+
+
+def set_feature_result(tx: Connection, feature_id: str, *, encoder_id: str, coverage: float, disk_usage: int) -> None:
+    """Record which encoder a completed feature uses, how much of it that knows, and its size."""
+    tx.execute(
+        update(features)
+        .where(features.c.id == feature_id)
+        .values(encoder_id=encoder_id, coverage=coverage, disk_usage=disk_usage)
+    )
+
+
+def set_task_result(tx: Connection, task_id: str, *, disk_usage: int) -> None:
+    """Record the size of a completed task."""
+    tx.execute(update(tasks).where(tasks.c.id == task_id).values(disk_usage=disk_usage))
+
+
+def used_bytes(connection: Connection, account_id: str) -> int:
+    """Return what the features, tasks and encoders of an account take."""
+    total = 0
+    for table, column in ((features, "disk_usage"), (tasks, "disk_usage"), (encoders, "size_bytes")):
+        alive = (table.c.account_id == account_id, table.c.deleted_at.is_(None))
+        total += connection.execute(select(func.coalesce(func.sum(table.c[column]), 0)).where(*alive)).scalar_one()
+    return total
+
+
+def collect_encoders(tx: Connection, account_id: str, *, but_run_id: str | None = None) -> list[str]:
+    """Delete the encoders that no feature or task uses, and return their artefacts.
+
+    None goes while a feature of the account is being made, which may be about to choose it.
+
+    Args:
+        but_run_id: a run that is ending in this very transaction.
+    """
+    making = (
+        select(features.c.id)
+        .join(runs, runs.c.id == features.c.run_id)
+        .where(features.c.account_id == account_id, features.c.deleted_at.is_(None), runs.c.state.in_(_LIVE))
+    )
+    if but_run_id is not None:
+        making = making.where(runs.c.id != but_run_id)
+    if tx.execute(making.limit(1)).first() is not None:
+        return []
+    unused = (
+        select(encoders.c.id, encoders.c.artefact)
+        .where(encoders.c.account_id == account_id, encoders.c.deleted_at.is_(None))
+        .where(~_uses(features).exists(), ~_uses(tasks).exists())
+    )
+    found = tx.execute(unused).all()
+    for id, _ in found:
+        tx.execute(update(encoders).where(encoders.c.id == id).values(deleted_at=now_us()))
+    return [artefact for _, artefact in found]
+
+
+def _word(kind: str, name: Any) -> Any:
+    return (f"{kind} '" + name + "'").label("word")
+
+
+def _uses(table: Any) -> Any:
+    return select(table.c.id).where(table.c.encoder_id == encoders.c.id, table.c.deleted_at.is_(None))
+
+
+def _encoders_of(account_id: str) -> Any:
+    n_features = (
+        select(func.count())
+        .where(features.c.encoder_id == encoders.c.id, features.c.deleted_at.is_(None))
+        .scalar_subquery()
+    )
+    return select(encoders, n_features.label("n_features")).where(
+        encoders.c.account_id == account_id, encoders.c.deleted_at.is_(None)
+    )
+
+
+def _newest_encoders(account_id: str) -> Any:
+    return _encoders_of(account_id).order_by(encoders.c.created_at.desc(), encoders.c.id.desc())
+
+
+def _encoder(row: Row[Any]) -> Encoder:
+    return Encoder(row.id, row.name, row.artefact, row.n_users, from_us(row.created_at), row.feature_id, row.n_features)
