@@ -9,8 +9,9 @@ a local store would follow links out of its root, so links are refused.
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -86,14 +87,16 @@ class Store:
 
     def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> list[ObjectInfo]:
         """Return the objects whose key starts with ``prefix``, sorted by key, from the first one behind ``after``."""
+        if self._root is not None:
+            keys = sorted(key for key in _walk(self._root, prefix) if key > after)
+            return list(self._still_there(keys[:limit]))
         directory, _, _ = prefix.rpartition("/")
         found: list[ObjectInfo] = []
         with _our_errors(prefix, "list"):
             for batch in obstore.list(self._backend, directory or None, chunk_size=1000):
                 found += [_info(meta) for meta in batch if meta["path"].startswith(prefix) and meta["path"] > after]
-        found = [info for info in found if not self._leads_out(info.key)]
         found.sort(key=lambda info: info.key)
-        return found if limit is None else found[:limit]
+        return found[:limit]
 
     def read(self, key: str, *, info: ObjectInfo | None = None, offset: int = 0) -> Iterator[bytes]:
         """Yield the object's bytes, in chunks of at most ``CHUNK_BYTES``, going on after a broken connection.
@@ -170,6 +173,11 @@ class Store:
     def local_path(self, key: str) -> Path | None:
         """Return the file of ``key`` when the store is a directory of this machine."""
         return None if self._root is None else self._root / key
+
+    def _still_there(self, keys: Iterable[str]) -> Iterator[ObjectInfo]:
+        for key in keys:
+            with suppress(ObjectNotFoundError):
+                yield self.head(key)
 
     def _read_once(self, key: str, expected: ObjectInfo, offset: int) -> Iterator[bytes]:
         with _our_errors(key, "read"):
@@ -256,10 +264,25 @@ class Buckets:
                 Path(directory).rmdir()
 
 
+def _walk(root: Path, prefix: str) -> Iterator[str]:
+    """Yield the keys of a directory store below a prefix; links and drafts of unfinished puts are no objects."""
+    start = root / prefix.rpartition("/")[0]
+    for directory, _, names in os.walk(start):
+        for name in names:
+            path = os.path.join(directory, name)
+            key = os.path.relpath(path, root)
+            if key.startswith(prefix) and not os.path.islink(path) and not _DRAFT.search(name):
+                yield key
+
+
+_DRAFT = re.compile(r"#\d+$")
+
+
 def _s3_options(place: Place) -> dict[str, Any]:
     options: dict[str, Any] = {
         "region": place.region,
         "virtual_hosted_style_request": not place.path_style,
+        "disable_bulk_delete": True,  # some stores answer bulk deletes in ways nobody can read
         "client_options": {
             "timeout": timedelta(seconds=place.timeout_s),
             "connect_timeout": timedelta(seconds=min(5.0, place.timeout_s)),

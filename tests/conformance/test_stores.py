@@ -1,0 +1,196 @@
+"""One suite for every store: a directory, moto's S3 server, and the JuiceFS gateway."""
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from s3_servers import juicefs_gateway, moto_server, s3_place
+
+from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreDeniedError, StoreError, StoreUnavailableError
+from footfall.places import Place
+from footfall.store import CHUNK_BYTES, Buckets, ObjectChangedError, Store
+
+KINDS = ("directory", "moto", "juicefs")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    directory = tmp_path_factory.mktemp(request.param)
+    if request.param == "directory":
+        yield Place(f"file://{directory}")
+    else:
+        with {"moto": moto_server, "juicefs": juicefs_gateway}[request.param](directory) as endpoint:
+            yield s3_place(endpoint)
+
+
+@pytest.fixture
+def store(place: Place) -> Store:
+    buckets = Buckets(place)
+    name = f"b-{uuid.uuid4().hex[:12]}"
+    buckets.create(name)
+    return buckets.open(name)
+
+
+def test_what_was_put_comes_back(store: Store) -> None:
+    content = bytes(range(256)) * 100
+    put = store.write("dir/object.bin", content)
+    assert put.size_bytes == len(content)
+    assert b"".join(store.read("dir/object.bin")) == content
+    assert store.read_bytes("dir/object.bin") == content
+    assert store.read_bytes("dir/object.bin", limit_bytes=10) == content[:10]
+    assert store.head("dir/object.bin").key == "dir/object.bin"
+
+
+def test_empty_objects_are_objects(store: Store) -> None:
+    store.write("empty", b"")
+    assert list(store.read("empty")) == []
+    assert store.read_bytes("empty", limit_bytes=5) == b""
+    assert store.exists("empty")
+
+
+def test_what_is_missing_is_not_found(store: Store) -> None:
+    for ask in (store.head, store.read_bytes, lambda key: list(store.read(key))):
+        with pytest.raises(ObjectNotFoundError):
+            ask("nothing/here")
+    assert not store.exists("nothing/here")
+
+
+def test_a_directory_is_no_object(store: Store) -> None:
+    store.write("a/b", b"x")
+    assert not store.exists("a")
+
+
+def test_a_long_stream_is_put_in_parts_and_read_in_chunks_from_any_offset(store: Store) -> None:
+    piece = bytes(range(256)) * 4096
+    total = 20 * len(piece) + 7
+    store.write("long", (piece for _ in range(20)))
+    store.write("long", (part for part in [*[piece] * 20, b"1234567"]))
+    chunks = list(store.read("long"))
+    assert len(chunks) > 1
+    assert max(map(len, chunks)) <= 2 * CHUNK_BYTES
+    assert sum(map(len, chunks)) == total
+    assert b"".join(store.read("long", offset=total - 7)) == b"1234567"
+
+
+def test_a_put_that_breaks_off_leaves_nothing(store: Store) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x" * (12 << 20)
+        raise RuntimeError("the client went away")
+
+    with pytest.raises(RuntimeError, match="went away"):
+        store.write("half", broken())
+    assert not store.exists("half")
+    assert store.list() == []
+
+
+def test_a_reader_never_sees_half_a_put(store: Store) -> None:
+    old, new = b"o" * (9 << 20), b"n" * (9 << 20)
+    store.write("whole", old)
+    stop = threading.Event()
+    seen: set[bytes] = set()
+
+    def read() -> None:
+        while not stop.is_set():
+            seen.add(store.read_bytes("whole")[:1] + store.read_bytes("whole")[-1:])
+
+    readers = [threading.Thread(target=lambda: seen.add(bytes(set(store.read_bytes("whole"))))) for _ in range(6)]
+    for number, reader in enumerate(readers):
+        reader.start()
+        store.write("whole", new if number % 2 else old)
+    for reader in readers:
+        reader.join()
+    stop.set()
+    assert seen <= {b"o", b"n"}
+
+
+def test_create_refuses_to_overwrite(store: Store) -> None:
+    store.write("once", b"first", overwrite=False)
+    with pytest.raises(FileExistsError):
+        store.write("once", b"second", overwrite=False)
+    assert store.read_bytes("once") == b"first"
+
+
+def test_more_objects_than_a_listing_page_come_sorted(store: Store) -> None:
+    keys = [f"part/{number:04}" for number in range(1005)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: store.write(key, b"x"), reversed(keys)))
+    store.write("partner", b"x")
+    assert [info.key for info in store.list("part/")] == keys
+    assert [info.key for info in store.list("part/", after="part/1001", limit=2)] == ["part/1002", "part/1003"]
+    assert [info.key for info in store.list("part")][-1] == "partner"
+
+
+def test_delete_twice_is_fine(store: Store) -> None:
+    store.write("gone", b"x")
+    store.delete("gone")
+    store.delete("gone")
+    assert not store.exists("gone")
+    store.write("many/1", b"x")
+    store.write("many/2/3", b"x")
+    store.write("many-more", b"x")
+    assert store.delete_prefix("many") == 2
+    assert [info.key for info in store.list()] == ["many-more"]
+
+
+def test_an_object_that_changes_while_it_is_read_is_noticed(store: Store) -> None:
+    store.write("moving", b"a" * (20 << 20))
+    reader = store.read("moving")
+    next(reader)
+    time.sleep(0.02)
+    store.write("moving", b"b" * (20 << 20))
+    with pytest.raises((ObjectChangedError, ObjectNotFoundError)):
+        list(reader)
+
+
+def test_row_11_names_that_lead_out_of_a_bucket_reach_nothing(place: Place) -> None:
+    for name in ("..", "a", "A-b-c", "a..b", "-ab", "10.0.0.1", "a/b/c", "x" * 64):
+        with pytest.raises(InvalidFieldError):
+            Buckets(place).open(name)
+
+
+def test_a_bucket_is_made_once_and_found(place: Place) -> None:
+    buckets = Buckets(place)
+    name = f"b-{uuid.uuid4().hex[:12]}"
+    buckets.create(name)
+    buckets.create(name)
+    assert buckets.is_empty(name)
+    buckets.open(name).write("x", b"x")
+    assert not buckets.is_empty(name)
+
+
+def test_row_12_links_in_a_directory_store_are_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    store = Store(Place(f"file://{tmp_path}/root"))
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "root/link").symlink_to(tmp_path / "secret")
+    (tmp_path / "root/dir").symlink_to(tmp_path)
+    for key in ("link", "dir/secret"):
+        for ask in (
+            store.head,
+            store.read_bytes,
+            lambda key: list(store.read(key)),
+            lambda key: store.write(key, b"x"),
+        ):
+            with pytest.raises(StoreDeniedError):
+                ask(key)
+    assert store.list() == []
+    assert (tmp_path / "secret").read_text() == "secret"
+
+
+def test_keys_that_the_store_does_not_know_are_denied(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with juicefs_gateway(tmp_path_factory.mktemp("denied")) as endpoint:
+        Buckets(s3_place(endpoint)).create("mine")
+        wrong = Buckets(s3_place(endpoint, secret_key="not-the-secret")).open("mine")
+        with pytest.raises(StoreDeniedError):
+            wrong.write("x", b"x")
+
+
+def test_a_store_that_is_away_is_unavailable(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    away = Buckets(replace(s3_place("http://127.0.0.1:9"), timeout_s=0.5)).open("some-bucket")
+    with pytest.raises(StoreUnavailableError):
+        away.write("x", b"x")
+    with pytest.raises(StoreError):
+        away.list()

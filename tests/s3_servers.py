@@ -1,0 +1,86 @@
+"""Real S3 servers on loopback, started and stopped by pid: moto's, and the JuiceFS gateway, which checks signatures."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from footfall.places import Place
+
+ACCESS_KEY, SECRET_KEY = "testtest", "secretsecret"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def s3_place(endpoint: str, **changes: object) -> Place:
+    values = {
+        "endpoint": endpoint,
+        "region": "us-east-1",
+        "access_key": ACCESS_KEY,
+        "secret_key": SECRET_KEY,
+        "timeout_s": 5.0,
+    }
+    return Place("s3://", **(values | changes))  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def moto_server(directory: Path) -> Iterator[str]:
+    port = free_port()
+    with _server(["moto_server", "-H", "127.0.0.1", "-p", str(port)], port, directory / "moto.log"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def juicefs_gateway(directory: Path) -> Iterator[str]:
+    port = free_port()
+    meta = f"sqlite3://{directory}/meta.db"
+    juicefs = _program("juicefs")
+    (directory / "data").mkdir()
+    subprocess.run(
+        [juicefs, "format", "--storage", "file", "--bucket", f"{directory}/data/", "--trash-days", "0", meta, "tests"],
+        check=True,
+        capture_output=True,
+    )
+    command = [juicefs, "gateway", "--multi-buckets", "--keep-etag", "--no-banner", "--no-usage-report"]
+    command += ["--cache-dir", f"{directory}/cache", "--log", f"{directory}/gateway.log", meta, f"127.0.0.1:{port}"]
+    environment = os.environ | {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY}
+    with _server(command, port, directory / "juicefs.log", environment):
+        yield f"http://127.0.0.1:{port}"
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert found, f"{name} is missing; `make test` installs it"
+    return found
+
+
+@contextlib.contextmanager
+def _server(command: list[str], port: int, log: Path, environment: dict[str, str] | None = None) -> Iterator[None]:
+    command = [_program(command[0]), *command[1:]]
+    with open(log, "wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
+        try:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                assert process.poll() is None, f"{command[0]} ended: {log.read_text()[-2000:]}"
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.05)
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
