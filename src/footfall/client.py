@@ -20,7 +20,7 @@ from urllib.parse import quote
 from footfall.administration import Accounts, ApiKeys, Buckets, Keys, Users
 from footfall.errors import InputError, ServiceError
 from footfall.replies import Encoder, Feature, ObjectSummary, Resource, Task, TaskRun, reply
-from footfall.transport import CHUNK_BYTES, Transport, find_credentials
+from footfall.transport import CHUNK_BYTES, TRIES, Transport, find_credentials
 
 if TYPE_CHECKING:
     import polars
@@ -282,7 +282,7 @@ class Client:
             _object_path(bucket, key),
             body=lambda: _pieces(source, callback),
             headers=headers,
-            tries=4 if repeatable else 1,
+            tries=TRIES if repeatable else 1,
         )
         return reply(ObjectSummary, self.transport.decode(answer))
 

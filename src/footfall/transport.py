@@ -39,7 +39,7 @@ from footfall.errors import ConfigError, ServiceError
 Body = bytes | Callable[[], Iterable[bytes]]
 """Bytes, or a function that starts the body anew for each attempt."""
 
-TRIES = 4
+TRIES = 3
 LONGEST_PAUSE_S = 5.0
 CHUNK_BYTES = 1 << 20
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT"})

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Sign and send one request with nothing but openssl and curl, as the vendor's own samples do.
+#
+#     FOOTFALL_ENDPOINT=… FOOTFALL_ACCESS_KEY=… FOOTFALL_SECRET_KEY=… examples/curl_openssl.sh GET "/api/v1/features?index=0"
+#     examples/curl_openssl.sh POST /api/v1/features '{"name": "x", "source_bucket": "b", "source_file_path": "p"}'
+set -euo pipefail
+method=$1 target=$2 body=${3-}
+
+timestamp=$(date +%s%3N)
+text="$method $target
+$timestamp
+$FOOTFALL_ACCESS_KEY"
+signature=$(printf %s "$text" | openssl dgst -sha256 -hmac "$FOOTFALL_SECRET_KEY" -binary | openssl base64 -A)
+
+curl --silent --show-error --fail-with-body --request "$method" "$FOOTFALL_ENDPOINT$target" \
+    --header "x-ncp-apigw-timestamp: $timestamp" \
+    --header "x-ncp-iam-access-key: $FOOTFALL_ACCESS_KEY" \
+    --header "x-ncp-apigw-signature-v2: $signature" \
+    ${body:+--data "$body"}

@@ -1,0 +1,111 @@
+"""Every file of examples/ runs."""
+
+import os
+import random
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from live_server import LiveServer, clean_environment, live_server
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+COVERED = {"score_users.py", "curl_openssl.sh", "rotate_keys.py", "use_s3.py", "serve_tls.sh"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with live_server(tmp_path_factory.mktemp("examples") / "home") as server:
+        yield server
+
+
+def run(*command: str | Path, **environment: str) -> str:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        command, env=clean_environment(PATH=path, **environment), capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def variables(server: LiveServer) -> dict[str, str]:
+    written = tomllib.loads((server.home / "credentials.toml").read_text())
+    return {f"FOOTFALL_{name.upper()}": value for name, value in written.items()}
+
+
+def test_every_example_has_a_test() -> None:
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == COVERED
+
+
+def test_curl_with_openssl_signs_what_the_service_accepts(server: LiveServer) -> None:
+    script = EXAMPLES / "curl_openssl.sh"
+    said = run(script, "GET", "/api/v1/features?index=0&limit=5", **variables(server))
+    assert '"features":[' in said
+    bucket = run(script, "POST", "/accounts/v1/buckets", '{"name": "by-curl"}', **variables(server))
+    assert '"by-curl"' in bucket
+
+
+def test_score_users(server: LiveServer, tmp_path: Path) -> None:
+    chance = random.Random(5)
+    with (tmp_path / "s.csv").open("w") as sequences, (tmp_path / "l.tsv").open("w") as labels:
+        for n in range(500):
+            tea = chance.random() < 0.5
+            sequences.write(
+                f"u{n}\t" + "->".join(chance.choices(["buy bread", "buy milk"], k=5)) + "->buy tea" * tea + "\n"
+            )
+            labels.write(f"u{n}\t{int(tea)}\n")
+    said = run(sys.executable, EXAMPLES / "score_users.py", tmp_path / "s.csv", tmp_path / "l.tsv", **variables(server))
+    assert said.startswith("AUROC 1.0") or said.startswith("AUROC 0.9")
+    assert "user_id" in said
+
+
+def test_rotate_keys(tmp_path: Path) -> None:
+    with live_server(tmp_path / "home") as own:
+        file = own.home / "credentials.toml"
+        before = tomllib.loads(file.read_text())
+        said = run(sys.executable, EXAMPLES / "rotate_keys.py", file)
+        after = tomllib.loads(file.read_text())
+        assert f"{before['access_key']} is deleted" in said
+        assert after["access_key"] != before["access_key"]
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert run(sys.executable, "-m", "footfall", "key", "list", "--home", own.home)
+
+
+def test_serve_tls(tmp_path: Path) -> None:
+    said = run(EXAMPLES / "serve_tls.sh", tmp_path / "home")
+    assert "Footfall is ready at https://127.0.0.1:" in said
+    assert "healthy at https://" in said
+    assert said.rstrip().endswith("[]")
+
+
+@pytest.fixture
+def s3_endpoint(tmp_path: Path) -> Iterator[str]:
+    code = (
+        "from moto.server import ThreadedMotoServer\n"
+        "server = ThreadedMotoServer('127.0.0.1', 0, verbose=False)\nserver.start()\n"
+        "print(server.get_host_and_port()[1], flush=True)\nimport time\ntime.sleep(600)"
+    )
+    with (tmp_path / "moto.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_use_s3(tmp_path: Path, s3_endpoint: str) -> None:
+    said = run(
+        sys.executable,
+        EXAMPLES / "use_s3.py",
+        tmp_path / "home",
+        S3_ENDPOINT=s3_endpoint,
+        S3_ACCESS_KEY="testing",
+        S3_SECRET_KEY="testing",
+    )
+    assert "hello from S3" in said
