@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 import scipy.sparse
-from threadpoolctl import threadpool_limits
 
 from footfall.modeling.view import prior_log_odds
 
@@ -64,8 +63,7 @@ def fit_linear(
     first[-1] = prior_log_odds(label_N)
     if start is not None:
         first[:-1], first[-1] = start.weight_V, start.bias
-    with threadpool_limits(1):
-        found = scipy.optimize.minimize(
-            loss, first, jac=True, method="L-BFGS-B", options={"maxiter": _MAX_ITERATIONS, "gtol": 1e-5, "ftol": 1e-8}
-        )
+    found = scipy.optimize.minimize(
+        loss, first, jac=True, method="L-BFGS-B", options={"maxiter": _MAX_ITERATIONS, "gtol": 1e-5, "ftol": 1e-7}
+    )
     return LinearHead(found.x[:-1], float(found.x[-1]))

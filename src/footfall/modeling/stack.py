@@ -14,22 +14,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from footfall.modeling import views
 from footfall.modeling.calibration import fit_curve
 from footfall.modeling.folds import sample_rows, split_folds
 from footfall.modeling.linear import fit_linear
 from footfall.modeling.metrics import measure_auroc, measure_log_loss
+from footfall.modeling.threads import map_ordered
 from footfall.modeling.view import U8, Users, View, prior_log_odds
 
 F64 = npt.NDArray[np.float64]
 
 CHOICE_FOLDS, STACK_FOLDS = 3, 5
-MAX_CHOICE_USERS = 200_000
+MAX_CHOICE_USERS, MAX_STACK_USERS = 50_000, 200_000
+"""More labelled users than these are sampled, to choose strengths and to weigh views; all fit the heads."""
 MIN_CLASS_USERS = 10
 """With fewer of a class the views stay silent and every score is the prior."""
 _STACK_STRENGTH = 1.0
-_MIN_GAIN = 1e-4
 _MAX_LOG_ODDS = 15.0
 
 
@@ -92,20 +94,9 @@ def fit_stack(
     if min(label_N.sum(), (1 - label_N).sum()) < MIN_CLASS_USERS:
         return Stack((), (), (), Weights(np.zeros(0), np.zeros(0), 0.0, np.zeros(0), np.zeros(0)), prior, {})
     kinds = find_views()
-    choice_N = sample_rows(label_N, MAX_CHOICE_USERS, seed=seed)
-    few, few_label_N = (users, label_N) if choice_N.size == label_N.size else (users.take(choice_N), label_N[choice_N])
-    strengths: dict[str, float] = {}
-    for name, kind in kinds.items():
-        strengths[name] = _choose_strength(kind, few, few_label_N, seed=seed)
-        step()
-    out_NK = np.empty((few.n_users, len(kinds)))
-    for train_N, held_N in split_folds(few_label_N, STACK_FOLDS, seed=seed + 1):
-        train, held = few.take(train_N), few.take(held_N)
-        for k, (name, kind) in enumerate(kinds.items()):
-            view = kind()
-            view.fit(train, few_label_N[train_N], strength=strengths[name], seed=seed)
-            out_NK[held_N, k] = view.predict(held)
-        step()
+    strengths = _choose_strengths(kinds, *_sample(users, label_N, MAX_CHOICE_USERS, seed), seed=seed, step=step)
+    few, few_label_N = _sample(users, label_N, MAX_STACK_USERS, seed)
+    out_NK = _predict_out_of_fold(kinds, strengths, few, few_label_N, seed=seed, step=step)
     weights = _weigh_views(out_NK, few_label_N, seed=seed + 2)
     quality = {name: measure_auroc(out_NK[:, k], few_label_N) for k, name in enumerate(kinds)}
     quality["stack"] = measure_auroc(weights.combine(out_NK), few_label_N)
@@ -115,50 +106,109 @@ def fit_stack(
 
 def count_steps() -> int:
     """Return how often ``fit_stack`` and one more ``refit_stack`` call ``step``."""
-    return 3 * len(find_views()) + STACK_FOLDS
+    return 2 * len(find_views()) + CHOICE_FOLDS + STACK_FOLDS
 
 
 def refit_stack(
     stack: Stack, users: Users, label_N: U8, *, seed: int, prior: float, step: Callable[[], None] = lambda: None
 ) -> Stack:
     """Fit the views again, on other labels, with the strengths and weights that were chosen."""
-    fitted = []
-    for name, strength in zip(stack.names, stack.strengths, strict=True):
-        view = find_views()[name]()
+    kinds = find_views()
+
+    def fit(name: str, strength: float) -> View:
+        view = kinds[name]()
         view.fit(users, label_N, strength=strength, seed=seed)
-        fitted.append(view)
-        step()
+        return view
+
+    fitted = []
+    with threadpool_limits(1):
+        for view in map_ordered(lambda pair: fit(*pair), zip(stack.names, stack.strengths, strict=True)):
+            fitted.append(view)
+            step()
     return Stack(stack.names, tuple(fitted), stack.strengths, stack.weights, prior, stack.out_of_fold)
 
 
-def _choose_strength(kind: type[View], users: Users, label_N: U8, *, seed: int) -> float:
-    loss_S = np.zeros(len(kind.strengths))
+def _sample(users: Users, label_N: U8, limit: int, seed: int) -> tuple[Users, U8]:
+    if label_N.size <= limit:
+        return users, label_N
+    row_N = sample_rows(label_N, limit, seed=seed)
+    return users.take(row_N), label_N[row_N]
+
+
+def _choose_strengths(
+    kinds: dict[str, type[View]], users: Users, label_N: U8, *, seed: int, step: Callable[[], None]
+) -> dict[str, float]:
+    """Return for each view the strength with the least log loss on held folds."""
+    loss_VS = {name: np.zeros(len(kind.strengths)) for name, kind in kinds.items()}
     for train_N, held_N in split_folds(label_N, CHOICE_FOLDS, seed=seed):
-        tries = kind().try_strengths(users.take(train_N), label_N[train_N], users.take(held_N), seed=seed)
-        loss_S += [measure_log_loss(1 / (1 + np.exp(-z_N.clip(-30, 30))), label_N[held_N]) * held_N.size
-                   for z_N in tries]
-    return kind.strengths[int(loss_S.argmin())]
+        train, held = users.take(train_N), users.take(held_N)
+        train_label_N, held_label_N = label_N[train_N], label_N[held_N]
+
+        def measure(
+            name: str, train: Users = train, held: Users = held, train_label_N: U8 = train_label_N,
+            held_label_N: U8 = held_label_N,
+        ) -> tuple[str, list[float]]:  # fmt: skip
+            tries = kinds[name]().try_strengths(train, train_label_N, held, seed=seed)
+            return name, [measure_log_loss(_to_probability(z_N), held_label_N) * held_label_N.size for z_N in tries]
+
+        with threadpool_limits(1):
+            for name, losses in map_ordered(measure, kinds):
+                loss_VS[name] += losses
+        step()
+    return {name: kind.strengths[int(loss_VS[name].argmin())] for name, kind in kinds.items()}
+
+
+def _predict_out_of_fold(
+    kinds: dict[str, type[View]],
+    strengths: dict[str, float],
+    users: Users,
+    label_N: U8,
+    *,
+    seed: int,
+    step: Callable[[], None],
+) -> F64:
+    """Return (N, K) log-odds, each from heads that did not see the user."""
+    out_NK = np.empty((label_N.size, len(kinds)))
+    for train_N, held_N in split_folds(label_N, STACK_FOLDS, seed=seed + 1):
+        train, held, train_label_N = users.take(train_N), users.take(held_N), label_N[train_N]
+
+        def predict(name: str, train: Users = train, held: Users = held, train_label_N: U8 = train_label_N) -> F64:
+            view = kinds[name]()
+            view.fit(train, train_label_N, strength=strengths[name], seed=seed)
+            return view.predict(held)
+
+        with threadpool_limits(1):
+            for k, z_N in enumerate(map_ordered(predict, kinds)):
+                out_NK[held_N, k] = z_N
+        step()
+    return out_NK
+
+
+def _to_probability(z_N: F64) -> F64:
+    return 1 / (1 + np.exp(-z_N.clip(-30, 30)))
 
 
 def _weigh_views(out_NK: F64, label_N: U8, *, seed: int) -> Weights:
     """Weigh all views, or take the best one alone where all together are no better out of fold."""
     n_views = out_NK.shape[1]
     everything = list(range(n_views))
-    losses = {}
-    for k in range(n_views):
-        losses[k] = _cross_loss(out_NK, label_N, [k], seed=seed)
-    best = min(losses, key=lambda k: losses[k])
-    chosen = everything if _cross_loss(out_NK, label_N, everything, seed=seed) < losses[best] - _MIN_GAIN else [best]
+    loss_N = _cross_losses(out_NK, label_N, everything, seed=seed)
+    alone_KN = [_cross_losses(out_NK, label_N, [k], seed=seed) for k in everything]
+    best = int(np.argmin([one_N.mean() for one_N in alone_KN]))
+    gain_N = loss_N - alone_KN[best]
+    is_clear = gain_N.mean() > gain_N.std() / np.sqrt(gain_N.size)  # one standard error, or it is noise
+    chosen = [best] if is_clear else everything
     weights = _fit_weights(out_NK, label_N, chosen)
     curve_x_J, curve_y_J = fit_curve(weights.combine(out_NK), label_N, seed=seed)
     return Weights(weights.log_p_K, weights.log_q_K, weights.bias, curve_x_J, curve_y_J)
 
 
-def _cross_loss(out_NK: F64, label_N: U8, chosen: list[int], *, seed: int) -> float:
+def _cross_losses(out_NK: F64, label_N: U8, chosen: list[int], *, seed: int) -> F64:
+    """Return (N,) log losses out of fold of the second stage over some views."""
     p_N = np.empty(label_N.size)
     for train_N, held_N in split_folds(label_N, STACK_FOLDS, seed=seed):
         p_N[held_N] = _fit_weights(out_NK[train_N], label_N[train_N], chosen).combine(out_NK[held_N])
-    return measure_log_loss(p_N, label_N)
+    return -np.where(label_N == 1, np.log(p_N), np.log1p(-p_N))
 
 
 def _fit_weights(out_NK: F64, label_N: U8, chosen: list[int]) -> Weights:

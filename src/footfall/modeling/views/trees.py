@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from footfall.modeling.predictor import pack_trees, predict_trees
-from footfall.modeling.threads import count_threads
 from footfall.modeling.view import F64, U8, Users, View, prior_log_odds
 
 MAX_DEPTH = 5
+_MANY_USERS = 5_000
 
 
 class TreesView(View):
     """See the module. The strength is the number of trees."""
 
-    strengths = (25.0, 50.0, 100.0, 200.0, 400.0)
+    strengths = (25.0, 50.0, 100.0, 200.0)
 
     def __init__(self) -> None:
         self._bias = 0.0
@@ -59,8 +59,8 @@ class TreesView(View):
         parameters: dict[str, Any] = {
             "objective": "binary",
             "boost_from_average": False,
-            "learning_rate": 0.05,
-            "num_leaves": 8 if n_users < 5_000 else 16,
+            "learning_rate": 0.05 if n_users < _MANY_USERS else 0.1,
+            "num_leaves": 8 if n_users < _MANY_USERS else 16,
             "max_depth": MAX_DEPTH,
             "min_data_in_leaf": max(5, min(100, n_users // 50)),
             "lambda_l2": 5.0,
@@ -73,7 +73,7 @@ class TreesView(View):
             "seed": seed,
             "deterministic": True,
             "force_col_wise": True,
-            "num_threads": count_threads(),
+            "num_threads": 1,  # the stack fits several heads at a time
             "verbosity": -1,
         }
         data = lightgbm.Dataset(
