@@ -61,6 +61,7 @@ def test_an_object_round_trip_in_pieces(client: Client, tmp_path: Path) -> None:
     content = random.Random(3).randbytes(5_000_001)
     (tmp_path / "a.bin").write_bytes(content)
     sent: list[int] = []
+    assert client.put_object("pieces", "dir/a.bin", str(tmp_path / "a.bin")).size_bytes == len(content)
     put = client.put_object("pieces", "dir/a.bin", tmp_path / "a.bin", sent.append)
     assert (put.key, put.size_bytes, sent[-1]) == ("dir/a.bin", len(content), len(content))
     pieces = list(client.get_object("pieces", "dir/a.bin"))

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import polars
 
 R = TypeVar("R", bound=Resource)
-Source = bytes | os.PathLike[str] | Iterable[bytes]
+Source = bytes | str | os.PathLike[str] | Iterable[bytes]
+"""Bytes, the path of a file, or pieces of bytes."""
 
 PAGE = 100
 LOG_PIECE_BYTES = 1 << 20
@@ -274,9 +275,9 @@ class Client:
         headers = {"content-type": "application/octet-stream"}
         if isinstance(source, bytes):
             headers["content-length"] = str(len(source))
-        elif isinstance(source, os.PathLike):
+        elif isinstance(source, str | os.PathLike):
             headers["content-length"] = str(Path(source).stat().st_size)
-        repeatable = isinstance(source, bytes | os.PathLike)
+        repeatable = isinstance(source, bytes | str | os.PathLike)
         answer = self.transport.call(
             "PUT",
             _object_path(bucket, key),
@@ -361,7 +362,7 @@ def _read(source: Source) -> Iterator[bytes]:
     if isinstance(source, bytes):
         for start in range(0, len(source), CHUNK_BYTES):
             yield source[start : start + CHUNK_BYTES]
-    elif isinstance(source, os.PathLike):
+    elif isinstance(source, str | os.PathLike):
         with Path(source).open("rb") as file:
             while piece := file.read(CHUNK_BYTES):
                 yield piece

@@ -3,8 +3,11 @@
 A page says in its first lines what it was made from; ``tests/test_docs.py`` fails when one is out of date.
 """
 
+import ast
 import inspect
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -56,6 +59,10 @@ def main() -> None:
     for name, make in PAGES.items():
         (directory / name).write_text(make(), "utf-8")
         output.line(f"{directory / name}")
+    readme = directory.parent.parent / "README.md"
+    if readme.exists():
+        readme.write_text(with_tree(readme.read_text("utf-8")), "utf-8")
+        output.line(f"{readme}")
 
 
 def cli_page() -> str:
@@ -219,6 +226,35 @@ def _first_sentence(kind: type) -> str:
 
 def _mark(is_documented: bool) -> str:
     return "documented" if is_documented else "ours"
+
+
+def with_tree(readme: str) -> str:
+    """Return the README with the list of files below its heading "The tree" made anew."""
+    before, heading, after = readme.partition("\n## The tree\n")
+    opening, _, rest = after.partition("```text\n")
+    _, _, behind = rest.partition("```\n")
+    return f"{before}{heading}{opening}```text\n{tree()}```\n{behind}" if heading else readme
+
+
+def tree() -> str:
+    """Return a line for each Python file: its path and the first words of its docstring."""
+    root = Path(__file__).parent.parent
+    files = sorted(root.rglob("*.py"), key=lambda file: (file.parent.parts, file.name != "__init__.py", file.name))
+    lines = []
+    for file in files:
+        doc = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
+        lines.append(f"src/footfall/{file.relative_to(root).as_posix()}  — {_gist(doc)}\n")
+    return "".join(lines)
+
+
+def _gist(doc: str) -> str:
+    """Return the first sentence of a docstring, cut where it can be when it is long."""
+    first = " ".join(doc.split("\n\n")[0].split())
+    sentence = re.split(r"(?<=[\w`)])[.!?](?= |$)", first)[0].replace("``", "")
+    if len(sentence) > 90:
+        cuts = [found.start() for found in re.finditer(r"[:;,] ", sentence) if 20 < found.start() <= 90]
+        sentence = sentence[: cuts[-1]] if cuts else textwrap.shorten(sentence, 90, placeholder=" …")
+    return sentence.rstrip(":")
 
 
 def api_page() -> str:
