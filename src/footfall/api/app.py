@@ -36,6 +36,8 @@ class Application:
         self._authenticator = Authenticator(context)
         self._threads = ThreadPoolExecutor(context.settings.threads, "answer")
         self._transfers = Transfers(context.settings)
+        # SQLite's readers wait for nobody, and a row by its key costs less than a change of threads.
+        self._may_answer_inline = context.database.is_sqlite
         self._ways: dict[str, Callable[[Request, Receive, Send], Awaitable[Answer | None]]] = {
             "open": self._open,
             "read": self._read,
@@ -59,21 +61,15 @@ class Application:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, trace_id: str) -> Answer | None:
-        started = False
-
-        async def noting_send(message: Any) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+        request: Request | None = None
         try:
             operation, params = self._router.match(scope["method"], scope["raw_path"])
             request = Request(
                 self._context, operation, params, scope["query_string"], scope["headers"], scope, trace_id
             )
-            return await self._ways[operation.kind](request, receive, noting_send)
+            return await self._ways[operation.kind](request, receive, send)
         except FootfallError as error:
-            if started:
+            if request is not None and request.is_started:
                 raise  # too late for an answer: the server closes the connection, and the client sees a short body
             answer = error_answer(error)
             if answer.status >= 500:
@@ -83,7 +79,7 @@ class Application:
             raise
         except Exception:  # the app's door: whatever broke is logged, and answered with its trace id
             log.exception("broken", trace_id=trace_id, method=scope["method"])
-            if started:
+            if request is not None and request.is_started:
                 raise
             return plain_error(UNEXPECTED)
 
@@ -92,26 +88,34 @@ class Application:
         return answer
 
     async def _read(self, request: Request, _receive: Receive, _send: Send) -> Answer:
+        if self._may_answer_inline and request.operation.is_quick:
+            return self._authenticate_and_read(request)
         answer: Answer = await self._in_thread(self._authenticate_and_read, request)
         return answer
 
     async def _change(self, request: Request, receive: Receive, _send: Send) -> Answer:
         settings = self._context.settings
-        await self._in_thread(self._authenticator.authenticate, request)
+        await self._authenticate(request)
         request.body = await read_body(receive, settings.max_body_bytes, settings.body_timeout_s)
         answer: Answer = await self._in_thread(_traced, answer_change, request)
         return answer
 
     async def _upload(self, request: Request, receive: Receive, _send: Send) -> Answer:
-        await self._in_thread(self._authenticator.authenticate, request)
+        await self._authenticate(request)
         pieces = self._transfers.pieces(receive)
         answer: Answer = await self._transfers.run(_traced, request.operation.handler, request, pieces)
         return answer
 
     async def _download(self, request: Request, receive: Receive, send: Send) -> None:
-        await self._in_thread(self._authenticator.authenticate, request)
+        await self._authenticate(request)
         download: Download = await self._transfers.run(_traced, request.operation.handler, request)
-        await self._transfers.download(download, request.trace_id, receive, send)
+        await self._transfers.download(download, request, receive, send)
+
+    async def _authenticate(self, request: Request) -> None:
+        if self._may_answer_inline:
+            self._authenticator.authenticate(request)
+        else:
+            await self._in_thread(self._authenticator.authenticate, request)
 
     def _authenticate_and_read(self, request: Request) -> Answer:
         self._authenticator.authenticate(request)

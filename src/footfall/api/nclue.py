@@ -248,7 +248,10 @@ def _resource(
             f"create_{id}", "POST", base, f"Create a {word}.", post[0], "change", request=post[1], response=post[2],
             errors=_FIELDS + post[3] + _NEW, creates=True, wakes=True, **documented,
         ),
-        Operation(f"get_{id}", "GET", one, f"Get a {word}.", get[0], response=get[1], errors=(NO_SUCH,), **documented),
+        Operation(
+            f"get_{id}", "GET", one, f"Get a {word}.", get[0], response=get[1], errors=(NO_SUCH,), is_quick=True,
+            **documented,
+        ),
         Operation(
             f"list_{plural}", "GET", base, f"List {word}s, newest first.", list_[0], response=list_[1],
             query=(INDEX, LIMIT), errors=(INVALID_REQUEST,), **documented,

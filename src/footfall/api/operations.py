@@ -35,6 +35,8 @@ class Operation:
         path: a template; ``{name}`` is one segment, ``{name...}`` at the end is all that follow.
         handler: gets a ``Request``. A ``read`` returns a struct or an ``Answer``, a ``change`` returns a ``Change``.
         creates: it makes something that takes space and starts a run or an upload.
+        wakes: it may make, cancel or free something that the reconciler waits for.
+        is_quick: it reads one row by its key.
         content_type: of the answer, where it is not JSON.
     """
 
@@ -51,6 +53,7 @@ class Operation:
     errors: tuple[Code, ...] = ()
     creates: bool = False
     wakes: bool = False
+    is_quick: bool = False
     is_documented: bool = False
     content_type: str = "application/json"
     response_headers: tuple[tuple[str, str], ...] = ()
@@ -76,6 +79,7 @@ class Request:
     body: bytes = b""
     fields: Any = None
     unknown: list[str] = field(default_factory=list)
+    is_started: bool = False
 
 
 @dataclass(frozen=True, slots=True)

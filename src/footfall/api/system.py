@@ -34,6 +34,7 @@ def get_health(request: Request) -> Answer:
 
 def get_openapi(request: Request) -> Answer:
     """Return the OpenAPI document."""
+    # Here, not above: the document is made from a table that holds this very function.
     from footfall.api.openapi import document_bytes
 
     return Answer(document_bytes())

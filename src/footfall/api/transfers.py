@@ -79,7 +79,7 @@ class Transfers:
 
         return iterate()
 
-    async def download(self, download: Download, trace_id: str, receive: Receive, send: Send) -> None:
+    async def download(self, download: Download, request: Request, receive: Receive, send: Send) -> None:
         """Send a download; stop reading the store when the client goes away or stops reading."""
         loop, is_gone = asyncio.get_running_loop(), threading.Event()
 
@@ -101,7 +101,8 @@ class Transfers:
                     sending = asyncio.run_coroutine_threadsafe(asyncio.wait_for(send(message), self._timeout_s), loop)
                     sending.result()
 
-        await send(head_of_download(download, trace_id))
+        request.is_started = True
+        await send(head_of_download(download, request.trace_id))
         watcher = asyncio.ensure_future(watch())
         try:
             if download.chunks is not None:

@@ -100,8 +100,8 @@ TASK_RUNS: Resources[TaskRun] = Resources(
     _task_run,
 )
 
-_RESERVE = text(
-    "INSERT INTO result_reservations (bucket, key, run_id) VALUES (:bucket, :key, :run_id) ON CONFLICT DO NOTHING"
+_RESERVE = Prepared(
+    text("INSERT INTO result_reservations (bucket, key, run_id) VALUES (:bucket, :key, :run_id) ON CONFLICT DO NOTHING")
 )
 _ENTOMB = text("INSERT INTO tombstones (prefix, created_at) VALUES (:prefix, :at) ON CONFLICT DO NOTHING")
 _RESERVED = Prepared(
@@ -136,7 +136,7 @@ def reserve_result(tx: Connection, bucket: str, key: str, run_id: str) -> None:
     Raises:
         AlreadyExistsError: another run has it.
     """
-    if not tx.execute(_RESERVE, {"bucket": bucket, "key": key, "run_id": run_id}).rowcount:
+    if not _RESERVE.change(tx, bucket=bucket, key=key, run_id=run_id):
         raise AlreadyExistsError("result", f"{bucket}/{key}")
 
 

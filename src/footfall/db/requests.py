@@ -11,7 +11,9 @@ from footfall.db.tables import idempotency_keys, seen_requests
 from footfall.errors import AlreadyExistsError
 
 _FIND_MARK = Prepared(select(seen_requests.c.expires_at).where(seen_requests.c.digest == bindparam("digest")))
-_MARK = text("INSERT INTO seen_requests (digest, expires_at) VALUES (:digest, :expires_at) ON CONFLICT DO NOTHING")
+_MARK = Prepared(
+    text("INSERT INTO seen_requests (digest, expires_at) VALUES (:digest, :expires_at) ON CONFLICT DO NOTHING")
+)
 _FIND_ANSWER = Prepared(
     select(idempotency_keys.c.digest, idempotency_keys.c.status, idempotency_keys.c.body).where(
         idempotency_keys.c.account_id == bindparam("account_id"),
@@ -37,7 +39,7 @@ def is_marked(connection: Connection, digest: bytes) -> bool:
 
 def mark(tx: Connection, digest: bytes, expires_at: int) -> bool:
     """Remember that a request was received; False if it was before, whoever came first."""
-    return tx.execute(_MARK, {"digest": digest, "expires_at": expires_at}).rowcount == 1
+    return _MARK.change(tx, digest=digest, expires_at=expires_at) == 1
 
 
 def find_answer(connection: Connection, account_id: str, key: str, now: int) -> FirstAnswer | None:

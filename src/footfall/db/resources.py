@@ -11,7 +11,6 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from sqlalchemy import Column, Table, bindparam, select, text, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.selectable import FromClause
 
 from footfall.db.engine import from_us, from_us_or_none, now_us
@@ -42,7 +41,9 @@ _COUNT = Prepared(
         resource_counts.c.account_id == bindparam("account_id"), resource_counts.c.kind == bindparam("kind")
     )
 )
-_COUNT_UP = text("UPDATE resource_counts SET n = n + 1 WHERE account_id = :account_id AND kind = :kind AND n < :limit")
+_COUNT_UP = Prepared(
+    text("UPDATE resource_counts SET n = n + 1 WHERE account_id = :account_id AND kind = :kind AND n < :max")
+)
 _COUNT_DOWN = text("UPDATE resource_counts SET n = n - 1 WHERE account_id = :account_id AND kind = :kind")
 _COUNT_FIRST = text(
     "INSERT INTO resource_counts (account_id, kind, n) VALUES (:account_id, :kind, 0) ON CONFLICT DO NOTHING"
@@ -95,7 +96,8 @@ class Resources(Generic[T]):
         base = select(*columns).select_from(source)
         self._get = Prepared(base.where(table.c.id == bindparam("id"), *mine))
         self._name = Prepared(select(table.c.id).where(table.c.name == bindparam("name"), *mine))
-        self._lock = select(table.c.id).where(table.c.id == bindparam("id"), *mine).with_for_update()
+        self._lock = Prepared(select(table.c.id).where(table.c.id == bindparam("id"), *mine).with_for_update())
+        self._inserts: dict[tuple[str, ...], Prepared] = {}
         newest = (table.c.created_at.desc(), table.c.id.desc())
         oldest = (table.c.created_at, table.c.id)
         self._pages = {}
@@ -123,8 +125,8 @@ class Resources(Generic[T]):
         behind = total - index - take
         backwards = behind < index
         skip = behind if backwards else index
-        rows = self._pages[backwards].run(connection, account_id=account_id, limit=take, skip=skip)
-        return Page([self._make(row) for row in rows.fetchall()], total)
+        rows = self._pages[backwards].all(connection, account_id=account_id, limit=take, skip=skip)
+        return Page([self._make(row) for row in rows], total)
 
     def count(self, connection: Connection, account_id: str) -> int:
         """Return how many an account has."""
@@ -141,7 +143,7 @@ class Resources(Generic[T]):
         Raises:
             NotFoundError: it is gone.
         """
-        if tx.execute(self._lock, {"account_id": account_id, "id": id}).first() is None:
+        if self._lock.one(tx, account_id=account_id, id=id) is None:
             raise NotFoundError(self.kind, id)
 
     def insert(self, tx: Connection, account_id: str, *, name: str, limit: int, **values: Any) -> None:
@@ -152,17 +154,21 @@ class Resources(Generic[T]):
             QuotaExceededError: it has ``limit`` already.
         """
         row = {"account_id": account_id, "name": name, "created_at": now_us(), **values}
-        try:
-            tx.execute(self.table.insert(), row)
-        except IntegrityError as error:
-            if "unique" in str(error.orig).lower():
-                raise AlreadyExistsError(self.kind, name) from error
-            raise
+        if not self._insert_of(tuple(row)).change(tx, **row):
+            raise AlreadyExistsError(self.kind, name)
         this = {"account_id": account_id, "kind": self.table.name}
-        if not tx.execute(_COUNT_UP, {**this, "limit": limit}).rowcount:
+        if not _COUNT_UP.change(tx, **this, max=limit):
             tx.execute(_COUNT_FIRST, this)
-            if not tx.execute(_COUNT_UP, {**this, "limit": limit}).rowcount:
+            if not _COUNT_UP.change(tx, **this, max=limit):
                 raise QuotaExceededError(f"{self.kind}s of an account", limit, 1)
+
+    def _insert_of(self, columns: tuple[str, ...]) -> Prepared:
+        known = self._inserts.get(columns)
+        if known is None:
+            # The only unique key that a new row can break is that of the names.
+            statement = f"INSERT INTO {self.table.name} ({', '.join(columns)}) VALUES (:{', :'.join(columns)})"
+            known = self._inserts[columns] = Prepared(text(f"{statement} ON CONFLICT DO NOTHING"))
+        return known
 
     def hide(self, tx: Connection, account_id: str, id: str) -> None:
         """Delete one: hide its row and free its name.

@@ -44,7 +44,9 @@ def _unique_alive_name(table: str) -> Index:
 
 
 def _page(table: str) -> Index:
-    return Index(f"ix_{table}_page", "account_id", "created_at", "id", sqlite_where=_ALIVE, postgresql_where=_ALIVE)
+    # deleted_at is in it so that a page's ids are found in the index alone.
+    columns = ("account_id", "created_at", "id", "deleted_at")
+    return Index(f"ix_{table}_page", *columns, sqlite_where=_ALIVE, postgresql_where=_ALIVE)
 
 
 accounts = Table(
