@@ -289,13 +289,12 @@ class Client:
 
     def get_object(self, bucket: str, key: str) -> Iterator[bytes]:
         """Yield an object's bytes; an object that breaks off is an error, not a short one."""
-        return self.transport.stream(self.transport.call("GET", _object_path(bucket, key)))
+        return self.open_object(bucket, key)[1]
 
-    def head_object(self, bucket: str, key: str) -> int:
-        """Return the size of an object in bytes."""
-        answer = self.transport.call("HEAD", _object_path(bucket, key))
-        answer.close()
-        return int(answer.headers.get("content-length", 0))
+    def open_object(self, bucket: str, key: str) -> tuple[int, Iterator[bytes]]:
+        """Return the size of an object in bytes, and its bytes as ``get_object`` yields them."""
+        answer = self.transport.call("GET", _object_path(bucket, key))
+        return int(answer.headers.get("content-length", 0)), self.transport.stream(answer)
 
     def list_objects(self, bucket: str, prefix: str = "") -> Iterator[ObjectSummary]:
         """Yield what is in a bucket, by key, asking for more pages as they are needed."""

@@ -105,8 +105,8 @@ def get(source: str, file: str | None, force: bool) -> None:
     if path.exists() and not force:
         raise InputError(f"{path} exists; take another name, or --force to overwrite it.")
     with open_client() as client, output.ProgressLine(f"{bucket}/{key}", delay_s=QUIET_S) as progress:
-        total = client.head_object(bucket, key)
-        size = _save(path, client.get_object(bucket, key), progress, total)
+        total, pieces = client.open_object(bucket, key)
+        size = _save(path, pieces, progress, total)
     if choices().json:
         output.json_value({"bucket": bucket, "key": key, "file": str(path), "size_bytes": size})
     else:

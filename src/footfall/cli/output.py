@@ -104,14 +104,18 @@ def table(
         note(empty or "There is nothing to list.")
         return
     out = console()
+    widths = [max(map(len, column)) for column in zip(columns, *listed, strict=True)]
+    gap = 3
+    if is_terminal(sys.stdout):
+        widths = _fit(widths, [len(column) for column in columns], out.width - gap * (len(columns) - 1))
+    out.width = max(out.width, sum(widths) + gap * (len(columns) - 1))
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     for index, column in enumerate(columns):
         right = index in numbers
-        grid.add_column(column, justify="right" if right else "left", overflow="ellipsis", no_wrap=True)
+        width = widths[index]
+        grid.add_column(column, justify="right" if right else "left", overflow="ellipsis", no_wrap=True, width=width)
     for row in listed:
         grid.add_row(*(Text(text, style=_STATUS_STYLE.get(text, "")) for text in row))
-    if not is_terminal(sys.stdout):
-        out.width = max(80, sum(max(map(len, column)) + 3 for column in zip(columns, *listed, strict=True)))
     for text in _rendered(out, grid):
         _write(sys.stdout, text, clean=False)
 
@@ -127,6 +131,16 @@ def record(fields: Mapping[str, object], *, title: str = "") -> None:
     for name, value in fields.items():
         text = _cell(value)
         out.print(Text.assemble((f"{name:<{width}}  ", "dim"), (text, _STATUS_STYLE.get(text, ""))))
+
+
+def _fit(widths: list[int], headers: Sequence[int], room: int) -> list[int]:
+    """Narrow columns until they fit, the last ones first, none below its header or a few letters."""
+    fitted, last = list(widths), len(widths) - 1
+    for least in (19, 6):
+        for index in reversed(range(len(fitted))):
+            floor = min(widths[index], max(headers[index], 8 if index == last else least))
+            fitted[index] = min(fitted[index], max(floor, fitted[index] - max(0, sum(fitted) - room)))
+    return fitted
 
 
 def _rendered(out: "Console", grid: Any) -> Iterator[str]:
