@@ -19,13 +19,13 @@ LICENCE: Final = "a driving licence number"
 
 _LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
 _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.){1,8}([^\W\d_]{2,24})(?![\w-])")
-_FILE_ENDINGS = frozenset({"png", "jpg", "jpeg", "gif", "webp", "svg", "bmp", "ico", "avif", "heic", "pdf", "css", "js"})
+_FILE_ENDINGS = frozenset(
+    {"png", "jpg", "jpeg", "gif", "webp", "svg", "bmp", "ico", "avif", "heic", "pdf", "css", "js"}
+)
 
 _BEFORE, _AFTER = r"(?<![0-9A-Za-z_.])", r"(?![0-9A-Za-z_])"
 _CARD = re.compile(
-    _BEFORE
-    + r"(?<![0-9][ -])(\d{14,16}|\d{4}([ -])\d{4}\2\d{4}\2\d{4}|\d{4}([ -])\d{6}\3\d{4,5})"
-    + _AFTER,
+    _BEFORE + r"(?<![0-9][ -])(\d{14,16}|\d{4}([ -])\d{4}\2\d{4}\2\d{4}|\d{4}([ -])\d{6}\3\d{4,5})" + _AFTER,
     re.ASCII,
 )
 _RESIDENT = re.compile(_BEFORE + r"(\d{6})( ?- ?)?(\d{7})" + _AFTER, re.ASCII)

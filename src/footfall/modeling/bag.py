@@ -26,9 +26,6 @@ U64 = npt.NDArray[np.uint64]
 F32 = npt.NDArray[np.float32]
 
 
-
-
-
 @dataclass(frozen=True)
 class Tables:
     """A vocabulary with the hash tables that look things up in it."""
@@ -117,9 +114,7 @@ def _find_extra(
     at = 0
     for i in range(index_L.size):
         if index_L[i] < 0:
-            m, is_known_L[i] = find_text_tokens(
-                data_B, start_L[i], end_L[i], key_S, value_S, tail, scratch_M, out_M
-            )
+            m, is_known_L[i] = find_text_tokens(data_B, start_L[i], end_L[i], key_S, value_S, tail, scratch_M, out_M)
             out_T[at : at + m] = out_M[:m]
             at += m
         offset_L1[i + 1] = at
@@ -130,7 +125,7 @@ def count_tokens(offset_N1: I64, hash_L: U64, found: Found, tables: Tables) -> t
     """Return the bags of users as (offset_N1, token_M, count_M)."""
     v = tables.vocabulary
     text = (v.text_offset_U1, v.text_token_T, found.extra_offset_L1, found.extra_T)
-    return _count(offset_N1, hash_L, found.index_L, text, tables.ngram, v.n_tokens)  # type: ignore[no-any-return]
+    return _count(offset_N1, hash_L, found.index_L, text, tables.ngram, v.n_tokens)
 
 
 @njit(cache=True, nogil=True)

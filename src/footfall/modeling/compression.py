@@ -142,5 +142,6 @@ def _check_size(name: str, n_in: int, n_out: int) -> None:
 
 
 def _broken(name: str, what: str) -> DataError:
-    return DataError("UNEXPECTED_FILE_TYPE", f"{what}. Compress the file again with gzip or zstd, or send it plain.",
-                     path=name)
+    return DataError(
+        "UNEXPECTED_FILE_TYPE", f"{what}. Compress the file again with gzip or zstd, or send it plain.", path=name
+    )

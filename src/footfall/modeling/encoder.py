@@ -80,12 +80,12 @@ class Encoder:
     @property
     def n_dims(self) -> int:
         """D, dimensions of the latent space."""
-        return self.vector_VD.shape[1]
+        return int(self.vector_VD.shape[1])
 
     @property
     def n_columns(self) -> int:
         """A, dense columns: aggregates, then latent bytes."""
-        return self.edge_offset_A1.size - 1
+        return int(self.edge_offset_A1.size - 1)
 
     @property
     def content_hash(self) -> str:
@@ -100,8 +100,9 @@ class Encoder:
         """Write ``encoder.json`` and ``encoder.safetensors`` into ``directory``."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "encoder.json").write_text(self._header())
-        save_file({name: np.ascontiguousarray(a) for name, a in self._arrays().items()},
-                  directory / "encoder.safetensors")
+        save_file(
+            {name: np.ascontiguousarray(a) for name, a in self._arrays().items()}, directory / "encoder.safetensors"
+        )
 
     def _header(self) -> str:
         header = {"format": FORMAT, "n_users": self.n_users, "config": asdict(self.config)}
@@ -182,11 +183,31 @@ def _dense(
     return np.hstack([raw_NA, z_ND[:, : config.n_latent_bytes]])
 
 
+def take_sample(
+    sources: Sequence[Source],
+    *,
+    seed: int,
+    progress: Progress = keep_quiet,
+    config: EncoderConfig | None = None,
+    personal_data: PersonalData = "off",
+) -> Sample:
+    """Read ``sources`` once and keep what an encoder is chosen by, or fitted on.
+
+    Raises:
+        DataError: as the reader does.
+    """
+    config = config or EncoderConfig()
+    return sample_users(
+        sources, seed=seed, max_users=config.sample_users, max_bytes=config.sample_bytes,
+        personal_data=personal_data, stage="sample", progress=progress,
+    )  # fmt: skip
+
+
 def fit_encoder(
     sources: Sequence[Source],
     *,
     seed: int,
-    scratch: Path,
+    scratch: Path | None = None,
     progress: Progress = keep_quiet,
     config: EncoderConfig | None = None,
     personal_data: PersonalData = "off",
@@ -198,11 +219,16 @@ def fit_encoder(
     Raises:
         DataError: as the reader does.
     """
+    del scratch
+    sample = take_sample(sources, seed=seed, progress=progress, config=config, personal_data=personal_data)
+    return fit_sample(sample, seed=seed, progress=progress, config=config)
+
+
+def fit_sample(
+    sample: Sample, *, seed: int, progress: Progress = keep_quiet, config: EncoderConfig | None = None
+) -> Encoder:
+    """Fit an encoder on a sample that was taken before."""
     config = config or EncoderConfig()
-    sample = sample_users(
-        sources, seed=seed, max_users=config.sample_users, max_bytes=config.sample_bytes,
-        personal_data=personal_data, stage="sample", progress=progress,
-    )  # fmt: skip
     progress("fit vocabulary", 0, 3)
     tables = bag.build_tables(fit_vocabulary(sample, config.vocabulary))
     progress("fit latent space", 1, 3)
@@ -260,11 +286,12 @@ def measure_coverage(encoder: Encoder, sources: Sequence[Source], *, n_users: in
     A behavior is known when it is in the vocabulary, or all its words are.
     """
     sample = sample_users(sources, seed=seed, max_users=n_users, max_bytes=32 << 20, unique_ids=False)
-    return cover_sample(encoder, sample)
+    return cover_sample(encoder, sample, n_users=n_users)
 
 
-def cover_sample(encoder: Encoder, sample: Sample) -> float:
-    """Return ``measure_coverage`` of a sample taken before, to ask several encoders."""
-    _, hash_L, start_L, end_L, *_ = split_behaviors(sample.data_B, sample.tab_N, sample.end_N, 0)
+def cover_sample(encoder: Encoder, sample: Sample, *, n_users: int = 10_000) -> float:
+    """Return ``measure_coverage`` of a sample taken before, to ask several encoders; ``n_users`` of it, spread."""
+    chosen_N = np.unique(np.linspace(0, max(0, sample.tab_N.size - 1), n_users).astype(np.int64))[: sample.tab_N.size]
+    _, hash_L, start_L, end_L, *_ = split_behaviors(sample.data_B, sample.tab_N[chosen_N], sample.end_N[chosen_N], 0)
     found = bag.find_behaviors(sample.data_B, hash_L, start_L, end_L, encoder.tables)
     return float(found.is_known_L.mean()) if hash_L.size else 1.0

@@ -175,9 +175,7 @@ def _fixed(x_ND: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
 
 def _lists(n: int, offset: pa.Buffer, x_M: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     values = pa.Array.from_buffers(kind, x_M.size, [None, pa.py_buffer(x_M)])
-    return pa.Array.from_buffers(
-        pa.list_(pa.field("item", kind, nullable=False)), n, [None, offset], children=[values]
-    )
+    return pa.Array.from_buffers(pa.list_(pa.field("item", kind, nullable=False)), n, [None, offset], children=[values])
 
 
 class _ShardWriter:

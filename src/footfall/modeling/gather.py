@@ -23,9 +23,7 @@ I64 = npt.NDArray[np.int64]
 def read_encoding(feature: Feature) -> Encoding:
     """Return what the feature keeps of its encoder."""
     arrays = load_file(Path(feature.directory) / ENCODING_FILE)
-    return Encoding(
-        feature.encoder_hash, arrays["idf_V"], arrays["bound_K"], arrays["rank_A256"], arrays["spread_D"]
-    )
+    return Encoding(feature.encoder_hash, arrays["idf_V"], arrays["bound_K"], arrays["rank_A256"], arrays["spread_D"])
 
 
 def gather_users(feature: Feature, row_N: I64) -> tuple[Users, npt.NDArray[np.uint32]]:

@@ -66,14 +66,14 @@ def find_slot(key_S: U64, h: np.uint64) -> int:
     i = h & mask
     while key_S[i] != np.uint64(0) and key_S[i] != h:
         i = (i + np.uint64(1)) & mask
-    return np.int64(i)
+    return int(i)
 
 
 @njit(cache=True, nogil=True)
 def look_up(key_S: U64, value_S: I32, h: np.uint64) -> int:
     """Return the value of ``h``, or -1."""
     slot = find_slot(key_S, h)
-    return np.int64(value_S[slot]) if key_S[slot] != np.uint64(0) else np.int64(-1)
+    return int(value_S[slot]) if key_S[slot] != np.uint64(0) else -1
 
 
 @njit(cache=True, nogil=True)

@@ -36,6 +36,8 @@ class Labels:
     label_N: U8
     n_lines: int
     """Lines read; more than N when users came twice."""
+    personal_data_lines: tuple[str, ...] = ()
+    """The first few lines that look like personal data, when asked only to warn."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def read_labels(
     firsts: list[int] = []
     places: list[tuple[Source, int]] = []
     n_lines = 0
+    warnings: list[str] = []
     blocks = map_blocks(
         sources, _parse, personal_data=personal_data, unique_ids=False, stage="read labels", progress=progress
     )
@@ -73,6 +76,7 @@ def read_labels(
         firsts.append(n_lines)
         places.append((block.source, block.first_line))
         n_lines += label_N.size
+        warnings += [f"{block.source.name}, line {n}: {kind}" for n, kind in block.personal[: 10 - len(warnings)]]
     id_B, label_N = np.concatenate(ids), np.concatenate(labels)
     offset_N1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
     first_N, clash, earlier = _find_twins(id_B, offset_N1, label_N)
@@ -86,7 +90,7 @@ def read_labels(
             path=source.name,
             line=line,
         )
-    return Labels(*_keep(id_B, offset_N1, label_N, first_N), n_lines=n_lines)
+    return Labels(*_keep(id_B, offset_N1, label_N, first_N), n_lines, tuple(warnings))
 
 
 def match_labels(labels: Labels, feature: Feature) -> Matched:
@@ -139,10 +143,10 @@ def _parse_lines(data_B: U8, start_N: I64, tab_N: I64, end_N: I64) -> tuple[U8, 
 
 @njit(cache=True, nogil=True)
 def _is_same(a_B: U8, a: int, b_B: U8, b: int, length: int) -> bool:
-    for i in range(length):
-        if a_B[a + i] != b_B[b + i]:
-            return False
-    return True
+    i = 0
+    while i < length and a_B[a + i] == b_B[b + i]:
+        i += 1
+    return i == length
 
 
 @njit(cache=True, nogil=True)
@@ -159,9 +163,9 @@ def _find(
             and offset_N1[n + 1] - offset_N1[n] == length
             and _is_same(id_B, offset_N1[n], other_B, start, length)
         ):
-            return np.int64(slot), n
+            return int(slot), int(n)
         slot = (slot + np.uint64(1)) & mask
-    return np.int64(slot), -1
+    return int(slot), -1
 
 
 @njit(cache=True, nogil=True)
@@ -215,7 +219,7 @@ def _match(
     user_B: U8, user_offset_N1: I32, first_row: int, id_B: U8, offset_N1: I64, key_S: U64, value_S: I32, row_N: I64
 ) -> None:
     for n in range(user_offset_N1.size - 1):
-        start, length = np.int64(user_offset_N1[n]), np.int64(user_offset_N1[n + 1] - user_offset_N1[n])
+        start, length = int(user_offset_N1[n]), int(user_offset_N1[n + 1] - user_offset_N1[n])
         h = hash_bytes(user_B, start, start + length, _SEED)
         _, found = _find(key_S, value_S, h, id_B, offset_N1, user_B, start, length)
         if found >= 0:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse
 from numba import njit
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from footfall.modeling.blocks import TF_256
 

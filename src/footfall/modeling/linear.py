@@ -7,6 +7,7 @@ Shapes: N users, V columns.
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,8 @@ import scipy.sparse
 from footfall.modeling.view import prior_log_odds
 
 F64 = npt.NDArray[np.float64]
-Matrix = npt.NDArray[np.float32] | scipy.sparse.csr_matrix
+Matrix: TypeAlias = Any
+"""(N, V) float32, dense or SciPy's CSR."""
 
 _MAX_ITERATIONS = 200
 

@@ -84,9 +84,7 @@ class _Piece:
         keep_N = self.hash_N < np.uint64(below)
         end_N = np.cumsum(self.length_N)
         start_N = end_N - self.length_N
-        return _Piece(
-            self.hash_N[keep_N], _gather(self.data_B, start_N[keep_N], end_N[keep_N]), self.length_N[keep_N]
-        )
+        return _Piece(self.hash_N[keep_N], _gather(self.data_B, start_N[keep_N], end_N[keep_N]), self.length_N[keep_N])
 
 
 def _take(block: Block, hash_N: U64, below: int) -> _Piece:

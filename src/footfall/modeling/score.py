@@ -89,9 +89,7 @@ class Scorer:
             head.add(block, self.bound_K, z_N)
         log_p_K = np.array([head.log_p for head in self.heads])
         log_q_K = np.array([head.log_q for head in self.heads])
-        _combine(
-            z_KN, log_p_K, log_q_K, self.bias, self.curve_x_J, self.curve_y_J, block.n_behaviors_N, score_N
-        )
+        _combine(z_KN, log_p_K, log_q_K, self.bias, self.curve_x_J, self.curve_y_J, block.n_behaviors_N, score_N)
         return score_N
 
 
@@ -213,7 +211,7 @@ def _add_trees(dense_NA: U8, node_TW: U32, leaf_TW: F32, z_N: F32) -> None:
 
 @njit(cache=True, nogil=True)
 def _log_sigmoid(z: float) -> float:
-    return -np.log1p(np.exp(-z)) if z > 0 else z - np.log1p(np.exp(z))
+    return float(-np.log1p(np.exp(-z)) if z > 0 else z - np.log1p(np.exp(z)))
 
 
 @njit(cache=True, nogil=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from footfall.modeling import views
 from footfall.modeling.calibration import fit_curve
@@ -31,7 +31,7 @@ MAX_CHOICE_USERS, MAX_STACK_USERS = 50_000, 200_000
 """More labelled users than these are sampled, to choose strengths and to weigh views; all fit the heads."""
 MIN_CLASS_USERS = 10
 """With fewer of a class the views stay silent and every score is the prior."""
-_STACK_STRENGTH = 1.0
+_STACK_STRENGTH = 0.2
 _MAX_LOG_ODDS = 15.0
 
 
@@ -50,7 +50,8 @@ class Weights:
         z_NK = log_odds_NK.clip(-_MAX_LOG_ODDS, _MAX_LOG_ODDS)
         z_N = -np.logaddexp(0, -z_NK) @ self.log_p_K - np.logaddexp(0, z_NK) @ self.log_q_K + self.bias
         p_N = 1 / (1 + np.exp(-z_N))
-        return np.interp(p_N, self.curve_x_J, self.curve_y_J) if self.curve_x_J.size else p_N
+        bent_N: F64 = np.interp(p_N, self.curve_x_J, self.curve_y_J) if self.curve_x_J.size else p_N
+        return bent_N
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,7 @@ def find_views() -> dict[str, type[View]]:
     return found
 
 
-def fit_stack(
-    users: Users, label_N: U8, *, seed: int, prior: float, step: Callable[[], None] = lambda: None
-) -> Stack:
+def fit_stack(users: Users, label_N: U8, *, seed: int, prior: float, step: Callable[[], None] = lambda: None) -> Stack:
     """Fit every view and weigh them.
 
     Args:
@@ -185,7 +184,8 @@ def _predict_out_of_fold(
 
 
 def _to_probability(z_N: F64) -> F64:
-    return 1 / (1 + np.exp(-z_N.clip(-30, 30)))
+    p_N: F64 = 1 / (1 + np.exp(-z_N.clip(-30, 30)))
+    return p_N
 
 
 def _weigh_views(out_NK: F64, label_N: U8, *, seed: int) -> Weights:
@@ -219,9 +219,7 @@ def _fit_weights(out_NK: F64, label_N: U8, chosen: list[int]) -> Weights:
     log_p_NK = -np.logaddexp(0, -z_NK) + np.logaddexp(0, -centre)
     log_q_NK = -np.logaddexp(0, z_NK) + np.logaddexp(0, centre)
     average = np.repeat([1 / n, -1 / n], n)
-    head = fit_linear(
-        np.hstack([log_p_NK, log_q_NK]).astype(np.float32), label_N, _STACK_STRENGTH, towards_V=average
-    )
+    head = fit_linear(np.hstack([log_p_NK, log_q_NK]).astype(np.float32), label_N, _STACK_STRENGTH, towards_V=average)
     log_p_K, log_q_K = np.zeros(out_NK.shape[1]), np.zeros(out_NK.shape[1])
     log_p_K[chosen], log_q_K[chosen] = head.weight_V[:n], head.weight_V[n:]
     bias = head.bias + log_p_K.sum() * np.logaddexp(0, -centre) + log_q_K.sum() * np.logaddexp(0, centre)

@@ -252,7 +252,7 @@ def _text_tokens(
     offset_U1, out_T = np.zeros(start_U.size + 1, np.int64), np.empty(total, np.int32)
     at = 0
     for u in range(start_U.size):
-        m, is_known = find_text_tokens(data_B, start_U[u], end_U[u], key_S, value_S, tail, scratch_M, out_M)
+        m, _ = find_text_tokens(data_B, start_U[u], end_U[u], key_S, value_S, tail, scratch_M, out_M)
         for i in range(m):
             if out_M[i] < tail[0]:  # a behavior of its own needs no trigrams
                 out_T[at] = out_M[i]

@@ -1,0 +1,93 @@
+"""Objects of the stores as what modeling reads: data sets as sources, artefacts as local directories.
+
+Knows stores and files, no arrays. The rules of a data set of several files are the contract's, 9-14.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from footfall.errors import ObjectNotFoundError, StoreFullError
+from footfall.modeling.sequences import Source
+from footfall.store import Buckets, ObjectInfo, Store
+
+
+def open_sources(buckets: Buckets, bucket: str, path: str) -> list[Source]:
+    """Return the files of a data set: the object at ``path``, else those below it in key order.
+
+    Each may be opened again and again, and notices when the object is no longer the one that was found here. Names
+    that begin with ``_`` or ``.`` are skipped.
+
+    Raises:
+        ObjectNotFoundError: nothing is there.
+    """
+    store = buckets.open(bucket)
+    return [
+        Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes) for info in _find_objects(store, path)
+    ]
+
+
+def fetch_artefact(internal: Store, key: str, scratch: Path) -> Path:
+    """Return a directory with the files of an artefact: the store's own, when it is a directory of this machine."""
+    local = internal.local_path(key)
+    if local is not None:
+        if not local.is_dir():
+            raise ObjectNotFoundError(key)
+        return local
+    target = scratch / key.replace("/", "-")
+    target.mkdir(parents=True, exist_ok=True)
+    found = internal.list(key.rstrip("/") + "/")
+    if not found:
+        raise ObjectNotFoundError(key)
+    for info in found:
+        with (target / info.key.rpartition("/")[2]).open("wb") as file:
+            for chunk in internal.read(info.key, info=info):
+                file.write(chunk)
+    return target
+
+
+def put_artefact(internal: Store, key: str, directory: Path, progress: Callable[[str, int, int], None]) -> int:
+    """Put the files of a directory below ``key``, the small ones last; return how many bytes they have."""
+    files = sorted(directory.iterdir(), key=lambda path: (-path.stat().st_size, path.name))
+    total = sum(path.stat().st_size for path in files)
+    done = 0
+    for path in files:
+        progress("save", done, total)
+        internal.write(f"{key}/{path.name}", path)
+        done += path.stat().st_size
+    progress("save", total, total)
+    return total
+
+
+def require_quota(size_bytes: int, quota_left_bytes: int | None) -> None:
+    """Refuse what would pass the account's disk quota.
+
+    Raises:
+        StoreFullError: it would.
+    """
+    if quota_left_bytes is not None and size_bytes > quota_left_bytes:
+        raise StoreFullError(
+            f"This takes {size_bytes:,} bytes and the account's disk quota has {quota_left_bytes:,} left. "
+            "Delete what is no longer needed and try again.",
+            operation="write",
+        )
+
+
+def _find_objects(store: Store, path: str) -> list[ObjectInfo]:
+    if not path.endswith("/"):
+        try:
+            return [store.head(path)]
+        except ObjectNotFoundError:
+            pass
+    directory = path.rstrip("/") + "/"
+    found = [info for info in store.list(directory) if not _is_hidden(info.key[len(directory) :])]
+    if not found:
+        raise ObjectNotFoundError(path)
+    return found
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(("_", ".")) for part in name.split("/"))
+
+
+def _opener(store: Store, info: ObjectInfo) -> Callable[[], Iterator[bytes]]:
+    return lambda: store.read(info.key, info=info)

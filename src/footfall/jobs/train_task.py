@@ -1,0 +1,51 @@
+"""Train a task from labels and features, and put its artefact where the server finds it.
+
+Parameters and result: see ``behavior/tasks.py``. Source: the contract, 9-7, 9-12, 9-18.
+"""
+
+from typing import Any
+
+from footfall.jobs.context import JobContext, run_job
+from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, require_quota
+from footfall.layout import artefact_dir
+from footfall.modeling.feature import Feature, open_feature
+from footfall.modeling.labels import Labels, read_labels
+from footfall.modeling.task import train_task
+
+SEED = 20251121
+
+
+def main(context: JobContext) -> dict[str, Any]:
+    """Do the job; return its result."""
+    job = context.parameters
+    train_feature, train_labels = _read_set(context, job["train"])
+    test_feature, test_labels = (None, None) if job["test"] is None else _read_set(context, job["test"])
+    task = train_task(
+        train_feature,
+        train_labels,
+        test_feature,
+        test_labels,
+        seed=SEED,
+        min_labels_per_class=job["min_labels_per_class"],
+        progress=context.progress,
+    )
+    directory = context.scratch / "task"
+    task.save(directory)
+    size_bytes = sum(path.stat().st_size for path in directory.iterdir())
+    require_quota(size_bytes, job["quota_left_bytes"])
+    artefact = artefact_dir("task", job["task_id"], context.attempt)
+    put_artefact(context.internal, artefact, directory, context.progress)
+    return {**task.summary, "AUROC": f"{task.auroc:.4f}", "disk_usage": size_bytes, "artefact": artefact}
+
+
+def _read_set(context: JobContext, given: dict[str, Any]) -> tuple[Feature, Labels]:
+    feature = open_feature(fetch_artefact(context.internal, given["feature_artefact"], context.scratch))
+    sources = open_sources(context.buckets, given["bucket"], given["path"])
+    labels = read_labels(sources, personal_data=context.parameters["personal_data"], progress=context.progress)
+    for place in labels.personal_data_lines:
+        context.log(f"warning: {place}")
+    return feature, labels
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,61 @@
+"""Compile the numerical code into its cache on disk, so that no job waits for it; ``make setup`` calls this.
+
+Runs the whole flow on a made-up data set, once with fresh arrays and once with arrays as they are read back, because
+the compiler tells them apart. The old cache goes first: it does not notice a change in a file that another one calls.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from footfall import modeling
+from footfall.modeling.encoder import fit_encoder, load_encoder, measure_coverage
+from footfall.modeling.feature import make_feature, open_feature
+from footfall.modeling.labels import read_labels
+from footfall.modeling.score import score_feature
+from footfall.modeling.sequences import Source
+from footfall.modeling.task import train_task
+
+
+def warm_cache(*, clear: bool = True) -> None:
+    """Compile everything; ``clear`` removes what was compiled before."""
+    if clear:
+        for cached in Path(modeling.__file__).parent.glob("**/__pycache__/*.nb[ic]"):
+            cached.unlink()
+    with tempfile.TemporaryDirectory() as name:
+        _run_flow(Path(name))
+
+
+def _run_flow(directory: Path) -> None:
+    rng = np.random.default_rng(0)
+    sequences, labels = [], []
+    for n in range(300):
+        acts = [f"see item {i % 40} of shelf/{i % 5}" for i in rng.integers(0, 60, n % 30)]
+        sequences.append(f"u{n}\t{'->'.join(acts)}\n")
+        labels.append(f"u{n}\t{int(sum(len(act) for act in acts) % 100 > 40)}\n")
+    source, answers = _source("".join(sequences)), _source("".join(labels))
+    fitted = fit_encoder([source], seed=1, personal_data="refuse")
+    fitted.save(directory / "encoder")
+    loaded = load_encoder(directory / "encoder")
+    measure_coverage(loaded, [_source("u1\tnever seen before 12 x->seen\n")])
+    for encoder, limit in ((fitted, None), (loaded, 20)):
+        make_feature([source], encoder, directory / "feature", max_tokens_per_user=limit)
+    feature = open_feature(directory / "feature")
+    task = train_task(feature, read_labels([answers]), seed=1, min_labels_per_class=1)
+    task.save(directory / "task")
+    score_feature(directory / "task", directory / "feature", directory / "scores.tsv")
+
+
+def _source(text: str) -> Source:
+    def read() -> Iterator[bytes]:
+        yield text.encode()
+
+    return Source("warm-up", read)
+
+
+if __name__ == "__main__":
+    warm_cache()
+    sys.stdout.write("compiled\n")
