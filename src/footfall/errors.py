@@ -107,7 +107,9 @@ class QuotaExceededError(InputError):
     code = "quota_exceeded"
 
     def __init__(self, quota: str, used: int, asked: int) -> None:
-        super().__init__(f"The limit on {quota} is {used}; {asked} more would pass it. Delete some, or raise the limit.")
+        super().__init__(
+            f"The limit on {quota} is {used}; {asked} more would pass it. Delete some, or raise the limit."
+        )
         self.quota, self.used, self.asked = quota, used, asked
 
 

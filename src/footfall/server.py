@@ -6,7 +6,6 @@ import ipaddress
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,8 +30,6 @@ from footfall.executor import load_executor
 from footfall.store import Buckets, Store
 
 GRACE_S = 10
-SWITCH_INTERVAL_S = 0.001
-"""Handler threads give the interpreter back to the event loop this often; the default of 5 ms shows in the tail."""
 
 log = structlog.get_logger()
 
@@ -49,7 +46,6 @@ def serve(settings: Settings, *, cancel_runs: bool = False, on_ready: Callable[[
     """
     check_exposure(settings)
     telemetry.configure_logging(settings.log_level)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with _own_home(settings), _listen(settings) as listener:
         scheme = "https" if settings.tls_cert else "http"
         endpoint = f"{scheme}://{_authority(settings.host, listener.getsockname()[1])}"

@@ -22,6 +22,8 @@ from footfall.store import Store
 ACTIVE_S = 0.25
 IDLE_S = 1.0
 LEAST_PAUSE_S = 0.02
+IDLE_SHARE = 4
+"""Under a flood of requests the loop rests this many times as long as it looked, and leaves the rest of the time to them."""
 HOUSEKEEPING_S = 30.0
 BATCH = 500
 EPOCH_NAME = "reconciler"
@@ -73,6 +75,7 @@ class ReconcileLoop:
                 if not self._lease.acquire():
                     self._stop.wait(IDLE_S)
                     continue
+                begun = time.monotonic()
                 try:
                     if reconciler is None:
                         reconciler = self._take_over()
@@ -84,7 +87,8 @@ class ReconcileLoop:
                 except FootfallError as error:
                     log.warning("reconcile_failed", error=str(error))
                     is_active = False
-                self._stop.wait(LEAST_PAUSE_S)  # rings of a burst are answered together
+                # Rings of a burst are answered together.
+                self._stop.wait(max(LEAST_PAUSE_S, IDLE_SHARE * (time.monotonic() - begun)))
                 self._lease.wait(ACTIVE_S if is_active else IDLE_S)
         except Exception:  # the door of the thread: without it a server would live on that moves nothing
             log.exception("reconciler_died")

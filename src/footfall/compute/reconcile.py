@@ -152,7 +152,8 @@ class Reconciler:
         with self._db.read() as connection:
             held = runs.find_allocated(connection)
             waiting = [run for run in runs.find_active(connection) if run.handle is None and run.id not in held]
-            fresh = runs.find_waiting(connection, LOOK_AHEAD)[: max(0, LOOK_AHEAD - len(waiting))]
+            room = LOOK_AHEAD - len(waiting)
+            fresh = runs.find_waiting(connection, room)[:room] if room > 0 else []
         if not waiting and not fresh:
             return
         decisions = schedule(sorted(waiting + fresh, key=lambda run: run.id), held.values(), self._executor.capacity)

@@ -30,11 +30,12 @@ class Database:
             {"connect_args": {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}} if self.is_sqlite else {}
         )
         self.engine = sa.create_engine(self.url, pool_size=pool_size, max_overflow=32, **self._connect)
-        # SQLite lets one writer in at a time and others poll with growing sleeps; a lock of ours queues them fairly.
-        self._writer = threading.Lock()
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _configure_sqlite)
-            sa.event.listen(self.engine, "begin", _begin_immediate)
+        # SQLite lets one writer in at a time and others poll with growing sleeps; a lock of ours queues them fairly, and all
+        # of them share one connection.
+        self._writer = threading.Lock()
+        self._writing: Connection | None = None
         # Readers never need a transaction. Each thread keeps its connection: taking one from a pool costs more than a SELECT.
         self._readers = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool, **self._connect)
         if self.is_sqlite:
@@ -61,14 +62,18 @@ class Database:
                 with self.engine.begin() as connection:
                     yield connection
                 return
-            with self._writer, self.engine.begin() as connection:
-                yield connection
+            with self._writer:
+                if self._writing is None:
+                    self._writing = self._readers.connect()
+                yield from _in_transaction(self._writing)
 
     def close(self) -> None:
         """Close the connections that no thread uses now."""
         connection = getattr(self._of_thread, "connection", None)
         if connection is not None:
             connection.close()
+        if self._writing is not None:
+            self._writing.close()
         self.engine.dispose()
         self._readers.dispose()
 
@@ -123,8 +128,15 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     cursor.close()
 
 
-def _begin_immediate(connection: Connection) -> None:
+def _in_transaction(connection: Connection) -> Iterator[Connection]:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.exec_driver_sql("COMMIT")
+    finally:
+        # Also when the commit itself failed, e.g. on a full disk; some errors have ended the transaction already.
+        if getattr(connection.connection.dbapi_connection, "in_transaction", False):
+            connection.exec_driver_sql("ROLLBACK")
 
 
 @contextmanager
@@ -135,4 +147,6 @@ def _our_errors() -> Iterator[None]:
         raise
     except (OperationalError, sa.exc.TimeoutError) as error:
         text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-        raise DatabaseUnavailableError(f"The database cannot be used now ({text}); nothing was changed, try again.") from error
+        raise DatabaseUnavailableError(
+            f"The database cannot be used now ({text}); nothing was changed, try again."
+        ) from error

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from footfall.db.engine import from_us, from_us_or_none, now_us, to_us
+from footfall.db.prepared import Prepared
 from footfall.db.tables import allocations, leases, run_events, runs, tombstones
 from footfall.errors import NotFoundError
 from footfall.executor import Capacity
@@ -22,21 +23,19 @@ _LIVE = sorted(LIVE_STATES)
 def insert(tx: Connection, run: Run) -> None:
     """Add a registered run and its first event."""
     at = to_us(run.created_at)
-    tx.execute(
-        _INSERT,
-        {
-            "id": run.id,
-            "account_id": run.account_id,
-            "project_id": run.project_id,
-            "kind": run.kind,
-            "turn_key": run.turn_key,
-            "state": RunState.REGISTERED.value,
-            "attempt": 0,
-            "spec": json.dumps(asdict(run.spec)),
-            "n_cores": run.spec.n_cores,
-            "memory_mib": run.spec.memory_mib,
-            "created_at": at,
-        },
+    _INSERT.change(
+        tx,
+        id=run.id,
+        account_id=run.account_id,
+        project_id=run.project_id,
+        kind=run.kind,
+        turn_key=run.turn_key,
+        state=RunState.REGISTERED.value,
+        attempt=0,
+        spec=msgspec.json.encode(run.spec).decode(),
+        n_cores=run.spec.n_cores,
+        memory_mib=run.spec.memory_mib,
+        created_at=at,
     )
     _add_event(tx, run.id, None, RunState.REGISTERED, attempt=0, at=at)
 
@@ -72,7 +71,9 @@ def advance(
     where = [runs.c.id == run_id, runs.c.state == from_.value]
     if in_attempt is not None:
         where.append(runs.c.attempt == in_attempt)
-    done = tx.execute(runs.update().where(*where).values(state=to.value, **columns).returning(runs.c.attempt)).one_or_none()
+    done = tx.execute(
+        runs.update().where(*where).values(state=to.value, **columns).returning(runs.c.attempt)
+    ).one_or_none()
     if done is None:
         return False
     _add_event(tx, run_id, from_, to, attempt=done.attempt, at=at, reason=columns.get("reason"))
@@ -89,7 +90,9 @@ def set_handle(tx: Connection, run_id: str, attempt: int, handle: str) -> bool:
 
 def set_message(tx: Connection, run_id: str, message: str | None) -> None:
     """Say what a run waits for."""
-    tx.execute(runs.update().where(runs.c.id == run_id, runs.c.message.is_distinct_from(message)).values(message=message))
+    tx.execute(
+        runs.update().where(runs.c.id == run_id, runs.c.message.is_distinct_from(message)).values(message=message)
+    )
 
 
 def request_cancel(tx: Connection, run_id: str, by: str) -> bool:
@@ -161,7 +164,9 @@ def find_events(connection: Connection, run_id: str) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def find_ended_before(connection: Connection, before: datetime, after: datetime, limit: int) -> list[tuple[str, datetime]]:
+def find_ended_before(
+    connection: Connection, before: datetime, after: datetime, limit: int
+) -> list[tuple[str, datetime]]:
     """Return the runs that ended in a span of time, oldest first, as (id, ended_at)."""
     query = (
         sa.select(runs.c.id, runs.c.ended_at)
@@ -189,25 +194,24 @@ def remove_tombstone(tx: Connection, prefix: str) -> None:
 
 
 def _add_event(
-    tx: Connection, run_id: str, from_: RunState | None, to: RunState, *, attempt: int, at: int, reason: str | None = None
+    tx: Connection,
+    run_id: str,
+    from_: RunState | None,
+    to: RunState,
+    *,
+    attempt: int,
+    at: int,
+    reason: str | None = None,
 ) -> None:
-    tx.execute(
-        _INSERT_EVENT,
-        {
-            "run_id": run_id,
-            "at": at,
-            "from_state": from_.value if from_ else None,
-            "to_state": to.value,
-            "attempt": attempt,
-            "reason": reason,
-        },
+    _INSERT_EVENT.change(
+        tx,
+        run_id=run_id,
+        at=at,
+        from_state=from_.value if from_ else None,
+        to_state=to.value,
+        attempt=attempt,
+        reason=reason,
     )
-
-
-def _spec(text: str) -> RunSpec:
-    values = json.loads(text)
-    values["command"] = tuple(values["command"])
-    return RunSpec(**values)
 
 
 def _run(row: Row[Any]) -> Run:
@@ -216,7 +220,7 @@ def _run(row: Row[Any]) -> Run:
         account_id=row.account_id,
         project_id=row.project_id,
         state=RunState(row.state),
-        spec=_spec(row.spec),
+        spec=_SPEC.decode(row.spec),
         attempt=row.attempt,
         created_at=from_us(row.created_at),
         kind=row.kind,
@@ -241,8 +245,15 @@ def _states(states: Sequence[RunState]) -> sa.ColumnElement[bool]:
     return sa.and_(sa.text(live), sa.text(wanted))
 
 
-_INSERT = runs.insert()
-_INSERT_EVENT = run_events.insert()
+_SPEC = msgspec.json.Decoder(RunSpec)
+_NEW_RUN = (runs.c.id, runs.c.account_id, runs.c.project_id, runs.c.kind, runs.c.turn_key, runs.c.state, runs.c.attempt)
+_NEEDS = (runs.c.spec, runs.c.n_cores, runs.c.memory_mib, runs.c.created_at)
+_INSERT = Prepared(sa.insert(runs).values({column.name: sa.bindparam(column.name) for column in _NEW_RUN + _NEEDS}))
+_INSERT_EVENT = Prepared(
+    sa.insert(run_events).values(
+        {column.name: sa.bindparam(column.name) for column in run_events.c if column.name != "id"}
+    )
+)
 _GET = sa.select(runs).where(runs.c.id == sa.bindparam("id"))
 _ACTIVE = sa.select(runs).where(_states(list(ACTIVE_STATES))).order_by(runs.c.id)
 _ALL_LIVE = sa.select(runs).where(_states(list(LIVE_STATES))).order_by(runs.c.id)
