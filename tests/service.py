@@ -66,9 +66,9 @@ class Caller:
 
     port: int
     access_key: str
-    secret_key: str
-    account_id: str
-    user_id: str
+    secret_key: str = field(repr=False)
+    account_id: str = ""
+    user_id: str = ""
 
     def signed(self, method: str, target: str, at_ms: int | None = None) -> dict[str, str]:
         stamp = str(now_ms() if at_ms is None else at_ms)
@@ -173,9 +173,7 @@ class Service:
                     hooks.run_ended(tx, runs.get(tx, run_id))
 
     def complete(self, resource_id: str, result: dict[str, Any]) -> None:
-        self.move(
-            resource_id, RunState.PENDING, RunState.IN_PROGRESS, RunState.COMPLETED, result=json.dumps(result)
-        )
+        self.move(resource_id, RunState.PENDING, RunState.IN_PROGRESS, RunState.COMPLETED, result=json.dumps(result))
 
     def fail(self, resource_id: str, reason: str, **columns: Any) -> None:
         self.move(resource_id, RunState.PENDING, RunState.IN_PROGRESS, RunState.FAILED, reason=reason, **columns)
@@ -257,3 +255,24 @@ def serve(context: AppContext) -> Iterator[int]:
         server.should_exit = True
         thread.join(10)
         listener.close()
+
+
+def make_feature(service: Service, caller: Caller, name: str, *, encoder_id: str | None = None) -> str:
+    """Return the id of a completed feature of ``shop/seq.csv``."""
+    body = {"name": name, "source_bucket": "shop", "source_file_path": "seq.csv"}
+    id = str(caller.post("/api/v1/features", body).json["feature_id"])
+    service.complete(id, feature_result(id, encoder_id, name=name))
+    return id
+
+
+def make_task(service: Service, caller: Caller, name: str, feature_id: str) -> str:
+    """Return the id of a completed task of ``shop/labels.tsv``."""
+    body = {
+        "name": name,
+        "train_feature_id": feature_id,
+        "train_bucket": "shop",
+        "train_file_path": "labels.tsv",
+    }
+    id = str(caller.post("/api/v1/tasks", body).json["task_id"])
+    service.complete(id, {"AUROC": "0.8731", "disk_usage": 7, "artefact": f"tasks/{id}/0"})
+    return id
