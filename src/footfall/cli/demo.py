@@ -22,7 +22,7 @@ from footfall.cli import output
 from footfall.cli.context import RunFailed
 from footfall.cli.data import size_text
 from footfall.client import Client
-from footfall.errors import FootfallError, InputError, ServiceError
+from footfall.errors import InputError, ServiceError
 from footfall.replies import Resource
 
 R = TypeVar("R", bound=Resource)
@@ -34,19 +34,13 @@ START_TIMEOUT_S, STOP_TIMEOUT_S = 60.0, 90.0
 _MARKER = ".made-by-footfall-demo"
 
 
-class ServerFailedError(FootfallError):
-    """The demo's server did not start or did not stay."""
-
-    code = "server_failed"
-
-
 def run_demo(home: Path, *, fresh: bool, keep_running: bool = False) -> None:
     """Run the demo in a home directory; with ``fresh``, what an earlier demo left there is removed first.
 
     Raises:
         RunFailed: one of the runs failed.
         InputError: the directory is not the demo's, or a server runs in it.
-        ServerFailedError: the server did not start.
+        ServiceError: the server did not start.
     """
     began = time.monotonic()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -163,11 +157,15 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
         selector.register(process.stdout, selectors.EVENT_READ)
         while b"\n" not in said:
             if not selector.select(max(0.0, deadline - time.monotonic())):
-                raise ServerFailedError(f"The server was not ready after {START_TIMEOUT_S:.0f} s. {_tail(log)}")
+                raise _no_server(f"The server was not ready after {START_TIMEOUT_S:.0f} s. {_tail(log)}")
             piece = os.read(process.stdout.fileno(), 4096)
             if not piece:
-                raise ServerFailedError(f"The server ended with exit code {process.wait()}. {_tail(log)}")
+                raise _no_server(f"The server ended with exit code {process.wait()}. {_tail(log)}")
             said += piece
+
+
+def _no_server(details: str) -> ServiceError:
+    return ServiceError(0, "", "NOT_STARTED", details)
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
@@ -259,10 +257,10 @@ def _say_how_to_go_on(home: Path) -> None:
     command, near = _our_command(), _near(home)
     output.line()
     output.line("How to go on (the demo's server is stopped)")
-    output.line(f"  {command} up --home {near}                     start it again, to stay")
-    output.line(f"  {command} task-run list --home {near}          in another terminal")
-    output.line(f"  {command} logs task 'online-retail: buys again' --home {near}")
-    output.line("  docs/tutorial.md                                   the same with your own data")
+    output.line(f"  start it again, to stay    {command} up --home {near}")
+    output.line(f"  then, in another terminal  {command} task-run list --home {near}")
+    output.line(f"  what a job said            {command} logs task 'online-retail: buys again' --home {near}")
+    output.line("  with your own data         docs/tutorial.md")
 
 
 def _our_command() -> str:

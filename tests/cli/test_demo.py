@@ -1,0 +1,77 @@
+"""The demo, as a stranger runs it: in an empty directory, without a terminal."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from live_server import clean_environment, run_footfall
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Return the command lines of living processes that name a directory, in arguments or environment."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = " ".join(process.cmdline())
+            if str(directory) in line and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(line)
+    return found
+
+
+def test_the_demo_shows_what_it_promises_and_stops_what_it_started(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = run_footfall("demo", cwd=tmp_path, FOOTFALL_HOME=str(tmp_path / "unused"))
+    assert done.code == 0, done.err
+    assert time.monotonic() - began < 300
+    body = json.loads(done.out[done.out.index("{") : done.out.index("}") + 1])
+    documented = "run_id run_name task_id task_name feature_id feature_name status created_at completed_at"
+    assert list(body)[: len(documented.split())] == documented.split()
+    assert (body["status"], body["line_count"], body["fail_message"]) == ("completed", 3370, None)
+    auroc = float(done.out.split("AUROC of the task: ")[1].split()[0])
+    assert auroc >= 0.73
+    lift = done.out.split("BUYERS REACHED")[1].splitlines()[2:12]
+    assert [line.split()[0] for line in lift] == [str(n) for n in range(1, 11)]
+    assert lift[-1].rstrip().endswith("100 %")
+    assert "c12346\t0." in done.out
+    assert "up --home .demo" in done.out
+    assert not any(ord(each) < 32 and each not in "\n\t" for each in done.out + done.err)
+    for name in ("server.log", "feature.log", "task.log", "task-run.log"):
+        assert (tmp_path / ".demo" / "logs" / name).exists()
+    assert not (tmp_path / "unused").exists()
+    assert processes_of(tmp_path) == []
+    shown = run_footfall("task-run", "list", "--home", str(tmp_path / ".demo"))
+    assert shown.code == 3, "the server is stopped"
+
+
+def test_ctrl_c_stops_all_of_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "footfall", "demo"]
+    with subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stdout=-1, stderr=-1, text=True) as demo:
+        assert demo.stderr is not None
+        while "feature" not in demo.stderr.readline():
+            assert demo.poll() is None
+        os.kill(demo.pid, signal.SIGINT)
+        out, err = demo.communicate(timeout=100)
+    assert (demo.returncode, "Interrupted" in err) == (130, True), out + err
+    assert processes_of(tmp_path) == []
+
+
+def test_a_directory_that_is_not_the_demos_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".demo").mkdir()
+    (tmp_path / ".demo" / "thesis.txt").write_text("years of work")
+    done = run_footfall("demo", cwd=tmp_path)
+    assert done.code == 2
+    assert "--home" in done.err
+    assert (tmp_path / ".demo" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_server_that_does_not_start_is_explained_by_its_log(tmp_path: Path) -> None:
+    done = run_footfall("demo", cwd=tmp_path, FOOTFALL_THREADS="none")
+    assert done.code != 0
+    assert "threads" in done.err
