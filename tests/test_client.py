@@ -235,3 +235,26 @@ def test_the_credentials_file_is_all_a_client_needs(server: LiveServer) -> None:
     with Client(written["endpoint"], written["access_key"], written["secret_key"], written["api_key"]) as client:
         assert client.endpoint == server.endpoint
         assert client.accounts.list()
+
+
+def test_following_a_log_ends_with_the_job(client: Client) -> None:
+    client.put_object("following", "s.csv", sequences(300))
+    made = client.features.create("followed", "following", "s.csv")
+    followed = b"".join(client.log(made, follow=True))
+    assert client.features.get(made.id).is_final
+    assert followed == b"".join(client.log(made))
+
+
+def test_waiting_survives_a_server_that_is_killed_and_started_again(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with live_server(home) as first, Client(home=home) as client:
+        client.put_object("restart", "s.csv", sequences(20_000))
+        made = client.features.create("restarted", "restart", "s.csv")
+        seen: list[str] = []
+        waiting = threading.Thread(target=lambda: seen.append(client.wait(made).status))
+        waiting.start()
+        first.process.kill()
+        first.process.wait()
+        with live_server(home, "--port", first.endpoint.rpartition(":")[2]):
+            waiting.join(60)
+        assert seen == ["completed"]
