@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import zstandard
-from service import Service, feature_result, make_feature, make_task
 
 from footfall.states import RunState
+from service import Service, feature_result, make_feature, make_task
 
 FEATURE = {"name": "n", "source_bucket": "shop", "source_file_path": "seq.csv"}
 FORBIDDEN = "&$@;:+,?*\\{}^%`[]<>~#|\"'"

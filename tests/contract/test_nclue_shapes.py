@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from service import Service, make_feature, make_task
 
 from footfall.api import nclue_wire
 from footfall.api.nclue import OPERATIONS
 from footfall.states import FailureReason, RunState
+from service import Service, make_feature, make_task
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 DOCUMENTED = {
