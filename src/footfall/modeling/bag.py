@@ -1,9 +1,9 @@
 """The compiled third pass: the behaviors of users to a sparse bag of token counts.
 
-Knows the vocabulary's tables; nothing of texts' meaning or of weights beyond tf-idf. A bag holds, for each user in
-ascending token number, how often a token occurs (at most 255). Its weight is ``log(1 + count) * idf`` over the norm
-of its block, so that long blocks do not drown short ones. Source: Salton & Buckley 1988 for tf-idf; the block-wise
-norm is ours (modelling.md: mixed in one norm, n-grams cost .012 to .018).
+Knows the vocabulary's tables; nothing of texts' meaning or of weights beyond tf-idf. A bag holds, for each user, block
+by block and within a block by first occurrence, how often a token occurs (at most 255). Its weight is
+``log(1 + count) * idf`` over the norm of its block, so that long blocks do not drown short ones. Source: Salton &
+Buckley 1988 for tf-idf; the block-wise norm is ours (modelling.md: mixed in one norm, n-grams cost .012 to .018).
 
 Shapes: B bytes, N users, L behaviors, M entries of the bag, V tokens, K blocks, S slots.
 """
@@ -141,9 +141,11 @@ def _add(token: int, count_V: I32, touched_V: I32, n: int) -> int:
 def _add_texts(start: int, end: int, index_L: I32, text: tuple[I64, I32, I64, I32], count_V: I32, seen_V: I32) -> int:
     n = 0
     for i in range(start, end):
+        if index_L[i] >= 0:
+            n = _add(index_L[i], count_V, seen_V, n)
+    for i in range(start, end):
         u = index_L[i]
         if u >= 0:
-            n = _add(u, count_V, seen_V, n)
             for t in range(text[0][u], text[0][u + 1]):
                 n = _add(text[1][t], count_V, seen_V, n)
         else:
@@ -187,9 +189,8 @@ def _count(
             room = 2 * (at + k)
             token_M = np.concatenate((token_M[:at], np.empty(room - at, np.uint32)))
             count_M = np.concatenate((count_M[:at], np.empty(room - at, np.uint8)))
-        seen_K = np.sort(seen_V[:k])
         for j in range(k):
-            token = seen_K[j]
+            token = seen_V[j]
             token_M[at + j] = token
             count_M[at + j] = min(count_V[token], 255)
             count_V[token] = 0

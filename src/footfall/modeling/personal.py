@@ -42,7 +42,7 @@ def _is_plain_suspect(data_B: U8, start: int, end: int) -> bool:
     n = end - start
     if n == 13:
         month = (data_B[start + 2] - 48) * 10 + data_B[start + 3] - 48
-        return 1 <= month <= 12
+        return bool(1 <= month <= 12)
     if 14 <= n <= 16:
         return _is_luhn(data_B, start, end)
     return n <= 12 and bool(data_B[start] == 48 or data_B[start] == 56)  # 010..., 8210...
@@ -65,9 +65,8 @@ def _has_number(data_B: U8, start: int, end: int) -> bool:
     """Find a run of digits, with few separators between two, that is long enough."""
     i = start
     while i < end:
-        if data_B[i] < 48 or data_B[i] > 57:
+        while i < end and (data_B[i] < 48 or data_B[i] > 57):
             i += 1
-            continue
         first, digits, separators = i, 0, 0
         while i < end:
             if 48 <= data_B[i] <= 57:
@@ -80,6 +79,17 @@ def _has_number(data_B: U8, start: int, end: int) -> bool:
             separators += gap
             i += gap
         if digits >= _MIN_DIGITS and (separators > 0 or _is_plain_suspect(data_B, first, i)):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _has_digits(data_B: U8, start: int, end: int) -> bool:
+    """Find a run of four digits, without which there is no passport or licence number."""
+    run = 0
+    for i in range(start, end):
+        run = run + 1 if 48 <= data_B[i] <= 57 else 0
+        if run == 4:
             return True
     return False
 
@@ -112,7 +122,7 @@ def _sift(data_B: U8, start_N: I64, tab_N: I64, end_N: I64, is_suspect_N: npt.ND
         is_suspect_N[n] = (
             _has_at(data_B, start_N[n], end_N[n])
             or _has_number(data_B, text, end_N[n])
-            or _has_word(data_B, text, end_N[n])
+            or (_has_digits(data_B, text, end_N[n]) and _has_word(data_B, text, end_N[n]))
         )
 
 

@@ -45,7 +45,7 @@ class Head:
     log_q: float
     token_V: F32
     token_range: tuple[int, int]
-    """The token numbers outside of which all weights are 0."""
+    """The whole blocks of token numbers outside of which all weights are 0."""
     latent_D: F32
     byte_A256: F32
     node_TW: U32
@@ -112,17 +112,26 @@ def _load_head(arrays: dict[str, npt.NDArray[Any]], name: str, log_p: float, log
     none = np.zeros((0, 0), np.float32)
     token_V = arrays.get(f"{name}.token_V", none[0:0].ravel())
     used = np.flatnonzero(token_V)
+    bound_K1 = np.concatenate([[0], arrays["stack.bound_K"]])
     return Head(
         bias=float(arrays[f"{name}.bias"][0]),
         log_p=log_p,
         log_q=log_q,
         token_V=token_V,
-        token_range=(int(used[0]), int(used[-1]) + 1) if used.size else (0, 0),
+        token_range=_cover(bound_K1, used),
         latent_D=arrays.get(f"{name}.latent_D", none.ravel()),
         byte_A256=arrays.get(f"{name}.byte_A256", none),
         node_TW=arrays.get(f"{name}.node_TW", none.astype(np.uint32)),
         leaf_TW=arrays.get(f"{name}.leaf_TW", none),
     )
+
+
+def _cover(bound_K1: I64, used: I64) -> tuple[int, int]:
+    """Return the whole blocks that hold the tokens ``used``, as (first number, number after the last)."""
+    if used.size == 0:
+        return 0, 0
+    low = bound_K1[np.searchsorted(bound_K1, used[0], side="right") - 1]
+    return int(low), int(bound_K1[np.searchsorted(bound_K1, used[-1], side="right")])
 
 
 def score_feature(
@@ -169,7 +178,7 @@ def _add_tokens(
     for n in range(z_N.size):
         i, end = np.int64(offset_N1[n]), np.int64(offset_N1[n + 1])
         last = end
-        while i < last:  # the first token that counts
+        while i < last:  # the first token of the blocks that count
             middle = (i + last) // 2
             if token_M[middle] < low:
                 i = middle + 1

@@ -68,9 +68,14 @@ def count_words(data_B: U8, start: int, end: int) -> int:
     """Return the number of runs of bytes that are not white space."""
     n, in_word, i = 0, False, start
     while i < end:
+        c = data_B[i]
+        if c != 32 and c < 0xC2:
+            n += not in_word
+            in_word = True
+            i += 1
+            continue
         width = space_width(data_B, i, end)
-        if width == 0 and not in_word:
-            n += 1
+        n += width == 0 and not in_word
         in_word = width == 0
         i += max(1, width)
     return n
@@ -102,12 +107,12 @@ def _trim_right(data_B: U8, start: int, end: int) -> int:
 def _split(
     data_B: U8, start: int, end: int, at: int, hash_L: U64, start_L: I64, end_L: I64, n_words_L: npt.NDArray[np.int32]
 ) -> tuple[int, int]:
-    """Append the behaviors of one text from index ``at``; return (next index, words in them)."""
-    words, begin, i = 0, start, start
+    """Append the behaviors of one text from index ``at``; return (next index, tokens of the text)."""
+    words, arrows, begin, i = 0, -1, start, start
     while i <= end:
-        if i < end and not (data_B[i] == 45 and i + 1 < end and data_B[i + 1] == 62):
+        while i < end and not (data_B[i] == 45 and i + 1 < end and data_B[i + 1] == 62):
             i += 1
-            continue
+        arrows += 1
         s = _trim_left(data_B, begin, i)
         e = _trim_right(data_B, s, i)
         if e > s:
@@ -118,7 +123,7 @@ def _split(
             at += 1
         begin = i + 2
         i = begin
-    return at, words
+    return at, words + arrows
 
 
 @njit(cache=True, nogil=True)
@@ -152,12 +157,11 @@ def split_behaviors(
     at = 0
     for n in range(n_users):
         start, end, first = tab_N[n] + 1, end_N[n], at
-        at, words = _split(data_B, start, end, at, hash_L, start_L, end_L, n_words_L)
-        n_tokens_N[n] = words + count_arrows(data_B, start, end)
+        at, n_tokens_N[n] = _split(data_B, start, end, at, hash_L, start_L, end_L, n_words_L)
         if max_tokens > 0 and n_tokens_N[n] > max_tokens:
             n_cut_N[n] = n_tokens_N[n] - max_tokens
             start = _skip_tokens(data_B, start, end, n_cut_N[n])
-            at, words = _split(data_B, start, end, first, hash_L, start_L, end_L, n_words_L)
+            at, _ = _split(data_B, start, end, first, hash_L, start_L, end_L, n_words_L)
         offset_N1[n + 1] = at
     return offset_N1, hash_L[:at], start_L[:at], end_L[:at], n_words_L[:at], n_tokens_N, n_cut_N
 
