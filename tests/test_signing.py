@@ -37,8 +37,10 @@ def test_verify_accepts_the_vector_and_no_changed_one(vector: dict[str, Any]) ->
 
 @pytest.mark.parametrize(
     "stamp",
-    [b"", b" 1700000000000", b"+1700000000000", b"1_700_000_000", b"17000000000.0", b"1700000000", b"9" * 400]
-    + ["１７００００００００００００".encode(), "１７０".encode() * 4 + b"0", b"1700000000000\n"],
+    [
+        *(b"", b" 1700000000000", b"+1700000000000", b"1_700_000_000", b"17000000000.0", b"1700000000", b"9" * 400),
+        *("１７００００００００００００".encode(), "１７０".encode() * 4 + b"0", b"1700000000000\n"),
+    ],
 )
 def test_row_06_a_time_stamp_is_thirteen_ascii_digits(stamp: bytes) -> None:
     assert not signing.is_fresh(stamp, 1_700_000_000_000)

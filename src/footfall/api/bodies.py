@@ -40,9 +40,8 @@ async def read_body(receive: Receive, limit_bytes: int, timeout_s: float) -> byt
         piece, more = await read_piece(receive, timeout_s)
         size += len(piece)
         if size > limit_bytes:
-            raise GatewayError(
-                TOO_LARGE, f"The body is larger than {limit_bytes} bytes; send less.", [(b"connection", b"close")]
-            )
+            # Without closing: uvicorn throws away what still comes, so that a client that sends first reads its answer.
+            raise GatewayError(TOO_LARGE, f"The body is larger than {limit_bytes} bytes; send less.")
         pieces.append(piece)
         if not more:
             return b"".join(pieces)

@@ -71,9 +71,7 @@ class Transfers:
                 piece, more = asyncio.run_coroutine_threadsafe(next_piece(), loop).result()
                 total += len(piece)
                 if total > limit:
-                    raise GatewayError(
-                        TOO_LARGE, f"An object may have at most {limit} bytes.", [(b"connection", b"close")]
-                    )
+                    raise GatewayError(TOO_LARGE, f"An object may have at most {limit} bytes.")
                 if piece:
                     yield piece
 
