@@ -183,6 +183,7 @@ def test_times_are_aware_and_auroc_is_a_number() -> None:
     assert task.created_at.isoformat() == "2024-11-03T15:02:24+00:00"
     assert task.auroc == 0.8731
     assert task.wire == wire
+    assert repr(task) == "Task('n', status='registered', id='t')"
 
 
 def test_security_02_replies_with_secrets_do_not_show_them(client: Client) -> None:

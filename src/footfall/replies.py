@@ -44,6 +44,9 @@ class Resource(msgspec.Struct, kw_only=True):
         if self.completed_at is not None and self.completed_at.tzinfo is None:
             self.completed_at = self.completed_at.replace(tzinfo=UTC)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, status={self.status!r}, id={self.id!r})"
+
     @property
     def is_final(self) -> bool:
         """Whether it ended."""
@@ -122,18 +125,27 @@ class Encoder(Record, kw_only=True):
 
 
 class ObjectSummary(Record, kw_only=True):
-    """An object of a bucket."""
+    """An object of a bucket; ``created_at`` is when it was last written."""
 
     key: str
     size_bytes: int
-    modified_at: datetime | None = None
+    e_tag: str | None = None
+    created_at: datetime | None = msgspec.field(default=None, name="modified_at")
 
 
 class Account(Record, kw_only=True):
-    """An owner of features, tasks and buckets."""
+    """An owner of features, tasks and buckets; its first user and keys only in the answer that made it."""
 
     id: str = msgspec.field(name="account_id")
     name: str = msgspec.field(name="account_name")
+    is_operator: bool = False
+    user_id: str | None = None
+    user_name: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Account({self.id!r}, name={self.name!r}, is_operator={self.is_operator})"
 
 
 class User(Record, kw_only=True):

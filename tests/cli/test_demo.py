@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from live_server import clean_environment, run_footfall
+from live_server import clean_environment, live_server, run_footfall
 
 
 def processes_of(directory: Path) -> list[str]:
@@ -60,6 +60,16 @@ def test_ctrl_c_stops_all_of_it(tmp_path: Path) -> None:
         out, err = demo.communicate(timeout=100)
     assert (demo.returncode, "Interrupted" in err) == (130, True), out + err
     assert processes_of(tmp_path) == []
+
+
+def test_a_home_in_which_a_server_runs_is_left_alone(tmp_path: Path) -> None:
+    home = tmp_path / ".demo"
+    with live_server(home):
+        (home / ".made-by-footfall-demo").touch()
+        done = run_footfall("demo", cwd=tmp_path)
+        assert done.code == 2
+        assert "A server runs" in done.err
+        assert (home / "credentials.toml").exists()
 
 
 def test_a_directory_that_is_not_the_demos_is_left_alone(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def list_objects(where: str) -> None:
         output.json_value([item.wire for item in found])
         return
     rows = [
-        [item.key, item.size_bytes, f"{item.modified_at:%Y-%m-%d %H:%M:%S}" if item.modified_at else None]
+        [item.key, item.size_bytes, f"{item.created_at:%Y-%m-%d %H:%M:%S}" if item.created_at else None]
         for item in found
     ]
     output.table(["KEY", "BYTES", "MODIFIED (UTC)"], rows, numbers=[1], empty=f"Nothing is at {where}.")

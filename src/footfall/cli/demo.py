@@ -5,6 +5,7 @@ stops it, with its runs, however the demo ends.
 """
 
 import contextlib
+import fcntl
 import os
 import selectors
 import shutil
@@ -19,7 +20,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from footfall.cli import output
-from footfall.cli.context import RunFailed
+from footfall.cli.context import RunFailed, choices
 from footfall.cli.data import size_text
 from footfall.client import Client
 from footfall.errors import InputError, ServiceError
@@ -45,21 +46,23 @@ def run_demo(home: Path, *, fresh: bool, keep_running: bool = False) -> None:
     began = time.monotonic()
     signal.signal(signal.SIGTERM, _interrupt)
     _prepare(home, fresh)
-    output.line("Footfall demo: which customers of a web shop buy again within 91 days?")
-    output.line("Data: 242,027 purchases of 3,370 customers (UCI Online Retail, CC BY 4.0).")
-    output.line()
+    _say("Footfall demo: which customers of a web shop buy again within 91 days?")
+    _say("Data: 242,027 purchases of 3,370 customers (UCI Online Retail, CC BY 4.0).")
+    _say()
     with _server(home), Client(home=home) as client:
         _step("server", f"ready at {client.endpoint}", time.monotonic() - began)
-        _play(client, home)
-        output.line()
-        output.line(f"All of it took {time.monotonic() - began:.0f} s.")
+        found = _play(client, home)
+        _say()
+        _say(f"All of it took {time.monotonic() - began:.0f} s.")
         if keep_running:
-            output.line("The server stays until Ctrl-C.")
+            _say("The server stays until Ctrl-C.")
             signal.pause()
     _say_how_to_go_on(home)
+    if choices().json:
+        output.json_value({"home": str(home), **found})
 
 
-def _play(client: Client, home: Path) -> None:
+def _play(client: Client, home: Path) -> dict[str, Any]:
     name = _free_name(client, "online-retail")
     _upload(client)
     feature = client.features.create(name, BUCKET, INPUTS[0])
@@ -82,28 +85,29 @@ def _play(client: Client, home: Path) -> None:
     key = RESULT if name == "online-retail" else f"{feature.id}/{RESULT}"
     run = client.task_runs.create(f"{name}: scores", task.id, feature.id, BUCKET, key)
     run = _watch(client, "task run", run)
-    body = client.transport.json("GET", f"/api/v1/task-runs/{run.id}")
-    output.line()
-    output.line(f"Get task run: GET /api/v1/task-runs/{run.id}")
-    output.json_value(body)
-    output.line()
-    output.line(f"AUROC of the task: {task.AUROC}  (0.5 is guessing, 1 is perfect)")
-    output.line()
-    _show_lift(client, client.scores(run))
-    output.line()
-    output.line(f"First lines of {run.result_bucket}/{run.result_file_path}, customer and probability to buy again:")
+    body = client.task_runs.get(run.id).wire
+    _say()
+    _say(f"Get task run: GET /api/v1/task-runs/{run.id}")
+    _say(output.json_text(body))
+    _say()
+    _say(f"AUROC of the task: {task.AUROC}  (0.5 is guessing, 1 is perfect)")
+    _say()
+    lift = _show_lift(client, client.scores(run))
+    _say()
+    _say(f"First lines of {run.result_bucket}/{run.result_file_path}, customer and probability to buy again:")
     content = b"".join(client.get_object(run.result_bucket, run.result_file_path))
     for text in content.decode("utf-8").splitlines()[:5]:
-        output.line("  " + text)
-    output.line()
-    output.line("Where things are")
+        _say("  " + text)
+    _say()
+    _say("Where things are")
     for kind, found in (("feature", feature), ("task", task), ("task-run", run)):
         log = home / "logs" / f"{kind}.log"
         log.parent.mkdir(exist_ok=True)
         log.write_bytes(b"".join(client.log(found)))
-    output.line(f"  logs of the three jobs, and of the server   {_near(home / 'logs')}/")
-    output.line(f"  buckets, database and artefacts             {_near(home / 'data')}/")
-    output.line(f"  keys for clients                            {_near(home / 'credentials.toml')}")
+    _say(f"  logs of the three jobs, and of the server   {_near(home / 'logs')}/")
+    _say(f"  buckets, database and artefacts             {_near(home / 'data')}/")
+    _say(f"  keys for clients                            {_near(home / 'credentials.toml')}")
+    return {"feature": feature.wire, "task": task.wire, "task_run": body, "lift": lift}
 
 
 def _prepare(home: Path, fresh: bool) -> None:
@@ -114,21 +118,27 @@ def _prepare(home: Path, fresh: bool) -> None:
             raise InputError(
                 f"{home} was not made by the demo, so it is left alone; name another directory with --home."
             )
-        if (home / "credentials.toml").exists() and _answers(home):
+        if _is_served(home):
             raise InputError(f"A server runs in {home}; stop it, or give the demo another directory with --home.")
         shutil.rmtree(home)
-    (home / "logs").mkdir(parents=True, exist_ok=True)
-    home.chmod(0o700)
-    (home / _MARKER).touch()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (home / "logs").mkdir(exist_ok=True)
+    if fresh:
+        (home / _MARKER).touch()
 
 
-def _answers(home: Path) -> bool:
+def _is_served(home: Path) -> bool:
+    """Whether a server holds the lock of this home."""
     try:
-        with Client(home=home) as client:
-            client.health()
-    except ServiceError as error:
-        return error.status != 0
-    return True
+        lock = (home / "up.lock").open("rb")
+    except FileNotFoundError:
+        return False
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @contextlib.contextmanager
@@ -217,11 +227,19 @@ def _watch(client: Client, kind: str, resource: R) -> R:
     return ended
 
 
+def _say(text: str = "") -> None:
+    """Tell a person; with ``--json`` on stderr, to leave stdout to the JSON."""
+    if choices().json:
+        output.note(text)
+    else:
+        output.line(text)
+
+
 def _step(what: str, text: str, seconds: float | None = None) -> None:
-    output.line(f"  {what:<9} {text}" + (f"  ({seconds:.1f} s)" if seconds is not None else ""))
+    _say(f"  {what:<9} {text}" + (f"  ({seconds:.1f} s)" if seconds is not None else ""))
 
 
-def _show_lift(client: Client, scores: Any) -> None:
+def _show_lift(client: Client, scores: Any) -> list[dict[str, object]]:
     """Print what a campaign to the best scored tenth, fifth, … of the test customers would have met."""
     labels: dict[str, int] = {}
     for text in b"".join(client.get_object(BUCKET, INPUTS[2])).decode("utf-8").splitlines():
@@ -246,21 +264,23 @@ def _show_lift(client: Client, scores: Any) -> None:
                 f"{100 * met / buyers:.0f} %",
             ]
         )
-    output.line(
-        f"Lift: the {len(scored):,} customers of {INPUTS[2]} by score, best first; {buyers:,} of them bought again."
-    )
+    _say(f"Lift: the {len(scored):,} customers of {INPUTS[2]} by score, best first; {buyers:,} of them bought again.")
     columns = ["TENTH", "MEAN SCORE", "CUSTOMERS", "BOUGHT", "RATE", "LIFT", "BUYERS REACHED"]
-    output.table(columns, rows, numbers=range(7))
+    if not choices().json:
+        output.table(columns, rows, numbers=range(7))
+    return [dict(zip((column.lower().replace(" ", "_") for column in columns), row, strict=True)) for row in rows]
 
 
 def _say_how_to_go_on(home: Path) -> None:
     command, near = _our_command(), _near(home)
-    output.line()
-    output.line("How to go on (the demo's server is stopped)")
-    output.line(f"  start it again, to stay    {command} up --home {near}")
-    output.line(f"  then, in another terminal  {command} task-run list --home {near}")
-    output.line(f"  what a job said            {command} logs task 'online-retail: buys again' --home {near}")
-    output.line("  with your own data         docs/tutorial.md")
+    _say()
+    _say("How to go on (the demo's server is stopped)")
+    _say(f"  start it again, to stay    {command} up --home {near}")
+    _say(f"  then, in another terminal  {command} task-run list --home {near}")
+    _say(f"  what a job said            {command} logs task 'online-retail: buys again' --home {near}")
+    _say("  with your own data         docs/tutorial.md")
+    if home.name == ".demo":
+        _say(f"The next demo makes {near} anew; keep what is yours in another home.")
 
 
 def _our_command() -> str:

@@ -70,7 +70,7 @@ def cli_page() -> str:
     root = click.Context(cli, info_name="footfall")
     shared = "\n".join(f"| `{_usage(option)}` | {option.help} |" for option in shared_options())
     parts = [
-        _head("Command line", "the commands of `footfall.cli`"),
+        _head("Command line", "the commands of `footfall.cli`").rstrip() + "\n",
         "Every command also takes these, wherever they stand:\n",
         f"| option | what it does |\n|---|---|\n{shared}\n",
         "Ids may be given as names. Results go to stdout, progress and hints to stderr.\n",
@@ -220,7 +220,7 @@ def _tree(kind: type[errors.FootfallError], depth: int) -> Iterator[tuple[type[e
             yield from _tree(below, depth + 1)
 
 
-def _first_sentence(kind: type) -> str:
+def _first_sentence(kind: object) -> str:
     return " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
 
 
@@ -264,6 +264,60 @@ def api_page() -> str:
     return reference_page()
 
 
+def python_page() -> str:
+    """Return the page of the Python client."""
+    from footfall import administration, client, replies
+
+    rooms = {
+        "features": client.Features,
+        "tasks": client.Tasks,
+        "task_runs": client.TaskRuns,
+        "accounts": administration.Accounts,
+        "users": administration.Users,
+        "keys": administration.Keys,
+        "api_keys": administration.ApiKeys,
+        "buckets": administration.Buckets,
+    }
+    parts = [
+        _head("Python client", "`footfall.client`, `footfall.administration` and `footfall.replies`").rstrip() + "\n",
+        "```python\nimport footfall\n\nclient = footfall.Client()\n```\n",
+        f"`Client({_parameters(client.Client.__init__)})`\n",
+        f"{inspect.getdoc(client.Client)}\n",
+        f"{inspect.cleandoc(client.Client.__init__.__doc__ or '').partition(chr(10))[2].partition('Args:')[0].strip()}\n",
+        *_methods("client", client.Client),
+    ]
+    for name, kind in rooms.items():
+        parts += [f"## `client.{name}`\n\n{inspect.getdoc(kind)}\n", *_methods(f"client.{name}", kind)]
+    parts.append("## What comes back\n\nEvery answer has `wire`, the JSON as it came.\n")
+    for kind in vars(replies).values():
+        if (
+            isinstance(kind, type)
+            and issubclass(kind, replies.Resource | replies.Record)
+            and kind.__subclasses__() == []
+        ):
+            names = ", ".join(f"`{name}`" for name in kind.__struct_fields__ if name != "wire")
+            parts.append(f"### `{kind.__name__}`\n\n{inspect.getdoc(kind)} Fields: {names}.\n")
+    return re.sub(r"(?<!`)``(?!`)", "`", "\n".join(parts)).rstrip() + "\n"
+
+
+def _methods(prefix: str, kind: type) -> list[str]:
+    rows = []
+    for name, member in inspect.getmembers(kind, inspect.isfunction):
+        if not name.startswith("_"):
+            rows.append(f"| `{prefix}.{name}({_parameters(member)})` | {_first_sentence(member)} |")
+    return ["| call | gives |\n|---|---|\n" + "\n".join(rows) + "\n"]
+
+
+def _parameters(function: Callable[..., Any]) -> str:
+    """Return the names of parameters, with defaults and without types."""
+    shown: list[str] = []
+    for name, parameter in list(inspect.signature(function).parameters.items())[1:]:
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in shown:
+            shown.append("*")
+        shown.append(name if parameter.default is parameter.empty else f"{name}={parameter.default!r}")
+    return ", ".join(shown)
+
+
 def _head(title: str, source: str) -> str:
     return f"# {title}\n\nMade from {source} by `make docs`; do not edit.\n\n"
 
@@ -272,6 +326,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "api.md": api_page,
     "cli.md": cli_page,
     "errors.md": errors_page,
+    "python.md": python_page,
     "settings.md": settings_page,
     "states.md": states_page,
 }

@@ -66,4 +66,8 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"There is no completion for {shell}.")
-    output.line(kind(root, {}, "footfall", "_FOOTFALL_COMPLETE").source().rstrip())
+    script = kind(root, {}, "footfall", "_FOOTFALL_COMPLETE").source().rstrip()
+    if choices().json:
+        output.json_value({"shell": shell, "script": script})
+    else:
+        output.line(script)
