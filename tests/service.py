@@ -257,20 +257,22 @@ def serve(context: AppContext) -> Iterator[int]:
         listener.close()
 
 
-def make_feature(service: Service, caller: Caller, name: str, *, encoder_id: str | None = None) -> str:
-    """Return the id of a completed feature of ``shop/seq.csv``."""
-    body = {"name": name, "source_bucket": "shop", "source_file_path": "seq.csv"}
+def make_feature(
+    service: Service, caller: Caller, name: str, *, encoder_id: str | None = None, bucket: str = "shop"
+) -> str:
+    """Return the id of a completed feature of ``seq.csv``."""
+    body = {"name": name, "source_bucket": bucket, "source_file_path": "seq.csv"}
     id = str(caller.post("/api/v1/features", body).json["feature_id"])
     service.complete(id, feature_result(id, encoder_id, name=name))
     return id
 
 
-def make_task(service: Service, caller: Caller, name: str, feature_id: str) -> str:
-    """Return the id of a completed task of ``shop/labels.tsv``."""
+def make_task(service: Service, caller: Caller, name: str, feature_id: str, *, bucket: str = "shop") -> str:
+    """Return the id of a completed task of ``labels.tsv``."""
     body = {
         "name": name,
         "train_feature_id": feature_id,
-        "train_bucket": "shop",
+        "train_bucket": bucket,
         "train_file_path": "labels.tsv",
     }
     id = str(caller.post("/api/v1/tasks", body).json["task_id"])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import structlog
-from service import Caller, Service, open_service
 
 from footfall.config import load_settings
 from footfall.errors import ConfigError
 from footfall.server import check_exposure
+from service import Caller, Service, open_service
 
 FEATURE = b'{"name": "%s", "source_bucket": "shop", "source_file_path": "seq.csv"%s}'
 
@@ -100,7 +100,7 @@ def _do_everything(service: Service, output: io.StringIO) -> list[str]:
 
 def test_row_05_listening_beyond_this_machine_needs_tls_or_a_proxy(tmp_path: Path) -> None:
     for host in ("0.0.0.0", "::", "192.168.1.1", "example.com", ""):
-        with pytest.raises(ConfigError, match="TLS|tls-cert"):
+        with pytest.raises(ConfigError, match="tls-cert"):
             check_exposure(load_settings(tmp_path, {}, host=host))
         check_exposure(load_settings(tmp_path, {}, host=host, behind_proxy=True))
     for host in ("127.0.0.1", "::1", "localhost"):

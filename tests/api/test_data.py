@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from service import Service, open_service, raw
 
 from footfall.places import FORBIDDEN_CHARACTERS
+from service import Service, open_service, raw
 
 NOT_FOUND = (404, "10106", "PATH_NOT_FOUND")
 BAD_PATH = (422, "10103", "INVALID_PATH_CHARACTER")

@@ -4,13 +4,13 @@ import re
 
 import pytest
 from openapi_spec_validator import validate
-from service import Service, send
 
 from footfall.api.docs_page import docs_page
 from footfall.api.errors import CODES
 from footfall.api.openapi import document, errors_of
 from footfall.api.reference import reference_page
 from footfall.api.table import OPERATIONS
+from service import Service, send
 
 
 def test_the_document_is_valid_and_served(shared: Service) -> None:
