@@ -18,7 +18,7 @@ PASSPORT: Final = "a passport number"
 LICENCE: Final = "a driving licence number"
 
 _LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
-_DOMAIN = re.compile(r"(?:[\w-]{1,63}\.){1,8}([^\W\d_]{2,24})(?![\w-])")
+_DOMAIN = re.compile(r"(?:[\w-]{1,63}\.){1,8}([^\W\d_]{2,24})(?!\w)")
 _FILE_ENDINGS = frozenset(
     {"png", "jpg", "jpeg", "gif", "webp", "svg", "bmp", "ico", "avif", "heic", "pdf", "css", "js"}
 )

@@ -1,0 +1,204 @@
+"""The three jobs on real directory stores: what they read, what they put where, what they refuse, what they report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from footfall.errors import DataError, ObjectNotFoundError, StoreFullError
+from footfall.jobs import make_feature, score_task_run, train_task
+from footfall.jobs.context import JobContext, ResultExistsError, explain
+from footfall.jobs.inputs import fetch_artefact, open_sources
+from footfall.places import Place
+from footfall.store import Buckets, ObjectChangedError, Store
+
+
+class World:
+    """Buckets, an internal store, and jobs run in this process."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.places = {name: Place(url=f"file://{root}/{name}") for name in ("buckets", "internal")}
+        (root / "buckets").mkdir()
+        self.buckets, self.internal = Buckets(self.places["buckets"]), Store(self.places["internal"])
+        self.buckets.create("shop")
+        self.reports: list[dict[str, Any]] = []
+        self.n_jobs = 0
+
+    def put(self, key: str, text: str) -> None:
+        self.buckets.open("shop").write(key, text.encode())
+
+    def context(self, job: dict[str, Any], attempt: int = 0) -> JobContext:
+        self.n_jobs += 1
+        scratch = self.root / f"scratch-{self.n_jobs}"
+        scratch.mkdir()
+        places = {name: place.to_json() for name, place in self.places.items()}
+        return JobContext({"job": job, "attempt": attempt, **places}, self.reports.append, scratch)
+
+    def feature(self, path: str, **given: Any) -> dict[str, Any]:
+        job = {
+            "feature_id": f"f{self.n_jobs}", "account_id": "a", "name": f"feature {self.n_jobs}", "bucket": "shop",
+            "path": path, "encoder": None, "encoders": [], "max_tokens_per_user": 0, "personal_data": "refuse",
+            "quota_left_bytes": None,
+        }  # fmt: skip
+        return make_feature.main(self.context({**job, **given}))
+
+    def task(self, feature: dict[str, Any], path: str, **given: Any) -> dict[str, Any]:
+        train = {"feature_artefact": feature["artefact"], "encoder_id": "e", "bucket": "shop", "path": path}
+        job = {
+            "task_id": f"t{self.n_jobs}", "train": train, "test": None, "min_labels_per_class": 100,
+            "personal_data": "refuse", "quota_left_bytes": None,
+        }  # fmt: skip
+        return train_task.main(self.context({**job, **given}))
+
+    def score(self, task: dict[str, Any], feature: dict[str, Any], path: str, attempt: int = 0) -> dict[str, Any]:
+        job = {
+            "run_id": "r1", "task_artefact": task["artefact"], "feature_artefact": feature["artefact"],
+            "bucket": "shop", "path": path,
+        }  # fmt: skip
+        return score_task_run.main(self.context(job, attempt))
+
+
+def sequences(n_users: int, word: str = "thing", seed: int = 0) -> tuple[str, str]:
+    rng = np.random.default_rng(seed)
+    lines, labels = [], []
+    for n in range(n_users):
+        label = int(rng.random() < 0.5)
+        colour = ["red" if rng.random() < 0.3 + 0.4 * label else "blue" for _ in range(8)]
+        lines.append(f"u{n}\t{'->'.join(f'see {c} {word} {rng.integers(9)}' for c in colour)}\n")
+        labels.append(f"u{n}\t{label}\n")
+    return "".join(lines), "".join(labels)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_features_tasks_and_scores_go_hand_in_hand(world: World) -> None:
+    text, answers = sequences(600)
+    lines = text.splitlines(keepends=True)
+    world.put("in/part-1.tsv", "".join(lines[300:]))
+    world.put("in/part-0.tsv", "".join(lines[:300]))
+    world.put("in/_SUCCESS", "")
+    world.put("in/.part-0.tsv.crc", "not a sequence")
+    world.put("labels.tsv", answers)
+    feature = world.feature("in")
+    task = world.task(feature, "labels.tsv")
+    run = world.score(task, feature, "out/scores.tsv")
+    scored = world.buckets.open("shop").read_bytes("out/scores.tsv").decode()
+    assert [line.split("\t")[0] for line in scored.splitlines()] == [line.split("\t")[0] for line in lines]
+    assert (feature["user_count"], run["line_count"]) == (600, 600)
+    assert feature["encoder"]["fitted"]
+    assert feature["coverage"] == 1.0
+    assert feature["disk_usage"] == sum(info.size_bytes for info in world.internal.list(feature["artefact"] + "/"))
+    assert float(task["AUROC"]) > 0.75
+    assert len(task["AUROC"]) == 6
+    stages = [report["progress"]["stage"] for report in world.reports]
+    assert list(dict.fromkeys(stages))[:2] == ["sample", "fit vocabulary"]
+    assert {"encode", "train", "score", "publish"} <= set(stages)
+    json.dumps([feature, task, run])
+
+
+def test_the_newest_fitting_encoder_is_taken_again(world: World) -> None:
+    world.put("a.tsv", sequences(300)[0])
+    world.put("b.tsv", sequences(300, seed=1)[0])
+    world.put("other.tsv", sequences(300, "gadget")[0].replace("see", "use").replace("red", "old"))
+    first = world.feature("a.tsv")["encoder"]
+    stranger = world.feature("other.tsv")["encoder"]
+    again = world.feature("b.tsv", encoders=[stranger, first])
+    assert (again["encoder"]["id"], again["encoder"]["fitted"]) == (first["id"], False)
+    assert again["coverage"] > 0.8
+    assert world.feature("b.tsv", encoders=[stranger])["encoder"]["fitted"]
+    assert world.feature("b.tsv", encoders=[{**first, "n_users": 29}])["encoder"]["fitted"]
+    assert world.feature("b.tsv", encoders=[first], encoder="new")["encoder"]["fitted"]
+    forced = world.feature("b.tsv", encoder=stranger)
+    assert forced["encoder"]["id"] == stranger["id"]
+    assert forced["coverage"] < 0.8
+
+
+def test_scores_of_another_attempt_are_known_and_other_content_is_left_alone(world: World) -> None:
+    text, answers = sequences(400)
+    world.put("in.tsv", text)
+    world.put("labels.tsv", answers)
+    feature = world.feature("in.tsv")
+    task = world.task(feature, "labels.tsv")
+    first = world.score(task, feature, "out.tsv")
+    assert world.score(task, feature, "out.tsv", attempt=1) == first
+    world.put("out.tsv", "somebody else's\n")
+    with pytest.raises(ResultExistsError):
+        world.score(task, feature, "out.tsv", attempt=2)
+    assert world.buckets.open("shop").read_bytes("out.tsv") == b"somebody else's\n"
+
+
+def test_a_given_test_set_is_used(world: World) -> None:
+    text, answers = sequences(600)
+    lines = answers.splitlines(keepends=True)
+    world.put("in.tsv", text)
+    world.put("train.tsv", "".join(lines[:400]))
+    world.put("test.tsv", "".join(lines[400:]))
+    feature = world.feature("in.tsv")
+    test = {"feature_artefact": feature["artefact"], "encoder_id": "e", "bucket": "shop", "path": "test.tsv"}
+    assert world.task(feature, "train.tsv", test=test)["test"] == "given"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("", "NOT_EXIST_FILE"),
+        ("a b\n", "UNEXPECTED_TXT_FORMAT"),
+        ("a\tx\na\ty\n", "DUPLICATE_USERID"),
+        ("a\tcall 010-1234-5678\n", "PERSONAL_DATA_NOT_ALLOWED"),
+    ],
+)
+def test_bad_input_puts_nothing(world: World, text: str, name: str) -> None:
+    world.put("in.tsv", text)
+    with pytest.raises(DataError) as caught:
+        world.feature("in.tsv")
+    assert explain(caught.value)["name"] == name
+    assert "shop/in.tsv" in str(caught.value)
+    assert world.internal.list() == []
+
+
+def test_labels_for_unknown_users_only_are_not_enough(world: World) -> None:
+    text, answers = sequences(300)
+    world.put("in.tsv", text)
+    world.put("labels.tsv", answers.replace("u", "x"))
+    with pytest.raises(DataError) as caught:
+        world.task(world.feature("in.tsv"), "labels.tsv")
+    assert caught.value.name == "NUM_OF_LABEL_INSUFFICIENT"
+
+
+def test_a_quota_that_is_used_up_refuses_the_feature(world: World) -> None:
+    world.put("in.tsv", sequences(50)[0])
+    with pytest.raises(StoreFullError, match="quota"):
+        world.feature("in.tsv", quota_left_bytes=10)
+
+
+def test_an_object_that_changes_between_two_readings_is_noticed(world: World) -> None:
+    world.put("in.tsv", "a\tx\n")
+    source = open_sources(world.buckets, "shop", "in.tsv")[0]
+    assert b"".join(source.open()) == b"a\tx\n"
+    world.put("in.tsv", "a\tother\n")
+    with pytest.raises(ObjectChangedError):
+        b"".join(source.open())
+
+
+def test_nothing_at_the_path_is_said_so(world: World) -> None:
+    world.put("in/_SUCCESS", "")
+    for path in ("in", "in/", "nowhere"):
+        with pytest.raises(ObjectNotFoundError):
+            open_sources(world.buckets, "shop", path)
+    with pytest.raises(ObjectNotFoundError):
+        fetch_artefact(world.internal, "features/none/0", world.root)
+
+
+def test_warnings_of_personal_data_reach_the_log(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.put("in.tsv", "a\tx\nb\tcall 010-1234-5678\n")
+    result = world.feature("in.tsv", personal_data="warn")
+    assert result["personal_data"] == {"a mobile phone number": 1}
+    out = capsys.readouterr().out
+    assert "line 2: a mobile phone number" in out
+    assert "1234" not in out
