@@ -385,3 +385,11 @@ def test_unsigned_routes_are_three(shared: Service) -> None:
     from footfall.api.table import OPERATIONS
 
     assert {o.path for o in OPERATIONS if o.kind == "open"} == {"/healthz", "/openapi.json", "/docs"}
+
+
+@pytest.mark.parametrize(
+    "target", [b"/api/v1/features/\xff", b"/api/v1/features/\xed\x95\x9c", b"*", b"api/v1/features"]
+)
+def test_row_07_a_target_that_is_no_ascii_path_is_refused(shared: Service, target: bytes) -> None:
+    answer = raw(shared.port, b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 2)
+    assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 404", b"HTTP/1.1 401")

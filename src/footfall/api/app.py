@@ -102,14 +102,16 @@ class Application:
 
     async def _upload(self, request: Request, receive: Receive, _send: Send) -> Answer:
         await self._authenticate(request)
-        pieces = self._transfers.pieces(receive)
-        answer: Answer = await self._transfers.run(_traced, request.operation.handler, request, pieces)
+        with self._transfers.slot():
+            pieces = self._transfers.pieces(receive)
+            answer: Answer = await self._transfers.run(_traced, request.operation.handler, request, pieces)
         return answer
 
     async def _download(self, request: Request, receive: Receive, send: Send) -> None:
         await self._authenticate(request)
-        download: Download = await self._transfers.run(_traced, request.operation.handler, request)
-        await self._transfers.download(download, request, receive, send)
+        with self._transfers.slot():
+            download: Download = await self._transfers.run(_traced, request.operation.handler, request)
+            await self._transfers.download(download, request, receive, send)
 
     async def _authenticate(self, request: Request) -> None:
         if self._may_answer_inline:

@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from footfall.api.bodies import Receive, read_piece
@@ -34,8 +35,9 @@ class Transfers:
         self._free = threading.BoundedSemaphore(settings.transfer_threads)
         self._timeout_s, self._max_bytes = settings.body_timeout_s, settings.max_object_bytes
 
-    async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what ``work`` returns, in a transfer thread.
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold one of the threads until the block ends.
 
         Raises:
             GatewayError: every thread is busy.
@@ -43,9 +45,13 @@ class Transfers:
         if not self._free.acquire(blocking=False):
             raise GatewayError(UNAVAILABLE, "As many objects are under way as the server moves at once; try again.")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+            yield
         finally:
             self._free.release()
+
+    async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what ``work`` returns, in a transfer thread; call it within a ``slot``."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
     def pieces(self, receive: Receive) -> Iterator[bytes]:
         """Return the body of a request as an iterator for a transfer thread; call this in the event loop.

@@ -79,6 +79,8 @@ class BehaviorHooks:
 
     def _task_run_ended(self, tx: Connection, run: Run) -> None:
         behavior.release_result(tx, run.id)
+        # What its attempts told each other of the object that they wrote.
+        behavior.entomb(tx, [artefact_dir("task_run", str((run.spec.job or {})["run_id"]), 0)])
 
 
 def _in_vain(kind: str, id: str, run: Run) -> list[str]:

@@ -3,14 +3,15 @@
 import secrets as random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from footfall.db.encryption import Secrets
-from footfall.db.engine import from_us, now_us
+from footfall.db.encryption import Secrets, add_key
+from footfall.db.engine import Database, from_us, now_us
 from footfall.db.prepared import Prepared
 from footfall.db.tables import access_keys, accounts, idempotency_keys, projects, users
 from footfall.errors import AlreadyExistsError, InUseError, NotFoundError, QuotaExceededError, WrongStateError
@@ -273,6 +274,16 @@ def delete_key(tx: Connection, account_id: str, id: str) -> None:
             "access key", id, "active", ("stopped",), f"The access key {id} is active; stop it first."
         )
     tx.execute(delete(access_keys).where(access_keys.c.id == id, access_keys.c.is_active.is_(False)))
+
+
+def rotate_master_key(database: Database, key_file: Path) -> int:
+    """Put a new key in front of the key file and seal every secret with it; return how many access keys there were.
+
+    A server that runs meanwhile goes on: it notices the new file, and the key before still opens until the next rotation.
+    """
+    add_key(key_file)
+    with database.write() as tx:
+        return reseal_all(tx, Secrets(key_file))
 
 
 def reseal_all(tx: Connection, secrets: Secrets) -> int:

@@ -58,7 +58,7 @@ class Prepared:
             cursor.execute(text, values if names is None else [values[name] for name in names])
             yield cursor
         except dialect.loaded_dbapi.OperationalError as error:
-            if not connection.in_transaction():
+            if dialect.is_disconnect(error, driver, cursor):
                 connection.invalidate(error)
             raise DatabaseUnavailableError(f"The database cannot be used now ({error}); try again.") from error
         finally:
