@@ -15,7 +15,6 @@ from footfall import Client
 
 SETTINGS = """\
 store_url = "s3://"
-internal_url = "s3://footfall-internal/one"
 s3_endpoint = {S3_ENDPOINT}
 s3_access_key = {S3_ACCESS_KEY}
 s3_secret_key = {S3_SECRET_KEY}

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import subprocess
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -236,6 +237,20 @@ def test_the_credentials_file_is_all_a_client_needs(server: LiveServer) -> None:
     with Client(written["endpoint"], written["access_key"], written["secret_key"], written["api_key"]) as client:
         assert client.endpoint == server.endpoint
         assert client.accounts.list()
+
+
+def test_a_certificate_that_nobody_here_trusts_is_refused(tmp_path: Path) -> None:
+    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", certificate]
+    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    subprocess.run(["openssl", "req", "-x509", *curve, *name], check=True, capture_output=True)
+    with live_server(tmp_path / "home", "--tls-cert", certificate, "--tls-key", key) as server:
+        assert server.endpoint.startswith("https://")
+        with Client(home=server.home) as stranger, pytest.raises(ServiceError, match=r"not trusted.*ca_file") as caught:
+            stranger.health()
+        assert caught.value.status == 0
+        with Client(home=server.home, ca_file=certificate) as client:
+            assert client.accounts.list()
 
 
 def test_following_a_log_ends_with_the_job(client: Client) -> None:

@@ -43,6 +43,7 @@ TRIES = 3
 LONGEST_PAUSE_S = 5.0
 CHUNK_BYTES = 1 << 20
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT"})
+_START_IT = "Is it running? Start it with `footfall up`, or check the endpoint with `footfall doctor`."
 _REPLAYED = "This request was already received."
 
 
@@ -281,11 +282,8 @@ class Transport:
                 chunked=not isinstance(content, bytes) and "content-length" not in headers,
             )
         except SSLError as error:
-            return (
-                self._unreachable(error, "has a certificate that is not trusted; give ca_file"),
-                False,
-                None,
-            )
+            advice = "Name the authority that signed it with ca_file or --ca-file."
+            return self._unreachable(error, "has a certificate that is not trusted", advice), False, None
         except (NewConnectionError, ConnectTimeoutError) as error:
             return self._unreachable(error, "cannot be reached"), True, None
         except ReadTimeoutError as error:
@@ -313,16 +311,12 @@ class Transport:
             headers[signing.API_KEY_HEADER] = who.api_key
         return headers
 
-    def _unreachable(self, error: Exception, what: str) -> ServiceError:
+    def _unreachable(self, error: Exception, what: str, advice: str = _START_IT) -> ServiceError:
         cause = error.__cause__ or error.__context__ or error
         said = str(cause).rpartition(": ")[2] or type(cause).__name__
-        reason = getattr(cause, "strerror", None) or said
+        reason = getattr(cause, "verify_message", None) or getattr(cause, "strerror", None) or said
         failure = ServiceError(
-            0,
-            "",
-            "UNREACHABLE",
-            f"The service at {self.credentials.endpoint} {what} ({reason}). "
-            "Is it running? Start it with `footfall up`, or check the endpoint with `footfall doctor`.",
+            0, "", "UNREACHABLE", f"The service at {self.credentials.endpoint} {what} ({reason}). {advice}"
         )
         failure.__cause__ = error
         return failure

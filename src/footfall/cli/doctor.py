@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import stat
 import sys
@@ -209,7 +210,14 @@ def _store(settings: "Settings") -> Iterator[Finding]:
             Store(place).list(limit=1)
             yield Finding(name, "ok", f"{place.url} at {place.endpoint or 'AWS'} answers")
         except FootfallError as error:
-            yield Finding(name, "wrong", str(error), "Check s3_endpoint, s3_access_key and s3_secret_key.")
+            advice = "Check s3_endpoint, s3_access_key and s3_secret_key, and that the bucket exists."
+            yield Finding(name, "wrong", f"{place.url}: {_short(str(error))}", advice)
+
+
+def _short(text: str) -> str:
+    """Return what a foreign error says without its documents and traces."""
+    code = re.search(r"<Code>(\w+)</Code>", text)
+    return f"{' '.join(text.split())[:120]}…{f' ({code[1]})' if code else ''}"
 
 
 def _compiled() -> Iterator[Finding]:
