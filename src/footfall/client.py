@@ -223,7 +223,7 @@ class Client:
         kind: Resources[Any] = self._kind_of(resource)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         pause_s, last_seen = FIRST_PAUSE_S, time.monotonic()
-        before: object = None
+        before = ""
         while True:
             try:
                 resource = kind.get(resource.id)
@@ -235,9 +235,8 @@ class Client:
                 callback(resource)
             if resource.is_final:
                 return resource
-            now = (resource.status, resource.progress)
-            pause_s = FIRST_PAUSE_S if now != before else min(LONGEST_PAUSE_S, pause_s * 1.5)
-            before = now
+            pause_s = FIRST_PAUSE_S if resource.status != before else min(LONGEST_PAUSE_S, pause_s * 1.3)
+            before = resource.status
             if deadline is not None:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
