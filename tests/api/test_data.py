@@ -4,6 +4,8 @@ import contextlib
 import os
 import pickle
 import socket
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -217,3 +219,27 @@ def test_row_31_nothing_of_ours_unpickles() -> None:
         text = path.read_text("utf-8")
         for word in ("import pickle", "import joblib", "import dill", "allow_pickle=True", "torch.load"):
             assert word not in text, f"{path}: {word}"
+
+
+def test_a_server_that_stops_lets_go_of_an_upload_under_way(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with open_service(tmp_path / "home") as service:
+        service.operator.put("shop", "x", b"x")
+        connection = socket.create_connection(("127.0.0.1", service.port))
+        connection.sendall(_head(service, "/data/v1/shop/slow", "content-length: 100") + b"x")
+        time.sleep(0.2)
+    deadline = time.monotonic() + 10
+    while busy := [t for t in set(threading.enumerate()) - before if t.name.startswith("transfer") and _is_in_call(t)]:
+        assert time.monotonic() < deadline, busy
+        time.sleep(0.05)
+    connection.close()
+    assert not (tmp_path / "home" / "data" / "buckets" / "shop" / "slow").exists()
+
+
+def _is_in_call(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    names = set()
+    while frame is not None:
+        names.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return "put_object" in names

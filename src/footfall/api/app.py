@@ -1,6 +1,7 @@
 """The ASGI app: route, authenticate, read the body, answer in a thread. The only place that catches what nobody expected."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,10 +15,10 @@ from footfall.api.change import answer_change
 from footfall.api.context import AppContext
 from footfall.api.errors import UNEXPECTED, error_answer, plain_error
 from footfall.api.operations import Request
-from footfall.api.responses import Answer, Download, head_of, json_answer, new_trace_id
+from footfall.api.responses import Answer, head_of, json_answer, new_trace_id
 from footfall.api.routing import Router
 from footfall.api.table import OPERATIONS
-from footfall.api.transfers import ReaderGoneError, Send, Transfers
+from footfall.api.transfers import GivenUpError, Send, Transfers
 from footfall.errors import FootfallError
 
 __all__ = ["AppContext", "Application", "build_app"]
@@ -53,7 +54,7 @@ class Application:
         trace_id = new_trace_id()
         try:
             answer = await self._answer(scope, receive, send, trace_id)
-        except (ClientGoneError, ReaderGoneError):
+        except (ClientGoneError, GivenUpError):
             return
         if answer is None:
             return
@@ -75,7 +76,7 @@ class Application:
             if answer.status >= 500:
                 log.warning("refused", trace_id=trace_id, status=answer.status, error=repr(error))
             return answer
-        except (ClientGoneError, ReaderGoneError):
+        except (ClientGoneError, GivenUpError):
             raise
         except Exception:  # the app's door: whatever broke is logged, and answered with its trace id
             log.exception("broken", trace_id=trace_id, method=scope["method"])
@@ -102,16 +103,13 @@ class Application:
 
     async def _upload(self, request: Request, receive: Receive, _send: Send) -> Answer:
         await self._authenticate(request)
-        with self._transfers.slot():
-            pieces = self._transfers.pieces(receive)
-            answer: Answer = await self._transfers.run(_traced, request.operation.handler, request, pieces)
-        return answer
+        work = functools.partial(_traced, request.operation.handler, request)
+        return await self._transfers.upload(work, receive)
 
     async def _download(self, request: Request, receive: Receive, send: Send) -> None:
         await self._authenticate(request)
-        with self._transfers.slot():
-            download: Download = await self._transfers.run(_traced, request.operation.handler, request)
-            await self._transfers.download(download, request, receive, send)
+        work = functools.partial(_traced, request.operation.handler, request)
+        await self._transfers.download(work, request, receive, send)
 
     async def _authenticate(self, request: Request) -> None:
         if self._may_answer_inline:

@@ -1,15 +1,16 @@
 """Objects in and out: bytes between the wire and a store, in threads of their own, never whole in memory.
 
 An upload is on the wire in the event loop and in the store's hands in a thread; the thread asks for the next piece when it
-needs one, so that a fast client waits for a slow store. What breaks off leaves nothing.
+needs one, so that a fast client waits for a slow store. What breaks off leaves nothing. When the event loop gives a
+transfer up, its thread notices within ``LOOK_S`` and ends.
 """
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from footfall.api.bodies import Receive, read_piece
 from footfall.api.errors import TOO_LARGE, UNAVAILABLE, GatewayError
@@ -18,13 +19,14 @@ from footfall.api.responses import Answer, Download, head_of_download
 from footfall.config import Settings
 
 PIECE_BYTES = 1 << 20
+LOOK_S = 0.5
 
+T = TypeVar("T")
 Send = Callable[[Any], Awaitable[None]]
-Upload = Callable[[Request, Iterator[bytes]], Answer]
 
 
-class ReaderGoneError(Exception):
-    """Nobody reads a download any more."""
+class GivenUpError(Exception):
+    """The other side of a transfer is gone."""
 
 
 class Transfers:
@@ -35,33 +37,47 @@ class Transfers:
         self._free = threading.BoundedSemaphore(settings.transfer_threads)
         self._timeout_s, self._max_bytes = settings.body_timeout_s, settings.max_object_bytes
 
-    @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Hold one of the threads until the block ends.
+    async def upload(self, work: Callable[[Iterator[bytes]], Answer], receive: Receive) -> Answer:
+        """Return what ``work`` makes of the body, in a transfer thread.
+
+        Raises:
+            GatewayError: every thread is busy; the body is too large, or silent for too long.
+            ClientGoneError: the connection broke off.
+        """
+        with self._slot() as bridge:
+            return await bridge.run(self._pool, work, self._pieces(bridge, receive))
+
+    async def download(self, work: Callable[[], Download], request: Request, receive: Receive, send: Send) -> None:
+        """Send what ``work`` returns; stop reading the store when the client goes away or stops reading.
 
         Raises:
             GatewayError: every thread is busy.
+            GivenUpError: nobody reads any more.
         """
+        with self._slot() as bridge:
+            download = await bridge.run(self._pool, work)
+            request.is_started = True
+            await send(head_of_download(download, request.trace_id))
+            watcher = asyncio.ensure_future(bridge.watch(receive))
+            try:
+                if download.chunks is not None:
+                    await bridge.run(self._pool, self._push, bridge, download.chunks, send)
+                await send({"type": "http.response.body", "body": b""})
+            finally:
+                watcher.cancel()
+
+    @contextmanager
+    def _slot(self) -> Iterator["_Bridge"]:
         if not self._free.acquire(blocking=False):
             raise GatewayError(UNAVAILABLE, "As many objects are under way as the server moves at once; try again.")
+        bridge = _Bridge()
         try:
-            yield
+            yield bridge
         finally:
+            bridge.is_gone.set()
             self._free.release()
 
-    async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what ``work`` returns, in a transfer thread; call it within a ``slot``."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
-
-    def pieces(self, receive: Receive) -> Iterator[bytes]:
-        """Return the body of a request as an iterator for a transfer thread; call this in the event loop.
-
-        Raises, from the iterator:
-            GatewayError: too large, or silent for too long.
-            ClientGoneError: the connection broke off.
-        """
-        loop, limit = asyncio.get_running_loop(), self._max_bytes
-
+    def _pieces(self, bridge: "_Bridge", receive: Receive) -> Iterator[bytes]:
         async def next_piece() -> tuple[bytes, bool]:
             pieces, size = [], 0
             while True:
@@ -71,50 +87,60 @@ class Transfers:
                 if not more or size >= PIECE_BYTES:
                     return b"".join(pieces), more
 
-        def iterate() -> Iterator[bytes]:
-            total, more = 0, True
-            while more:
-                piece, more = asyncio.run_coroutine_threadsafe(next_piece(), loop).result()
-                total += len(piece)
-                if total > limit:
-                    raise GatewayError(TOO_LARGE, f"An object may have at most {limit} bytes.")
-                if piece:
-                    yield piece
+        total, more = 0, True
+        while more:
+            piece, more = bridge.call(next_piece())
+            total += len(piece)
+            if total > self._max_bytes:
+                raise GatewayError(TOO_LARGE, f"An object may have at most {self._max_bytes} bytes.")
+            if piece:
+                yield piece
 
-        return iterate()
+    def _push(self, bridge: "_Bridge", chunks: Iterator[bytes], send: Send) -> None:
+        async def push(piece: bytes) -> None:
+            try:
+                await asyncio.wait_for(
+                    send({"type": "http.response.body", "body": piece, "more_body": True}), self._timeout_s
+                )
+            except TimeoutError as error:
+                raise GivenUpError from error
 
-    async def download(self, download: Download, request: Request, receive: Receive, send: Send) -> None:
-        """Send a download; stop reading the store when the client goes away or stops reading."""
-        loop, is_gone = asyncio.get_running_loop(), threading.Event()
+        for chunk in chunks:
+            for start in range(0, len(chunk), PIECE_BYTES):
+                bridge.call(push(chunk[start : start + PIECE_BYTES]))
 
-        async def watch() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            is_gone.set()
 
-        def push(chunks: Iterator[bytes]) -> None:
-            for chunk in chunks:
-                for start in range(0, len(chunk), PIECE_BYTES):
-                    if is_gone.is_set():
-                        raise ReaderGoneError
-                    message = {
-                        "type": "http.response.body",
-                        "body": chunk[start : start + PIECE_BYTES],
-                        "more_body": True,
-                    }
-                    sending = asyncio.run_coroutine_threadsafe(asyncio.wait_for(send(message), self._timeout_s), loop)
-                    sending.result()
+class _Bridge:
+    """Between the event loop and the thread of one transfer; made in the loop."""
 
-        request.is_started = True
-        await send(head_of_download(download, request.trace_id))
-        watcher = asyncio.ensure_future(watch())
-        try:
-            if download.chunks is not None:
-                await loop.run_in_executor(self._pool, push, download.chunks)
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            watcher.cancel()
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.is_gone = threading.Event()
 
-    def close(self) -> None:
-        """Let the threads end when they are done."""
-        self._pool.shutdown(wait=False)
+    async def run(self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: Any) -> T:
+        """Return what ``work`` returns, in a thread of the pool."""
+        return await self._loop.run_in_executor(pool, work, *arguments)
+
+    async def watch(self, receive: Receive) -> None:
+        """Notice when the client closes the connection."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.is_gone.set()
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Return what a coroutine returns in the event loop, from the thread.
+
+        Raises:
+            GivenUpError: the event loop, or the client, wants no more of this.
+        """
+        if self.is_gone.is_set():
+            coroutine.close()
+            raise GivenUpError
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        while not self.is_gone.is_set():
+            try:
+                return future.result(LOOK_S)
+            except TimeoutError:
+                continue
+        future.cancel()
+        raise GivenUpError
