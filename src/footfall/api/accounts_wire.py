@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from footfall.api.nclue_wire import Name, Stamp, stamp
+from footfall.api.nclue_shapes import Name, Stamp
+from footfall.api.nclue_wire import stamp
 from footfall.db.accounts import NewAccount
 from footfall.db.api_keys import ApiKey
 from footfall.records import AccessKey, Account, Bucket, User

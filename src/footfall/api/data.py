@@ -10,7 +10,8 @@ import msgspec
 from footfall.api.bodies import parse_number, parse_query
 from footfall.api.change import RequestMemory
 from footfall.api.errors import BAD_PATH, FORBIDDEN, INVALID_REQUEST, PATH_NOT_FOUND, TOO_LARGE, UNAVAILABLE
-from footfall.api.nclue_wire import Stamp, stamp
+from footfall.api.nclue_shapes import Stamp
+from footfall.api.nclue_wire import stamp
 from footfall.api.operations import Change, Operation, QueryField, Request
 from footfall.api.responses import Answer, Download, Headers, encode_json
 from footfall.api.space import check_space

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from footfall.api import nclue_shapes as shapes
 from footfall.api import nclue_wire as wire
 from footfall.api.bodies import parse_number, parse_query
 from footfall.api.errors import (
@@ -55,7 +56,7 @@ LOG_LIMIT = QueryField(
 
 def post_feature(request: Request) -> Change:
     """Make a feature from a sequence data set."""
-    new: wire.NewFeature = request.fields
+    new: shapes.NewFeature = request.fields
     apply = create_feature(
         request.context.bench,
         request.caller,
@@ -69,7 +70,7 @@ def post_feature(request: Request) -> Change:
 
 def post_task(request: Request) -> Change:
     """Learn a task from labels."""
-    new: wire.NewTask = request.fields
+    new: shapes.NewTask = request.fields
     apply = create_task(
         request.context.bench,
         request.caller,
@@ -82,7 +83,7 @@ def post_task(request: Request) -> Change:
 
 def post_task_run(request: Request) -> Change:
     """Score every user of a feature by a task."""
-    new: wire.NewTaskRun = request.fields
+    new: shapes.NewTaskRun = request.fields
     apply = create_task_run(
         request.context.bench,
         request.caller,
@@ -95,78 +96,78 @@ def post_task_run(request: Request) -> Change:
     return Change(lambda tx: wire.task_run_made(apply(tx)))
 
 
-def get_feature(request: Request) -> wire.FeatureBody:
+def get_feature(request: Request) -> shapes.FeatureBody:
     """Return a feature."""
     with request.context.database.read() as connection:
         feature = FEATURES.get(connection, request.caller.account_id, request.params["feature_id"])
     return wire.feature_body(feature, _progress(request, feature.run))
 
 
-def get_task(request: Request) -> wire.TaskBody:
+def get_task(request: Request) -> shapes.TaskBody:
     """Return a task."""
     with request.context.database.read() as connection:
         task = TASKS.get(connection, request.caller.account_id, request.params["task_id"])
     return wire.task_body(task, _progress(request, task.run))
 
 
-def get_task_run(request: Request) -> wire.TaskRunBody:
+def get_task_run(request: Request) -> shapes.TaskRunBody:
     """Return a task run."""
     with request.context.database.read() as connection:
         task_run = TASK_RUNS.get(connection, request.caller.account_id, request.params["run_id"])
     return wire.task_run_body(task_run, _progress(request, task_run.run))
 
 
-def list_features(request: Request) -> wire.FeatureList:
+def list_features(request: Request) -> shapes.FeatureList:
     """Return a page of features."""
     index, limit = _page(request)
     with request.context.database.read() as connection:
         page = FEATURES.page(connection, request.caller.account_id, index, limit)
-    return wire.FeatureList(index, limit, page.total, [wire.feature_body(item) for item in page.items])
+    return shapes.FeatureList(index, limit, page.total, [wire.feature_body(item) for item in page.items])
 
 
-def list_tasks(request: Request) -> wire.TaskList:
+def list_tasks(request: Request) -> shapes.TaskList:
     """Return a page of tasks."""
     index, limit = _page(request)
     with request.context.database.read() as connection:
         page = TASKS.page(connection, request.caller.account_id, index, limit)
-    return wire.TaskList(index, limit, page.total, [wire.task_body(item) for item in page.items])
+    return shapes.TaskList(index, limit, page.total, [wire.task_body(item) for item in page.items])
 
 
-def list_task_runs(request: Request) -> wire.TaskRunList:
+def list_task_runs(request: Request) -> shapes.TaskRunList:
     """Return a page of task runs."""
     index, limit = _page(request)
     with request.context.database.read() as connection:
         page = TASK_RUNS.page(connection, request.caller.account_id, index, limit)
-    return wire.TaskRunList(index, limit, page.total, [wire.task_run_body(item) for item in page.items])
+    return shapes.TaskRunList(index, limit, page.total, [wire.task_run_body(item) for item in page.items])
 
 
 def remove_feature(request: Request) -> Change:
     """Delete a feature."""
     apply = delete_feature(request.caller, request.params["feature_id"])
-    return Change(lambda tx: wire.FeatureId(apply(tx).id))
+    return Change(lambda tx: shapes.FeatureId(apply(tx).id))
 
 
 def remove_task(request: Request) -> Change:
     """Delete a task."""
     apply = delete_task(request.caller, request.params["task_id"])
-    return Change(lambda tx: wire.TaskId(apply(tx).id))
+    return Change(lambda tx: shapes.TaskId(apply(tx).id))
 
 
 def remove_task_run(request: Request) -> Change:
     """Delete a task run; its result object stays."""
     apply = delete_task_run(request.caller, request.params["run_id"])
-    return Change(lambda tx: wire.TaskRunId(apply(tx).id))
+    return Change(lambda tx: shapes.TaskRunId(apply(tx).id))
 
 
-def list_encoders(request: Request) -> wire.EncoderList:
+def list_encoders(request: Request) -> shapes.EncoderList:
     """Return a page of encoders."""
     index, limit = _page(request)
     with request.context.database.read() as connection:
         page = behavior.page_encoders(connection, request.caller.account_id, index, limit)
-    return wire.EncoderList(index, limit, page.total, [wire.encoder_body(item) for item in page.items])
+    return shapes.EncoderList(index, limit, page.total, [wire.encoder_body(item) for item in page.items])
 
 
-def get_encoder(request: Request) -> wire.EncoderBody:
+def get_encoder(request: Request) -> shapes.EncoderBody:
     """Return an encoder."""
     with request.context.database.read() as connection:
         found = behavior.get_encoder(connection, request.caller.account_id, request.params["encoder_id"])
@@ -178,15 +179,15 @@ def _page(request: Request) -> tuple[int, int]:
     return parse_number(query, "index", 0, 0, MAX_INDEX), parse_number(query, "limit", 20, 1, 100)
 
 
-def _progress(request: Request, run: RunStatus) -> wire.ProgressBody | None:
+def _progress(request: Request, run: RunStatus) -> shapes.ProgressBody | None:
     if run.state is not RunState.IN_PROGRESS:
         return None
     said = read_progress(request.context.settings.runs_root, run.run_id, run.attempt)
-    return None if said is None else wire.ProgressBody(said["stage"], said["done"], said["total"])
+    return None if said is None else shapes.ProgressBody(said["stage"], said["done"], said["total"])
 
 
 def _canceller(
-    kind: Resources[Any], parameter: str, body: Callable[[str, wire.Status], Any]
+    kind: Resources[Any], parameter: str, body: Callable[[str, shapes.Status], Any]
 ) -> Callable[[Request], Change]:
     def cancel_one(request: Request) -> Change:
         apply = cancel(request.context.bench, request.caller, kind, request.params[parameter])
@@ -277,11 +278,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "features",
         "feature_id",
         FEATURES,
-        (post_feature, wire.NewFeature, wire.FeatureMade, (BAD_PATH, NO_SUCH, PATH_NOT_FOUND, PERSONAL_DATA)),
-        (get_feature, wire.FeatureBody),
-        (list_features, wire.FeatureList),
-        (remove_feature, wire.FeatureId),
-        wire.FeatureCancelled,
+        (post_feature, shapes.NewFeature, shapes.FeatureMade, (BAD_PATH, NO_SUCH, PATH_NOT_FOUND, PERSONAL_DATA)),
+        (get_feature, shapes.FeatureBody),
+        (list_features, shapes.FeatureList),
+        (remove_feature, shapes.FeatureId),
+        shapes.FeatureCancelled,
     ),
     *_resource(
         "tasks",
@@ -289,8 +290,8 @@ OPERATIONS: tuple[Operation, ...] = (
         TASKS,
         (
             post_task,
-            wire.NewTask,
-            wire.TaskMade,
+            shapes.NewTask,
+            shapes.TaskMade,
             (
                 INCOMPLETE_TEST_SET,
                 BAD_TRAIN_PATH,
@@ -303,10 +304,10 @@ OPERATIONS: tuple[Operation, ...] = (
                 PERSONAL_DATA,
             ),
         ),
-        (get_task, wire.TaskBody),
-        (list_tasks, wire.TaskList),
-        (remove_task, wire.TaskId),
-        wire.TaskCancelled,
+        (get_task, shapes.TaskBody),
+        (list_tasks, shapes.TaskList),
+        (remove_task, shapes.TaskId),
+        shapes.TaskCancelled,
     ),
     *_resource(
         "task-runs",
@@ -314,14 +315,14 @@ OPERATIONS: tuple[Operation, ...] = (
         TASK_RUNS,
         (
             post_task_run,
-            wire.NewTaskRun,
-            wire.TaskRunMade,
+            shapes.NewTaskRun,
+            shapes.TaskRunMade,
             (BAD_PATH, NO_SUCH, NOT_READY, INCOMPATIBLE, PATH_NOT_FOUND, RESULT_EXISTS),
         ),
-        (get_task_run, wire.TaskRunBody),
-        (list_task_runs, wire.TaskRunList),
-        (remove_task_run, wire.TaskRunId),
-        wire.TaskRunCancelled,
+        (get_task_run, shapes.TaskRunBody),
+        (list_task_runs, shapes.TaskRunList),
+        (remove_task_run, shapes.TaskRunId),
+        shapes.TaskRunCancelled,
     ),
     Operation(
         "list_encoders",
@@ -329,7 +330,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/api/v1/encoders",
         "List encoders, newest first.",
         list_encoders,
-        response=wire.EncoderList,
+        response=shapes.EncoderList,
         query=(INDEX, LIMIT),
         errors=(INVALID_REQUEST,),
     ),
@@ -339,7 +340,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/api/v1/encoders/{encoder_id}",
         "Get an encoder.",
         get_encoder,
-        response=wire.EncoderBody,
+        response=shapes.EncoderBody,
         errors=(NO_SUCH,),
     ),
 )
