@@ -9,7 +9,7 @@ Shapes: N users, K views.
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from footfall.modeling import views
 from footfall.modeling.calibration import fit_curve
-from footfall.modeling.folds import sample_rows, split_folds
+from footfall.modeling.folds import Rows, sample_rows, split_folds
 from footfall.modeling.linear import fit_linear
 from footfall.modeling.metrics import measure_auroc, measure_log_loss
 from footfall.modeling.threads import map_ordered
@@ -27,11 +27,13 @@ from footfall.modeling.view import U8, Users, View, prior_log_odds
 F64 = npt.NDArray[np.float64]
 
 CHOICE_FOLDS, STACK_FOLDS = 3, 5
+FEW_USERS, FEW_REPEATS = 1_500, 3
+"""With few labels one split is mostly noise, so strengths are chosen on several."""
 MAX_CHOICE_USERS, MAX_STACK_USERS = 50_000, 200_000
 """More labelled users than these are sampled, to choose strengths and to weigh views; all fit the heads."""
 MIN_CLASS_USERS = 10
 """With fewer of a class the views stay silent and every score is the prior."""
-_STACK_STRENGTH = 0.2
+_STACK_STRENGTH = 0.15
 _MAX_LOG_ODDS = 15.0
 
 
@@ -139,7 +141,8 @@ def _choose_strengths(
 ) -> dict[str, float]:
     """Return for each view the strength with the least log loss on held folds."""
     loss_VS = {name: np.zeros(len(kind.strengths)) for name, kind in kinds.items()}
-    for train_N, held_N in split_folds(label_N, CHOICE_FOLDS, seed=seed):
+    repeats = FEW_REPEATS if label_N.size <= FEW_USERS else 1
+    for i, (train_N, held_N) in enumerate(_repeat_folds(label_N, repeats, seed=seed)):
         train, held = users.take(train_N), users.take(held_N)
         train_label_N, held_label_N = label_N[train_N], label_N[held_N]
 
@@ -153,8 +156,14 @@ def _choose_strengths(
         with threadpool_limits(1):
             for name, losses in map_ordered(measure, kinds):
                 loss_VS[name] += losses
-        step()
+        if i % repeats == 0:
+            step()
     return {name: kind.strengths[int(loss_VS[name].argmin())] for name, kind in kinds.items()}
+
+
+def _repeat_folds(label_N: U8, repeats: int, *, seed: int) -> Iterator[tuple[Rows, Rows]]:
+    for repeat in range(repeats):
+        yield from split_folds(label_N, CHOICE_FOLDS, seed=seed + 1000 * repeat)
 
 
 def _predict_out_of_fold(
