@@ -44,13 +44,21 @@ def fill(home: Path, account_id: str, n: int) -> tuple[str, str, list[str]]:
 
         rows: list[dict[str, object]] = []
         encoder_id, feature_id, task_id, at = new_id(), new_id(), new_id(), now_us()
-        feature_run = ended_run("feature", {"user_count": 1_209_478, "token_count": 9, "disk_usage": 9, "artefact": "features/x/0"})
+        feature_run = ended_run(
+            "feature", {"user_count": 1_209_478, "token_count": 9, "disk_usage": 9, "artefact": "features/x/0"}
+        )
         task_run = ended_run("task", {"AUROC": "0.8731", "disk_usage": 9, "artefact": "tasks/x/0"})
         tx.execute(runs.insert(), rows)
         common = {"account_id": account_id, "created_at": at}
         tx.execute(
             encoders.insert().values(
-                id=encoder_id, name="e", feature_id=feature_id, artefact="encoders/x/0", n_users=9, size_bytes=9, **common
+                id=encoder_id,
+                name="e",
+                feature_id=feature_id,
+                artefact="encoders/x/0",
+                n_users=9,
+                size_bytes=9,
+                **common,
             )
         )
         tx.execute(
@@ -100,7 +108,9 @@ def hold_slots(home: Path, account_id: str) -> None:
     database.close()
 
 
-def write_requests(path: Path, credentials: dict[str, str], requests: list[tuple[str, str, str]], *, shuffle: bool) -> None:
+def write_requests(
+    path: Path, credentials: dict[str, str], requests: list[tuple[str, str, str]], *, shuffle: bool
+) -> None:
     """Write a wrk script that sends these signed requests (method, target, body), over and over or once each."""
     key, secret = credentials["access_key"], credentials["secret_key"].encode()
     lines = path.with_suffix(".txt")

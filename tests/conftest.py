@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_helpers import Engine, open_engine
 
+from engine_helpers import Engine, open_engine
 from footfall.config import Settings, load_settings
 
 

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
@@ -25,7 +26,7 @@ from footfall.db import accounts, api_keys, runs
 from footfall.db.encryption import Secrets, open_secrets
 from footfall.db.engine import Database, sqlite_url
 from footfall.db.migrate import migrate
-from footfall.errors import ConfigError
+from footfall.errors import ConfigError, StoreError
 from footfall.executor import load_executor
 from footfall.store import Buckets, Store
 
@@ -61,7 +62,7 @@ class Service:
     def __init__(self, settings: Settings, database: Database, secrets: Secrets) -> None:
         self.database = database
         executor = load_executor(settings.executor, settings)
-        internal = Store(settings.internal_place())
+        internal = open_internal(settings)
         hooks = BehaviorHooks(settings)
         self.loop = ReconcileLoop(
             settings, database, internal, lambda epoch: Reconciler(settings, database, executor, hooks, epoch)
@@ -91,6 +92,22 @@ class Service:
                     return
             time.sleep(0.05)
         log.warning("runs_left", timeout_s=timeout_s)
+
+
+def open_internal(settings: Settings) -> Store:
+    """Open the store of artefacts; its bucket is made when it is not there.
+
+    Raises:
+        ConfigError: the S3 service does not answer, or refuses.
+    """
+    place = settings.internal_place()
+    bucket = urlsplit(place.url).netloc
+    if bucket:
+        try:
+            Buckets(place).create(bucket)
+        except StoreError as error:
+            raise ConfigError("internal_url", f"{place.url} cannot be used: {error}") from error
+    return Store(place)
 
 
 @contextlib.contextmanager

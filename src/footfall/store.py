@@ -73,9 +73,7 @@ class Store:
         Raises:
             ObjectNotFoundError: nothing is.
         """
-        with _our_errors(key, "read"):
-            self._refuse_links(key)
-            return _info(obstore.head(self._backend, key))
+        return self._head(key, "read")
 
     def exists(self, key: str) -> bool:
         """Whether an object is at ``key``."""
@@ -142,8 +140,10 @@ class Store:
                 caller's, since stores may ignore conditional puts.
             StoreFullError, StoreDeniedError, StoreUnavailableError.
         """
-        if not overwrite and self.exists(key):
-            raise FileExistsError(key)
+        if not overwrite:
+            with suppress(ObjectNotFoundError):
+                self._head(key, "write")
+                raise FileExistsError(key)
         mode: Literal["create", "overwrite"] = "create" if self._root is not None and not overwrite else "overwrite"
         with _our_errors(key, "write"):
             self._refuse_links(key)
@@ -173,6 +173,11 @@ class Store:
     def local_path(self, key: str) -> Path | None:
         """Return the file of ``key`` when the store is a directory of this machine."""
         return None if self._root is None else self._root / key
+
+    def _head(self, key: str, operation: str) -> ObjectInfo:
+        with _our_errors(key, operation):
+            self._refuse_links(key)
+            return _info(obstore.head(self._backend, key))
 
     def _still_there(self, keys: Iterable[str]) -> Iterator[ObjectInfo]:
         for key in keys:
@@ -344,6 +349,9 @@ def _our_errors(key: str, operation: str) -> Iterator[None]:
     try:
         yield
     except (failures.NotFoundError, FileNotFoundError) as error:
+        if "NoSuchBucket" in str(error):
+            details = f"{key}: the store has no such bucket; make it, or correct the setting that names it."
+            raise StoreDeniedError(details, operation=operation) from error
         raise ObjectNotFoundError(key) from error
     except FileExistsError:
         raise

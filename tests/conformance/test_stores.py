@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from s3_servers import juicefs_gateway, moto_server, s3_place
 
 from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreDeniedError, StoreError, StoreUnavailableError
 from footfall.places import Place
 from footfall.store import CHUNK_BYTES, Buckets, ObjectChangedError, Store
+from s3_servers import juicefs_gateway, moto_server, s3_place
 
 KINDS = ("directory", "moto", "juicefs")
 

@@ -12,7 +12,7 @@ import pytest
 from footfall import Client
 from live_server import live_server
 
-WORDS = "tea cup plate clock jar bag candle lamp spoon mirror".split()
+WORDS = ("tea", "cup", "plate", "clock", "jar", "bag", "candle", "lamp", "spoon", "mirror")
 
 
 def sequences(n: int = 300, *, prefix: str = "u", newline: str = "\n") -> bytes:
@@ -62,12 +62,14 @@ SEQUENCES: dict[str, tuple[dict[str, bytes], str, tuple[str, ...]]] = {
     "too many tabs": ({"": b"u1\tbuy\ttea\n"}, "UNEXPECTED_TXT_FORMAT", ("line 1", "tab")),
     "a blank line": ({"": b"u1\tbuy tea\n\nu2\tbuy cup\n"}, "UNEXPECTED_TXT_FORMAT", ("line 2",)),
     "a user twice": ({"": b"u1\ta\nu2\tb\nu1\tc\n"}, "DUPLICATE_USERID", ("line 3",)),
-    "a user in two files": ({"/part-0": b"u1\ta\nu2\tb\n", "/part-1": b"u3\ta\nu2\tb\n"}, "DUPLICATE_USERID", ("part-1", "line 2")),
+    "a user in two files": (
+        {"/part-0": b"u1\ta\nu2\tb\n", "/part-1": b"u3\ta\nu2\tb\n"}, "DUPLICATE_USERID", ("part-1", "line 2")),
     "an id of 101 characters": ({"": b"u1\ta\n" + b"x" * 101 + b"\ta\n"}, "LIMIT_ERROR_MID_LENGTH", ("line 2", "100")),
     "NUL": ({"": b"u1\tbuy \x00 tea\n"}, "UNEXPECTED_TXT_FORMAT", ("line 1",)),
     "a control character": ({"": b"u1\tbuy tea\nu2\tbuy \x07 tea\n"}, "UNEXPECTED_TXT_FORMAT", ("line 2",)),
     "invalid UTF-8": ({"": b"u1\tbuy tea\nu2\tbuy \xff tea\n"}, "UNEXPECTED_TXT_FORMAT", ("line 2", "UTF-8")),
-    "row 24 a line over 64 MiB": ({"": b"u1\ta\nu2\t" + b"buy tea->" * (65 << 17)}, "UNEXPECTED_TXT_FORMAT", ("line 2", "64 MiB")),
+    "row 24 a line over 64 MiB": (
+        {"": b"u1\ta\nu2\t" + b"buy tea->" * (65 << 17)}, "UNEXPECTED_TXT_FORMAT", ("line 2", "64 MiB")),
     "row 23 a gzip bomb": ({"": gzip.compress(b"u1\t" + b"a" * (256 << 20), 9)}, "UNEXPECTED_FILE_TYPE", ()),
     "truncated gzip": ({"": gzip.compress(sequences(5000))[:-2000]}, "UNEXPECTED_FILE_TYPE", ()),
     "personal data deep inside": (

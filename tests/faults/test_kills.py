@@ -5,6 +5,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -146,7 +147,7 @@ def check_books(house: House, feature_id: str, scored_id: str, sha256: str, said
         events = house.rows(f"SELECT * FROM run_events WHERE run_id = '{run['id']}' ORDER BY id")
         chain = [(event["from_state"], event["to_state"]) for event in events]
         assert chain[0] == (None, "registered"), said
-        assert all(before[1] == after[0] for before, after in zip(chain, chain[1:], strict=False)), said
+        assert all(before[1] == after[0] for before, after in itertools.pairwise(chain)), said
         assert [to for _, to in chain if to in FINAL] == ["completed"], said
         starts = [event["attempt"] for event in events if event["to_state"] == "in_progress"]
         assert len(starts) == len(set(starts)), said

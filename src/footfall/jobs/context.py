@@ -5,6 +5,7 @@ The runner gives the path of a private JSON file in ``FOOTFALL_JOB`` ({``job``: 
 Knows no SQL and nothing of runs.
 """
 
+import errno
 import json
 import os
 import signal
@@ -118,11 +119,20 @@ def explain(error: Exception) -> dict[str, Any]:
         )
     if isinstance(error, MemoryError):
         return _refusal(FailureReason.OUT_OF_MEMORY, "The machine had no more memory to give.")
-    if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
+    if is_no_space(error):
         return _refusal(FailureReason.NO_SPACE, f"No space was left on the disk: {error}")
     return _refusal(
         FailureReason.COMMAND_FAILED, f"Something of ours broke ({type(error).__name__}: {error}); the log has more."
     )
+
+
+def is_no_space(error: BaseException) -> bool:
+    """Whether a full disk or quota is behind an error; libraries wrap it in errors of their own that only say so in words."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    if any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
+        return True
+    return error.__cause__ is not None and is_no_space(error.__cause__)
 
 
 def _refusal(reason: FailureReason, details: str, name: str | None = None) -> dict[str, Any]:

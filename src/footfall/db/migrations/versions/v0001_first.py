@@ -81,7 +81,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_encoders_page",
         "encoders",
-        ["account_id", "created_at", "id"],
+        ["account_id", "created_at", "id", "deleted_at"],
         unique=False,
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),
@@ -250,7 +250,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_features_page",
         "features",
-        ["account_id", "created_at", "id"],
+        ["account_id", "created_at", "id", "deleted_at"],
         unique=False,
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),
@@ -314,7 +314,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_tasks_page",
         "tasks",
-        ["account_id", "created_at", "id"],
+        ["account_id", "created_at", "id", "deleted_at"],
         unique=False,
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),
@@ -352,7 +352,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_task_runs_page",
         "task_runs",
-        ["account_id", "created_at", "id"],
+        ["account_id", "created_at", "id", "deleted_at"],
         unique=False,
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),

@@ -1,0 +1,153 @@
+"""The house: who imports whom, how big files are, what runs before a command, and what is pinned."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "footfall"
+FILES = sorted(SOURCE.rglob("*.py"))
+BUDGETS = {  # lines a room may have; raise one knowingly
+    "api": 3500, "behavior": 1300, "cli": 2600, "compute": 1200, "db": 2700, "executors": 300, "jobs": 700,
+    "modeling": 5000, "runner": 700,
+}  # fmt: skip
+
+
+def n_lines(path: Path) -> int:
+    return len(path.read_text("utf-8").splitlines())
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    assert [path.name for path in FILES if n_lines(path) > 400] == []
+
+
+@pytest.mark.parametrize("room", sorted(BUDGETS))
+def test_each_room_keeps_its_budget(room: str) -> None:
+    assert sum(n_lines(path) for path in (SOURCE / room).rglob("*.py")) <= BUDGETS[room]
+
+
+def test_every_folder_of_code_is_a_package() -> None:
+    assert [path for path in {file.parent for file in FILES} if not (path / "__init__.py").exists()] == []
+
+
+def test_names_that_mean_nothing_are_not_used() -> None:
+    banned = {"utils", "common", "helpers", "base", "misc", "core", "types", "models", "manager"}
+    assert [path for path in FILES if path.stem in banned] == []
+    classes = re.compile(r"^class (\w*(?:Manager|Handler|Helper|Impl))\b", re.MULTILINE)
+    assert [name for path in FILES for name in classes.findall(path.read_text("utf-8"))] == []
+
+
+def test_imports_run_downwards_only() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_readme_shows_every_file_of_the_tree() -> None:
+    tree = (ROOT / "README.md").read_text("utf-8").partition("## The tree")[2]
+    shown = set(re.findall(r"^(src/footfall/\S+\.py)", tree, re.MULTILINE))
+    assert shown == {str(path.relative_to(ROOT)) for path in FILES}
+
+
+def test_broad_catches_stand_only_at_the_doors() -> None:
+    doors = {
+        "api/app.py",
+        "cli/main.py",
+        "compute/loop.py",
+        "compute/reconcile.py",
+        "jobs/context.py",
+        "runner/__main__.py",
+    }
+    broad = re.compile(r"^\s*except( \(?(Base)?Exception\b.*)?:", re.MULTILINE)
+    found = {str(path.relative_to(SOURCE)) for path in FILES if broad.search(path.read_text("utf-8"))}
+    assert found <= doors
+
+
+def test_only_the_settings_and_the_edges_of_processes_read_the_environment() -> None:
+    readers = {
+        "config.py", "transport.py",  # settings of the server, and of clients
+        "executors/local.py", "runner/environment.py", "jobs/context.py",  # PATH for children; what a runner gives its job
+    }  # fmt: skip
+    found = {
+        str(path.relative_to(SOURCE))
+        for path in FILES
+        if re.search(r"\bos\.(environ|getenv)\b", path.read_text("utf-8"))
+    }
+    assert found - readers - {str(path.relative_to(SOURCE)) for path in (SOURCE / "cli").glob("*.py")} <= {
+        "modeling/threads.py"
+    }
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys; {statement}; import json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_the_runner_loads_little_before_the_command_runs() -> None:
+    loaded = loaded_by("import footfall.runner.supervise")
+    ours = {name for name in loaded if name.startswith("footfall")}
+    assert ours == {
+        "footfall", "footfall.layout", "footfall.runner", "footfall.runner.environment", "footfall.runner.files",
+        "footfall.runner.supervise", "footfall.runner.tree",
+    }  # fmt: skip
+    heavy = {
+        "numpy",
+        "obstore",
+        "sqlalchemy",
+        "msgspec",
+        "asyncio",
+        "ssl",
+        "urllib.request",
+        "importlib.metadata",
+        "typing_extensions",
+    }
+    assert loaded & heavy == set()
+
+
+def test_the_server_loads_no_science() -> None:
+    loaded = loaded_by("import footfall.server")
+    assert {name.partition(".")[0] for name in loaded} & {
+        "numpy",
+        "scipy",
+        "sklearn",
+        "lightgbm",
+        "numba",
+        "torch",
+        "polars",
+    } == set()
+
+
+def test_the_scoring_job_loads_no_trainer() -> None:
+    loaded = loaded_by("import footfall.jobs.score_task_run")
+    assert {name.partition(".")[0] for name in loaded} & {"sklearn", "lightgbm", "torch", "polars", "pandas"} == set()
+
+
+def test_row_31_nothing_unpickles() -> None:
+    pickles = re.compile(r"\b(pickle|joblib|dill|cloudpickle|shelve|marshal)\b|allow_pickle\s*=\s*True")
+    assert [
+        path
+        for path in FILES
+        if pickles.search(re.sub(r"#.*|\"\"\".*?\"\"\"", "", path.read_text("utf-8"), flags=re.DOTALL))
+    ] == []
+
+
+def test_row_32_every_dependency_is_pinned_and_installed_as_pinned() -> None:
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+        if line and line[0] != "#"
+    )
+    pinned = {re.sub(r"[-_.]+", "-", name).lower(): number for name, number in pins.items()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
+    for requirement in wanted:
+        name = re.split(r"[\[<>=!~ ]", requirement)[0]
+        assert version(name) == pinned[re.sub(r"[-_.]+", "-", name).lower()], name
