@@ -5,6 +5,7 @@ Rules: whatever Content-Type says it is JSON; a field given twice counts as give
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote_to_bytes
@@ -69,7 +70,8 @@ def parse_body(kind: type[S], body: bytes) -> tuple[S, list[str]]:
     Raises:
         InvalidFieldError: rule ``json``, ``missing``, ``type`` or ``range``.
     """
-    if not body and not msgspec.structs.fields(kind):  # type: ignore[arg-type]
+    known = _field_names(kind)
+    if not body and not known:
         return kind(), []
     value = _parse_json(body)
     if not isinstance(value, dict):
@@ -80,8 +82,12 @@ def parse_body(kind: type[S], body: bytes) -> tuple[S, list[str]]:
         struct = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise _field_error(str(error)) from error
-    known = {field.encode_name for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
     return struct, [name for name in value if name not in known]
+
+
+@functools.cache
+def _field_names(kind: Any) -> frozenset[str]:
+    return frozenset(field.encode_name for field in msgspec.structs.fields(kind))
 
 
 def name_unknown(names: list[str]) -> bytes:
