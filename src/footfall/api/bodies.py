@@ -5,7 +5,6 @@ Rules: whatever Content-Type says it is JSON; a field given twice counts as give
 """
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote_to_bytes
@@ -85,9 +84,14 @@ def parse_body(kind: type[S], body: bytes) -> tuple[S, list[str]]:
     return struct, [name for name in value if name not in known]
 
 
-@functools.cache
+_names_by_kind: dict[Any, frozenset[str]] = {}
+
+
 def _field_names(kind: Any) -> frozenset[str]:
-    return frozenset(field.encode_name for field in msgspec.structs.fields(kind))
+    known = _names_by_kind.get(kind)
+    if known is None:
+        known = _names_by_kind[kind] = frozenset(field.encode_name for field in msgspec.structs.fields(kind))
+    return known
 
 
 def name_unknown(names: list[str]) -> bytes:
