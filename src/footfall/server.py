@@ -110,12 +110,27 @@ def open_internal(settings: Settings) -> Store:
     return Store(place)
 
 
+def rotate_master_key(settings: Settings) -> int:
+    """Seal every secret of a home with a new key; return how many access keys there are.
+
+    Raises:
+        ConfigError: no server was ever started on this home.
+    """
+    if not settings.key_file.exists():
+        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
+    database = Database(_database_url(settings))
+    try:
+        return accounts.rotate_master_key(database, settings.key_file)
+    finally:
+        database.close()
+
+
 @contextlib.contextmanager
 def open_service(settings: Settings, endpoint: str) -> Iterator[Service]:
     """Open the database, migrated and with its first account, and move runs until the block ends."""
     secrets = open_secrets(settings.key_file)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database(settings.database_url or sqlite_url(settings.data_dir / "footfall.db"))
+    database = Database(_database_url(settings))
     try:
         copy = migrate(database, settings.data_dir / "backup", time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
         if copy is not None:
@@ -188,6 +203,10 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         yield listener
     finally:
         listener.close()
+
+
+def _database_url(settings: Settings) -> str:
+    return settings.database_url or sqlite_url(settings.data_dir / "footfall.db")
 
 
 def _authority(host: str, port: int) -> str:

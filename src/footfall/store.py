@@ -375,6 +375,7 @@ _SIGNS: tuple[tuple[str, Callable[..., StoreError]], ...] = (
     (f"os error {errno.ENOSPC}", StoreFullError),
     (f"os error {errno.EDQUOT}", StoreFullError),
     (f"os error {errno.EACCES}", StoreDeniedError),
+    (f"os error {errno.ENAMETOOLONG}", StoreDeniedError),
     ("AccessDenied", StoreDeniedError),
     ("InvalidAccessKeyId", StoreDeniedError),
     ("SignatureDoesNotMatch", StoreDeniedError),

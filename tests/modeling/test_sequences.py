@@ -28,6 +28,9 @@ def refuse(data: bytes, **options: object) -> DataError:
     return caught.value
 
 
+BROKEN_GZIP = gzip.compress(b"u1\ta\n", mtime=0)[:12] + b"\xff\xff\xff" + gzip.compress(b"u1\ta\n", mtime=0)[15:]
+
+
 @pytest.mark.parametrize(
     ("data", "name", "line"),
     [
@@ -52,15 +55,15 @@ def refuse(data: bytes, **options: object) -> DataError:
         ("é".encode() * 101 + b"\ta\n", "LIMIT_ERROR_MID_LENGTH", 1),
         (b"", "NOT_EXIST_FILE", None),
         (b"\xef\xbb\xbf", "NOT_EXIST_FILE", None),
-        (gzip.compress(b""), "NOT_EXIST_FILE", None),
+        (gzip.compress(b"", mtime=0), "NOT_EXIST_FILE", None),
         (b"u1\ta\nu2\tb\nu1\tc\n", "DUPLICATE_USERID", 3),
-        (gzip.compress(b"u1\ta\n" * 9)[:-4], "UNEXPECTED_FILE_TYPE", None),
-        (gzip.compress(b"u1\ta\n") + b"junk", "UNEXPECTED_FILE_TYPE", None),
-        (gzip.compress(b"u1\ta\n") + b"\0", "UNEXPECTED_FILE_TYPE", None),
-        (gzip.compress(b"u1\ta\n")[:12] + b"\xff\xff\xff" + gzip.compress(b"u1\ta\n")[15:], "UNEXPECTED_FILE_TYPE", None),
+        (gzip.compress(b"u1\ta\n" * 9, mtime=0)[:-4], "UNEXPECTED_FILE_TYPE", None),
+        (gzip.compress(b"u1\ta\n", mtime=0) + b"junk", "UNEXPECTED_FILE_TYPE", None),
+        (gzip.compress(b"u1\ta\n", mtime=0) + b"\0", "UNEXPECTED_FILE_TYPE", None),
+        (BROKEN_GZIP, "UNEXPECTED_FILE_TYPE", None),
         (zstandard.compress(b"u1\ta\n" * 9)[:-4], "UNEXPECTED_FILE_TYPE", None),
         (zstandard.compress(b"u1\ta\n") + b"junk", "UNEXPECTED_FILE_TYPE", None),
-        (gzip.compress(gzip.compress(b"u1\ta\n")), "UNEXPECTED_TXT_FORMAT", 1),
+        (gzip.compress(gzip.compress(b"u1\ta\n", mtime=0), mtime=0), "UNEXPECTED_TXT_FORMAT", 1),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_refused_by_name_and_line(data: bytes, name: str, line: int | None) -> None:
@@ -75,9 +78,9 @@ def test_a_wrong_file_is_refused_by_name_and_line(data: bytes, name: str, line: 
         b"u1\ta\nu2\tb",
         b"u1\ta\r\nu2\tb\r\n",
         b"\xef\xbb\xbfu1\ta\nu2\tb\n",
-        gzip.compress(b"u1\ta\nu2\tb\n"),
-        gzip.compress(b"u1\ta\n") + gzip.compress(b"") + gzip.compress(b"u2\tb\n"),
-        gzip.compress(b"\xef\xbb\xbfu1\ta\r\nu2\tb\r\n"),
+        gzip.compress(b"u1\ta\nu2\tb\n", mtime=0),
+        gzip.compress(b"u1\ta\n", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"u2\tb\n", mtime=0),
+        gzip.compress(b"\xef\xbb\xbfu1\ta\r\nu2\tb\r\n", mtime=0),
         zstandard.compress(b"u1\ta\n") + zstandard.compress(b"u2\tb\n"),
         "u1\tline\u2028sep\u0085arator\nu2\t한국어 𝄞\n".encode(),
         b"u1\t\nu2\t-> ->\n",
@@ -132,7 +135,7 @@ def test_blocks_do_not_depend_on_how_bytes_arrive() -> None:
 
 
 def test_security_row_23_a_gzip_bomb_is_stopped_early() -> None:
-    bomb = gzip.compress(bytes(256 << 20), compresslevel=9)
+    bomb = gzip.compress(bytes(256 << 20), compresslevel=9, mtime=0)
     tracemalloc.start()
     error = refuse(bomb)
     _, peak = tracemalloc.get_traced_memory()

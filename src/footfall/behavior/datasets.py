@@ -102,13 +102,22 @@ def _first_plain_bytes(head: bytes, limit: int) -> bytes:
     """Return the beginning of what is in a file; one that does not unpack is left to the job to refuse."""
     try:
         if head.startswith(_GZIP):
-            return zlib.decompressobj(wbits=31).decompress(head, limit)
+            return _first_of_gzip(head, limit)
         if head.startswith(_ZSTD):
             with zstandard.ZstdDecompressor(max_window_size=128 << 20).stream_reader(head) as reader:
                 return reader.read(limit)
     except (zlib.error, zstandard.ZstdError):
         return b""
     return head
+
+
+def _first_of_gzip(head: bytes, limit: int) -> bytes:
+    plain = b""
+    while head and len(plain) < limit:  # a file may be several members behind each other
+        member = zlib.decompressobj(wbits=31)
+        plain += member.decompress(head, limit - len(plain))
+        head = member.unused_data
+    return plain
 
 
 def _lines(plain: bytes) -> Iterator[bytes]:

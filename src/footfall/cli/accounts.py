@@ -179,6 +179,19 @@ _add_key_verb("start", "Make a stopped key valid again.", "valid")
 _add_key_verb("delete", "Delete a stopped key.", "deleted")
 
 
+@key.command("rotate-master")
+def rotate_master() -> None:
+    """Seal every stored secret with a new master key.
+
+    Works on the files of --home, on the server's own machine; a server that runs there goes on.
+    """
+    from footfall.config import load_settings
+    from footfall.server import rotate_master_key
+
+    n_keys = rotate_master_key(load_settings(choices().home))
+    _say({"access_keys": n_keys}, f"{n_keys} secrets are sealed with a new master key.")
+
+
 @key.group("api", cls=Group)
 def api() -> None:
     """API keys of the account, which some services ask for beside the signature."""

@@ -122,6 +122,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         f"busy_timeout = {BUSY_TIMEOUT_S * 1000}",
         "cache_size = -16000",
         "temp_store = MEMORY",
+        "wal_autocheckpoint = 4000",  # 16 MiB: a checkpoint makes the commit that triggers it wait
         "journal_size_limit = 67108864",
     ):
         cursor.execute(f"PRAGMA {pragma}")

@@ -1,0 +1,267 @@
+"""What ``footfall up`` does around its requests: homes, signals, migrations, slow clients, secrets."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from engine_helpers import eventually, processes_of
+from footfall import Client
+from footfall.credentials import read_credentials
+from footfall.db import migrate as migration
+from footfall.db.engine import Database, sqlite_url
+from footfall.errors import ConfigError
+from live_server import LiveServer, live_server, run_footfall
+
+SLOW_JOB = b"".join(
+    b"u%d\t" % n + b"->".join(b"do %d" % (n * k % 997) for k in range(40)) + b"\n" for n in range(30_000)
+)
+
+
+def begin_slow_feature(client: Client) -> str:
+    """Start a feature that takes a few seconds and return the id of its run."""
+    client.buckets.create("data")
+    client.put_object("data", "slow.csv", SLOW_JOB)
+    feature = client.features.create("slow", "data", "slow.csv")
+    eventually(lambda: client.features.get(feature.id).status == "in_progress", 20)
+    return feature.id
+
+
+def run_of(home: Path, feature_id: str) -> str:
+    with contextlib.closing(sqlite3.connect(home / "data/footfall.db")) as database:
+        return str(database.execute("SELECT run_id FROM features WHERE id = ?", (feature_id,)).fetchone()[0])
+
+
+def stop(server: LiveServer, number: int) -> None:
+    server.process.send_signal(number)
+    server.process.wait(30)
+
+
+def test_the_first_start_makes_what_a_client_needs_and_prints_one_line(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with live_server(home) as server:
+        given = read_credentials(home / "credentials.toml")
+        assert given["endpoint"] == server.endpoint
+        assert set(given) == {"endpoint", "access_key", "secret_key", "api_key"}
+        assert given["secret_key"] not in server.ready_line
+        for file in ("credentials.toml", "secret/key"):
+            assert stat.S_IMODE((home / file).stat().st_mode) == 0o600
+    with live_server(home) as server:
+        again = read_credentials(home / "credentials.toml")
+        assert again == given | {"endpoint": server.endpoint}
+
+
+def test_a_second_server_on_one_home_is_refused(tmp_path: Path) -> None:
+    with live_server(tmp_path / "home") as server:
+        second = run_footfall("up", "--home", str(tmp_path / "home"), "--port", "0")
+        assert second.code == 2
+        assert server.endpoint in second.err
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_footfall("up", "--home", str(tmp_path / "home"), "--port", str(port))
+    assert done.code == 2
+    assert str(port) in done.err
+
+
+def test_row_05_other_machines_are_not_served_without_tls(tmp_path: Path) -> None:
+    done = run_footfall("up", "--home", str(tmp_path / "home"), "--host", "0.0.0.0", "--port", "0")
+    assert done.code == 2
+    assert "--tls-cert" in done.err
+    assert "--behind-proxy" in done.err
+
+
+def test_sigterm_leaves_runs_going_and_the_next_server_takes_them_up(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    environment = {"FOOTFALL_LOG_LEVEL": "info"}
+    with contextlib.ExitStack() as stack:
+        command = stack.enter_context(live_server(home, environment=environment))
+        # live_server stops runs too; the signal that matters here goes to a server without that option
+        stop(command, signal.SIGKILL)
+    process = start_plain(home)
+    with Client(home=home) as client:
+        feature_id = begin_slow_feature(client)
+    run_id = run_of(home, feature_id)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    process.stdout.close()
+    assert processes_of(run_id), "the run ended with its server"
+    with live_server(home), Client(home=home) as client:
+        feature = client.wait(client.features.get(feature_id), timeout_s=90)
+        assert feature.status == "completed", feature.fail_details
+
+
+def start_plain(home: Path):  # type: ignore[no-untyped-def]
+    import subprocess
+    import sys
+
+    from live_server import clean_environment
+
+    command = [sys.executable, "-m", "footfall", "up", "--home", str(home), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean_environment())
+    assert b"ready" in process.stdout.readline()
+    return process
+
+
+def test_cancel_runs_stops_them_before_the_server_ends(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with live_server(home, environment={"FOOTFALL_STOP_GRACE_S": "1"}) as server, Client(home=home) as client:
+        feature_id = begin_slow_feature(client)
+        run_id = run_of(home, feature_id)
+        assert processes_of(run_id)
+        stop(server, signal.SIGTERM)
+        assert server.process.returncode == 0
+    assert processes_of(run_id) == []
+    with live_server(home), Client(home=home) as client:
+        feature = client.features.get(feature_id)
+        assert (feature.status, feature.fail_message) == ("failed", "CANCELLED")
+
+
+def test_two_servers_on_one_data_directory_share_its_work(tmp_path: Path) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    with live_server(home) as first:
+        (other / "secret").mkdir(parents=True, mode=0o700)
+        (other / "secret/key").write_bytes((home / "secret/key").read_bytes())
+        (other / "secret/key").chmod(0o600)
+        with live_server(other, environment={"FOOTFALL_DATA_DIRECTORY": str(home / "data")}) as second:
+            keys = read_credentials(home / "credentials.toml")
+            with (
+                Client(first.endpoint, keys["access_key"], keys["secret_key"]) as one,
+                Client(second.endpoint, keys["access_key"], keys["secret_key"]) as two,
+            ):
+                one.buckets.create("data")
+                one.put_object("data", "s.csv", SLOW_JOB[:100_000].rpartition(b"\n")[0] + b"\n")
+                made = [client.features.create(f"f{n}", "data", "s.csv") for n, client in enumerate((one, two))]
+                for feature in made:
+                    assert one.wait(feature, timeout_s=60).status == "completed"
+                health = sorted(client.health()["details"]["reconciler"] for client in (one, two))
+                assert health == ["active", "standby"]
+                stop(first, signal.SIGKILL)
+                feature = two.wait(two.features.create("after", "data", "s.csv"), timeout_s=60)
+                assert feature.status == "completed"
+
+
+def test_a_database_of_another_data_directory_is_refused(tmp_path: Path) -> None:
+    with live_server(tmp_path / "home"):
+        pass
+    url = f"sqlite:///{tmp_path}/home/data/footfall.db"
+    done = run_footfall("up", "--home", str(tmp_path / "other"), "--port", "0", FOOTFALL_DATABASE_URL=url)
+    assert done.code == 2
+    assert str(tmp_path / "home/data") in done.err
+
+
+def test_a_database_is_copied_before_it_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(sqlite_url(tmp_path / "footfall.db"))
+    assert migration.migrate(database, tmp_path / "backup", "now") is None
+    folder = tmp_path / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    for name in ("env.py", "versions/v0001_first.py"):
+        (folder / name).write_text((migration._FOLDER / name).read_text())
+    (folder / "versions/v0002_next.py").write_text(
+        'from alembic import op\nimport sqlalchemy as sa\nrevision = "0002"\ndown_revision = "0001"\n'
+        'def upgrade():\n    op.add_column("accounts", sa.Column("note", sa.Text))\n'
+    )
+    monkeypatch.setattr(migration, "_FOLDER", folder)
+    monkeypatch.setattr(migration, "HEAD", "0002")
+    copy = migration.migrate(database, tmp_path / "backup", "now")
+    assert copy is not None
+    with (
+        contextlib.closing(sqlite3.connect(copy)) as before,
+        contextlib.closing(sqlite3.connect(tmp_path / "footfall.db")) as now,
+    ):
+        columns = [[row[1] for row in each.execute("PRAGMA table_info(accounts)")] for each in (before, now)]
+    assert "note" not in columns[0]
+    assert "note" in columns[1]
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match="0002"):
+        migration.migrate(database, tmp_path / "backup", "now")
+
+
+def test_the_first_migration_makes_the_schema_of_the_tables_and_head_is_the_newest(tmp_path: Path) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from footfall.db.tables import metadata
+
+    database = Database(sqlite_url(tmp_path / "footfall.db"))
+    migration.migrate(database, tmp_path, "now")
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    newest = max(path.name for path in (migration._FOLDER / "versions").glob("v*.py"))
+    assert newest.startswith(f"v{migration.HEAD}")
+
+
+def test_row_25_slow_heads_are_dropped_and_hold_nobody_up(tmp_path: Path) -> None:
+    environment = {"FOOTFALL_HEADER_TIMEOUT_S": "1.5"}
+    with live_server(tmp_path / "home", environment=environment) as server, Client(home=tmp_path / "home") as client:
+        port = int(server.endpoint.rpartition(":")[2])
+        slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
+        begun = time.monotonic()
+        dropped: set[int] = set()
+        while len(dropped) < len(slow) and time.monotonic() - begun < 10:
+            for number, connection in enumerate(slow):
+                if number not in dropped:
+                    try:
+                        connection.sendall(b"GET /healthz HTTP/1.1\r\n"[:1] if number % 2 else b"X")
+                        connection.setblocking(False)
+                        if connection.recv(100) == b"":
+                            dropped.add(number)
+                    except BlockingIOError:
+                        pass
+                    except OSError:
+                        dropped.add(number)
+                    finally:
+                        with contextlib.suppress(OSError):
+                            connection.setblocking(True)
+            assert list(client.features.list()) == []
+        for connection in slow:
+            connection.close()
+        assert len(dropped) == len(slow)
+
+
+def test_row_02_no_secret_is_in_any_log_or_output(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with live_server(home, environment={"FOOTFALL_LOG_LEVEL": "debug"}) as server:
+        keys = read_credentials(home / "credentials.toml")
+        said = []
+        for command in (
+            ["bucket", "create", "data"], ["key", "list"], ["doctor"], ["feature", "create", "x", "data/none.csv"],
+            ["--json", "feature", "list"],
+        ):  # fmt: skip
+            done = run_footfall(*command, FOOTFALL_HOME=str(home))
+            said.append(done.out + done.err)
+        wrong = run_footfall(
+            "feature", "list", FOOTFALL_ENDPOINT=server.endpoint, FOOTFALL_ACCESS_KEY=keys["access_key"],
+            FOOTFALL_SECRET_KEY="wrong-secret-of-mine",
+        )  # fmt: skip
+        assert wrong.code == 2
+        said.append(wrong.out + wrong.err)
+    said.append((home / "server.log").read_text())
+    for secret in (keys["secret_key"], keys["api_key"], "wrong-secret-of-mine"):
+        assert not any(secret in text for text in said)
+    for file in (home / "data").rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            assert keys["secret_key"].encode() not in content
+            assert keys["api_key"].encode() not in content
+
+
+def test_healthz_says_who_moves_the_runs_and_needs_no_signature(tmp_path: Path) -> None:
+    import urllib.request
+
+    with live_server(tmp_path / "home") as server:
+        time.sleep(0.5)
+        with urllib.request.urlopen(f"{server.endpoint}/healthz") as answer:
+            health = json.load(answer)
+    assert health["status"] == "ok"
+    assert health["details"]["reconciler"] == "active"
+    assert os.environ.get("FOOTFALL_HOME") is None
