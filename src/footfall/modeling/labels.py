@@ -38,6 +38,8 @@ class Labels:
     """Lines read; more than N when users came twice."""
     personal_data_lines: tuple[str, ...] = ()
     """The first few lines that look like personal data, when asked only to warn."""
+    name: str | None = None
+    """Where they came from, for errors: the first file's name."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def read_labels(
             path=source.name,
             line=line,
         )
-    return Labels(*_keep(id_B, offset_N1, label_N, first_N), n_lines, tuple(warnings))
+    return Labels(*_keep(id_B, offset_N1, label_N, first_N), n_lines, tuple(warnings), sources[0].name)
 
 
 def match_labels(labels: Labels, feature: Feature) -> Matched:

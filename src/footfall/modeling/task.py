@@ -98,11 +98,12 @@ def train_task(
     if test_feature.encoder_hash != train_feature.encoder_hash:
         raise IncompatibleError("The train and the test feature were made by different encoders. Make one again.")
     train = match_labels(train_labels, train_feature)
-    _require(train, min_labels_per_class, "train")
+    _require(train, train_labels, min_labels_per_class)
     prior = float(train.label_N.mean())
-    test = None if test_labels is None else match_labels(test_labels, test_feature)
-    if test is not None:
-        _require(test, 1, "test")
+    test = None
+    if test_labels is not None:
+        test = match_labels(test_labels, test_feature)
+        _require(test, test_labels, 1)
     meter.step()
     if test is None:
         stack, score_N, label_N = _train_and_hold_out(train_feature, train, prior, seed, meter)
@@ -130,15 +131,16 @@ class _Steps:
         self._progress("train", self._total, self._total)
 
 
-def _require(found: Matched, minimum: int, which: str) -> None:
+def _require(found: Matched, labels: Labels, minimum: int) -> None:
     ones = int(found.label_N.sum())
     zeros = int(found.label_N.size) - ones
     if min(zeros, ones) < minimum:
         raise DataError(
             "NUM_OF_LABEL_INSUFFICIENT",
-            f"The {which} labels hold {zeros:,} zeros and {ones:,} ones among users of the feature "
+            f"there are {zeros:,} zeros and {ones:,} ones among users of the feature "
             f"({found.n_unknown:,} labelled users are not in it); at least {minimum:,} of each are needed. "
             "Add labels, or make the feature from a data set that holds the labelled users.",
+            path=labels.name,
         )
 
 
