@@ -11,7 +11,7 @@ import structlog
 
 from footfall.compute import nodes
 from footfall.compute.lease import Lease
-from footfall.compute.reconcile import Reconciler
+from footfall.compute.reconcile import Activity, Reconciler
 from footfall.config import Settings
 from footfall.db import requests, runs
 from footfall.db.engine import Database, now_us
@@ -21,8 +21,8 @@ from footfall.store import Store
 
 ACTIVE_S = 0.25
 IDLE_S = 1.0
-LEAST_PAUSE_S = 0.02
-IDLE_SHARE = 4
+LEAST_PAUSE_S = 0.03
+IDLE_SHARE = 9
 """Under a flood of requests the loop rests this many times as long as it looked, and leaves the rest of the time to them."""
 HOUSEKEEPING_S = 30.0
 BATCH = 500
@@ -79,17 +79,18 @@ class ReconcileLoop:
                 try:
                     if reconciler is None:
                         reconciler = self._take_over()
-                    is_active = reconciler.tick()
+                    activity = reconciler.tick()
                     self._looked_at = time.monotonic()
                     if time.monotonic() - kept_at >= HOUSEKEEPING_S:
                         kept_at = time.monotonic()
                         self._keep_house()
                 except FootfallError as error:
                     log.warning("reconcile_failed", error=str(error))
-                    is_active = False
-                # Rings of a burst are answered together.
-                self._stop.wait(max(LEAST_PAUSE_S, IDLE_SHARE * (time.monotonic() - begun)))
-                self._lease.wait(ACTIVE_S if is_active else IDLE_S)
+                    activity = Activity.IDLE
+                if activity is not Activity.MOVED:
+                    # Rings of a burst are answered together.
+                    self._stop.wait(max(LEAST_PAUSE_S, IDLE_SHARE * (time.monotonic() - begun)))
+                    self._lease.wait(ACTIVE_S if activity is Activity.LIVELY else IDLE_S)
         except Exception:  # the door of the thread: without it a server would live on that moves nothing
             log.exception("reconciler_died")
             os._exit(70)

@@ -6,9 +6,10 @@ guarded transaction: where a run is no longer in the state that was seen, somebo
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ from footfall.config import Settings
 from footfall.db import runs
 from footfall.db.engine import Database, now_us, to_us
 from footfall.errors import ExecutorUnavailableError, FootfallError, StoreFullError, SubmitRejectedError
-from footfall.executor import Executor, Launch, Liveness
+from footfall.executor import Capacity, Executor, Launch, Liveness
 from footfall.records import Run, RunSpec, utc_now
 from footfall.states import FailureReason, RunState
 
@@ -32,6 +33,15 @@ POLL_S = 0.25
 CANCEL_S = 1.0
 
 log = structlog.get_logger()
+
+
+class Activity(Enum):
+    """What a look at the runs found, and so how soon the next one should come."""
+
+    MOVED = "moved"
+    """A run ended or goes back: what it held may start another at once."""
+    LIVELY = "lively"
+    IDLE = "idle"
 
 
 class RunHooks(Protocol):
@@ -56,22 +66,28 @@ class Reconciler:
         self._root: Path = settings.runs_root
         self._places = {"buckets": settings.buckets_place().to_json(), "internal": settings.internal_place().to_json()}
         self._polled_at = 0.0
+        self._has_moved = False
         self._asked: dict[str, float] = {}
 
-    def tick(self) -> bool:
-        """Look at every live run once; return whether any is active, so that the next look should come soon."""
+    def tick(self) -> Activity:
+        """Look at every live run once; return whether something moved, or at least lives."""
+        self._has_moved = False
         with self._db.read() as connection:
             active = runs.find_active(connection)
             held = runs.find_allocated(connection)
-        started = [run for run in active if run.handle is not None]
-        self._observe(started)
+        self._observe([run for run in active if run.handle is not None])
+        waiting: list[Run] = []
         for run in active:
             if run.handle is None and run.id in held:
                 self._guard(self._submit, run)  # a server died between giving it its cores and noting its handle
             elif run.handle is None and run.cancel_requested_at is not None:
                 self._guard(self._cancel_waiting, run)
-        self._start_waiting()
-        return bool(active)
+            elif run.handle is None:
+                waiting.append(run)
+        self._start_waiting(waiting, held)
+        if self._has_moved:
+            return Activity.MOVED
+        return Activity.LIVELY if active else Activity.IDLE
 
     def _observe(self, active: Sequence[Run]) -> None:
         for run in active:
@@ -129,6 +145,7 @@ class Reconciler:
             if outcome.state.is_final:
                 self._hooks.run_ended(tx, runs.get(tx, run.id))
         self._asked.pop(run.id, None)
+        self._has_moved = True
         log.info("run_moved", run_id=run.id, state=outcome.state, attempt=run.attempt, reason=outcome.reason)
 
     def _note_start(self, tx: Connection, run: Run, started_at: float) -> None:
@@ -147,16 +164,17 @@ class Reconciler:
         with self._db.write() as tx:
             if runs.advance(tx, run.id, RunState.PENDING, RunState.CANCELLED, in_attempt=run.attempt):
                 self._hooks.run_ended(tx, runs.get(tx, run.id))
+        self._has_moved = True
 
-    def _start_waiting(self) -> None:
-        with self._db.read() as connection:
-            held = runs.find_allocated(connection)
-            waiting = [run for run in runs.find_active(connection) if run.handle is None and run.id not in held]
-            room = LOOK_AHEAD - len(waiting)
-            fresh = runs.find_waiting(connection, room)[:room] if room > 0 else []
+    def _start_waiting(self, waiting: Sequence[Run], held: Mapping[str, Capacity]) -> None:
+        fresh: list[Run] = []
+        room = LOOK_AHEAD - len(waiting)
+        if room > 0:
+            with self._db.read() as connection:
+                fresh = runs.find_waiting(connection, room)[:room]
         if not waiting and not fresh:
             return
-        decisions = schedule(sorted(waiting + fresh, key=lambda run: run.id), held.values(), self._executor.capacity)
+        decisions = schedule(sorted([*waiting, *fresh], key=lambda run: run.id), held.values(), self._executor.capacity)
         new = {run.id for run in fresh}
         if not new and all(
             decision.need is None and decision.run.message == decision.message for decision in decisions

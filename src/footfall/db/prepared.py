@@ -4,8 +4,7 @@ A statement that takes SQLite 20 µs costs SQLAlchemy 100 µs more, so the few o
 objects; everything else does not.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -27,8 +26,9 @@ class Prepared:
         Raises:
             DatabaseUnavailableError: the database is away or locked.
         """
-        with self._run(connection, values) as cursor:
-            rows: list[Sequence[Any]] = cursor.fetchall()
+        cursor = self._run(connection, values)
+        rows: list[Sequence[Any]] = cursor.fetchall()
+        cursor.close()
         return rows
 
     def one(self, connection: Connection, **values: Any) -> Sequence[Any] | None:
@@ -42,11 +42,12 @@ class Prepared:
         Raises:
             DatabaseUnavailableError: the database is away, locked or full.
         """
-        with self._run(tx, values) as cursor:
-            return int(cursor.rowcount)
+        cursor = self._run(tx, values)
+        n_rows = int(cursor.rowcount)
+        cursor.close()
+        return n_rows
 
-    @contextmanager
-    def _run(self, connection: Connection, values: dict[str, Any]) -> Iterator[Any]:
+    def _run(self, connection: Connection, values: dict[str, Any]) -> Any:
         dialect = connection.dialect
         text, names, constants = self._texts.get(dialect.name) or self._compile(connection)
         if constants:
@@ -56,13 +57,11 @@ class Prepared:
         cursor = driver.cursor()
         try:
             cursor.execute(text, values if names is None else [values[name] for name in names])
-            yield cursor
         except dialect.loaded_dbapi.OperationalError as error:
             if dialect.is_disconnect(error, driver, cursor):
                 connection.invalidate(error)
             raise DatabaseUnavailableError(f"The database cannot be used now ({error}); try again.") from error
-        finally:
-            cursor.close()
+        return cursor
 
     def _compile(self, connection: Connection) -> tuple[str, tuple[str, ...] | None, dict[str, Any]]:
         compiled = self._statement.compile(dialect=connection.dialect)
