@@ -67,6 +67,26 @@ def test_no_keys_at_all_names_the_file_and_what_to_do(tmp_path: Path) -> None:
     assert str(tmp_path) in str(caught.value)
 
 
+def test_a_file_without_keys_is_told_from_no_file(tmp_path: Path) -> None:
+    home = write_credentials(tmp_path / "home", endpoint=PAIR["endpoint"])
+    with pytest.raises(ConfigError, match=r"credentials\.toml has no keys") as caught:
+        find_credentials(environment={"FOOTFALL_HOME": str(home)})
+    assert f"footfall key recover --home {home}" in str(caught.value)
+
+
+def test_a_lost_file_in_a_servers_home_can_be_made_again(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").touch()
+    with pytest.raises(ConfigError, match=r"there is no .*credentials.toml.*footfall key recover"):
+        find_credentials(environment={"FOOTFALL_HOME": str(tmp_path)})
+
+
+def test_a_home_that_is_a_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    with pytest.raises(ConfigError, match=r"Not a directory; name the home"):
+        find_credentials(home=tmp_path / "home", environment={})
+
+
 def test_half_a_pair_is_refused_rather_than_mixed(tmp_path: Path) -> None:
     home = write_credentials(tmp_path / "home", **PAIR)
     with pytest.raises(ConfigError, match="secret_key"):
@@ -204,6 +224,52 @@ def test_a_refusal_is_not_tried_again_and_carries_what_was_said() -> None:
         "taken",
         "t1",
     )
+
+
+REFUSED = b'{"error": {"errorCode": "200", "message": "Authentication Failed", "details": "Invalid."}}'
+
+
+def test_keys_that_are_refused_say_where_they_came_from() -> None:
+    with scripted() as (transport, script):
+        script.answers = [(401, {}, REFUSED)]
+        with pytest.raises(
+            ServiceError, match=r"^Invalid\. The key key comes from arguments.*footfall key list"
+        ) as caught:
+            transport.json("GET", "/api/v1/features")
+    assert (caught.value.error_code, caught.value.symbol) == ("200", "Authentication Failed")
+    assert "secret" not in str(caught.value)
+
+
+def test_keys_that_are_refused_for_the_clock_say_so() -> None:
+    assert "differ by" in str(_refused_at("Sun, 22 Nov 2020 16:00:00 GMT"))
+    assert "comes from" in str(_refused_at("no date at all"))
+
+
+def _refused_at(date: str) -> ServiceError:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                head = f"HTTP/1.1 401 Unauthorized\r\nDate: {date}\r\nContent-Length: {len(REFUSED)}\r\n\r\n"
+                connection.sendall(head.encode() + REFUSED)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        transport = Transport(Credentials(f"http://127.0.0.1:{listener.getsockname()[1]}", "key", "secret"))
+        with pytest.raises(ServiceError) as caught:
+            transport.json("GET", "/")
+        thread.join()
+    return caught.value
+
+
+def test_a_role_that_is_too_small_says_nothing_of_keys() -> None:
+    body = b'{"error": {"errorCode": "10100", "message": "ACCESS_DENIED", "details": "Ask a manager."}}'
+    with scripted() as (transport, script):
+        script.answers = [(401, {}, body)]
+        with pytest.raises(ServiceError, match=r"^Ask a manager\.$"):
+            transport.json("GET", "/")
 
 
 def test_an_error_code_may_be_a_number() -> None:

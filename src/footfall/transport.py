@@ -17,6 +17,7 @@ import tomllib
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -44,6 +45,7 @@ LONGEST_PAUSE_S = 5.0
 CHUNK_BYTES = 1 << 20
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT"})
 _START_IT = "Is it running? Start it with `footfall up`, or check the endpoint with `footfall doctor`."
+_NOT_AUTHENTICATED = "200"
 _REPLAYED = "This request was already received."
 
 
@@ -80,10 +82,10 @@ def find_credentials(
     variables = {name: env.get("FOOTFALL_" + name.upper()) for name in names}
     ncloud = {name: env.get("NCLOUD_" + name.upper()) for name in ("access_key", "secret_key")}
     written = (str(file), _read_credentials(file))
-    ours = [("the variables FOOTFALL_…", variables), written]
+    ours = [("the variables FOOTFALL_ACCESS_KEY and FOOTFALL_SECRET_KEY", variables), written]
     sources: list[tuple[str, Mapping[str, str | None]]] = [("the arguments", arguments)]
     sources += reversed(ours) if home is not None else ours
-    sources += [("the variables NCLOUD_…", ncloud)]
+    sources += [("the variables NCLOUD_ACCESS_KEY and NCLOUD_SECRET_KEY", ncloud)]
     found_endpoint = next((s["endpoint"] for _, s in sources if s.get("endpoint")), None)
     found_api_key = next((s["api_key"] for _, s in sources if s.get("api_key")), None)
     for where, source in sources:
@@ -96,14 +98,19 @@ def find_credentials(
                 break
             return Credentials(_check_endpoint(found_endpoint), access, secret, found_api_key, where)
     else:
-        raise ConfigError(
-            "access_key",
-            f"no keys were found: there is no {file}, and FOOTFALL_ACCESS_KEY and FOOTFALL_SECRET_KEY are not set. "
-            "Start a server on this machine with `footfall up`, or set those variables and FOOTFALL_ENDPOINT.",
-        )
-    raise ConfigError(
-        "endpoint",
-        f"keys were found but no address of the service; set FOOTFALL_ENDPOINT (there is no endpoint in {file})",
+        raise ConfigError("access_key", _no_keys(file))
+    details = f"set FOOTFALL_ENDPOINT, or start the server again, which writes it (there is none in {file})"
+    raise ConfigError("endpoint", f"keys were found but no address of the service; {details}")
+
+
+def _no_keys(file: Path) -> str:
+    there = f"{file} has no keys" if file.exists() else f"there is no {file}"
+    remedy = "Start a server on this machine with `footfall up`"
+    if file.exists() or (file.parent / "secret" / "key").exists():
+        remedy = f"On the server's machine `footfall key recover --home {file.parent}` writes new ones"
+    return (
+        f"no keys were found: {there}, and FOOTFALL_ACCESS_KEY and FOOTFALL_SECRET_KEY are not set. "
+        f"{remedy}; or set those variables and FOOTFALL_ENDPOINT."
     )
 
 
@@ -116,8 +123,14 @@ def _read_credentials(file: Path) -> dict[str, str | None]:
         raise ConfigError(
             str(file), "may not be read by this user; it belongs to whoever started the server"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(str(file), f"cannot be read: {error}; start the server again to have it written") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        details = f"cannot be read: {error}; correct it, or move it away and write it anew with `footfall key recover`"
+        raise ConfigError(str(file), details) from error
+    except OSError as error:
+        details = (
+            f"cannot be read: {error.strerror}; name the home directory of the server, with --home or FOOTFALL_HOME"
+        )
+        raise ConfigError(str(file), details) from error
 
 
 def _check_endpoint(endpoint: str) -> str:
@@ -295,6 +308,9 @@ class Transport:
         refusal, after_s = _refusal(answer), _retry_after_s(answer)
         unseen = answer.status in (429, 503) and after_s is not None
         replayed = answer.status == 401 and str(refusal) == _REPLAYED
+        if signed and answer.status == 401 and refusal.error_code == _NOT_AUTHENTICATED and not replayed:
+            told = f"{refusal} {self._advice_about_keys(answer)}"
+            refusal = ServiceError(401, refusal.error_code, refusal.symbol, told, refusal.trace_id)
         return refusal, unseen or replayed or (repeatable and answer.status in (502, 503, 504)), after_s
 
     def _signature(self, method: str, target: str) -> dict[str, str]:
@@ -310,6 +326,19 @@ class Transport:
         if who.api_key:
             headers[signing.API_KEY_HEADER] = who.api_key
         return headers
+
+    def _advice_about_keys(self, answer: urllib3.BaseHTTPResponse) -> str:
+        who = self.credentials
+        try:
+            apart_s = time.time() - parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+        except ValueError:
+            apart_s = 0.0
+        if abs(apart_s) * 1000 > signing.WINDOW_MS:
+            return f"The clocks of this machine and of the server differ by {abs(apart_s) / 60:.0f} minutes; set them right."
+        return (
+            f"The key {who.access_key} comes from {who.source}. `footfall key list`, with a key that works, shows whether it "
+            "is there and active; `footfall doctor` looks at the rest."
+        )
 
     def _unreachable(self, error: Exception, what: str, advice: str = _START_IT) -> ServiceError:
         cause = error.__cause__ or error.__context__ or error
