@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import selectors
+import shlex
 import shutil
 import signal
 import subprocess
@@ -30,7 +31,9 @@ R = TypeVar("R", bound=Resource)
 
 BUCKET = "demo"
 RESULT = "scores.tsv"
+TASK, TASK_RUN = ": buys again", ": scores"
 INPUTS = ("sequences.csv.gz", "train.tsv", "test.tsv")
+ASKED_WRONGLY = 2
 START_TIMEOUT_S, STOP_TIMEOUT_S = 60.0, 90.0
 _MARKER = ".made-by-footfall-demo"
 
@@ -40,7 +43,7 @@ def run_demo(home: Path, *, fresh: bool, keep_running: bool = False) -> None:
 
     Raises:
         RunFailed: one of the runs failed.
-        InputError: the directory is not the demo's, or a server runs in it.
+        InputError: the directory is not the demo's, a server runs in it, or a setting is wrong.
         ServiceError: the server did not start.
     """
     began = time.monotonic()
@@ -57,7 +60,7 @@ def run_demo(home: Path, *, fresh: bool, keep_running: bool = False) -> None:
         if keep_running:
             _say("The server stays until Ctrl-C.")
             signal.pause()
-    _say_how_to_go_on(home)
+    _say_how_to_go_on(home, str(found["task"]["task_name"]), fresh)
     if choices().json:
         output.json_value({"home": str(home), **found})
 
@@ -72,7 +75,7 @@ def _play(client: Client, home: Path) -> dict[str, Any]:
         f"{feature.user_count or 0:,} users, {feature.token_count or 0:,} tokens, {size_text(feature.disk_usage or 0)}",
     )
     task = client.tasks.create(
-        f"{name}: buys again",
+        f"{name}{TASK}",
         feature.id,
         BUCKET,
         INPUTS[1],
@@ -82,8 +85,8 @@ def _play(client: Client, home: Path) -> dict[str, Any]:
     )
     task = _watch(client, "task", task)
     _step("", f"AUROC {task.AUROC} on the customers of {INPUTS[2]}")
-    key = RESULT if name == "online-retail" else f"{feature.id}/{RESULT}"
-    run = client.task_runs.create(f"{name}: scores", task.id, feature.id, BUCKET, key)
+    key = f"{feature.id}/{RESULT}" if any(client.list_objects(BUCKET, RESULT)) else RESULT
+    run = client.task_runs.create(f"{name}{TASK_RUN}", task.id, feature.id, BUCKET, key)
     run = _watch(client, "task run", run)
     body = client.task_runs.get(run.id).wire
     _say()
@@ -113,13 +116,11 @@ def _play(client: Client, home: Path) -> dict[str, Any]:
 def _prepare(home: Path, fresh: bool) -> None:
     if home.is_symlink() or (home.exists() and not home.is_dir()):
         raise InputError(f"{home} is no directory; move it away, or name another with --home.")
+    if fresh and home.exists() and any(home.iterdir()) and not (home / _MARKER).exists():
+        raise InputError(f"{home} was not made by the demo, so it is left alone; name another directory with --home.")
+    if _is_served(home):
+        raise InputError(f"A server runs in {home}; stop it, or give the demo another directory with --home.")
     if fresh and home.exists():
-        if any(home.iterdir()) and not (home / _MARKER).exists():
-            raise InputError(
-                f"{home} was not made by the demo, so it is left alone; name another directory with --home."
-            )
-        if _is_served(home):
-            raise InputError(f"A server runs in {home}; stop it, or give the demo another directory with --home.")
         shutil.rmtree(home)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     (home / "logs").mkdir(exist_ok=True)
@@ -170,7 +171,9 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
                 raise _no_server(f"The server was not ready after {START_TIMEOUT_S:.0f} s. {_tail(log)}")
             piece = os.read(process.stdout.fileno(), 4096)
             if not piece:
-                raise _no_server(f"The server ended with exit code {process.wait()}. {_tail(log)}")
+                code = process.wait()
+                details = f"The server ended with exit code {code}. {_tail(log)}"
+                raise InputError(details) if code == ASKED_WRONGLY else _no_server(details)
             said += piece
 
 
@@ -201,6 +204,8 @@ def _tail(log: Path) -> str:
 
 def _free_name(client: Client, name: str) -> str:
     taken = {feature.name for feature in client.features.list()}
+    taken |= {task.name.removesuffix(TASK) for task in client.tasks.list()}
+    taken |= {run.name.removesuffix(TASK_RUN) for run in client.task_runs.list()}
     return next(each for each in (name, *(f"{name} {n}" for n in range(2, len(taken) + 3))) if each not in taken)
 
 
@@ -271,15 +276,15 @@ def _show_lift(client: Client, scores: Any) -> list[dict[str, object]]:
     return [dict(zip((column.lower().replace(" ", "_") for column in columns), row, strict=True)) for row in rows]
 
 
-def _say_how_to_go_on(home: Path) -> None:
-    command, near = _our_command(), _near(home)
+def _say_how_to_go_on(home: Path, task: str, fresh: bool) -> None:
+    command, near = _our_command(), shlex.quote(_near(home))
     _say()
     _say("How to go on (the demo's server is stopped)")
     _say(f"  start it again, to stay    {command} up --home {near}")
     _say(f"  then, in another terminal  {command} task-run list --home {near}")
-    _say(f"  what a job said            {command} logs task 'online-retail: buys again' --home {near}")
+    _say(f"  what a job said            {command} logs task {shlex.quote(task)} --home {near}")
     _say("  with your own data         docs/tutorial.md")
-    if home.name == ".demo":
+    if fresh:
         _say(f"The next demo makes {near} anew; keep what is yours in another home.")
 
 

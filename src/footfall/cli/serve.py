@@ -1,5 +1,6 @@
 """``footfall up | demo | completion``."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,15 @@ def demo(keep_running: bool) -> None:
 
     Scores 3,370 real customers through a server of its own.
 
-    Works in ./.demo, made anew each time, or in --home, which is kept. Everything it started is stopped at the end.
+    Works in ./.demo, made anew each time, or in the home that --home or FOOTFALL_HOME names, which is kept. Everything it
+    started is stopped at the end.
     """
     from footfall.cli.demo import run_demo
+    from footfall.config import home_dir
 
-    home = choices().home
-    run_demo(Path(home).absolute() if home else Path.cwd() / ".demo", fresh=home is None, keep_running=keep_running)
+    named = choices().home or os.environ.get("FOOTFALL_HOME")
+    home = home_dir(named) if named else Path.cwd() / ".demo"
+    run_demo(home, fresh=not named, keep_running=keep_running)
 
 
 @click.command(cls=Command)
