@@ -40,6 +40,20 @@ def test_up_beyond_loopback_without_tls_is_refused(footfall: Footfall, tmp_path:
     assert "--tls-cert" in done.err
 
 
+@pytest.mark.parametrize("home", ["/proc/nobody-can-write-here", "a-file", "a-file/below"])
+def test_up_in_a_home_that_cannot_be_is_a_sentence(footfall: Footfall, tmp_path: Path, home: str) -> None:
+    (tmp_path / "a-file").touch()
+    done = footfall("up", "--home", str(tmp_path / home), "--port", "0")
+    assert done.code == 2
+    assert done.err.startswith("Error: ")
+    assert (str(tmp_path / home) in done.err, done.err.count("\n")) == (True, 1)
+
+
+def test_up_with_a_variable_that_is_no_setting_is_refused(footfall: Footfall) -> None:
+    done = footfall("up", "--port", "0", FOOTFALL_COLOUR="red")
+    assert (done.code, "FOOTFALL_COLOUR" in done.err) == (2, True)
+
+
 def test_sigterm_ends_a_server_with_exit_code_0(tmp_path: Path) -> None:
     with live_server(tmp_path / "home") as own:
         own.process.terminate()
@@ -128,6 +142,46 @@ def test_rm_removes_one_or_all_below(footfall: Footfall) -> None:
     assert footfall("data", "ls", "removing", "--json").json == []
 
 
+def test_rm_of_what_is_not_there_says_so_and_removes_nothing(footfall: Footfall) -> None:
+    footfall("data", "put", "-", "kept/a/1", stdin=b"x")
+    for options in ((), ("--json",)):
+        done = footfall("data", "rm", "kept/a/1", "kept/a/2", *options)
+        assert (done.code, done.out) == (2, "")
+        assert "There is no object kept/a/2" in done.err
+    assert footfall("data", "rm", "kept/a").code == 2, "a/1 begins with it, but is another object"
+    assert "There is nothing at kept/b" in footfall("data", "rm", "-r", "kept/b").err
+    assert "add -r" in footfall("data", "rm", "kept/a/").err
+    assert [each["key"] for each in footfall("data", "ls", "kept", "--json").json] == ["a/1"]
+
+
+def test_a_bucket_that_is_not_there_is_named(footfall: Footfall) -> None:
+    for arguments in (("ls", "no-such-bucket"), ("rm", "no-such-bucket/x"), ("get", "no-such-bucket/x")):
+        done = footfall("data", *arguments)
+        assert (done.code, "no-such-bucket" in done.err) == (2, True)
+
+
+def test_put_looks_at_every_name_before_it_sends_the_first(footfall: Footfall, tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    for name in ("a.csv", "z of may.csv"):
+        (tmp_path / "parts" / name).write_text("x")
+    done = footfall("data", "put", str(tmp_path / "parts"), "unsent/all")
+    assert done.code == 2
+    assert str(tmp_path / "parts" / "z of may.csv") in done.err
+    assert "' ' at position" in done.err
+    assert footfall("data", "ls", "unsent").code == 2, "the bucket was not made"
+    assert "no bucket name" in footfall("data", "put", str(tmp_path / "parts" / "a.csv"), "Not_A_Bucket/").err
+
+
+def test_put_names_the_file_that_the_service_refuses(footfall: Footfall, tmp_path: Path) -> None:
+    theirs = footfall("account", "create", "put-elsewhere", "--json").json
+    footfall("data", "put", "-", "taken-name/x", stdin=b"x")
+    (tmp_path / "a.csv").write_text("x")
+    keys = {"FOOTFALL_ACCESS_KEY": theirs["access_key"], "FOOTFALL_SECRET_KEY": theirs["secret_key"]}
+    done = footfall("data", "put", str(tmp_path / "a.csv"), "taken-name/", **keys)
+    assert done.code == 2
+    assert f"{tmp_path / 'a.csv'} is not at taken-name/a.csv: " in done.err
+
+
 def test_json_on_stdout_is_alone_there(footfall: Footfall) -> None:
     assert footfall("feature", "list", "--json").json == []
     assert footfall("--json", "task", "list").json == []
@@ -171,6 +225,12 @@ def test_no_keys_is_exit_code_2(footfall: Footfall, tmp_path: Path) -> None:
     assert "no keys were found" in done.err
 
 
+def test_wrong_keys_say_which_and_from_where(footfall: Footfall) -> None:
+    done = footfall("feature", "list", FOOTFALL_ACCESS_KEY="mistyped", FOOTFALL_SECRET_KEY="b")
+    assert done.code == 2
+    assert "mistyped comes from the variables FOOTFALL_ACCESS_KEY and FOOTFALL_SECRET_KEY" in done.err
+
+
 def test_a_run_that_fails_is_exit_code_1_and_shows_its_log(footfall: Footfall) -> None:
     footfall("data", "put", "-", "failing/empty.csv", stdin=b"no tab in this line\n")
     done = footfall("feature", "create", "it fails", "failing/empty.csv", "--wait", "--json")
@@ -182,6 +242,25 @@ def test_a_run_that_fails_is_exit_code_1_and_shows_its_log(footfall: Footfall) -
     assert footfall("logs", "feature", "it fails").code == 0
     assert footfall("feature", "delete", "it fails").code == 0
     assert footfall("feature", "show", "it fails").code == 2
+
+
+def test_a_lost_key_is_recovered_from_the_servers_files(tmp_path: Path, footfall: Footfall) -> None:
+    with live_server(tmp_path / "home") as own:
+        file = own.home / "credentials.toml"
+        before = file.read_text()
+        file.write_text("".join(line for line in before.splitlines(True) if line.startswith("endpoint")))
+        assert "key recover" in footfall("key", "list", "--home", str(own.home)).err
+        done = footfall("key", "recover", "--home", str(own.home))
+        assert (done.code, str(file) in done.out) == (0, True), done.err
+        assert file.read_text().split('secret_key = "')[1].split('"')[0] not in done.out
+        assert footfall("key", "list", "--home", str(own.home)).code == 0
+
+
+def test_what_is_said_of_sealed_secrets_is_english(tmp_path: Path, footfall: Footfall) -> None:
+    with live_server(tmp_path / "home") as own:
+        assert footfall("key", "rotate-master", "--home", str(own.home)).out.startswith("1 secret is sealed")
+        assert footfall("key", "create", "--home", str(own.home)).code == 0
+        assert footfall("key", "rotate-master", "--home", str(own.home)).out.startswith("2 secrets are sealed")
 
 
 def test_users_keys_and_roles(footfall: Footfall) -> None:

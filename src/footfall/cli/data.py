@@ -10,7 +10,8 @@ import click
 
 from footfall.cli import output
 from footfall.cli.context import Group, bucket_and_key, choices, open_client
-from footfall.errors import InputError
+from footfall.errors import InputError, ServiceError
+from footfall.places import check_bucket_name, check_key
 
 if TYPE_CHECKING:
     from footfall.client import Client
@@ -35,6 +36,7 @@ def put(file: str, target: str) -> None:
     """
     bucket, key = bucket_and_key(target)
     plan = list(_plan_upload(file, key))
+    _check_names(bucket, plan)
     done = []
     with open_client() as client:
         for source, source_key in plan:
@@ -67,6 +69,13 @@ def _plan_upload(file: str, key: str) -> Iterator[tuple[Path | None, str]]:
     yield path, key + path.name if not key or key.endswith("/") else key
 
 
+def _check_names(bucket: str, plan: Iterable[tuple[Path | None, str]]) -> None:
+    """Refuse what the service would refuse, before the first byte is sent."""
+    check_bucket_name(bucket)
+    for source, key in plan:
+        check_key(key, field=f"{source or 'the standard input'} (as {bucket}/{key})")
+
+
 def _put_one(client: "Client", source: Path | None, bucket: str, key: str) -> "ObjectSummary":
     total = source.stat().st_size if source is not None else None
     with output.ProgressLine(f"{bucket}/{key}", delay_s=QUIET_S) as progress:
@@ -78,6 +87,9 @@ def _put_one(client: "Client", source: Path | None, bucket: str, key: str) -> "O
             return client.put_object(bucket, key, source or _standard_input(sys.stdin.buffer), show)
         except PermissionError as error:
             raise InputError(f"{source} may not be read by this user; check its permissions.") from error
+        except ServiceError as error:
+            told = f"{source or 'The standard input'} is not at {bucket}/{key}: {error}"
+            raise ServiceError(error.status, error.error_code, error.symbol, told, error.trace_id) from error
 
 
 def _standard_input(stream: BinaryIO) -> Iterator[bytes]:
@@ -161,22 +173,33 @@ def list_objects(where: str) -> None:
 @click.argument("targets", metavar="BUCKET/KEY...", nargs=-1, required=True)
 @click.option("--recursive", "-r", is_flag=True, help="Remove everything whose key begins with KEY.")
 def remove(targets: tuple[str, ...], recursive: bool) -> None:
-    """Remove objects."""
-    removed = []
+    """Remove objects; if one of them is not there, none is removed."""
     with open_client() as client:
-        for target in targets:
-            bucket, key = bucket_and_key(target)
-            if not key and not recursive:
-                raise InputError(f"{target!r} names no object; add -r to empty the bucket.")
-            keys = [item.key for item in client.list_objects(bucket, key)] if recursive else [key]
-            for each in keys:
-                client.delete_object(bucket, each)
-                removed.append(f"{bucket}/{each}")
+        found = [(bucket_and_key(target)[0], key) for target in targets for key in _keys_at(client, target, recursive)]
+        for bucket, key in dict.fromkeys(found):
+            client.delete_object(bucket, key)
+    removed = [f"{bucket}/{key}" for bucket, key in dict.fromkeys(found)]
     if choices().json:
         output.json_value({"removed": removed})
     else:
         for each in removed:
             output.line(f"removed {each}")
+
+
+def _keys_at(client: "Client", target: str, recursive: bool) -> list[str]:
+    bucket, key = bucket_and_key(target)
+    if recursive:
+        keys = [item.key for item in client.list_objects(bucket, key)]
+        if not keys:
+            raise InputError(f"There is nothing at {target}; `footfall data ls {bucket}` lists what is there.")
+        return keys
+    if not key or key.endswith("/"):
+        raise InputError(f"{target!r} names no object; add -r to remove everything below it.")
+    # By key: whatever else begins with this key comes behind it.
+    first = next(client.list_objects(bucket, key), None)
+    if first is None or first.key != key:
+        raise InputError(f"There is no object {target}; `footfall data ls {bucket}` lists what is there.")
+    return [key]
 
 
 def size_text(size_bytes: float) -> str:
