@@ -126,7 +126,10 @@ def _machine() -> Iterator[Finding]:
 
 def _source(home: Path) -> str:
     file = home / "footfall.toml"
-    names = sorted(name for name in os.environ if name.startswith("FOOTFALL_"))
+    from footfall.config import ENVIRONMENT_PREFIX, Settings
+
+    variables = {ENVIRONMENT_PREFIX + setting.name.upper() for setting in fields(Settings)}
+    names = sorted(variables & set(os.environ))
     where = [str(file)] if file.exists() else []
     where += [f"variables {', '.join(names)}"] if names else []
     return " and ".join(where) or f"all at their defaults; {file} would change them"
@@ -135,6 +138,9 @@ def _source(home: Path) -> str:
 def _home(home: Path, settings: "Settings | None") -> Iterator[Finding]:
     if not home.exists():
         yield Finding("home", "warn", f"{home} does not exist yet", "`footfall up` makes it.")
+        return
+    if not home.is_dir():
+        yield Finding("home", "wrong", f"{home} is no directory", "Name another with --home or FOOTFALL_HOME.")
         return
     usable = os.access(home, os.R_OK | os.W_OK | os.X_OK)
     yield Finding(
@@ -189,7 +195,7 @@ def _server() -> Iterator[Finding]:
             client.transport.json("GET", "/api/v1/features", {"limit": 1})
             yield Finding("signature", "ok", "the server accepts our keys")
         except ServiceError as error:
-            advice = "Compare the clocks of both machines (5 minutes at most), then the keys."
+            advice = "Check the key, and that nothing between here and the server changes the path of a request."
             yield Finding("signature", "wrong", str(error), advice)
 
 

@@ -75,6 +75,8 @@ def run(arguments: list[str]) -> int:
     except TimeoutError as error:
         output.problem(str(error))
         return FAILED
+    except OSError as error:
+        return _refused_by_the_machine(error)
     except Exception:  # noqa: BLE001 - the door of the command line: say it is ours, and show where
         output.problem("This is a bug of Footfall; please report it with the lines below.")
         output.note(traceback.format_exc())
@@ -86,6 +88,16 @@ def _asked_wrongly(error: click.ClickException) -> int:
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f" See `{context.command_path} --help`." if context is not None else ""
     output.problem(error.format_message() + hint)
+    return ASKED_WRONGLY
+
+
+def _refused_by_the_machine(error: OSError) -> int:
+    what = error.strerror or str(error)
+    output.problem(
+        f"{error.filename}: {what}. Check that the path is right and that this user may use it."
+        if error.filename
+        else f"The operating system refuses: {what}. `footfall doctor` looks for the cause."
+    )
     return ASKED_WRONGLY
 
 
