@@ -189,7 +189,27 @@ def rotate_master() -> None:
     from footfall.server import rotate_master_key
 
     n_keys = rotate_master_key(load_settings(choices().home))
-    _say({"access_keys": n_keys}, f"{n_keys} secrets are sealed with a new master key.")
+    sealed = "1 secret is" if n_keys == 1 else f"{n_keys} secrets are"
+    _say({"access_keys": n_keys}, f"{sealed} sealed with a new master key.")
+
+
+@key.command("recover")
+def recover_key() -> None:
+    """Make a new key for the operator and write credentials.toml.
+
+    For when that file or its keys are lost. Works on the files of --home, on the server's own machine; a server that runs
+    there goes on, and the old keys stay valid until they are stopped.
+    """
+    from footfall.config import load_settings
+    from footfall.server import recover_key as recover
+
+    settings = load_settings(choices().home)
+    made = recover(settings)
+    file = settings.credentials_file
+    said = {"access_key": str(made["access_key"]), "credentials": str(file)}
+    _say(
+        said, f"The key {said['access_key']} is made and written to {file}; `footfall key list` shows those before it."
+    )
 
 
 @key.group("api", cls=Group)
