@@ -20,6 +20,7 @@
     │   └── SubmitRejectedError         never will
     ├── StoreError                      .operation: read, write or list
     │   ├── ObjectNotFoundError         .path
+    │   │   └── BucketNotFoundError
     │   ├── StoreDeniedError            the store refuses our credentials
     │   ├── StoreUnavailableError       retry later
     │   └── StoreFullError              no space left
@@ -61,7 +62,7 @@ class NotFoundError(InputError):
     code = "not_found"
 
     def __init__(self, kind: str, id: str) -> None:
-        super().__init__(f"There is no {kind} {id!r} in this account. List them to see the ids.")
+        super().__init__(f"There is no {kind} {id!r} in this account. List them to see which there are.")
         self.kind, self.id = kind, id
 
 
@@ -90,8 +91,10 @@ class InUseError(InputError):
 
     code = "in_use"
 
-    def __init__(self, kind: str, id: str, used_by: Sequence[str]) -> None:
-        super().__init__(f"The {kind} {id} is used by {', '.join(used_by)}. Wait until it ends, or cancel it.")
+    def __init__(
+        self, kind: str, id: str, used_by: Sequence[str], remedy: str = "Wait until it ends, or cancel it."
+    ) -> None:
+        super().__init__(f"The {kind} {id} is used by {', '.join(used_by)}. {remedy}")
         self.kind, self.id, self.used_by = kind, id, tuple(used_by)
 
 
@@ -186,6 +189,16 @@ class ObjectNotFoundError(StoreError):
     def __init__(self, path: str) -> None:
         super().__init__(f"There is no object {path}.")
         self.path = path
+
+
+class BucketNotFoundError(ObjectNotFoundError):
+    """There is no bucket of this name, or it is not ours to use."""
+
+    code = "bucket_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.args = (f"There is no bucket {name!r} in this account; make it, or have it granted.",)
 
 
 class StoreDeniedError(StoreError):
