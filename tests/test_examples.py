@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 import tomllib
@@ -10,10 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from footfall import Client
 from live_server import LiveServer, clean_environment, live_server
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-COVERED = {"score_users.py", "curl_openssl.sh", "rotate_keys.py", "use_s3.py", "serve_tls.sh"}
+HOWTOS = EXAMPLES.parent / "docs" / "howto"
+COVERED = {
+    "own-data.md": "score_users.py",
+    "curl.md": "curl_openssl.sh",
+    "keys.md": "rotate_keys.py",
+    "s3.md": "use_s3.py",
+    "proxy-tls.md": "serve_tls.sh",
+    "back-up.md": "back_up.sh",
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +47,14 @@ def variables(server: LiveServer) -> dict[str, str]:
 
 
 def test_every_example_has_a_test() -> None:
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == COVERED
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == set(COVERED.values())
+
+
+def test_every_howto_has_its_example_and_each_names_the_other() -> None:
+    assert {path.name for path in HOWTOS.iterdir()} == set(COVERED)
+    for page, example in COVERED.items():
+        assert f"examples/{example}" in (HOWTOS / page).read_text("utf-8")
+        assert f"docs/howto/{page}" in (EXAMPLES / example).read_text("utf-8")
 
 
 def test_curl_with_openssl_signs_what_the_service_accepts(server: LiveServer) -> None:
@@ -46,6 +63,32 @@ def test_curl_with_openssl_signs_what_the_service_accepts(server: LiveServer) ->
     assert '"features":[' in said
     bucket = run(script, "POST", "/accounts/v1/buckets", '{"name": "by-curl"}', **variables(server))
     assert '"by-curl"' in bucket
+
+
+def test_the_page_on_curl_works_as_it_is_written(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```console\n(.*?)^```", (HOWTOS / "curl.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in re.findall(r"^\$ (.*)$", block.replace("\\\n", " "), re.MULTILINE)]
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    with live_server(tmp_path / ".footfall"):
+        script = "\n".join(["set -euo pipefail", f"cd {tmp_path}", *lines])
+        said = run("bash", "-c", script, HOME=str(tmp_path))
+    assert '"status":"ok"' in said
+    assert '"features":[]' in said, "the request signed by hand"
+    assert '"feature_name":"by curl"' in said
+
+
+def test_back_up_copies_a_home_whose_server_runs(tmp_path: Path) -> None:
+    home, copy = tmp_path / "home", tmp_path / "copy"
+    with live_server(home), Client(home=home) as client:
+        client.put_object("kept", "a.txt", b"hello")
+        run(EXAMPLES / "back_up.sh", home, copy)
+        client.put_object("kept", "b.txt", b"after the copy")
+    home.rename(tmp_path / "lost")
+    copy.rename(home)
+    assert home.stat().st_mode & 0o777 == 0o700
+    with live_server(home), Client(home=home) as client:
+        assert [each.key for each in client.list_objects("kept")] == ["a.txt"]
+        assert b"".join(client.get_object("kept", "a.txt")) == b"hello"
 
 
 def test_score_users(server: LiveServer, tmp_path: Path) -> None:
