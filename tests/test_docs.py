@@ -40,6 +40,13 @@ def test_the_tree_of_the_readme_is_the_disk() -> None:
     assert "src/footfall/cli/main.py  — " in readme
 
 
+def test_the_numbers_of_the_page_on_performance_are_those_that_were_measured() -> None:
+    text = (ROOT / "docs" / "explanation" / "performance.md").read_text("utf-8")
+    made = reference.with_numbers(text, reference.RESULTS)
+    assert text == made == reference.with_numbers(made, reference.RESULTS), "run `make docs`"
+    assert reference.with_numbers(text, ROOT / "no results") == text
+
+
 def commands(group: click.Group, path: str = "footfall") -> list[str]:
     found: list[str] = []
     for name, command in group.commands.items():

@@ -5,6 +5,7 @@ A page says in its first lines what it was made from; ``tests/test_docs.py`` fai
 
 import ast
 import inspect
+import json
 import re
 import sys
 import textwrap
@@ -43,6 +44,10 @@ FAIL_MESSAGES: tuple[tuple[str, bool, str, str], ...] = (
     ("UNEXPECTED_TXT_FORMAT", True, "tabs, control characters, encoding or length of a line", "correct the line"),
 )
 
+RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
+BENCHMARKS = ("api", "engine")
+NUMBERS_BEGIN, NUMBERS_END = "<!-- numbers -->", "<!-- /numbers -->"
+
 EXIT_CODES = (
     (0, "done"),
     (1, "what was asked for failed: a run, a check of `doctor`, or waiting took too long"),
@@ -63,6 +68,10 @@ def main() -> None:
     if readme.exists():
         readme.write_text(with_tree(readme.read_text("utf-8")), "utf-8")
         output.line(f"{readme}")
+    performance = directory.parent / "explanation" / "performance.md"
+    if performance.exists():
+        performance.write_text(with_numbers(performance.read_text("utf-8"), RESULTS), "utf-8")
+        output.line(f"{performance}")
 
 
 def cli_page() -> str:
@@ -137,8 +146,10 @@ def settings_page() -> str:
     return (
         _head("Settings", "`footfall.config.Settings`")
         + "A setting comes from an option of `footfall up`, else from the variable, else from `footfall.toml` in the home\n"
-        "directory, else it has its default. A name that is none of these is refused. `footfall doctor --settings` shows\n"
-        "the values in force.\n\n"
+        "directory, else it has its default. `footfall doctor --settings` shows the values in force.\n\n"
+        "A name in the file, or a variable `FOOTFALL_…`, that is none of these is refused. Variables that are no settings:\n"
+        "`FOOTFALL_ENDPOINT`, `FOOTFALL_ACCESS_KEY`, `FOOTFALL_SECRET_KEY`, `FOOTFALL_API_KEY` and `FOOTFALL_CA_FILE`, which\n"
+        "[clients](../howto/keys.md) read, and a few that our own jobs and tests set.\n\n"
         "```toml\n# footfall.toml\nport = 8700\nbehavior_memory_mib = 8192\n```\n\n"
         "| setting | variable | default | what it is |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
@@ -221,7 +232,7 @@ def _tree(kind: type[errors.FootfallError], depth: int) -> Iterator[tuple[type[e
 
 
 def _first_sentence(kind: object) -> str:
-    return " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
+    return " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split()).replace("``", "`")
 
 
 def _mark(is_documented: bool) -> str:
@@ -255,6 +266,33 @@ def _gist(doc: str) -> str:
         cuts = [found.start() for found in re.finditer(r"[:;,] ", sentence) if 20 < found.start() <= 90]
         sentence = sentence[: cuts[-1]] if cuts else textwrap.shorten(sentence, 90, placeholder=" …")
     return sentence.rstrip(":")
+
+
+def with_numbers(page: str, results: Path) -> str:
+    """Return the page on performance with the table between its marks made anew from what the benchmarks wrote."""
+    found = [results / f"{name}.json" for name in BENCHMARKS]
+    parts = [_numbers(file.stem, json.loads(file.read_text("utf-8"))) for file in found if file.exists()]
+    before, mark, after = page.partition(NUMBERS_BEGIN)
+    _, end, behind = after.partition(NUMBERS_END)
+    if not parts or not end:
+        return page
+    return before + mark + "\n\n" + "\n".join(parts) + "\n" + end + behind
+
+
+def _numbers(name: str, measured: dict[str, Any]) -> str:
+    machine = measured["machine"]
+    generator = machine.get("load_generator")
+    load = f", load from {generator}" if generator and name == "api" else ""
+    rows = "\n".join(
+        f"| {row['measure']} | {row['measured']} | {(row.get('bar') or '-').replace('>=', '≥').replace('<=', '≤')} |".replace(
+            "->", "→"
+        )
+        for row in measured["rows"]
+    )
+    return (
+        f"`benchmarks/{name}.py` on {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"Python {machine['python']}{load}:\n\n| what | measured | must be |\n|---|---|---|\n{rows}\n"
+    )
 
 
 def api_page() -> str:
