@@ -18,7 +18,7 @@ from footfall.executor import load_executor
 from footfall.executors.local import MARKER_VARIABLE
 from footfall.records import Run, RunSpec
 from footfall.states import RunState
-from footfall.store import Store
+from footfall.store import Buckets, Store
 
 
 class RecordingHooks:
@@ -59,6 +59,7 @@ class Engine:
             self.settings,
             self.db,
             Store(self.settings.internal_place()),
+            Buckets(self.settings.buckets_place()),
             lambda epoch: Reconciler(self.settings, self.db, self.executor, self.hooks, epoch),
         )
         self.loop.start()

@@ -14,6 +14,14 @@ from footfall.errors import ConfigError
 from footfall.places import Place
 
 ENVIRONMENT_PREFIX = "FOOTFALL_"
+OTHER_VARIABLES = frozenset(
+    {
+        "FOOTFALL_HOME", "FOOTFALL_ENDPOINT", "FOOTFALL_ACCESS_KEY", "FOOTFALL_SECRET_KEY", "FOOTFALL_API_KEY",  # clients
+        "FOOTFALL_THREADS", "FOOTFALL_JOB", "FOOTFALL_REPORT_FD", "FOOTFALL_RUN_ID", "FOOTFALL_RUN_MARKER",  # jobs
+        "FOOTFALL_FAULTS", "FOOTFALL_SEED",  # the fault suite
+    }
+)  # fmt: skip
+"""Variables of ours that are no settings."""
 
 
 def _setting(default: Any, doc: str) -> Any:
@@ -153,6 +161,10 @@ def load_settings(
             if name not in known:
                 raise ConfigError(name, f"in {file} is no setting of ours; `footfall doctor` lists them")
             values[name] = _convert(known[name], value)
+    for variable in env:
+        is_ours = variable.startswith(ENVIRONMENT_PREFIX) and variable not in OTHER_VARIABLES
+        if is_ours and variable.removeprefix(ENVIRONMENT_PREFIX).lower() not in known:
+            raise ConfigError(variable, "is no setting of ours; docs/reference/settings.md lists them")
     for name, setting in known.items():
         text = env.get(ENVIRONMENT_PREFIX + name.upper())
         if text is not None:

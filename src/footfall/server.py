@@ -6,6 +6,7 @@ import ipaddress
 import os
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,15 +64,16 @@ class Service:
         self.database = database
         executor = load_executor(settings.executor, settings)
         internal = open_internal(settings)
+        buckets = Buckets(settings.buckets_place())
         hooks = BehaviorHooks(settings)
         self.loop = ReconcileLoop(
-            settings, database, internal, lambda epoch: Reconciler(settings, database, executor, hooks, epoch)
+            settings, database, internal, buckets, lambda epoch: Reconciler(settings, database, executor, hooks, epoch)
         )
         self.app = build_app(
             AppContext(
                 settings=settings,
                 database=database,
-                buckets=Buckets(settings.buckets_place()),
+                buckets=buckets,
                 internal=internal,
                 secrets=secrets,
                 wake=self.loop.wake,
@@ -110,6 +112,26 @@ def open_internal(settings: Settings) -> Store:
     return Store(place)
 
 
+def recover_key(settings: Settings) -> dict[str, str]:
+    """Make a new key for the operator's first manager and write it to credentials.toml; return what stands there now.
+
+    For somebody who has the server's files and no key that works. A server that runs meanwhile goes on.
+
+    Raises:
+        ConfigError: no server was ever started on this home.
+    """
+    if not settings.key_file.exists():
+        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
+    database = Database(_database_url(settings))
+    try:
+        key = accounts.new_key_offline(database, open_secrets(settings.key_file, may_create=False))
+    finally:
+        database.close()
+    values = read_credentials(settings.credentials_file) | {"access_key": key.id, "secret_key": key.secret_key or ""}
+    write_credentials(settings.credentials_file, values)
+    return values
+
+
 def rotate_master_key(settings: Settings) -> int:
     """Seal every secret of a home with a new key; return how many access keys there are.
 
@@ -128,7 +150,6 @@ def rotate_master_key(settings: Settings) -> int:
 @contextlib.contextmanager
 def open_service(settings: Settings, endpoint: str) -> Iterator[Service]:
     """Open the database, migrated and with its first account, and move runs until the block ends."""
-    secrets = open_secrets(settings.key_file)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(_database_url(settings))
     try:
@@ -136,6 +157,7 @@ def open_service(settings: Settings, endpoint: str) -> Iterator[Service]:
         if copy is not None:
             log.info("database_copied_before_migration", path=str(copy))
         _claim_data(settings, database)
+        secrets = _open_secrets(settings, database)
         _write_credentials(settings, database, secrets, endpoint)
         service = Service(settings, database, secrets)
         service.loop.start()
@@ -155,10 +177,12 @@ def check_exposure(settings: Settings) -> None:
     """
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise ConfigError("tls_cert", "give both tls_cert and tls_key, or neither")
-    for name in ("tls_cert", "tls_key"):
-        path = getattr(settings, name)
-        if path and not Path(path).is_file():
-            raise ConfigError(name, f"there is no file {path}")
+    if settings.tls_cert:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(settings.tls_cert, settings.tls_key)
+        except (OSError, ssl.SSLError) as error:
+            details = f"{settings.tls_cert} and {settings.tls_key} are no certificate and its key in PEM form: {error}"
+            raise ConfigError("tls_cert", details) from error
     try:
         is_loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
     except ValueError:
@@ -172,8 +196,12 @@ def check_exposure(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def _own_home(settings: Settings) -> Iterator[None]:
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(settings.home / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(settings.home / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        details = f"{settings.home} cannot be used ({error.strerror}); give a directory that can be written with --home"
+        raise ConfigError("home", details) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -195,6 +223,9 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((settings.host, settings.port))
+        except socket.gaierror as error:
+            details = f"{settings.host} is no address of this machine ({error.strerror}); give one, such as 127.0.0.1"
+            raise ConfigError("host", details) from error
         except OSError as error:
             address = _authority(settings.host, settings.port)
             details = f"{address} cannot be used ({error.strerror}); take --port 0 for any free one"
@@ -203,6 +234,12 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         yield listener
     finally:
         listener.close()
+
+
+def _open_secrets(settings: Settings, database: Database) -> Secrets:
+    with database.read() as connection:
+        is_new = accounts.count_accounts(connection) == 0
+    return open_secrets(settings.key_file, may_create=is_new)
 
 
 def _database_url(settings: Settings) -> str:
@@ -215,7 +252,7 @@ def _authority(host: str, port: int) -> str:
 
 def _claim_data(settings: Settings, database: Database) -> None:
     with database.write() as tx:
-        owner = runs.claim_data(tx, str(settings.data_dir))
+        owner = runs.claim_data(tx, str(settings.data_dir), lambda path: not Path(path).exists())
     if owner != str(settings.data_dir):
         details = f"this database belongs to the data directory {owner}; set data_directory to it"
         raise ConfigError("database_url", details)
@@ -247,14 +284,13 @@ def _serve_http(settings: Settings, service: Service, listener: socket.socket, o
     config = uvicorn.Config(
         service.app,
         loop="uvloop",
-        http=make_protocol(settings.header_timeout_s),
+        http=make_protocol(settings.header_timeout_s, settings.max_connections),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=settings.max_connections,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=GRACE_S,
         ssl_certfile=settings.tls_cert or None,

@@ -7,13 +7,13 @@ Rules learned from real stores: listings come in any order and conditional puts 
 a local store would follow links out of its root, so links are refused.
 """
 
-import errno
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -23,16 +23,21 @@ from obstore import exceptions as failures
 from obstore.store import LocalStore, S3Store
 
 from footfall.errors import (
+    BucketNotFoundError,
+    InvalidFieldError,
     ObjectNotFoundError,
     StoreDeniedError,
     StoreError,
-    StoreFullError,
     StoreUnavailableError,
 )
 from footfall.places import Place, check_bucket_name
+from footfall.s3 import create_bucket, s3_options
+from footfall.store_errors import our_errors
 
 CHUNK_BYTES = 8 << 20
 READ_TRIES = 4
+MAX_SEGMENT_BYTES = 240
+"""Of a key's part between slashes in a directory; file systems take 255 and drafts add to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Store:
             self._root = Path(url.path)
             self._backend = LocalStore(self._root, mkdir=True)
         elif url.scheme == "s3":
-            self._backend = S3Store(url.netloc, prefix=url.path.strip("/") or None, **_s3_options(place))
+            self._backend = S3Store(url.netloc, prefix=url.path.strip("/") or None, **s3_options(place))
         else:
             raise StoreError(f"{place.url}: only file:// and s3:// are known", operation="read")
 
@@ -86,11 +91,13 @@ class Store:
     def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> list[ObjectInfo]:
         """Return the objects whose key starts with ``prefix``, sorted by key, from the first one behind ``after``."""
         if self._root is not None:
+            if not _is_prefix(prefix) or self._leads_out(prefix):
+                return []
             keys = sorted(key for key in _walk(self._root, prefix) if key > after)
             return list(self._still_there(keys[:limit]))
         directory, _, _ = prefix.rpartition("/")
         found: list[ObjectInfo] = []
-        with _our_errors(prefix, "list"):
+        with self._errors(prefix, "list"):
             for batch in obstore.list(self._backend, directory or None, chunk_size=1000):
                 found += [_info(meta) for meta in batch if meta["path"].startswith(prefix) and meta["path"] > after]
         found.sort(key=lambda info: info.key)
@@ -125,7 +132,7 @@ class Store:
 
     def read_bytes(self, key: str, *, limit_bytes: int | None = None) -> bytes:
         """Return the object, or only its first ``limit_bytes``."""
-        with _our_errors(key, "read"):
+        with self._errors(key, "read"):
             self._refuse_links(key)
             if limit_bytes is None:
                 return bytes(obstore.get(self._backend, key).bytes())
@@ -136,6 +143,7 @@ class Store:
         """Put an object, whole or not at all; an exception of an iterable passes through and leaves nothing.
 
         Raises:
+            InvalidFieldError: see ``check_writable``.
             FileExistsError: ``overwrite`` is off and something is there. Atomic on a directory; elsewhere uniqueness is the
                 caller's, since stores may ignore conditional puts.
             StoreFullError, StoreDeniedError, StoreUnavailableError.
@@ -144,8 +152,9 @@ class Store:
             with suppress(ObjectNotFoundError):
                 self._head(key, "write")
                 raise FileExistsError(key)
+        self.check_writable(key)
         mode: Literal["create", "overwrite"] = "create" if self._root is not None and not overwrite else "overwrite"
-        with _our_errors(key, "write"):
+        with self._errors(key, "write"):
             self._refuse_links(key)
             try:
                 obstore.put(self._backend, key, content, mode=mode, chunk_size=CHUNK_BYTES, max_concurrency=4)
@@ -156,7 +165,7 @@ class Store:
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""
-        with _our_errors(key, "write"):
+        with self._errors(key, "write"):
             try:
                 self._refuse_links(key, itself=False)
                 obstore.delete(self._backend, key)
@@ -174,8 +183,53 @@ class Store:
         """Return the file of ``key`` when the store is a directory of this machine."""
         return None if self._root is None else self._root / key
 
+    def check_writable(self, key: str) -> None:
+        """Refuse a key that a directory cannot hold: below an object, in place of a directory, or with a long segment.
+
+        Raises:
+            InvalidFieldError: rule ``path``.
+        """
+        if self._root is None:
+            return
+        problem = None
+        *parents, name = key.split("/")
+        if any(len(part) > MAX_SEGMENT_BYTES for part in (*parents, name)):
+            problem = f"a part between slashes is longer than {MAX_SEGMENT_BYTES} characters; shorten it"
+        elif (self._root / key).is_dir():
+            problem = "other objects lie below it, so no object can be there; choose another name"
+        else:
+            path = self._root
+            for part in parents:
+                path = path / part
+                if path.is_file():
+                    problem = (
+                        f"{path.relative_to(self._root)} is an object, so nothing can lie below it; choose another name"
+                    )
+                    break
+        if problem:
+            raise InvalidFieldError("key", key, "path", f"{key}: {problem}.")
+
+    def sweep_drafts(self, older_than_s: float) -> int:
+        """Remove what puts left that were killed in a directory store; return how many files."""
+        if self._root is None:
+            return 0
+        swept = 0
+        for directory, _, names in os.walk(self._root):
+            for name in names:
+                path = Path(directory, name)
+                with suppress(FileNotFoundError):
+                    if _DRAFT.search(name) and time.time() - path.lstat().st_mtime > older_than_s:
+                        path.unlink()
+                        swept += 1
+        return swept
+
+    @contextmanager
+    def _errors(self, key: str, operation: str) -> Iterator[None]:
+        with our_errors(key, operation, str(self._root or "")):
+            yield
+
     def _head(self, key: str, operation: str) -> ObjectInfo:
-        with _our_errors(key, operation):
+        with self._errors(key, operation):
             self._refuse_links(key)
             return _info(obstore.head(self._backend, key))
 
@@ -185,7 +239,7 @@ class Store:
                 yield self.head(key)
 
     def _read_once(self, key: str, expected: ObjectInfo, offset: int) -> Iterator[bytes]:
-        with _our_errors(key, "read"):
+        with self._errors(key, "read"):
             self._refuse_links(key)
             options: Any = {"range": (offset, expected.size_bytes)} if offset else {}
             answer = obstore.get(self._backend, key, options=options)
@@ -234,11 +288,11 @@ class Buckets:
         """Return the store of a bucket.
 
         Raises:
-            ObjectNotFoundError: there is no such bucket.
+            BucketNotFoundError: there is no such bucket.
         """
         check_bucket_name(name)
         if self._root is not None and not (self._root / name).is_dir():
-            raise ObjectNotFoundError(name)
+            raise BucketNotFoundError(name)
         if name not in self._open:
             url = f"{self.place.url.rstrip('/')}/{name}" if self._root is not None else f"s3://{name}"
             self._open[name] = Store(replace(self.place, url=url))
@@ -252,21 +306,43 @@ class Buckets:
         """
         check_bucket_name(name)
         if self._root is not None:
-            with _our_errors(name, "write"):
+            with our_errors(name, "write", str(self._root)):
                 (self._root / name).mkdir(parents=True, exist_ok=True)
             return
-        _create_s3_bucket(self.place, name)
+        create_bucket(self.place, name)
+        Store(replace(self.place, url=f"s3://{name}")).list(limit=1)
 
     def is_empty(self, name: str) -> bool:
         """Whether no object is in a bucket."""
         return not self.open(name).list(limit=1)
 
     def delete(self, name: str) -> None:
-        """Remove an empty bucket of a directory; with S3 the bucket itself stays with its operator."""
+        """Remove an empty bucket of a directory; with S3 the bucket itself stays with its operator.
+
+        Raises:
+            StoreDeniedError: files that are no objects, such as links, lie in it.
+        """
         self._open.pop(name, None)
-        if self._root is not None:
+        if self._root is None or not (self._root / name).is_dir():
+            return
+        Store(replace(self.place, url=f"{self.place.url.rstrip('/')}/{name}")).sweep_drafts(0.0)
+        try:
             for directory, _, _ in os.walk(self._root / name, topdown=False):
                 Path(directory).rmdir()
+        except OSError as error:
+            details = (
+                f"The directory of the bucket {name} holds files that are no objects, such as links; remove them first."
+            )
+            raise StoreDeniedError(details, operation="write") from error
+
+    def sweep_drafts(self, older_than_s: float) -> int:
+        """As ``Store.sweep_drafts``, over every bucket."""
+        return 0 if self._root is None else Store(self.place).sweep_drafts(older_than_s)
+
+
+def _is_prefix(text: str) -> bool:
+    """Whether any key can start so; others must not choose where a walk begins."""
+    return not text or all(part not in ("", ".", "..") for part in text.split("/")[:-1])
 
 
 def _walk(root: Path, prefix: str) -> Iterator[str]:
@@ -283,101 +359,5 @@ def _walk(root: Path, prefix: str) -> Iterator[str]:
 _DRAFT = re.compile(r"#\d+$")
 
 
-def _s3_options(place: Place) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "region": place.region,
-        "virtual_hosted_style_request": not place.path_style,
-        "disable_bulk_delete": True,  # some stores answer bulk deletes in ways nobody can read
-        "client_options": {
-            "timeout": timedelta(seconds=place.timeout_s),
-            "connect_timeout": timedelta(seconds=min(5.0, place.timeout_s)),
-            "allow_http": place.endpoint.startswith("http://"),
-        },
-        "retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=2 * place.timeout_s)},
-    }
-    if place.endpoint:
-        options["endpoint"] = place.endpoint
-    if place.access_key:
-        options |= {"access_key_id": place.access_key, "secret_access_key": place.secret_key}
-    return options
-
-
-def _create_s3_bucket(place: Place, name: str) -> None:
-    # obstore cannot make buckets; botocore is slow to import, so only this rare call pays for it.
-    import botocore.session
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path" if place.path_style else "virtual"},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        connect_timeout=5,
-        read_timeout=place.timeout_s,
-        retries={"max_attempts": 2},
-    )
-    client = botocore.session.get_session().create_client(
-        "s3",
-        region_name=place.region,
-        endpoint_url=place.endpoint or None,
-        aws_access_key_id=place.access_key or None,
-        aws_secret_access_key=place.secret_key or None,
-        config=config,
-    )
-    location = (
-        {} if place.region in ("", "us-east-1") else {"CreateBucketConfiguration": {"LocationConstraint": place.region}}
-    )
-    try:
-        client.create_bucket(Bucket=name, **location)
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-            raise StoreDeniedError(
-                f"the S3 service does not make the bucket {name}: {error}", operation="write"
-            ) from error
-        Store(replace(place, url=f"s3://{name}")).list(limit=1)
-    except BotoCoreError as error:
-        raise StoreUnavailableError(f"the S3 service does not answer: {error}", operation="write") from error
-
-
 def _info(meta: Mapping[str, Any]) -> ObjectInfo:
     return ObjectInfo(meta["path"], meta["size"], meta["e_tag"], meta["last_modified"])
-
-
-@contextmanager
-def _our_errors(key: str, operation: str) -> Iterator[None]:
-    try:
-        yield
-    except (failures.NotFoundError, FileNotFoundError) as error:
-        if "NoSuchBucket" in str(error):
-            details = f"{key}: the store has no such bucket; make it, or correct the setting that names it."
-            raise StoreDeniedError(details, operation=operation) from error
-        raise ObjectNotFoundError(key) from error
-    except FileExistsError:
-        raise
-    except (failures.PermissionDeniedError, failures.UnauthenticatedError, PermissionError) as error:
-        raise StoreDeniedError(
-            f"{key}: the store refuses access; check its keys and permissions.", operation=operation
-        ) from error
-    except (failures.BaseError, OSError, ValueError) as error:
-        raise _translate(key, operation, error) from error
-
-
-def _translate(key: str, operation: str, error: Exception) -> StoreError:
-    text = str(error).partition("\n\nDebug source")[0].strip()
-    for sign, make in _SIGNS:
-        if sign in str(error):
-            return make(f"{key}: {text}", operation=operation)
-    return StoreUnavailableError(f"{key}: the store failed to {operation}: {text[:500]}", operation=operation)
-
-
-_SIGNS: tuple[tuple[str, Callable[..., StoreError]], ...] = (
-    (f"os error {errno.ENOSPC}", StoreFullError),
-    (f"os error {errno.EDQUOT}", StoreFullError),
-    (f"os error {errno.EACCES}", StoreDeniedError),
-    (f"os error {errno.ENAMETOOLONG}", StoreDeniedError),
-    ("AccessDenied", StoreDeniedError),
-    ("InvalidAccessKeyId", StoreDeniedError),
-    ("SignatureDoesNotMatch", StoreDeniedError),
-    ("NoSuchBucket", StoreDeniedError),
-)

@@ -21,4 +21,13 @@ def configure_logging(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(name)s: %(message)s")
+    root = logging.getLogger()
+    root.handlers = [_Forward(max(number, logging.WARNING))]
+
+
+class _Forward(logging.Handler):
+    """Turns records of the libraries below us into events of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = structlog.get_logger(record.name)
+        event.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)

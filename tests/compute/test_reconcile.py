@@ -49,7 +49,7 @@ def test_a_command_that_outlives_its_limit_is_stopped_with_all_its_children(engi
 
 
 def test_what_a_command_leaves_behind_ends_with_it(engine: Engine) -> None:
-    run = engine.run("sh", "-c", "setsid sh -c 'setsid sleep 300 & sleep 300' >/dev/null 2>&1 & exit 0")
+    run = engine.run("sh", "-c", "setsid sh -c 'setsid sleep 300 & sleep 300' >/dev/null 2>&1 & sleep 0.3; exit 0")
     assert run.state == RunState.COMPLETED
     eventually(lambda: processes_of(run.id) == [], 2.0)  # the runner itself takes a moment to go
 

@@ -1,5 +1,6 @@
 """One suite for every store: a directory, moto's S3 server, and the JuiceFS gateway."""
 
+import os
 import threading
 import time
 import uuid
@@ -9,7 +10,14 @@ from dataclasses import replace
 
 import pytest
 
-from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreDeniedError, StoreError, StoreUnavailableError
+from footfall.errors import (
+    BucketNotFoundError,
+    InvalidFieldError,
+    ObjectNotFoundError,
+    StoreDeniedError,
+    StoreError,
+    StoreUnavailableError,
+)
 from footfall.places import Place
 from footfall.store import CHUNK_BYTES, Buckets, ObjectChangedError, Store
 from s3_servers import juicefs_gateway, moto_server, s3_place
@@ -194,3 +202,51 @@ def test_a_store_that_is_away_is_unavailable(tmp_path) -> None:  # type: ignore[
         away.write("x", b"x")
     with pytest.raises(StoreError):
         away.list()
+
+
+def test_row_11_a_prefix_cannot_choose_where_a_listing_begins(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    store = Store(Place(f"file://{tmp_path}/root"))
+    store.write("a/b", b"x")
+    (tmp_path / "root/link").symlink_to("/")
+    for prefix in ("/", "//", "///", "../", "a/../../", "a//", "./", "link/", "link/etc/"):
+        assert store.list(prefix) == [], prefix
+    assert [info.key for info in store.list("a/")] == ["a/b"]
+
+
+def test_what_a_directory_cannot_hold_is_refused_without_showing_where_it_is(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    store = Store(Place(f"file://{tmp_path}/root"))
+    store.write("object", b"x")
+    store.write("dir/inside", b"x")
+    for key in ("object/below", "dir", "x" * 250, f"a/{'y' * 300}/b"):
+        with pytest.raises(InvalidFieldError) as caught:
+            store.write(key, b"y")
+        assert str(tmp_path) not in str(caught.value)
+        assert caught.value.rule == "path"
+    for key in ("object/below", "x" * 300):
+        with pytest.raises(ObjectNotFoundError):
+            store.head(key)
+    assert [info.key for info in store.list()] == ["dir/inside", "object"]
+
+
+def test_what_killed_puts_left_is_swept_when_it_is_old(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    store = Store(Place(f"file://{tmp_path}/root"))
+    store.write("kept", b"x")
+    for name in ("slow#1", "new#2"):
+        (tmp_path / "root" / name).write_bytes(b"half")
+    os.utime(tmp_path / "root/slow#1", (0, 0))
+    assert store.sweep_drafts(3600) == 1
+    assert sorted(path.name for path in (tmp_path / "root").iterdir()) == ["kept", "new#2"]
+
+
+def test_a_bucket_goes_with_its_drafts_but_not_with_strangers_files(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    buckets = Buckets(Place(f"file://{tmp_path}"))
+    buckets.create("one")
+    (tmp_path / "one/half#1").write_bytes(b"half")
+    buckets.delete("one")
+    assert not (tmp_path / "one").exists()
+    buckets.create("two")
+    (tmp_path / "two/link").symlink_to("/etc/hostname")
+    with pytest.raises(StoreDeniedError, match="links"):
+        buckets.delete("two")
+    with pytest.raises(BucketNotFoundError):
+        buckets.open("three")

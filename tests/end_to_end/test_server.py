@@ -14,10 +14,13 @@ import pytest
 
 from engine_helpers import eventually, processes_of
 from footfall import Client
+from footfall.config import load_settings
 from footfall.credentials import read_credentials
 from footfall.db import migrate as migration
 from footfall.db.engine import Database, sqlite_url
 from footfall.errors import ConfigError
+from footfall.server import recover_key
+from footfall.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from live_server import LiveServer, live_server, run_footfall
 
 SLOW_JOB = b"".join(
@@ -265,3 +268,114 @@ def test_healthz_says_who_moves_the_runs_and_needs_no_signature(tmp_path: Path) 
     assert health["status"] == "ok"
     assert health["details"]["reconciler"] == "active"
     assert os.environ.get("FOOTFALL_HOME") is None
+
+
+def test_a_home_that_was_moved_goes_on_where_it_is(tmp_path: Path) -> None:
+    with live_server(tmp_path / "home"), Client(home=tmp_path / "home") as client:
+        client.buckets.create("data")
+    (tmp_path / "home").rename(tmp_path / "moved")
+    with live_server(tmp_path / "moved"), Client(home=tmp_path / "moved") as client:
+        assert [bucket.name for bucket in client.buckets.list()] == ["data"]
+
+
+def test_a_lost_master_key_stops_the_start_instead_of_being_made_anew(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with live_server(home):
+        pass
+    (home / "secret/key").rename(tmp_path / "backup")
+    done = run_footfall("up", "--home", str(home), "--port", "0")
+    assert done.code == 2
+    assert "secret/key" in done.err
+    (tmp_path / "backup").rename(home / "secret/key")
+    with live_server(home), Client(home=home) as client:
+        assert list(client.features.list()) == []
+
+
+def test_who_has_the_files_but_no_key_makes_a_new_one(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with live_server(home) as server:
+        before = read_credentials(home / "credentials.toml")
+        (home / "credentials.toml").unlink()
+        after = recover_key(load_settings(home, {}))
+        with Client(server.endpoint, after["access_key"], after["secret_key"]) as client:
+            assert list(client.features.list()) == []
+        assert after["access_key"] != before["access_key"]
+        assert stat.S_IMODE((home / "credentials.toml").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "word"),
+    [
+        (["--tls-cert", __file__, "--tls-key", __file__], {}, "tls_cert"),
+        (["--host", "nope.invalid", "--behind-proxy"], {}, "host"),
+        ([], {"FOOTFALL_PROT": "1"}, "FOOTFALL_PROT"),
+        ([], {"FOOTFALL_PORT": "many"}, "port"),
+        ([], {"FOOTFALL_EXECUTOR": "nothing"}, "executor"),
+        (["--home", "/proc/nothing"], {}, "home"),
+    ],
+)
+def test_a_wrong_setting_ends_the_start_with_its_name_and_2(
+    tmp_path: Path, options: list[str], environment: dict[str, str], word: str
+) -> None:
+    done = run_footfall("up", "--home", str(tmp_path / "home"), "--port", "0", *options, **environment)
+    assert done.code == 2, done.err
+    assert word in done.err
+    assert "Traceback" not in done.err
+
+
+def ask_raw(port: int, head: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(head)
+        said = b""
+        while piece := connection.recv(4096):
+            said += piece
+        return said
+
+
+def test_what_the_protocol_refuses_has_our_body_and_a_trace_id(tmp_path: Path) -> None:
+    with live_server(tmp_path / "home", environment={"FOOTFALL_MAX_CONNECTIONS": "5"}) as server:
+        port = int(server.endpoint.rpartition(":")[2])
+        large = b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 70_000 + b"\r\n\r\n"
+        for head, status, code in ((large, b"431", "430"), (b"NONSENSE\r\n\r\n", b"400", "100")):
+            said = ask_raw(port, head)
+            assert said.startswith(b"HTTP/1.1 " + status), said
+            assert b"x-ncp-trace-id: " in said
+            assert json.loads(said.partition(b"\r\n\r\n")[2])["error"]["errorCode"] == code
+        held = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
+        time.sleep(0.2)
+        said = ask_raw(port, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        for connection in held:
+            connection.close()
+        assert said.startswith(b"HTTP/1.1 503"), said
+        assert json.loads(said.partition(b"\r\n\r\n")[2])["error"]["errorCode"] == "500"
+        log = (tmp_path / "home/server.log").read_text()
+        for line in log.splitlines():
+            json.loads(line)
+
+
+def test_sigterm_lets_a_request_under_way_finish_and_takes_no_new_ones(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with live_server(home) as server:
+        with Client(home=home) as client:
+            client.buckets.create("data")
+        port = int(server.endpoint.rpartition(":")[2])
+        keys = read_credentials(home / "credentials.toml")
+        stamp, access_key = str(int(time.time() * 1000)).encode(), keys["access_key"].encode()
+        signature = sign(keys["secret_key"].encode(), "PUT", b"/data/v1/data/late.csv", stamp, access_key)
+        head = b"PUT /data/v1/data/late.csv HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\nconnection: close\r\n"
+        for name, value in ((TIMESTAMP_HEADER, stamp), (ACCESS_KEY_HEADER, access_key), (SIGNATURE_HEADER, signature)):
+            head += name.encode() + b": " + value + b"\r\n"
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(head + b"\r\n" + b"x" * 100_000)
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            with pytest.raises(OSError):
+                socket.create_connection(("127.0.0.1", port), 1)
+            connection.sendall(b"x" * 100_000)
+            said = b""
+            while piece := connection.recv(4096):
+                said += piece
+        assert said.startswith(b"HTTP/1.1 200"), said
+        assert server.process.wait(20) == 0
+    assert (home / "data/buckets/data/late.csv").stat().st_size == 200_000

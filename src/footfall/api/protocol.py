@@ -4,6 +4,8 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from footfall.records import new_id
+
 MAX_HEAD_BYTES = 64 << 10
 
 
@@ -11,12 +13,16 @@ class GuardedProtocol(HttpToolsProtocol):
     """One connection."""
 
     header_timeout_s = 10.0
+    max_connections = 1024
 
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            self._refuse(503, "500", "Endpoint Error", "Too many connections are open; try again in a moment.")
+            return
         self._head_timer = self.loop.call_later(self.header_timeout_s, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -31,6 +37,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._stop_timer()
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+            self._refuse_head()
+            # httptools hands this to send_400_response, which sees that we have answered.
+            raise ValueError("the head is too large")
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
@@ -40,11 +50,14 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:  # the head goes on; a body never gets here
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
-                details = f"A request's head may have {MAX_HEAD_BYTES} bytes."
-                self._refuse(431, "430", "Request Entity Too Large", details)
+                self._refuse_head()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, "100", "Bad Request Exception", "The request is not valid HTTP/1.1.")
+        if not self.transport.is_closing():
+            self._refuse(400, "100", "Bad Request Exception", "The request is not valid HTTP/1.1.")
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, "430", "Request Entity Too Large", f"A request's head may have {MAX_HEAD_BYTES} bytes.")
 
     def _give_up(self) -> None:
         self._head_timer = None
@@ -58,10 +71,12 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, code: str, message: str, details: str) -> None:
         body = f'{{"error":{{"errorCode":"{code}","message":"{message}","details":"{details}"}}}}'.encode()
         head = f"HTTP/1.1 {status} {message}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        head += f"x-ncp-trace-id: {new_id()}\r\n"
         self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
         self.transport.close()
 
 
-def make_protocol(header_timeout_s: float) -> type[HttpToolsProtocol]:
-    """Return a protocol class that closes a connection whose request head takes longer than this."""
-    return type("TimedProtocol", (GuardedProtocol,), {"header_timeout_s": header_timeout_s})
+def make_protocol(header_timeout_s: float, max_connections: int = 1024) -> type[HttpToolsProtocol]:
+    """Return a protocol class that closes connections whose request head takes longer, and refuses more connections."""
+    limits = {"header_timeout_s": header_timeout_s, "max_connections": max_connections}
+    return type("LimitedProtocol", (GuardedProtocol,), limits)

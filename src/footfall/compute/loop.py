@@ -17,7 +17,7 @@ from footfall.db import requests, runs
 from footfall.db.engine import Database, now_us
 from footfall.errors import FootfallError
 from footfall.records import utc_now
-from footfall.store import Store
+from footfall.store import Buckets, Store
 
 ACTIVE_S = 0.25
 IDLE_S = 1.0
@@ -26,6 +26,9 @@ IDLE_SHARE = 9
 """Under a flood of requests the loop rests this many times as long as it looked, and leaves the rest of the time to them."""
 HOUSEKEEPING_S = 30.0
 BATCH = 500
+SWEEP_DRAFTS_S = 3600.0
+DRAFT_S = 21_600.0
+"""An upload that has not grown for so long was killed."""
 EPOCH_NAME = "reconciler"
 
 log = structlog.get_logger()
@@ -35,16 +38,23 @@ class ReconcileLoop:
     """Runs a reconciler in a thread of its own."""
 
     def __init__(
-        self, settings: Settings, database: Database, internal: Store, make_reconciler: Callable[[int], Reconciler]
+        self,
+        settings: Settings,
+        database: Database,
+        internal: Store,
+        buckets: Buckets,
+        make_reconciler: Callable[[int], Reconciler],
     ) -> None:
         self._settings = settings
         self._db = database
         self._internal = internal
+        self._buckets = buckets
         self._make = make_reconciler
         self._lease = Lease(settings.data_dir)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._swept_until = datetime(1970, 1, 1, tzinfo=UTC)
+        self._drafts_swept_at = -SWEEP_DRAFTS_S
         self._looked_at: float | None = None
         self._is_holder = False
 
@@ -112,6 +122,10 @@ class ReconcileLoop:
             prefixes = runs.find_tombstones(connection, BATCH)
             before = utc_now() - timedelta(days=self._settings.run_retention_days)
             old = runs.find_ended_before(connection, before, self._swept_until, BATCH)
+        if time.monotonic() - self._drafts_swept_at >= SWEEP_DRAFTS_S:
+            self._drafts_swept_at = time.monotonic()
+            self._buckets.sweep_drafts(DRAFT_S)
+            self._internal.sweep_drafts(DRAFT_S)
         for prefix in prefixes:
             self._internal.delete_prefix(prefix)
             with self._db.write() as tx:

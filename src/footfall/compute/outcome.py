@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from footfall.errors import DataError, StoreFullError, SubmitRejectedError
 from footfall.records import Run
 from footfall.states import FailureReason, RunState
 
@@ -49,3 +50,11 @@ def judge(run: Run, finals: Sequence[dict[str, Any]]) -> Outcome:
         delay_s = STORE_DELAY_S * 3**run.attempt if reason in _STORE_REASONS else 0.0
         return Outcome(RunState.REGISTERED, reason=reason, details=details, started_at=started_at, delay_s=delay_s)
     return Outcome(RunState.FAILED, reason=reason, name=first["name"], details=details, started_at=started_at)
+
+
+def refuse(error: DataError | SubmitRejectedError | StoreFullError) -> Outcome:
+    """Return the end of a run that could not be submitted and never will be."""
+    if isinstance(error, DataError):
+        return Outcome(RunState.FAILED, reason=FailureReason.BAD_INPUT, name=error.name, details=str(error))
+    reason = FailureReason.NO_SPACE if isinstance(error, StoreFullError) else FailureReason.REJECTED
+    return Outcome(RunState.FAILED, reason=reason, details=str(error))

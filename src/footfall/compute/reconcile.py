@@ -17,12 +17,12 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from footfall.compute import nodes
-from footfall.compute.outcome import Outcome, judge
+from footfall.compute.outcome import Outcome, judge, refuse
 from footfall.compute.schedule import schedule
 from footfall.config import Settings
 from footfall.db import runs
 from footfall.db.engine import Database, now_us, to_us
-from footfall.errors import ExecutorUnavailableError, FootfallError, StoreFullError, SubmitRejectedError
+from footfall.errors import DataError, ExecutorUnavailableError, FootfallError, StoreFullError, SubmitRejectedError
 from footfall.executor import Capacity, Executor, Launch, Liveness
 from footfall.records import Run, RunSpec, utc_now
 from footfall.states import FailureReason, RunState
@@ -48,7 +48,11 @@ class RunHooks(Protocol):
     """What the owner of a run adds to it, in the transactions that move it."""
 
     def complete_spec(self, tx: Connection, run: Run) -> RunSpec:
-        """Return the run's spec with what can only be known now that its turn has come."""
+        """Return the run's spec with what can only be known now that its turn has come.
+
+        Raises:
+            DataError: the run must not start any more, with the name and the sentence that its owner shows.
+        """
 
     def run_ended(self, tx: Connection, run: Run) -> None:
         """Act on the end of a run, in the transaction that ends it."""
@@ -213,9 +217,8 @@ class Reconciler:
             with self._db.write() as tx:
                 runs.set_message(tx, run.id, str(error))
             return
-        except (SubmitRejectedError, StoreFullError) as error:
-            reason = FailureReason.NO_SPACE if isinstance(error, StoreFullError) else FailureReason.REJECTED
-            self._end(run, Outcome(RunState.FAILED, reason=reason, details=str(error)))
+        except (DataError, SubmitRejectedError, StoreFullError) as error:
+            self._end(run, refuse(error))
             return
         with self._db.write() as tx:
             if runs.set_handle(tx, run.id, run.attempt, handle):

@@ -1,7 +1,7 @@
 """Runs, their events, what they hold, and the reconciler's epoch. ``advance`` is the only statement that writes a state."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -149,11 +149,14 @@ def begin_epoch(tx: Connection, name: str, holder: str) -> int:
     return int(row.epoch) + 1
 
 
-def claim_data(tx: Connection, directory: str) -> str:
-    """Return the directory that holds the run files of this database: the one given, the first time."""
+def claim_data(tx: Connection, directory: str, is_gone: Callable[[str], bool]) -> str:
+    """Return the directory that holds the run files of this database: the one given, the first time or after a move."""
     row = tx.execute(sa.select(leases.c.holder).where(leases.c.name == "data")).one_or_none()
     if row is None:
         tx.execute(leases.insert().values(name="data", holder=directory, epoch=1, beat=0))
+        return directory
+    if row.holder != directory and is_gone(row.holder):
+        tx.execute(leases.update().where(leases.c.name == "data").values(holder=directory))
         return directory
     return str(row.holder)
 

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from footfall.errors import (
+    BucketNotFoundError,
     DataError,
     FootfallError,
+    InvalidFieldError,
     ObjectNotFoundError,
     StoreDeniedError,
     StoreError,
@@ -101,33 +103,34 @@ def explain(error: Exception) -> dict[str, Any]:
     """Return ``reason``, ``name`` and ``details`` of what went wrong in a job."""
     if isinstance(error, DataError):
         return _refusal(FailureReason.BAD_INPUT, str(error), error.name)
-    if isinstance(error, ResultExistsError):
-        return _refusal(FailureReason.RESULT_EXISTS, str(error))
-    if isinstance(error, ObjectNotFoundError):
-        return _refusal(
-            FailureReason.BAD_INPUT, f"{error} It was there when this was requested; put it back.", "NOT_EXIST_FILE"
-        )
-    if isinstance(error, ObjectChangedError):
-        return _refusal(FailureReason.INPUT_CHANGED, str(error))
-    if isinstance(error, StoreDeniedError):
-        return _refusal(FailureReason.STORE_DENIED, str(error))
-    if isinstance(error, StoreFullError):
-        return _refusal(FailureReason.NO_SPACE, f"No space was left: {error}")
-    if isinstance(error, StoreError):
-        return _refusal(
-            FailureReason.STORE_WRITE if error.operation == "write" else FailureReason.STORE_READ, str(error)
-        )
-    if isinstance(error, MemoryError):
-        return _refusal(FailureReason.OUT_OF_MEMORY, "The machine had no more memory to give.")
     if is_no_space(error):
-        return _refusal(FailureReason.NO_SPACE, f"No space was left on the disk: {error}")
+        return _refusal(FailureReason.NO_SPACE, f"No space was left: {error}")
+    if isinstance(error, StoreError) and error.operation == "write" and not isinstance(error, StoreDeniedError):
+        return _refusal(FailureReason.STORE_WRITE, str(error))
+    for kind, reason, name in _REASONS:
+        if isinstance(error, kind):
+            return _refusal(reason, str(error), name)
     return _refusal(
         FailureReason.COMMAND_FAILED, f"Something of ours broke ({type(error).__name__}: {error}); the log has more."
     )
 
 
+_REASONS: tuple[tuple[type[Exception], FailureReason, str | None], ...] = (
+    (ResultExistsError, FailureReason.RESULT_EXISTS, None),
+    (BucketNotFoundError, FailureReason.STORE_DENIED, None),
+    (InvalidFieldError, FailureReason.STORE_DENIED, None),  # the key of a result that the store cannot hold
+    (ObjectNotFoundError, FailureReason.BAD_INPUT, "NOT_EXIST_FILE"),
+    (ObjectChangedError, FailureReason.INPUT_CHANGED, None),
+    (StoreDeniedError, FailureReason.STORE_DENIED, None),
+    (StoreError, FailureReason.STORE_READ, None),
+    (MemoryError, FailureReason.OUT_OF_MEMORY, None),
+)
+
+
 def is_no_space(error: BaseException) -> bool:
     """Whether a full disk or quota is behind an error; libraries wrap it in errors of their own that only say so in words."""
+    if isinstance(error, StoreFullError):
+        return True
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     if any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):

@@ -29,4 +29,12 @@ def node_environment(spec: dict[str, Any], scratch: str) -> dict[str, str]:
         "NSML_RANK": str(spec["rank"]),
         "NSML_WORLD_SIZE": str(spec["n_nodes"]),
     }
-    return base | dict(spec["environment"]) | ours
+    return base | dict(spec["environment"]) | ours | _cache_of_jobs(spec)
+
+
+def _cache_of_jobs(spec: dict[str, Any]) -> dict[str, str]:
+    """Where numba keeps what it compiled when the installation cannot be written: in the data directory, so that it lasts."""
+    code = os.path.join(os.path.dirname(os.path.dirname(__file__)), "modeling")
+    if not spec["is_job"] or os.access(code, os.W_OK):
+        return {}
+    return {"NUMBA_CACHE_DIR": os.path.join(os.path.dirname(spec["wake"]), "cache", "numba")}
