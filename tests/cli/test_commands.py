@@ -328,6 +328,13 @@ def test_doctor_names_a_setting_that_is_none(footfall: Footfall, tmp_path: Path)
     assert "colour" in done.out
 
 
+def test_the_variables_of_clients_are_no_wrong_settings(footfall: Footfall, tmp_path: Path) -> None:
+    names = ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY", "API_KEY", "CA_FILE")
+    given = {f"FOOTFALL_{name}": "http://127.0.0.1:9" for name in names}
+    found = {each["check"]: each for each in footfall("doctor", "--home", str(tmp_path), "--json", **given).json}
+    assert found["settings"]["state"] == "ok", found["settings"]
+
+
 def test_doctor_lists_every_setting(footfall: Footfall) -> None:
     names = {each["name"] for each in footfall("doctor", "--settings", "--json").json}
     assert {"port", "store_url", "behavior_memory_mib"} <= names
