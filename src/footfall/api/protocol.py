@@ -7,6 +7,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from footfall.records import new_id
 
 MAX_HEAD_BYTES = 64 << 10
+LINGER_S = 1.0
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -17,6 +18,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -44,7 +46,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._is_refused or self.transport.is_closing():
             return
         super().data_received(data)
         if self._head_timer is not None:  # the head goes on; a body never gets here
@@ -53,7 +55,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._refuse_head()
 
     def send_400_response(self, msg: str) -> None:
-        if not self.transport.is_closing():
+        if not self._is_refused:
             self._refuse(400, "100", "Bad Request Exception", "The request is not valid HTTP/1.1.")
 
     def _refuse_head(self) -> None:
@@ -72,8 +74,14 @@ class GuardedProtocol(HttpToolsProtocol):
         body = f'{{"error":{{"errorCode":"{code}","message":"{message}","details":"{details}"}}}}'.encode()
         head = f"HTTP/1.1 {status} {message}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
         head += f"x-ncp-trace-id: {new_id()}\r\n"
+        self._is_refused = True
         self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
-        self.transport.close()
+        # Closing on bytes that are still coming would reset the connection before the client has read why.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.loop.call_later(LINGER_S, self.transport.close)
+        else:
+            self.transport.close()
 
 
 def make_protocol(header_timeout_s: float, max_connections: int = 1024) -> type[HttpToolsProtocol]:
