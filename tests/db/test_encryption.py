@@ -57,6 +57,15 @@ def test_row_01_a_key_is_replaced_and_the_one_before_still_opens(key_file: Path)
         fresh.open(first, "a")
 
 
+def test_row_01_a_lost_key_file_is_not_replaced(key_file: Path) -> None:
+    with pytest.raises(ConfigError, match="restore it from your backup") as refused:
+        open_secrets(key_file, may_create=False)
+    assert str(key_file) in str(refused.value)
+    assert not key_file.parent.exists()
+    sealed = open_secrets(key_file).seal(b"1", "a")
+    assert open_secrets(key_file, may_create=False).open(sealed, "a") == b"1"
+
+
 def test_a_broken_key_file_is_no_key_file(key_file: Path) -> None:
     open_secrets(key_file)
     key_file.write_text("nonsense")

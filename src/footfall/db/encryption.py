@@ -75,15 +75,20 @@ class Secrets:
 
 
 def open_secrets(key_file: Path, *, may_create: bool = True) -> Secrets:
-    """Return the secrets of a key file, which is made when it is not there and nothing was sealed yet.
+    """Return the secrets of a key file.
+
+    Args:
+        may_create: make the file when it is not there; only right while nothing was ever sealed.
 
     Raises:
-        ConfigError: it is not there though secrets were sealed with it, others may read it, or it is no key file.
+        ConfigError: it is not there and may not be made, others may read it, or it is no key file.
     """
-    if not key_file.exists():
+    if not (key_file.exists() or key_file.is_symlink()):
         if not may_create:
-            details = f"{key_file} is gone, and the secrets in the database open with nothing else; restore it from a backup"
-            raise ConfigError("key file", details)
+            raise ConfigError(
+                "key file",
+                f"{key_file} is gone, and the secrets in the database open with nothing else; restore it from your backup",
+            )
         key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_keys(key_file, {os.urandom(_ID_BYTES): os.urandom(_KEY_BYTES)})
     return Secrets(key_file)
