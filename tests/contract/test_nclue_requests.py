@@ -11,6 +11,10 @@ from footfall.states import RunState
 from service import Service, feature_result, make_feature, make_task
 
 FEATURE = {"name": "n", "source_bucket": "shop", "source_file_path": "seq.csv"}
+INVISIBLE = (
+    "\u200b", "a\u200bb", "\ufeffa", "a\u202eb", "a\u2066b", "a\u00adb", "a\u200db", "👩\u200d", "\u200d👩",  # of no width
+    "\u3164", "\u115f\u1160", "\u2800", "\ufe0f", "\u3164\u3000\u3164",  # blank
+)  # fmt: skip
 FORBIDDEN = "&$@;:+,?*\\{}^%`[]<>~#|\"'"
 
 
@@ -69,13 +73,18 @@ def test_a_missing_field_of_a_task_run_is_10200(shared: Service, made: dict[str,
     assert shared.operator.post("/api/v1/task-runs", body).error[:2] == (422, "10200")
 
 
-@pytest.mark.parametrize("name", ["", " a", "a ", "a\n", "a\tb", "a\x00", "a\x1b[31m", "a\u2028b"])
+@pytest.mark.parametrize("name", ["", " a", "a ", "a\n", "a\tb", "a\x00", "a\x1b[31m", "a\u2028b", *INVISIBLE])
 def test_a_bad_name_is_10200(shared: Service, name: str) -> None:
     assert shared.operator.post("/api/v1/features", FEATURE | {"name": name}).error == (
         422,
         "10200",
         "INVALID_REQUEST",
     )
+
+
+@pytest.mark.parametrize("name", ["👩\u200d💻", "❤\ufe0f\u200d🔥", "👩🏽\u200d🔬 한국어", "e\u0301", "Ⅷ ½"])
+def test_a_name_of_visible_characters_is_fine(shared: Service, name: str) -> None:
+    assert shared.operator.post("/api/v1/features", FEATURE | {"name": name}).status == 200
 
 
 def test_a_name_has_at_most_100_characters(shared: Service) -> None:
@@ -254,6 +263,9 @@ TEST_SET = {"test_feature_id": "f", "test_bucket": "shop", "test_file_path": "la
 def test_an_incomplete_test_set_is_10206(shared: Service, made: dict[str, str], given: tuple[str, ...]) -> None:
     reply = shared.operator.post("/api/v1/tasks", task(made, **{name: TEST_SET[name] for name in given}))
     assert reply.error == (422, "10206", "INCOMPLETE_TEST_SET")
+    missing = [name for name in TEST_SET if name not in given]
+    are = "is" if len(missing) == 1 else "are"
+    assert reply.details.startswith(f"{' and '.join(missing)} {are} missing; ")
 
 
 def test_a_result_is_never_overwritten_10205(shared: Service, made: dict[str, str]) -> None:

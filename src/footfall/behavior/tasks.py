@@ -52,10 +52,11 @@ def test_set(feature_id: str | None, bucket: str | None, path: str | None) -> La
     missing = [name for name, value in given.items() if value is None]
     if len(missing) < len(given):
         raise InvalidFieldError(
+        are = "is" if len(missing) == 1 else "are"
             missing[0],
             None,
             "incomplete",
-            f"{' and '.join(missing)} is missing; give test_feature_id, test_bucket and test_file_path, or none of them.",
+            f"{' and '.join(missing)} {are} missing; give test_feature_id, test_bucket and test_file_path, or none of them.",
         )
     return None
 
