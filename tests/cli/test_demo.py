@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import psutil
 
 from footfall import Client
 from live_server import clean_environment, live_server, run_footfall
+
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
 
 def processes_of(directory: Path) -> list[str]:
@@ -26,6 +29,12 @@ def processes_of(directory: Path) -> list[str]:
     return found
 
 
+def shape(printed: str) -> list[str]:
+    """Return the lines of a demo before its advice on how to go on, without numbers, ids and widths."""
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", printed.split("How to go on")[0])
+    return [" ".join(line.split()) for line in re.sub(r"[\d,.]*\d", "N", text).splitlines()]
+
+
 def test_the_demo_shows_what_it_promises_and_stops_what_it_started(tmp_path: Path) -> None:
     began = time.monotonic()
     done = run_footfall("demo", cwd=tmp_path)
@@ -37,6 +46,7 @@ def test_the_demo_shows_what_it_promises_and_stops_what_it_started(tmp_path: Pat
     assert (body["status"], body["line_count"], body["fail_message"]) == ("completed", 3370, None)
     auroc = float(done.out.split("AUROC of the task: ")[1].split()[0])
     assert auroc >= 0.73
+    assert shape(done.out) == shape(README.split("<!-- demo -->\n```text\n")[1].split("```")[0]), "paste it anew"
     lift = done.out.split("BUYERS REACHED")[1].splitlines()[2:12]
     assert [line.split()[0] for line in lift] == [str(n) for n in range(1, 11)]
     assert lift[-1].rstrip().endswith("100 %")
