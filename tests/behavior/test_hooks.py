@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from footfall.behavior import encoders
 from footfall.behavior.hooks import BehaviorHooks
 from footfall.db import runs
 from footfall.records import Run
@@ -118,6 +119,48 @@ def test_an_encoder_that_a_waiting_feature_chose_stays(service: Service) -> None
     service.complete(waiting, feature_result(waiting, one))
     shown = call.get(f"/api/v1/features/{waiting}").json
     assert (shown["encoder"], call.get("/api/v1/encoders").json["total"]) == ("one", 1)
+
+
+def test_a_new_encoder_gets_a_name_that_no_living_one_has(service: Service) -> None:
+    _data(service)
+    call = service.operator
+    first = make_feature(service, call, "f1")
+    task = make_task(service, call, "t1", first)
+    assert call("DELETE", f"/api/v1/features/{first}").status == 200
+    ids = {"f1": first}
+    for name in ("f1-2", "f1-3"):
+        call("DELETE", f"/api/v1/features/{ids.get('f1-2', first)}")
+        id = _create(service, "f1", encoder="new")
+        service.complete(id, feature_result(id, name="f1"))
+        shown = call.get(f"/api/v1/features/{id}").json
+        assert (shown["encoder"], shown["encoder_id"]) == (name, id)
+        make_task(service, call, name, id)
+        ids[name] = id
+    names = {item["encoder_id"]: item["encoder_name"] for item in call.get("/api/v1/encoders").json["encoders"]}
+    assert names == {id: name for name, id in ids.items()}
+    run = {"name": "r", "task_id": task, "result_bucket": "shop", "result_file_path": "r"}
+    refused = call.post("/api/v1/task-runs", run | {"feature_id": ids["f1-3"]})
+    assert refused.error == (422, "10204", "INCOMPATIBLE_FEATURE")
+    assert refused.details.endswith(f'make the feature anew with "encoder": "{first}".')
+    assert ids["f1-3"] in refused.details
+    advised = _create(service, "as advised", encoder=first)
+    assert _job(service, advised)["encoder"]["id"] == first  # type: ignore[index]
+    service.complete(advised, feature_result(advised, first))
+    assert call.post("/api/v1/task-runs", run | {"feature_id": advised}).status == 200
+
+
+def test_an_encoder_is_named_by_name_or_id(service: Service) -> None:
+    _data(service)
+    one, new = make_feature(service, service.operator, "caf\u00e9"), make_feature(service, service.operator, "new")
+    for given, id in (("cafe\u0301", one), (one, one), (new, new)):
+        job = _job(service, _create(service, f"by {given}", encoder=given))
+        assert job["encoder"]["id"] == id  # type: ignore[index]
+    assert _job(service, _create(service, "fits", encoder="new"))["encoder"] == "new"
+
+
+def test_a_long_name_keeps_its_length_with_a_number_behind() -> None:
+    assert encoders.free_name("x", {"y"}) == "x"
+    assert encoders.free_name("x" * 100, {"x" * 100}) == "x" * 98 + "-2"
 
 
 def test_a_task_works_after_its_features_are_deleted(service: Service) -> None:

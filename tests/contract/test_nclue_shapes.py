@@ -32,7 +32,7 @@ DOCUMENTED = {
     ("GET", "/api/v1/task-runs"): "index limit total runs",
     ("DELETE", "/api/v1/task-runs/{run_id}"): "run_id",
 }
-OURS = {"fail_details", "progress", "encoder", "coverage"}
+OURS = {"fail_details", "progress", "encoder", "encoder_id", "coverage"}
 FEATURE = {"name": "n", "source_bucket": "shop", "source_file_path": "seq.csv"}
 
 
@@ -62,6 +62,7 @@ def test_what_is_not_known_yet_is_null(shared: Service) -> None:
         "fail_message",
         "fail_details",
         "encoder",
+        "encoder_id",
         "coverage",
         "progress",
     }

@@ -13,7 +13,7 @@ Status = Literal["registered", "pending", "in_progress", "completed", "failed"]
 
 OURS = {"x-ours": True}
 NAME = msgspec.Meta(
-    description="1 to 100 characters, no blanks at the ends, no control characters; unique in the account for this kind.",
+    description="1 to 100 characters, no blanks at the ends, none that nobody sees; unique in the account for this kind.",
     extra_json_schema={"minLength": 1, "maxLength": 100},
 )
 PATH = msgspec.Meta(
@@ -34,7 +34,7 @@ class NewFeature(msgspec.Struct):
     source_bucket: str
     source_file_path: Path
     encoder: Annotated[
-        str | None, msgspec.Meta(description="Name of the encoder to use, or `new`.", extra_json_schema=OURS)
+        str | None, msgspec.Meta(description="Id or name of the encoder to use, or `new`.", extra_json_schema=OURS)
     ] = None
 
 
@@ -128,7 +128,8 @@ class FeatureBody(msgspec.Struct, kw_only=True):
     disk_usage: int | None
     fail_message: str | None
     fail_details: FailDetails
-    encoder: FailDetails
+    encoder: Annotated[str | None, msgspec.Meta(description="Name of the encoder.", extra_json_schema=OURS)]
+    encoder_id: Annotated[str | None, Ours]
     coverage: Annotated[float | None, Ours]
     progress: Progress = None
 

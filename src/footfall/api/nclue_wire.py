@@ -74,6 +74,7 @@ def feature_body(feature: Feature, progress: shapes.ProgressBody | None = None) 
         fail_message=message,
         fail_details=details,
         encoder=feature.encoder_name,
+        encoder_id=feature.encoder_id,
         coverage=feature.coverage,
         progress=progress,
     )

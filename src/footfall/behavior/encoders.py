@@ -1,8 +1,10 @@
-"""Which encoder a feature uses, and which features fit together."""
+"""Which encoder a feature uses, what a new one is called, and which features fit together."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from footfall.behavior.fields import MAX_NAME_LENGTH
 from footfall.db import behavior
 from footfall.db.connection import Connection
 from footfall.errors import IncompatibleError, NotFoundError
@@ -11,18 +13,28 @@ from footfall.records import Encoder, Feature
 NEW = "new"
 
 
-def choose(connection: Connection, account_id: str, name: str | None) -> Any:
-    """Return the ``encoder`` of a feature's job: None (the job chooses), ``"new"``, or the candidate of this name.
+def choose(connection: Connection, account_id: str, name_or_id: str | None) -> Any:
+    """Return the ``encoder`` of a feature's job: None (the job chooses), ``"new"``, or the candidate of this id or name.
 
     Raises:
-        NotFoundError: the account has no encoder of this name.
+        NotFoundError: the account has no such encoder.
     """
-    if name is None or name == NEW:
-        return name
-    found = behavior.find_encoder(connection, account_id, name)
+    if name_or_id is None or name_or_id == NEW:
+        return name_or_id
+    found = behavior.find_encoder(connection, account_id, unicodedata.normalize("NFC", name_or_id))
     if found is None:
-        raise NotFoundError("encoder", name)
+        raise NotFoundError("encoder", name_or_id)
     return candidate(found)
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """Return the name of a new encoder: that of the feature that fitted it, with a number behind if an encoder has it."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        suffix = f"-{number}"
+        name = wanted[: MAX_NAME_LENGTH - len(suffix)] + suffix
+    return name
 
 
 def candidate(encoder: Encoder) -> dict[str, Any]:
@@ -36,11 +48,12 @@ def check_compatible(features: Sequence[Feature]) -> None:
     Raises:
         IncompatibleError: naming two of them and their encoders.
     """
+    first = features[0]
     for other in features[1:]:
-        check_same(features[0].encoder_id, f"the feature {features[0].name!r}", features[0].encoder_name, other)
+        check_same(f"the feature {first.name!r}", first.encoder_id, first.encoder_name, other)
 
 
-def check_same(encoder_id: str | None, what: str, encoder_name: str | None, feature: Feature) -> None:
+def check_same(what: str, encoder_id: str | None, encoder_name: str | None, feature: Feature) -> None:
     """Refuse a feature of another encoder than ``encoder_id``, which belongs to ``what``.
 
     Raises:
@@ -48,6 +61,7 @@ def check_same(encoder_id: str | None, what: str, encoder_name: str | None, feat
     """
     if feature.encoder_id != encoder_id:
         raise IncompatibleError(
-            f"{what[0].upper()}{what[1:]} was made by the encoder {encoder_name!r}, the feature {feature.name!r} by the encoder "
-            f'{feature.encoder_name!r}; make the feature anew with "encoder": {encoder_name!r}.'
+            f"{what[0].upper()}{what[1:]} was made by the encoder {encoder_name!r} ({encoder_id}), the feature "
+            f"{feature.name!r} by the encoder {feature.encoder_name!r} ({feature.encoder_id}); make the feature anew with "
+            f'"encoder": "{encoder_id}".'
         )

@@ -61,7 +61,7 @@ class BehaviorHooks:
                 tx,
                 run.account_id,
                 id=encoder["id"],
-                name=encoder["name"],
+                name=encoders.free_name(encoder["name"], behavior.encoder_names(tx, run.account_id)),
                 feature_id=id,
                 artefact=encoder["artefact"],
                 n_users=encoder["n_users"],

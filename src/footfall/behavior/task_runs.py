@@ -44,7 +44,7 @@ def create_task_run(
         check_completed("feature", feature.id, feature.name, feature.run)
         if feature.encoder_id != task.encoder_id:
             made_by = behavior.encoder_name(connection, task.encoder_id)
-            encoders.check_same(task.encoder_id, f"the task {task.name!r}", made_by, feature)
+            encoders.check_same(f"the task {task.name!r}", task.encoder_id, made_by, feature)
         if TASK_RUNS.has_name(connection, account_id, name):
             raise AlreadyExistsError("task run", name)
     store = datasets.open_bucket(bench, account_id, bucket, "result_bucket")

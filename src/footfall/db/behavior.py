@@ -169,10 +169,17 @@ def get_encoder(connection: Connection, account_id: str, id: str) -> Encoder:
     return _encoder(row)
 
 
-def find_encoder(connection: Connection, account_id: str, name: str) -> Encoder | None:
-    """Return the newest encoder of this name, or None."""
-    row = connection.execute(_newest_encoders(account_id).where(encoders.c.name == name).limit(1)).first()
-    return None if row is None else _encoder(row)
+def find_encoder(connection: Connection, account_id: str, name_or_id: str) -> Encoder | None:
+    """Return the encoder with this id, or else the newest with this name, or None."""
+    this = (encoders.c.id == name_or_id) | (encoders.c.name == name_or_id)
+    found = [_encoder(row) for row in connection.execute(_newest_encoders(account_id).where(this))]
+    return next((encoder for encoder in found if encoder.id == name_or_id), found[0] if found else None)
+
+
+def encoder_names(connection: Connection, account_id: str) -> set[str]:
+    """Return the names of the encoders of an account."""
+    alive = (encoders.c.account_id == account_id, encoders.c.deleted_at.is_(None))
+    return set(connection.execute(select(encoders.c.name).where(*alive)).scalars())
 
 
 def encoder_name(connection: Connection, id: str) -> str:
