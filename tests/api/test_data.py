@@ -1,17 +1,22 @@
 """Objects in and out: whole or not at all, nothing outside the buckets, nothing executed."""
 
 import contextlib
+import gc
+import http.client
 import os
 import pickle
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from footfall.errors import StoreUnavailableError
 from footfall.places import FORBIDDEN_CHARACTERS
+from footfall.store import Store
 from service import Service, open_service, raw
 
 NOT_FOUND = (404, "10106", "PATH_NOT_FOUND")
@@ -221,7 +226,7 @@ def test_row_31_nothing_of_ours_unpickles() -> None:
             assert word not in text, f"{path}: {word}"
 
 
-def test_a_server_that_stops_lets_go_of_an_upload_under_way(tmp_path: Path) -> None:
+def test_a_server_that_stops_lets_go_of_an_upload_under_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = set(threading.enumerate())
     with open_service(tmp_path / "home") as service:
         service.operator.put("shop", "x", b"x")
@@ -232,8 +237,51 @@ def test_a_server_that_stops_lets_go_of_an_upload_under_way(tmp_path: Path) -> N
     while busy := [t for t in set(threading.enumerate()) - before if t.name.startswith("transfer") and _is_in_call(t)]:
         assert time.monotonic() < deadline, busy
         time.sleep(0.05)
-    connection.close()
+    with connection:
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"x-ncp-trace-id: " in answer
+    assert b'"errorCode":"500"' in answer
+    gc.collect()
+    assert "Exception" not in caplog.text
     assert not (tmp_path / "home" / "data" / "buckets" / "shop" / "slow").exists()
+
+
+def test_a_client_that_goes_away_is_one_line_of_the_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_service(tmp_path / "home", body_timeout_s=5) as service:
+        service.operator.put("shop", "big", b"x" * 30_000_000)
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", service.port)) as connection:
+                connection.sendall(_head(service, "/data/v1/shop/slow", "content-length: 100") + b"x")
+                time.sleep(0.1)
+            with socket.create_connection(("127.0.0.1", service.port)) as connection:
+                connection.sendall(_head(service, "/data/v1/shop/big", method="GET"))
+                connection.recv(100)
+            with socket.create_connection(("127.0.0.1", service.port)) as connection:
+                connection.sendall(_head(service, "/api/v1/features", "content-length: 100", method="POST") + b"x")
+                time.sleep(0.1)
+        time.sleep(1)
+    gc.collect()
+    written = "".join(capfd.readouterr())
+    assert "Traceback" not in written + caplog.text
+    assert written.count("client gone") >= 6
+    assert [record.levelname for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+
+
+def test_a_store_that_fails_in_the_middle_of_a_download_is_no_traceback(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> Iterator[bytes]:
+        yield b"half"
+        raise StoreUnavailableError("gone")
+
+    service.operator.put("shop", "x", b"x" * 1000)
+    monkeypatch.setattr(Store, "read", broken)
+    with pytest.raises(http.client.IncompleteRead):
+        service.operator.get("/data/v1/shop/x")
+    assert "Traceback" not in caplog.text
 
 
 def _is_in_call(thread: threading.Thread) -> bool:

@@ -13,7 +13,7 @@ from footfall.api.auth import Authenticator
 from footfall.api.bodies import ClientGoneError, Receive, read_body
 from footfall.api.change import answer_change
 from footfall.api.context import AppContext
-from footfall.api.errors import UNEXPECTED, error_answer, plain_error
+from footfall.api.errors import UNAVAILABLE, UNEXPECTED, error_answer, plain_error
 from footfall.api.operations import Request
 from footfall.api.responses import Answer, head_of, json_answer, new_trace_id
 from footfall.api.routing import Router
@@ -54,7 +54,8 @@ class Application:
         trace_id = new_trace_id()
         try:
             answer = await self._answer(scope, receive, send, trace_id)
-        except (ClientGoneError, GivenUpError):
+        except (ClientGoneError, GivenUpError) as error:
+            log.info("client gone", trace_id=trace_id, error=repr(error))
             return
         if answer is None:
             return
@@ -75,14 +76,20 @@ class Application:
             answer = error_answer(error)
             if answer.status >= 500:
                 log.warning("refused", trace_id=trace_id, status=answer.status, error=repr(error))
+        except asyncio.CancelledError:
+            # uvicorn waited long enough for its end; swallowed here, for it would log whatever comes out as broken.
+            log.info("cut off", trace_id=trace_id)
+            answer = plain_error(UNAVAILABLE, "The server stops. See whether this was done, and send it again if not.")
             return answer
         except (ClientGoneError, GivenUpError):
             raise
         except Exception:  # the app's door: whatever broke is logged, and answered with its trace id
             log.exception("broken", trace_id=trace_id, method=scope["method"])
-            if request is not None and request.is_started:
-                raise
-            return plain_error(UNEXPECTED)
+            answer = plain_error(UNEXPECTED)
+        if request is not None and request.is_started:
+            log.info("broken off", trace_id=trace_id, status=answer.status)
+            return None  # too late for an answer: the server closes the connection, and the client sees a short body
+        return answer
 
     async def _open(self, request: Request, _receive: Receive, _send: Send) -> Answer:
         answer: Answer = await self._in_thread(request.operation.handler, request)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from footfall.api.bodies import Receive, read_piece
+from footfall.api.bodies import ClientGoneError, Receive, read_piece
 from footfall.api.errors import TOO_LARGE, UNAVAILABLE, GatewayError
 from footfall.api.operations import Request
 from footfall.api.responses import Answer, Download, head_of_download
@@ -78,10 +78,13 @@ class Transfers:
             self._free.release()
 
     def _pieces(self, bridge: "_Bridge", receive: Receive) -> Iterator[bytes]:
-        async def next_piece() -> tuple[bytes, bool]:
+        async def next_piece() -> tuple[bytes, bool] | Exception:
             pieces, size = [], 0
             while True:
-                piece, more = await read_piece(receive, self._timeout_s)
+                try:
+                    piece, more = await read_piece(receive, self._timeout_s)
+                except (ClientGoneError, GatewayError) as error:
+                    return error  # not raised here: when the thread is gone too, asyncio would log it as never seen
                 pieces.append(piece)
                 size += len(piece)
                 if not more or size >= PIECE_BYTES:
@@ -89,7 +92,10 @@ class Transfers:
 
         total, more = 0, True
         while more:
-            piece, more = bridge.call(next_piece())
+            found = bridge.call(next_piece())
+            if isinstance(found, Exception):
+                raise found
+            piece, more = found
             total += len(piece)
             if total > self._max_bytes:
                 raise GatewayError(TOO_LARGE, f"An object may have at most {self._max_bytes} bytes.")
@@ -97,17 +103,19 @@ class Transfers:
                 yield piece
 
     def _push(self, bridge: "_Bridge", chunks: Iterator[bytes], send: Send) -> None:
-        async def push(piece: bytes) -> None:
+        async def push(piece: bytes) -> bool:
             try:
                 await asyncio.wait_for(
                     send({"type": "http.response.body", "body": piece, "more_body": True}), self._timeout_s
                 )
-            except TimeoutError as error:
-                raise GivenUpError from error
+            except TimeoutError:
+                return False
+            return True
 
         for chunk in chunks:
             for start in range(0, len(chunk), PIECE_BYTES):
-                bridge.call(push(chunk[start : start + PIECE_BYTES]))
+                if not bridge.call(push(chunk[start : start + PIECE_BYTES])):
+                    raise GivenUpError
 
 
 class _Bridge:
