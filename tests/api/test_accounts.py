@@ -4,6 +4,7 @@ import pytest
 
 from footfall.db import accounts, api_keys
 from footfall.db.encryption import Secrets
+from footfall.errors import NotFoundError
 from service import Caller, Service
 
 FORBIDDEN = (403, "230", "Forbidden")
@@ -38,6 +39,46 @@ def test_an_account_keeps_a_manager(service: Service) -> None:
     assert call("DELETE", own).error == (409, "10202", "RESOURCE_IN_USE")
     assert call("PUT", own + "/roles", {"nclue": "NONE"}).error == (409, "10202", "RESOURCE_IN_USE")
     assert call.get("/api/v1/features").status == 200
+
+
+def test_an_account_keeps_a_manager_who_has_an_active_key(service: Service) -> None:
+    call = service.operator
+    service.user(call, "viewer", nclue="VIEWER")
+    own = f"/accounts/v1/keys/{call.access_key}"
+    refused = call.post(own + "/stop")
+    assert refused.error == (409, "10202", "RESOURCE_IN_USE")
+    assert refused.details.endswith("Give another user these roles and a key first.")
+    made = call.post("/accounts/v1/users", {"name": "second", "roles": {"nclue": "MANAGER", "nsml": "MANAGER"}}).json
+    for request in (
+        ("POST", own + "/stop"),
+        ("PUT", f"/accounts/v1/users/{call.user_id}/roles", {"nsml": "NONE"}),
+        ("DELETE", f"/accounts/v1/users/{call.user_id}"),
+    ):
+        assert call(*request).error == (409, "10202", "RESOURCE_IN_USE")  # the second manager has no key
+    assert call.get("/api/v1/features").status == 200
+    key = call.post("/accounts/v1/keys", {"user_id": made["user_id"]}).json
+    assert call.post(own + "/stop").json["is_active"] is False
+    second = Caller(service.port, key["access_key"], key["secret_key"])
+    assert second.post(f"/accounts/v1/keys/{key['access_key']}/stop").error[1] == "10202"
+    assert second.post(own + "/start").status == 200
+
+
+def test_a_key_is_made_offline_for_who_has_none_that_works(service: Service) -> None:
+    call, secrets = service.operator, service.context.secrets
+    stopped = call.post("/accounts/v1/keys", {}).json["access_key"]
+    assert call.post(f"/accounts/v1/keys/{stopped}/stop").status == 200
+    made = accounts.new_key_offline(service.database, secrets)
+    assert made.secret_key
+    assert Caller(service.port, made.id, made.secret_key).get("/accounts/v1/accounts").status == 200
+    assert [key["access_key"] for key in call.get("/accounts/v1/keys").json["keys"]] == [call.access_key, made.id]
+    third = accounts.new_key_offline(service.database, secrets)
+    assert len(call.get("/accounts/v1/keys").json["keys"]) == 3
+    assert call.get("/api/v1/features").status == 200
+    assert third.user_id == call.user_id
+    other = service.account("other")
+    assert accounts.new_key_offline(service.database, secrets, "other").user_id == other.user_id
+    with pytest.raises(NotFoundError):
+        accounts.new_key_offline(service.database, secrets, "nobody")
 
 
 def test_a_user_has_at_most_two_keys_and_only_a_stopped_one_is_deleted(service: Service) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -196,7 +196,7 @@ def set_roles(tx: Connection, account_id: str, id: str, roles: Mapping[str, str]
     changes = {f"role_{service}": role for service, role in roles.items()}
     if changes:
         tx.execute(update(users).where(users.c.id == id).values(changes))
-    _keep_a_manager(tx, account_id, id)
+    _keep_a_manager(tx, account_id, "user", id)
     return get_user(tx, account_id, id)
 
 
@@ -210,7 +210,7 @@ def delete_user(tx: Connection, account_id: str, id: str) -> None:
     get_user(tx, account_id, id)
     tx.execute(delete(access_keys).where(access_keys.c.user_id == id))
     tx.execute(update(users).where(users.c.id == id).values(deleted_at=now_us()))
-    _keep_a_manager(tx, account_id, id)
+    _keep_a_manager(tx, account_id, "user", id)
 
 
 def create_key(tx: Connection, secrets: Secrets, account_id: str, user_id: str) -> AccessKey:
@@ -225,6 +225,10 @@ def create_key(tx: Connection, secrets: Secrets, account_id: str, user_id: str) 
     n_keys = tx.execute(select(func.count()).where(access_keys.c.user_id == user_id)).scalar_one()
     if n_keys >= MAX_KEYS_OF_USER:
         raise QuotaExceededError("access keys of a user", MAX_KEYS_OF_USER, 1)
+    return _insert_key(tx, secrets, user_id)
+
+
+def _insert_key(tx: Connection, secrets: Secrets, user_id: str) -> AccessKey:
     id, secret, now = "ff" + random.token_hex(9).upper(), random.token_urlsafe(30), now_us()
     sealed = secrets.seal(secret.encode(), id)
     tx.execute(insert(access_keys).values(id=id, user_id=user_id, secret=sealed, is_active=True, created_at=now))
@@ -256,9 +260,12 @@ def set_key_active(tx: Connection, account_id: str, id: str, is_active: bool) ->
 
     Raises:
         NotFoundError: no such key.
+        InUseError: nobody would be left to manage the account.
     """
     get_key(tx, account_id, id)
     tx.execute(update(access_keys).where(access_keys.c.id == id).values(is_active=is_active))
+    if not is_active:
+        _keep_a_manager(tx, account_id, "access key", id)
     return get_key(tx, account_id, id)
 
 
@@ -274,6 +281,36 @@ def delete_key(tx: Connection, account_id: str, id: str) -> None:
             "access key", id, "active", ("stopped",), f"The access key {id} is active; stop it first."
         )
     tx.execute(delete(access_keys).where(access_keys.c.id == id, access_keys.c.is_active.is_(False)))
+
+
+def new_key_offline(database: Database, secrets: Secrets, account_name: str | None = None) -> AccessKey:
+    """Make a key for who manages an account first, for somebody who has the server's files and no key that works.
+
+    The oldest stopped key goes if the user has two. Active ones stay, so there may be three until one is deleted.
+
+    Args:
+        account_name: its name or id; None means the operator's.
+
+    Raises:
+        NotFoundError: no such account, or nobody manages it.
+    """
+    with database.write() as tx:
+        found = (
+            find_account(tx, account_name)
+            if account_name is not None
+            else next((account for account in list_accounts(tx) if account.is_operator), None)
+        )
+        if found is None:
+            raise NotFoundError("account", "of the operator")
+        query = select(users.c.id).where(*_manages(found.id)).order_by(users.c.created_at, users.c.id)
+        user_id = tx.execute(query).scalars().first()
+        if user_id is None:
+            raise NotFoundError("manager of the account", found.name)
+        keys = list_keys(tx, found.id, user_id)
+        stopped = [key for key in keys if not key.is_active]
+        if len(keys) >= MAX_KEYS_OF_USER and stopped:
+            delete_key(tx, found.id, stopped[0].id)
+        return _insert_key(tx, secrets, user_id)
 
 
 def rotate_master_key(database: Database, key_file: Path) -> int:
@@ -308,15 +345,23 @@ def _keys_of(account_id: str) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _keep_a_manager(tx: Connection, account_id: str, changed_id: str) -> None:
-    managers = select(func.count()).where(
-        users.c.account_id == account_id,
-        users.c.deleted_at.is_(None),
-        users.c.role_nclue == "MANAGER",
-        users.c.role_nsml == "MANAGER",
+def _keep_a_manager(tx: Connection, account_id: str, kind: str, changed_id: str) -> None:
+    managers = (
+        select(func.count())
+        .select_from(users.join(access_keys, access_keys.c.user_id == users.c.id))
+        .where(*_manages(account_id), access_keys.c.is_active.is_(True))
     )
     if not tx.execute(managers).scalar_one():
-        raise InUseError("user", changed_id, ["the account itself: it needs one user who is MANAGER of every service"])
+        need = "the account itself: it needs a user who is MANAGER of every service and has an active key"
+        raise InUseError(kind, changed_id, [need], "Give another user these roles and a key first.")
+
+
+def _manages(account_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        users.c.account_id == account_id,
+        users.c.deleted_at.is_(None),
+        *(users.c[f"role_{service}"] == "MANAGER" for service in SERVICES),
+    )
 
 
 def _account(row: Row[Any]) -> Account:
