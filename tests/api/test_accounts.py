@@ -139,7 +139,7 @@ def test_a_bucket_is_made_granted_revoked_and_deleted_when_empty(service: Servic
     assert call.post("/accounts/v1/buckets/data/grants", {"account_id": "other"}).json["granted_to"] == [
         other.account_id
     ]
-    assert other.post("/api/v1/features", body).status == 200
+    feature_id = other.post("/api/v1/features", body).json["feature_id"]
     assert other.put("data", "b.csv", b"x").status == 200
     assert [b["name"] for b in other.get("/accounts/v1/buckets").json["buckets"]] == ["data"]
     assert other("DELETE", "/accounts/v1/buckets/data").error[1] == "10201"
@@ -148,6 +148,10 @@ def test_a_bucket_is_made_granted_revoked_and_deleted_when_empty(service: Servic
     assert call("DELETE", "/accounts/v1/buckets/data").error == (409, "10202", "RESOURCE_IN_USE")
     for key in ("a.csv", "b.csv"):
         assert call("DELETE", f"/data/v1/data/{key}").status == 200
+    used = call("DELETE", "/accounts/v1/buckets/data")
+    assert used.error == (409, "10202", "RESOURCE_IN_USE")
+    assert "a feature of another account" in used.details
+    assert other.post(f"/api/v1/features/{feature_id}/cancel").status == 200
     assert call("DELETE", "/accounts/v1/buckets/data").json == {"name": "data"}
     assert other.post("/accounts/v1/buckets", {"name": "data"}).status == 200
 

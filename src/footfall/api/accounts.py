@@ -1,7 +1,7 @@
 """``/accounts/v1``: accounts, users, keys, API keys and buckets. All ours.
 
-Who is MANAGER of every service manages the account; everybody may see it and look after keys of their own. Only the
-operator's account makes others.
+Who is MANAGER of every service manages the account; everybody with a role in it may see it and look after keys of their
+own. Buckets go with NCLUE, whose data they hold. Only the operator's account makes others.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from footfall.api.errors import (
     UNAVAILABLE,
     GatewayError,
 )
-from footfall.api.operations import Change, Kind, Operation, Request
+from footfall.api.operations import Change, Kind, Need, Operation, Request
 from footfall.behavior import ownership
 from footfall.behavior.fields import check_name_length, normalize_name
 from footfall.db import accounts, api_keys, buckets
@@ -45,7 +45,6 @@ def list_accounts(request: Request) -> wire.AccountList:
 
 def post_account(request: Request) -> Change:
     """Make an account with a first user and a key."""
-    _need_manager(request)
     with request.context.database.read() as connection:
         if not accounts.get_account(connection, request.caller.account_id).is_operator:
             raise GatewayError(FORBIDDEN, "Only a manager of the operator's account makes accounts.")
@@ -63,7 +62,6 @@ def list_users(request: Request) -> wire.UserList:
 
 def post_user(request: Request) -> Change:
     """Make a user."""
-    _need_manager(request)
     new: wire.NewUser = request.fields
     name, account_id = _name(new.name), request.caller.account_id
     return Change(lambda tx: wire.user_body(accounts.create_user(tx, account_id, name=name, roles=new.roles.given())))
@@ -71,7 +69,6 @@ def post_user(request: Request) -> Change:
 
 def put_roles(request: Request) -> Change:
     """Set roles of a user."""
-    _need_manager(request)
     new: wire.Roles = request.fields
     account_id, id = request.caller.account_id, request.params["user_id"]
     return Change(lambda tx: wire.user_body(accounts.set_roles(tx, account_id, id, new.given())))
@@ -79,7 +76,6 @@ def put_roles(request: Request) -> Change:
 
 def remove_user(request: Request) -> Change:
     """Delete a user and the user's keys."""
-    _need_manager(request)
     account_id, id = request.caller.account_id, request.params["user_id"]
 
     def apply(tx: Connection) -> wire.UserId:
@@ -135,7 +131,6 @@ def list_api_keys(request: Request) -> wire.ApiKeyList:
 
 def post_api_key(request: Request) -> Change:
     """Make an API key."""
-    _need_manager(request)
     name = normalize_name(request.fields.name)
     check_name_length(name, limit=MAX_API_KEY_NAME)
     return Change(lambda tx: wire.api_key_made(api_keys.create_api_key(tx, request.caller.account_id, name)))
@@ -143,14 +138,12 @@ def post_api_key(request: Request) -> Change:
 
 def reissue_api_key(request: Request) -> Change:
     """Make one of the two values of an API key anew."""
-    _need_manager(request)
     account_id, id, which = request.caller.account_id, request.params["api_key_id"], request.fields.which
     return Change(lambda tx: wire.api_key_made(api_keys.reissue(tx, account_id, id, which=which)))
 
 
 def _api_key_switch(is_enabled: bool) -> Callable[[Request], Change]:
     def switch(request: Request) -> Change:
-        _need_manager(request)
         account_id, id = request.caller.account_id, request.params["api_key_id"]
         return Change(lambda tx: wire.api_key_body(api_keys.set_enabled(tx, account_id, id, is_enabled)))
 
@@ -159,7 +152,6 @@ def _api_key_switch(is_enabled: bool) -> Callable[[Request], Change]:
 
 def remove_api_key(request: Request) -> Change:
     """Delete an API key."""
-    _need_manager(request)
     account_id, id = request.caller.account_id, request.params["api_key_id"]
 
     def apply(tx: Connection) -> wire.ApiKeyId:
@@ -173,47 +165,44 @@ def list_buckets(request: Request) -> wire.BucketList:
     """Return the buckets that the account may use."""
     with request.context.database.read() as connection:
         found = buckets.list_buckets(connection, request.caller.account_id)
-    return wire.BucketList([wire.bucket_body(bucket) for bucket in found])
+    settings = request.context.settings
+    return wire.BucketList([wire.bucket_body(b) for b in found if not ownership.is_internal(settings, b.name)])
 
 
 def post_bucket(request: Request) -> Change:
     """Make a bucket."""
     name = check_bucket_name(request.fields.name)
-    _need_manager_of_any(request)
     ownership.prepare_bucket(request.context.bench, request.caller, name)
     return Change(lambda tx: wire.bucket_body(buckets.insert_bucket(tx, request.caller.account_id, name)))
 
 
 def remove_bucket(request: Request) -> Change:
     """Delete an empty bucket."""
-    _need_manager_of_any(request)
-    name, bench = request.params["name"], request.context.bench
-    apply = ownership.delete_bucket(bench, request.caller, name)
+    name = request.params["name"]
+    removal = ownership.BucketRemoval(request.context.bench, request.caller, name)
 
-    def answer(tx: Connection) -> wire.BucketName:
-        apply(tx)
+    def apply(tx: Connection) -> wire.BucketName:
+        removal.apply(tx)
         return wire.BucketName(name)
 
-    return Change(answer, lambda: ownership.drop_store(bench, name))
+    return Change(apply, within=removal.emptied())
 
 
 def post_grant(request: Request) -> Change:
     """Let another account read and write a bucket."""
-    _need_manager(request)
     return _grant(request, request.fields.account_id, buckets.grant)
 
 
 def remove_grant(request: Request) -> Change:
     """End a grant."""
-    _need_manager(request)
     return _grant(request, request.params["account_id"], buckets.revoke)
 
 
 def _grant(request: Request, account: str, change: Callable[[Connection, str, str], None]) -> Change:
-    name, account_id = request.params["name"], request.caller.account_id
+    name, account_id, bench = request.params["name"], request.caller.account_id, request.context.bench
 
     def apply(tx: Connection) -> wire.BucketBody:
-        buckets.get_bucket(tx, account_id, name)
+        ownership.get_owned(bench, tx, account_id, name)
         change(tx, name, accounts.find_account(tx, account).id)
         return wire.bucket_body(buckets.get_bucket(tx, account_id, name))
 
@@ -223,11 +212,6 @@ def _grant(request: Request, account: str, change: Callable[[Connection, str, st
 def _need_manager(request: Request) -> None:
     if not is_manager(request):
         raise GatewayError(FORBIDDEN, "Only a user who is MANAGER of every service manages the account; ask one.")
-
-
-def _need_manager_of_any(request: Request) -> None:
-    if "MANAGER" not in request.caller.roles.values():
-        raise GatewayError(FORBIDDEN, "Only a MANAGER of a service makes and deletes buckets; ask one.")
 
 
 def _own_key(request: Request) -> str:
@@ -250,86 +234,88 @@ _BODY = (INVALID_JSON, INVALID_REQUEST)
 _ROOT = "/accounts/v1"
 
 
-def _operation(id: str, method: str, path: str, summary: str, handler: Any, response: type, **more: Any) -> Operation:
+def _operation(
+    id: str, needs: Need, method: str, path: str, summary: str, handler: Any, response: type, **more: Any
+) -> Operation:
     errors = (FORBIDDEN, *more.pop("errors", ()))
     kind: Kind = "read" if method == "GET" else "change"
     return Operation(
-        id, method, _ROOT + path, summary, handler, kind, "accounts", response=response, errors=errors, **more
+        id, method, _ROOT + path, summary, handler, kind, "accounts", needs, response=response, errors=errors, **more
     )
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    _operation("list_accounts", "GET", "/accounts", "List accounts.", list_accounts, wire.AccountList),
+    _operation("list_accounts", "member", "GET", "/accounts", "List accounts.", list_accounts, wire.AccountList),
     _operation(
-        "create_account", "POST", "/accounts", "Create an account with its first user and key.", post_account,
+        "create_account", "owner", "POST", "/accounts", "Create an account with its first user and key.", post_account,
         wire.AccountMade, request=wire.NewName, errors=(*_BODY, NAME_TOO_LONG, DUPLICATE_NAME),
     ),
-    _operation("list_users", "GET", "/users", "List the users of the account.", list_users, wire.UserList),
+    _operation("list_users", "member", "GET", "/users", "List the users of the account.", list_users, wire.UserList),
     _operation(
-        "create_user", "POST", "/users", "Create a user.", post_user, wire.UserBody,
+        "create_user", "owner", "POST", "/users", "Create a user.", post_user, wire.UserBody,
         request=wire.NewUser, errors=(*_BODY, NAME_TOO_LONG, DUPLICATE_NAME),
     ),
     _operation(
-        "set_roles", "PUT", "/users/{user_id}/roles", "Set the roles of a user.", put_roles, wire.UserBody,
+        "set_roles", "owner", "PUT", "/users/{user_id}/roles", "Set the roles of a user.", put_roles, wire.UserBody,
         request=wire.Roles, errors=(*_BODY, NO_SUCH, IN_USE),
     ),
     _operation(
-        "delete_user", "DELETE", "/users/{user_id}", "Delete a user and the user's keys.", remove_user, wire.UserId,
+        "delete_user", "owner", "DELETE", "/users/{user_id}", "Delete a user and the user's keys.", remove_user, wire.UserId,
         errors=(NO_SUCH, IN_USE),
     ),
-    _operation("list_keys", "GET", "/keys", "List access keys.", list_keys, wire.KeyList),
+    _operation("list_keys", "key", "GET", "/keys", "List access keys.", list_keys, wire.KeyList),
     _operation(
-        "create_key", "POST", "/keys", "Create an access key; its secret is shown this once.", post_key, wire.KeyMade,
+        "create_key", "member", "POST", "/keys", "Create an access key; its secret is shown this once.", post_key, wire.KeyMade,
         request=wire.NewKey, errors=(*_BODY, NO_SUCH, LIMIT_REACHED),
     ),
     _operation(
-        "stop_key", "POST", "/keys/{access_key}/stop", "Stop an access key.", _key_switch(False), wire.KeyBody,
-        errors=(NO_SUCH,),
-    ),
-    _operation(
-        "start_key", "POST", "/keys/{access_key}/start", "Start a stopped access key.", _key_switch(True), wire.KeyBody,
-        errors=(NO_SUCH,),
-    ),
-    _operation(
-        "delete_key", "DELETE", "/keys/{access_key}", "Delete a stopped access key.", remove_key, wire.KeyId,
+        "stop_key", "member", "POST", "/keys/{access_key}/stop", "Stop an access key.", _key_switch(False), wire.KeyBody,
         errors=(NO_SUCH, IN_USE),
     ),
-    _operation("list_api_keys", "GET", "/api-keys", "List API keys.", list_api_keys, wire.ApiKeyList),
     _operation(
-        "create_api_key", "POST", "/api-keys", "Create an API key; its values are shown this once.", post_api_key,
+        "start_key", "member", "POST", "/keys/{access_key}/start", "Start a stopped access key.", _key_switch(True), wire.KeyBody,
+        errors=(NO_SUCH,),
+    ),
+    _operation(
+        "delete_key", "member", "DELETE", "/keys/{access_key}", "Delete a stopped access key.", remove_key, wire.KeyId,
+        errors=(NO_SUCH, IN_USE),
+    ),
+    _operation("list_api_keys", "member", "GET", "/api-keys", "List API keys.", list_api_keys, wire.ApiKeyList),
+    _operation(
+        "create_api_key", "owner", "POST", "/api-keys", "Create an API key; its values are shown this once.", post_api_key,
         wire.ApiKeyMade, request=wire.NewApiKey, errors=(*_BODY, NAME_TOO_LONG, LIMIT_REACHED),
     ),
     _operation(
-        "reissue_api_key", "POST", "/api-keys/{api_key_id}/reissue", "Make one value of an API key anew.", reissue_api_key,
-        wire.ApiKeyMade, request=wire.Reissue, errors=(*_BODY, NO_SUCH),
+        "reissue_api_key", "owner", "POST", "/api-keys/{api_key_id}/reissue", "Make one value of an API key anew.",
+        reissue_api_key, wire.ApiKeyMade, request=wire.Reissue, errors=(*_BODY, NO_SUCH),
     ),
     _operation(
-        "enable_api_key", "POST", "/api-keys/{api_key_id}/enable", "Enable an API key.", _api_key_switch(True),
+        "enable_api_key", "owner", "POST", "/api-keys/{api_key_id}/enable", "Enable an API key.", _api_key_switch(True),
         wire.ApiKeyBody, errors=(NO_SUCH,),
     ),
     _operation(
-        "disable_api_key", "POST", "/api-keys/{api_key_id}/disable", "Disable an API key.", _api_key_switch(False),
+        "disable_api_key", "owner", "POST", "/api-keys/{api_key_id}/disable", "Disable an API key.", _api_key_switch(False),
         wire.ApiKeyBody, errors=(NO_SUCH,),
     ),
     _operation(
-        "delete_api_key", "DELETE", "/api-keys/{api_key_id}", "Delete an API key.", remove_api_key, wire.ApiKeyId,
+        "delete_api_key", "owner", "DELETE", "/api-keys/{api_key_id}", "Delete an API key.", remove_api_key, wire.ApiKeyId,
         errors=(NO_SUCH,),
     ),
-    _operation("list_buckets", "GET", "/buckets", "List buckets.", list_buckets, wire.BucketList),
+    _operation("list_buckets", "viewer", "GET", "/buckets", "List buckets.", list_buckets, wire.BucketList),
     _operation(
-        "create_bucket", "POST", "/buckets", "Create a bucket.", post_bucket, wire.BucketBody,
+        "create_bucket", "manager", "POST", "/buckets", "Create a bucket.", post_bucket, wire.BucketBody,
         request=wire.NewBucket, errors=(*_BODY, DUPLICATE_NAME, UNAVAILABLE), creates=True,
     ),
     _operation(
-        "delete_bucket", "DELETE", "/buckets/{name}", "Delete an empty bucket.", remove_bucket, wire.BucketName,
+        "delete_bucket", "manager", "DELETE", "/buckets/{name}", "Delete an empty bucket.", remove_bucket, wire.BucketName,
         errors=(NO_SUCH, IN_USE, UNAVAILABLE),
     ),
     _operation(
-        "grant_bucket", "POST", "/buckets/{name}/grants", "Let another account read and write a bucket.", post_grant,
+        "grant_bucket", "owner", "POST", "/buckets/{name}/grants", "Let another account read and write a bucket.", post_grant,
         wire.BucketBody, request=wire.NewGrant, errors=(*_BODY, NO_SUCH),
     ),
     _operation(
-        "revoke_bucket", "DELETE", "/buckets/{name}/grants/{account_id}", "End a grant.", remove_grant, wire.BucketBody,
+        "revoke_bucket", "owner", "DELETE", "/buckets/{name}/grants/{account_id}", "End a grant.", remove_grant, wire.BucketBody,
         errors=(NO_SUCH,),
     ),
 )  # fmt: skip

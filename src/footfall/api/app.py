@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from footfall.api.auth import Authenticator
+from footfall.api.auth import Authenticator, check_role
 from footfall.api.bodies import ClientGoneError, Receive, read_body
-from footfall.api.change import answer_change
+from footfall.api.change import answer_change, answer_upload
 from footfall.api.context import AppContext
 from footfall.api.errors import UNAVAILABLE, UNEXPECTED, error_answer, plain_error
 from footfall.api.operations import Request
@@ -71,18 +71,15 @@ class Application:
             )
             return await self._ways[operation.kind](request, receive, send)
         except FootfallError as error:
-            if request is not None and request.is_started:
-                raise  # too late for an answer: the server closes the connection, and the client sees a short body
             answer = error_answer(error)
             if answer.status >= 500:
                 log.warning("refused", trace_id=trace_id, status=answer.status, error=repr(error))
+        except (ClientGoneError, GivenUpError):
+            raise
         except asyncio.CancelledError:
             # uvicorn waited long enough for its end; swallowed here, for it would log whatever comes out as broken.
             log.info("cut off", trace_id=trace_id)
             answer = plain_error(UNAVAILABLE, "The server stops. See whether this was done, and send it again if not.")
-            return answer
-        except (ClientGoneError, GivenUpError):
-            raise
         except Exception:  # the app's door: whatever broke is logged, and answered with its trace id
             log.exception("broken", trace_id=trace_id, method=scope["method"])
             answer = plain_error(UNEXPECTED)
@@ -110,11 +107,11 @@ class Application:
 
     async def _upload(self, request: Request, receive: Receive, _send: Send) -> Answer:
         await self._authenticate(request)
-        work = functools.partial(_traced, request.operation.handler, request)
-        return await self._transfers.upload(work, receive)
+        return await self._transfers.upload(functools.partial(_traced, answer_upload, request), receive)
 
     async def _download(self, request: Request, receive: Receive, send: Send) -> None:
         await self._authenticate(request)
+        check_role(request.operation, request.caller)
         work = functools.partial(_traced, request.operation.handler, request)
         await self._transfers.download(work, request, receive, send)
 
@@ -126,6 +123,7 @@ class Application:
 
     def _authenticate_and_read(self, request: Request) -> Answer:
         self._authenticator.authenticate(request)
+        check_role(request.operation, request.caller)
         value = request.operation.handler(request)
         return value if isinstance(value, Answer) else json_answer(value)
 

@@ -1,4 +1,4 @@
-"""Who calls: the signature over the raw request target, the key's state, the role, the rate.
+"""Who calls: the signature over the raw request target, the key's state, the rate; and whether a role allows it.
 
 Every wrong signature gets the same answer, in the same time: an unknown key is checked against a secret that nobody has.
 Requests with a right signature always pass the count of refusals, so that nobody can lock another out.
@@ -7,7 +7,7 @@ Requests with a right signature always pass the count of refusals, so that nobod
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import unquote_to_bytes
 
 import structlog
@@ -15,7 +15,7 @@ import structlog
 from footfall import signing
 from footfall.api.context import AppContext
 from footfall.api.errors import ACCESS_DENIED, FORBIDDEN, THROTTLED, UNEXPECTED, GatewayError
-from footfall.api.operations import Operation, Request
+from footfall.api.operations import NEEDS, Need, Operation, Request
 from footfall.api.throttle import TokenBuckets
 from footfall.db.accounts import Signer, find_signer
 from footfall.errors import NotAuthenticatedError
@@ -48,7 +48,7 @@ class Authenticator:
 
         Raises:
             NotAuthenticatedError: a header is missing or wrong.
-            GatewayError: too many refusals of this address, too many requests of this key, or a role too small.
+            GatewayError: too many refusals of this address, or too many requests of this key.
         """
         try:
             self._check_signature(request)
@@ -56,7 +56,6 @@ class Authenticator:
             client = request.scope.get("client")
             _refuse_for(self._failures.take(client[0] if client else ""), error)
             raise
-        check_role(request.operation, request.caller)
         _refuse_for(self._rate.take(request.caller.access_key))
 
     def _check_signature(self, request: Request) -> None:
@@ -93,17 +92,25 @@ class Authenticator:
 
 
 def check_role(operation: Operation, caller: Caller) -> None:
-    """Refuse an operation that the caller's role does not allow: GET needs to view, all else to change.
+    """Refuse an operation that the caller's roles do not allow.
 
     Raises:
         GatewayError: 10100 for NCLUE, 230 for the rest.
     """
-    roles = caller.roles
-    held = {roles["nclue"]} if operation.service == "nclue" else set(roles.values())
-    may_view, may_change = held != {"NONE"}, "MANAGER" in held or operation.service == "accounts"
-    if not (may_view if operation.method in ("GET", "HEAD") else may_change):
+    if not _MAY[operation.needed](caller.roles):
         code = ACCESS_DENIED if operation.service == "nclue" else FORBIDDEN
-        raise GatewayError(code, f"The role of this user does not allow {operation.id}; ask a manager of the account.")
+        needs = NEEDS[operation.needed]
+        raise GatewayError(code, f"{operation.id} needs {needs}; ask who manages the account for the role.")
+
+
+_MAY: dict[Need, Callable[[Mapping[str, str]], bool]] = {
+    "nobody": lambda _: True,
+    "key": lambda _: True,
+    "member": lambda roles: any(role != "NONE" for role in roles.values()),
+    "viewer": lambda roles: roles["nclue"] != "NONE",
+    "manager": lambda roles: roles["nclue"] == "MANAGER",
+    "owner": lambda roles: all(role == "MANAGER" for role in roles.values()),
+}
 
 
 def _auth_headers(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -1,13 +1,16 @@
 """Changes: checked without a transaction, applied in one that also remembers the request.
 
 A request that was received before is refused, whatever came of it; one that was refused is remembered alone. A POST with
-an idempotency key that came before with the same body gets the first answer. First answers are sealed: they may hold
-secrets that are shown once.
+an idempotency key that came before from the same user with the same body gets the first answer. First answers are sealed:
+they may hold secrets that are shown once.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from hashlib import sha256
 
+from footfall.api.auth import check_role
 from footfall.api.bodies import name_unknown, parse_body
 from footfall.api.context import AppContext
 from footfall.api.errors import AUTHENTICATION_FAILED, BAD_REQUEST, UNAVAILABLE, GatewayError
@@ -43,6 +46,7 @@ def answer_change(request: Request) -> Answer:
     memory = RequestMemory(request, sha256(request.body).digest())
     memory.refuse_replay()
     try:
+        check_role(request.operation, request.caller)
         known = memory.first_answer()
         if known is None:
             return _apply(request, memory)
@@ -53,10 +57,29 @@ def answer_change(request: Request) -> Answer:
     except FootfallError as refusal:
         memory.mark_refused(refusal)
         # Whoever came first with this idempotency key may have taken the name that we were refused for.
-        known = memory.first_answer() if not isinstance(refusal, InvalidFieldError) else None
+        known = memory.first_answer() if not isinstance(refusal, InvalidFieldError | GatewayError) else None
         if known is None:
             raise
         return known
+
+
+def answer_upload(request: Request, pieces: Iterator[bytes]) -> Answer:
+    """Return the answer of an upload, in a transfer thread.
+
+    Its body is known only when it has been read: one that is refused before is remembered by its signature alone, so that
+    no body passes with that later.
+    """
+    memory = RequestMemory(request)
+    memory.refuse_replay()
+    try:
+        check_role(request.operation, request.caller)
+        answer: Answer = request.operation.handler(request, pieces, memory)
+    except ReplayedError:
+        raise
+    except FootfallError as refusal:
+        memory.mark_refused(refusal)
+        raise
+    return answer
 
 
 def _apply(request: Request, memory: "RequestMemory") -> Answer:
@@ -66,19 +89,21 @@ def _apply(request: Request, memory: "RequestMemory") -> Answer:
     if operation.creates:
         check_space(context.settings)
     change: Change = operation.handler(request)
-    try:
-        with context.database.write() as tx:
-            memory.mark(tx)
-            answer = Answer(encode_json(change.apply(tx)))
-            memory.remember(tx, answer)
-    except _RaceError as error:
-        known = memory.first_answer()
-        if known is None:
-            raise GatewayError(UNAVAILABLE) from error
-        memory.mark_alone()
-        return known
-    if change.after is not None:
-        change.after()
+    with change.within or nullcontext():
+        try:
+            with context.database.write() as tx:
+                memory.mark(tx)
+                answer = Answer(encode_json(change.apply(tx)))
+                memory.remember(tx, answer)
+        except _RaceError as error:
+            known = memory.first_answer()
+            if known is None:
+                raise GatewayError(UNAVAILABLE) from error
+            memory.mark_alone()
+            return known
+        memory.is_kept = True
+        if change.after is not None:
+            change.after()
     if operation.wakes:
         context.wake()
     if request.unknown:
@@ -87,17 +112,28 @@ def _apply(request: Request, memory: "RequestMemory") -> Answer:
 
 
 class RequestMemory:
-    """What is remembered of one request: its mark, and its answer if it has an idempotency key."""
+    """What is remembered of one request: its mark, and its answer if it has an idempotency key.
 
-    def __init__(self, request: Request, body_digest: bytes) -> None:
+    ``is_kept``: its mark is committed.
+    """
+
+    def __init__(self, request: Request, body_digest: bytes = b"") -> None:
         self._context: AppContext = request.context
-        self._account_id = request.caller.account_id
-        is_on = self._context.settings.replay_protection
-        self._mark = sha256(request.signature + body_digest).digest() if is_on else None
+        self._account_id, self._signature = request.caller.account_id, request.signature
+        self.is_kept = False
+        self._mark: bytes | None = None
+        self.know_body(body_digest)
         # The signature is good from one window before its time stamp to one behind it.
         self._expires_at = (request.timestamp_ms + WINDOW_MS + 1000) * 1000
-        self._key = _idempotency_key(request) if request.operation.method == "POST" else None
+        key = _idempotency_key(request) if request.operation.method == "POST" else None
+        # By user, not by account: an answer may hold a secret, or what only a role may see.
+        self._key = None if key is None else sha256(f"{request.caller.user_id} {key}".encode()).hexdigest()
         self._digest = sha256(request.scope["raw_path"] + b"\n" + body_digest).digest()
+
+    def know_body(self, body_digest: bytes) -> None:
+        """Say what the body is; before that the mark is of the signature alone."""
+        if self._context.settings.replay_protection:
+            self._mark = sha256(self._signature + body_digest).digest()
 
     def refuse_replay(self) -> None:
         """Refuse early what was received before; ``mark`` decides among those that arrive together."""
@@ -123,10 +159,11 @@ class RequestMemory:
             with self._context.database.write() as tx:
                 if not requests.mark(tx, self._mark, self._expires_at):
                     raise ReplayedError
+        self.is_kept = True
 
     def mark_refused(self, refusal: FootfallError) -> None:
-        """Remember a request that was refused, unless that is because the database is away."""
-        if not isinstance(refusal, DatabaseUnavailableError):
+        """Remember a request that was refused, unless it is already or the database is away."""
+        if not self.is_kept and not isinstance(refusal, DatabaseUnavailableError):
             self.mark_alone()
 
     def first_answer(self) -> Answer | None:
@@ -144,7 +181,7 @@ class RequestMemory:
         if known.digest != self._digest:
             raise InvalidFieldError(
                 "x-idempotency-key",
-                self._key,
+                None,
                 "idempotency",
                 "x-idempotency-key was used for another request within 24 hours; take a new key for a new request.",
             )

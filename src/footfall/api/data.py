@@ -1,6 +1,10 @@
-"""``/data/v1``: objects in buckets, streamed. All ours; a bucket that is another account's does not exist."""
+"""``/data/v1``: objects in buckets, streamed. All ours; a bucket that is another account's does not exist.
+
+What NCLUE works on: who views NCLUE reads it, who manages NCLUE writes it.
+"""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime
 from hashlib import sha256
 from urllib.parse import quote
@@ -16,9 +20,10 @@ from footfall.api.operations import Change, Operation, QueryField, Request
 from footfall.api.responses import Answer, Download, Headers, encode_json
 from footfall.api.space import check_space
 from footfall.behavior import ownership
-from footfall.errors import InvalidFieldError
+from footfall.db.connection import Connection
+from footfall.errors import BucketNotFoundError, InvalidFieldError, StoreError
 from footfall.places import MAX_KEY_BYTES, check_key
-from footfall.store import ObjectInfo
+from footfall.store import ObjectInfo, Store
 
 MAX_OBJECTS = 1000
 
@@ -68,54 +73,75 @@ def list_objects(request: Request) -> ObjectList:
     if len(after) > MAX_KEY_BYTES:
         raise InvalidFieldError("after", after, "range", f"after has more than {MAX_KEY_BYTES} characters.")
     bucket = request.params["bucket"]
-    store = ownership.open_own(request.context.bench, request.caller, bucket)
-    found = store.list(prefix, after=after, limit=limit + 1)
+    found = ownership.open_own(request.context.bench, request.caller, bucket).store.list(
+        prefix, after=after, limit=limit + 1
+    )
     page = found[:limit]
     return ObjectList(bucket, [_body(info) for info in page], page[-1].key if len(found) > limit else None)
 
 
-def put_object(request: Request, pieces: Iterator[bytes]) -> Answer:
+def put_object(request: Request, pieces: Iterator[bytes], memory: RequestMemory) -> Answer:
     """Write an object from the body; runs in a transfer thread."""
-    bucket, key = request.params["bucket"], check_key(request.params["key"])
+    bench, bucket, key = request.context.bench, request.params["bucket"], check_key(request.params["key"])
     check_space(request.context.settings)
-    store = ownership.open_for_write(request.context.bench, request.caller, bucket)
-    digest = sha256()
+    own = ownership.open_for_write(bench, request.caller, bucket)
+    digest, is_usable = sha256(), True
+    with ExitStack() as publication:
 
-    def remembered() -> Iterator[bytes]:
-        for piece in pieces:
-            digest.update(piece)
-            yield piece
-        # The store publishes what it has when this iterator ends, so a replay must be refused before.
-        RequestMemory(request, digest.digest()).mark_alone()
+        def checked() -> Iterator[bytes]:
+            nonlocal is_usable
+            for piece in pieces:
+                digest.update(piece)
+                yield piece
+            # The store publishes what it has when this iterator ends, so whoever may not publish is refused before.
+            publication.enter_context(bench.publications.publishing(bucket))
+            memory.know_body(digest.digest())
+            with bench.database.write() as tx:
+                memory.mark(tx)
+                is_usable = ownership.is_still_usable(bench, tx, request.caller.account_id, own.bucket)
+            memory.is_kept = True
+            if not is_usable:
+                raise BucketNotFoundError(bucket)
 
-    info = store.write(key, remembered())
+        try:
+            info = own.store.write(key, checked())
+        except StoreError as error:
+            if is_usable:
+                raise
+            raise BucketNotFoundError(bucket) from error  # with the bucket its drafts went, which the store misses
     body = ObjectPut(bucket, key, info.size_bytes, info.e_tag, stamp(info.modified_at), digest.hexdigest())
     return Answer(encode_json(body))
 
 
 def get_object(request: Request) -> Download:
     """Return an object's bytes, always as a download."""
-    info, headers = _found(request)
-    store = ownership.open_own(request.context.bench, request.caller, request.params["bucket"])
+    store, info, headers = _found(request)
     return Download(store.read(info.key, info=info), info.size_bytes, headers)
 
 
 def head_object(request: Request) -> Download:
     """Return an object's size and tag."""
-    info, headers = _found(request)
+    _, info, headers = _found(request)
     return Download(None, info.size_bytes, headers)
 
 
 def remove_object(request: Request) -> Change:
     """Delete an object; one that is not there is fine."""
-    bucket, key = request.params["bucket"], check_key(request.params["key"])
-    store = ownership.open_own(request.context.bench, request.caller, bucket)
-    return Change(lambda _: ObjectGone(bucket, key), lambda: store.delete(key))
+    bench, bucket, key = request.context.bench, request.params["bucket"], check_key(request.params["key"])
+    own = ownership.open_own(bench, request.caller, bucket)
+    own.store.check_writable(key)  # what cannot be an object there, such as a directory, is no object that is gone
+
+    def apply(tx: Connection) -> ObjectGone:
+        if not ownership.is_still_usable(bench, tx, request.caller.account_id, own.bucket):
+            raise BucketNotFoundError(bucket)
+        return ObjectGone(bucket, key)
+
+    return Change(apply, lambda: own.store.delete(key), bench.publications.publishing(bucket))
 
 
-def _found(request: Request) -> tuple[ObjectInfo, Headers]:
+def _found(request: Request) -> tuple[Store, ObjectInfo, Headers]:
     key = check_key(request.params["key"])
-    store = ownership.open_own(request.context.bench, request.caller, request.params["bucket"])
+    store = ownership.open_own(request.context.bench, request.caller, request.params["bucket"]).store
     info = store.head(key)
     name = quote(key.rpartition("/")[2], safe="")
     headers: Headers = [
@@ -124,7 +150,7 @@ def _found(request: Request) -> tuple[ObjectInfo, Headers]:
     ]
     if info.e_tag is not None:
         headers.append((b"etag", f'"{info.e_tag.strip(chr(34))}"'.encode("latin-1")))
-    return info, headers
+    return store, info, headers
 
 
 def _body(info: ObjectInfo) -> ObjectBody:

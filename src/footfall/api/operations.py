@@ -1,6 +1,7 @@
 """What an operation is: one record, read by routing, OpenAPI, the reference page and the contract tests."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,21 @@ Kind = Literal["read", "change", "upload", "download", "open"]
 """``read``: signed, no change. ``change``: signed, remembered. ``upload``, ``download``: streamed. ``open``: unsigned."""
 
 Service = Literal["nclue", "accounts", "data", "none"]
-"""Whose roles count: NCLUE's, those of the whole account, those of any service, nobody's."""
+"""Which chapter of the API it belongs to."""
+
+Need = Literal["nobody", "key", "member", "viewer", "manager", "owner"]
+"""Who may call, see ``NEEDS``."""
+
+NEEDS: dict[Need, str] = {
+    "nobody": "anybody, without a signature",
+    "key": "any user of the account, whatever the roles",
+    "member": "VIEWER or MANAGER of any service",
+    "viewer": "VIEWER or MANAGER of NCLUE",
+    "manager": "MANAGER of NCLUE",
+    "owner": "MANAGER of every service, who manages the account",
+}
+"""The rule of roles. What is NCLUE's, and the data that it works on, is read by its viewers and changed by its managers; the
+account is seen by all who have a role in it and changed by who manages every service; everybody sees the own keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +48,9 @@ class Operation:
 
     Args:
         path: a template; ``{name}`` is one segment, ``{name...}`` at the end is all that follow.
-        handler: gets a ``Request``. A ``read`` returns a struct or an ``Answer``, a ``change`` returns a ``Change``.
+        handler: gets a ``Request``. A ``read`` returns a struct or an ``Answer``, a ``change`` returns a ``Change``; an
+            ``upload`` also gets the pieces of the body and the ``RequestMemory``, and returns an ``Answer``.
+        needs: None: to read needs a viewer of NCLUE, all else a manager.
         creates: it makes something that takes space and starts a run or an upload.
         wakes: it may make, cancel or free something that the reconciler waits for.
         is_quick: it reads one row by its key.
@@ -47,6 +64,7 @@ class Operation:
     handler: Callable[..., Any]
     kind: Kind = "read"
     service: Service = "nclue"
+    needs: Need | None = None
     request: type[Any] | None = None
     response: type[Any] | None = None
     query: tuple[QueryField, ...] = ()
@@ -57,6 +75,13 @@ class Operation:
     is_documented: bool = False
     content_type: str = "application/json"
     response_headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def needed(self) -> Need:
+        """Who may call it."""
+        if self.kind == "open":
+            return "nobody"
+        return self.needs or ("viewer" if self.kind in ("read", "download") else "manager")
 
 
 NOBODY = Caller("", "", "", {})
@@ -84,7 +109,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The second half of a change: ``apply`` in the transaction that remembers the request, ``after`` when it is committed."""
+    """The second half of a change: ``apply`` in the transaction that remembers the request, ``after`` when it is committed.
+
+    ``within``: entered before the transaction and left behind ``after``. What ``after`` raises is the answer; the request
+    counts as received all the same.
+    """
 
     apply: Callable[[Connection], Any]
     after: Callable[[], None] | None = None
+    within: AbstractContextManager[None] | None = None

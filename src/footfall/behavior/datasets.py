@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import zstandard
 
+from footfall.behavior import ownership
 from footfall.behavior.workbench import Workbench
-from footfall.db import buckets
 from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreDeniedError
 from footfall.personal_data import find_personal_data
 from footfall.store import ObjectInfo, Store
@@ -25,18 +25,13 @@ def open_bucket(bench: Workbench, account_id: str, bucket: str, field: str) -> S
         InvalidFieldError: rule ``missing_object``: there is none, or it is another account's.
     """
     with bench.database.read() as connection:
-        allowed = buckets.may_use(connection, account_id, bucket)
-    if allowed:
-        try:
+        found = ownership.find_usable(bench.settings, connection, account_id, bucket)
+    try:
+        if found is not None:
             return bench.buckets.open(bucket)
-        except ObjectNotFoundError:
-            allowed = False
-    raise InvalidFieldError(
-        field,
-        bucket,
-        "missing_object",
-        f"There is no bucket {bucket!r} for this account; create it, or have it granted.",
-    )
+    except ObjectNotFoundError as error:
+        raise ownership.no_bucket(bucket, field) from error
+    raise ownership.no_bucket(bucket, field)
 
 
 def find_objects(store: Store, bucket: str, path: str, field: str) -> list[ObjectInfo]:

@@ -4,6 +4,7 @@ Its parameters (``RunSpec.job``)::
 
     feature_id, account_id, name
     bucket, path          the data set: an object, or a directory of objects
+    buckets               what ``ownership.claim_bucket`` says of each bucket that is read or written
     encoder               null: the job chooses; "new"; or the candidate to use
     encoders              candidates {id, name, artefact, n_users}, newest first; filled in when its turn comes
     max_tokens_per_user   0 means all
@@ -14,7 +15,7 @@ Its result: ``user_count``, ``token_count``, ``disk_usage``, ``artefact``, ``cov
 ``encoder`` {id, name, artefact, n_users, size_bytes, fitted}.
 """
 
-from footfall.behavior import datasets, dependents, encoders, fields
+from footfall.behavior import datasets, dependents, encoders, fields, ownership
 from footfall.behavior.workbench import Apply, Workbench, job_spec
 from footfall.compute import runs
 from footfall.db import behavior
@@ -56,6 +57,7 @@ def create_feature(
             "name": name,
             "bucket": bucket,
             "path": path,
+            "buckets": [ownership.claim_bucket(bench.settings, tx, caller.account_id, bucket, "source_bucket")],
             "encoder": chosen,
             "encoders": [],
             "max_tokens_per_user": bench.settings.max_tokens_per_user,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from footfall.behavior import encoders
+from footfall.behavior import encoders, ownership
 from footfall.config import Settings
 from footfall.db import behavior
 from footfall.db.connection import Connection
@@ -25,7 +25,12 @@ class BehaviorHooks:
         }
 
     def complete_spec(self, tx: Connection, run: Run) -> RunSpec:
-        """Return the spec of a run with what can be known only when its turn has come."""
+        """Return the spec of a run with what can be known only when its turn has come.
+
+        Raises:
+            DataError: its account may no longer use a bucket that it reads or writes.
+        """
+        ownership.check_claims(self._settings, tx, run)
         if run.spec.job is None or run.kind not in ("feature", "task"):
             return run.spec
         late: dict[str, Any] = {"quota_left_bytes": self._quota_left(tx, run.account_id)}

@@ -1,11 +1,68 @@
-"""Buckets: who may make, use and delete one. The store knows nothing of accounts."""
+"""Buckets: who may make, use and delete one. The store knows nothing of accounts.
 
-from footfall.behavior.workbench import Apply, Workbench
-from footfall.db import accounts, buckets
-from footfall.errors import AlreadyExistsError, InUseError, ObjectNotFoundError, StoreDeniedError
+A right is asked for when a request arrives, and again in the transaction behind which nothing is left but to act: in
+between, a bucket may have been deleted and made anew by another account.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from footfall.behavior.workbench import Workbench
+from footfall.config import Settings
+from footfall.db import accounts, behavior, buckets
+from footfall.db.connection import Connection
+from footfall.errors import (
+    AlreadyExistsError,
+    BucketNotFoundError,
+    DataError,
+    InUseError,
+    InvalidFieldError,
+    NotFoundError,
+    ObjectNotFoundError,
+    StoreDeniedError,
+)
 from footfall.places import check_bucket_name
-from footfall.records import Caller
+from footfall.records import Bucket, Caller, Run
 from footfall.store import Buckets, Store
+
+
+@dataclass(frozen=True, slots=True)
+class OwnBucket:
+    """A bucket that an account may use, and its store."""
+
+    bucket: Bucket
+    store: Store
+
+
+def is_internal(settings: Settings, name: str) -> bool:
+    """Whether a bucket of this name would hold the artefacts of every account; it is nobody's to have."""
+    internal, shown = urlsplit(settings.internal_place().url), urlsplit(settings.buckets_place().url)
+    if internal.scheme == "s3":
+        return name == internal.netloc
+    root = os.path.join(os.path.normpath(shown.path), name)
+    return shown.scheme == "file" and (os.path.normpath(internal.path) + "/").startswith(root + "/")
+
+
+def find_usable(
+    settings: Settings, connection: Connection, account_id: str, name: str, *, keep: bool = False
+) -> Bucket | None:
+    """Return a bucket that an account may use, or None; ``keep`` as in ``db.buckets``."""
+    return None if is_internal(settings, name) else buckets.find_usable(connection, account_id, name, keep=keep)
+
+
+def get_owned(bench: Workbench, connection: Connection, account_id: str, name: str) -> Bucket:
+    """Return a bucket of an account's own.
+
+    Raises:
+        NotFoundError: there is none, or it is another account's.
+    """
+    if is_internal(bench.settings, name):
+        raise NotFoundError("bucket", name)
+    return buckets.get_bucket(connection, account_id, name)
 
 
 def prepare_bucket(bench: Workbench, caller: Caller, name: str) -> None:
@@ -21,31 +78,32 @@ def prepare_bucket(bench: Workbench, caller: Caller, name: str) -> None:
     """
     check_bucket_name(name)
     with bench.database.read() as connection:
-        is_taken = buckets.find_owner(connection, name) is not None
+        is_taken = is_internal(bench.settings, name) or buckets.find_owner(connection, name) is not None
         is_operator = accounts.get_account(connection, caller.account_id).is_operator
     if is_taken or not (is_operator or _is_new(bench.buckets, name)):
         raise AlreadyExistsError("bucket", name)
     bench.buckets.create(name)
 
 
-def open_own(bench: Workbench, caller: Caller, name: str) -> Store:
-    """Return the store of a bucket that the caller's account may use.
+def open_own(bench: Workbench, caller: Caller, name: str) -> OwnBucket:
+    """Return a bucket that the caller's account may use.
 
     Raises:
-        ObjectNotFoundError: there is none, or it is another account's.
+        BucketNotFoundError: there is none, or it is another account's.
     """
     with bench.database.read() as connection:
-        if not buckets.may_use(connection, caller.account_id, name):
-            raise ObjectNotFoundError(name)
-    return bench.buckets.open(name)
+        bucket = find_usable(bench.settings, connection, caller.account_id, name)
+    if bucket is None:
+        raise BucketNotFoundError(name)
+    return OwnBucket(bucket, bench.buckets.open(name))
 
 
-def open_for_write(bench: Workbench, caller: Caller, name: str) -> Store:
+def open_for_write(bench: Workbench, caller: Caller, name: str) -> OwnBucket:
     """As ``open_own``; a bucket that is nobody's becomes the caller's.
 
     Raises:
         InvalidFieldError: rule ``bucket_name``.
-        ObjectNotFoundError: it is another account's.
+        BucketNotFoundError: it is another account's.
     """
     check_bucket_name(name)
     with bench.database.read() as connection:
@@ -60,33 +118,123 @@ def open_for_write(bench: Workbench, caller: Caller, name: str) -> Store:
     return open_own(bench, caller, name)
 
 
-def delete_bucket(bench: Workbench, caller: Caller, name: str) -> Apply[None]:
-    """Check that a bucket is the caller's own and empty; the answer takes its row away.
+def is_still_usable(bench: Workbench, tx: Connection, account_id: str, bucket: Bucket) -> bool:
+    """Whether an account may still use a bucket, and it is still the one that was opened."""
+    return find_usable(bench.settings, tx, account_id, bucket.name, keep=True) == bucket
+
+
+class BucketRemoval:
+    """The deletion of an account's own empty bucket: first its store, then, in a transaction, its row."""
+
+    def __init__(self, bench: Workbench, caller: Caller, name: str) -> None:
+        """Check that it can be deleted.
+
+        Raises:
+            NotFoundError: it is not this account's.
+            InUseError: it has objects, or something unfinished reads or writes it.
+        """
+        self._bench, self._account_id, self._name = bench, caller.account_id, name
+        self._begun = bench.publications.begun()
+        with bench.database.read() as connection:
+            get_owned(bench, connection, caller.account_id, name)
+            self._refuse_live_users(connection)
+        try:
+            if not bench.buckets.is_empty(name):
+                raise InUseError("bucket", name, ["the objects in it"], "Delete them first.")
+        except ObjectNotFoundError:
+            pass  # its directory is gone already
+
+    @contextmanager
+    def emptied(self) -> Iterator[None]:
+        """Remove the store for a block that removes the row, and make it again if the block fails.
+
+        Raises:
+            InUseError: files that are no objects are in it, or an object is being put there.
+        """
+        self._refuse_publications()
+        self._remove_store()
+        is_done = False
+        try:
+            yield
+            is_done = True
+        finally:
+            if not is_done:
+                self._make_store_again()
+
+    def apply(self, tx: Connection) -> None:
+        """Take the row away.
+
+        Raises:
+            NotFoundError, InUseError: it changed since it was checked.
+        """
+        buckets.delete_bucket(tx, self._account_id, self._name)
+        self._refuse_live_users(tx)
+        self._refuse_publications()
+        # What appeared since ``emptied`` keeps the row: no directory with something in it is ever nobody's.
+        self._remove_store()
+
+    def _refuse_live_users(self, connection: Connection) -> None:
+        used_by = behavior.live_users_of_bucket(connection, self._name, self._account_id)
+        if used_by:
+            raise InUseError("bucket", self._name, used_by)
+
+    def _refuse_publications(self) -> None:
+        if self._bench.publications.has_any(self._name, self._begun):
+            raise InUseError("bucket", self._name, ["an object that is being put there this moment"], "Try again.")
+
+    def _remove_store(self) -> None:
+        try:
+            self._bench.buckets.delete(self._name)
+        except StoreDeniedError as error:
+            files = "files in its directory that are no objects, such as links"
+            remedy = "Ask whoever runs the server to remove them."
+            raise InUseError("bucket", self._name, [files], remedy) from error
+
+    def _make_store_again(self) -> None:
+        try:
+            self._bench.buckets.open(self._name)
+        except BucketNotFoundError:
+            self._bench.buckets.create(self._name)
+
+
+def claim_bucket(settings: Settings, tx: Connection, account_id: str, name: str, field: str) -> dict[str, str]:
+    """Return what the parameters of a job must hold of a bucket that it reads or writes, for ``check_claims``.
 
     Raises:
-        NotFoundError: it is not this account's.
-        InUseError: it has objects.
+        InvalidFieldError: rule ``missing_object``: there is none, or it is another account's.
     """
-    with bench.database.read() as connection:
-        buckets.get_bucket(connection, caller.account_id, name)
-    try:
-        if not bench.buckets.is_empty(name):
-            raise InUseError("bucket", name, ["the objects in it"])
-    except ObjectNotFoundError:
-        pass  # its directory is gone already
-    return lambda tx: buckets.delete_bucket(tx, caller.account_id, name)
+    bucket = find_usable(settings, tx, account_id, name, keep=True)
+    if bucket is None:
+        raise no_bucket(name, field)
+    return {"name": name, "account_id": bucket.account_id, "created_at": bucket.created_at.isoformat()}
 
 
-def drop_store(bench: Workbench, name: str) -> None:
-    """Remove the store of a bucket that is nobody's any more.
+def check_claims(settings: Settings, tx: Connection, run: Run) -> None:
+    """Refuse a run whose account may no longer use a bucket of its job, or which would meet another bucket of that name.
 
     Raises:
-        InUseError: an object came in the meantime; the bucket stays, nobody's.
+        DataError: OBS_USER_FILE_ACCESS_ERROR.
     """
-    try:
-        bench.buckets.delete(name)
-    except OSError as error:
-        raise InUseError("bucket", name, ["an object that was put there this moment"]) from error
+    claims: list[Mapping[str, Any]] = (run.spec.job or {}).get("buckets", [])
+    for claim in claims:
+        bucket = find_usable(settings, tx, run.account_id, claim["name"])
+        seen = None if bucket is None else (bucket.account_id, bucket.created_at.isoformat())
+        if seen != (claim["account_id"], claim["created_at"]):
+            raise DataError(
+                "OBS_USER_FILE_ACCESS_ERROR",
+                f"The bucket {claim['name']!r} was deleted, or its grant was taken back, while this waited for its turn; "
+                "put the data into a bucket of this account, or have it granted again, and create this anew.",
+            )
+
+
+def no_bucket(name: str, field: str) -> InvalidFieldError:
+    """Return the refusal of a request that names a bucket which is not there for the account."""
+    return InvalidFieldError(
+        field,
+        name,
+        "missing_object",
+        f"There is no bucket {name!r} in this account; make it, or have it granted.",
+    )
 
 
 def _is_new(places: Buckets, name: str) -> bool:

@@ -5,6 +5,7 @@ Its parameters (``RunSpec.job``)::
     run_id                the task run's own id
     task_artefact, feature_artefact
     bucket, path          where the result goes; reserved in the database until the run ends
+    buckets               what ``ownership.claim_bucket`` says of that bucket
 
 Its result: ``line_count``, ``object`` and ``sha256`` of what it wrote.
 """
@@ -12,7 +13,7 @@ Its result: ``line_count``, ``object`` and ``sha256`` of what it wrote.
 import secrets
 from datetime import datetime
 
-from footfall.behavior import datasets, dependents, encoders, fields
+from footfall.behavior import datasets, dependents, encoders, fields, ownership
 from footfall.behavior.tasks import artefact_of, check_completed
 from footfall.behavior.workbench import Apply, Workbench, job_spec
 from footfall.compute import runs
@@ -50,6 +51,7 @@ def create_task_run(
     store = datasets.open_bucket(bench, account_id, bucket, "result_bucket")
     key = result_key(path, utc_now(), with_suffix=bench.settings.result_names == "suffix")
     _check_free(bench, store, bucket, key)
+    store.check_writable(key)
 
     def apply(tx: Connection) -> TaskRun:
         TASKS.lock(tx, account_id, task_id)
@@ -61,6 +63,7 @@ def create_task_run(
             "feature_artefact": artefact_of(feature.run),
             "bucket": bucket,
             "path": key,
+            "buckets": [ownership.claim_bucket(bench.settings, tx, account_id, bucket, "result_bucket")],
         }
         run = runs.create_run(
             tx,

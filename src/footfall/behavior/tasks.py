@@ -5,6 +5,7 @@ Its parameters (``RunSpec.job``)::
     task_id
     train                 {feature_artefact, encoder_id, bucket, path}: the encoded users and their labels
     test                  the same, or null: the job holds a fifth of the labels back
+    buckets               what ``ownership.claim_bucket`` says of each bucket that is read
     min_labels_per_class
     personal_data         refuse, warn or off
     quota_left_bytes      null: no limit; filled in when its turn comes
@@ -15,7 +16,7 @@ Its result: ``AUROC`` (text with 4 decimals), ``disk_usage``, ``artefact``, and 
 from dataclasses import dataclass
 from typing import Any
 
-from footfall.behavior import datasets, dependents, encoders, fields
+from footfall.behavior import datasets, dependents, encoders, fields, ownership
 from footfall.behavior.workbench import Apply, Workbench, job_spec
 from footfall.compute import runs
 from footfall.db import behavior
@@ -51,8 +52,8 @@ def test_set(feature_id: str | None, bucket: str | None, path: str | None) -> La
         return LabelSet("test", feature_id, bucket, path)
     missing = [name for name, value in given.items() if value is None]
     if len(missing) < len(given):
-        raise InvalidFieldError(
         are = "is" if len(missing) == 1 else "are"
+        raise InvalidFieldError(
             missing[0],
             None,
             "incomplete",
@@ -155,6 +156,10 @@ def _insert(
         "task_id": id,
         "train": inputs[0],
         "test": inputs[1] if len(inputs) > 1 else None,
+        "buckets": [
+            ownership.claim_bucket(bench.settings, tx, caller.account_id, labels.bucket, f"{labels.role}_bucket")
+            for labels in sets
+        ],
         "min_labels_per_class": bench.settings.min_labels_per_class,
         "personal_data": bench.settings.personal_data,
         "quota_left_bytes": None,

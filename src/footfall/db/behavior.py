@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, or_, select, text, union_all, update
+from sqlalchemy import Row, bindparam, case, func, insert, or_, select, text, union_all, update
 from sqlalchemy.engine import Connection
 
 from footfall.db.engine import from_us, now_us
@@ -15,6 +15,8 @@ from footfall.records import Encoder, Feature, Task, TaskRun
 from footfall.states import LIVE_STATES
 
 _LIVE = sorted(state.value for state in LIVE_STATES)
+# Spelled out, as in the condition of the partial index: only then does the planner use it.
+_LIVE_RUN = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVE))
 _train = features.alias("train")
 _test = features.alias("test")
 
@@ -128,6 +130,23 @@ def live_users_of_task(connection: Connection, task_id: str, limit: int = 5) -> 
     query = select(_word("task run", task_runs.c.name)).join(runs, runs.c.id == task_runs.c.run_id)
     alive = (task_runs.c.task_id == task_id, task_runs.c.deleted_at.is_(None), runs.c.state.in_(_LIVE))
     return list(connection.execute(query.where(*alive).limit(limit)).scalars())
+
+
+def live_users_of_bucket(connection: Connection, bucket: str, account_id: str, limit: int = 5) -> list[str]:
+    """Return what has not ended and reads or writes a bucket, as words for a sentence; an account hears no other's names."""
+    uses = (
+        ("feature", features, features.c.source_bucket == bucket),
+        ("task", tasks, or_(tasks.c.train_bucket == bucket, tasks.c.test_bucket == bucket)),
+        ("task run", task_runs, task_runs.c.result_bucket == bucket),
+    )
+    live = select(runs.c.id).where(text(_LIVE_RUN))
+    queries = [
+        select(
+            case((table.c.account_id == account_id, _word(kind, table.c.name)), else_=f"a {kind} of another account")
+        ).where(condition, table.c.run_id.in_(live))
+        for kind, table, condition in uses
+    ]
+    return list(connection.execute(union_all(*queries).limit(limit)).scalars())
 
 
 def reserve_result(tx: Connection, bucket: str, key: str, run_id: str) -> None:

@@ -1,6 +1,6 @@
 """Whose a bucket is, and to whom it was granted."""
 
-from sqlalchemy import bindparam, delete, insert, select, union
+from sqlalchemy import bindparam, delete, exists, insert, or_, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -11,16 +11,15 @@ from footfall.errors import AlreadyExistsError, NotFoundError
 from footfall.records import Bucket
 
 _OWNER = Prepared(select(buckets.c.account_id).where(buckets.c.name == bindparam("name")))
-_MAY_USE = Prepared(
-    union(
-        select(buckets.c.name).where(
-            buckets.c.name == bindparam("name"), buckets.c.account_id == bindparam("account_id")
-        ),
-        select(bucket_grants.c.bucket).where(
-            bucket_grants.c.bucket == bindparam("name"), bucket_grants.c.account_id == bindparam("account_id")
-        ),
-    )
+_USABLE_QUERY = select(buckets.c.account_id, buckets.c.created_at).where(
+    buckets.c.name == bindparam("name"),
+    or_(
+        buckets.c.account_id == bindparam("account_id"),
+        exists().where(bucket_grants.c.bucket == buckets.c.name, bucket_grants.c.account_id == bindparam("account_id")),
+    ),
 )
+_USABLE = Prepared(_USABLE_QUERY)
+_USABLE_KEPT = Prepared(_USABLE_QUERY.with_for_update(read=True, of=buckets))
 
 
 def find_owner(connection: Connection, name: str) -> str | None:
@@ -29,9 +28,14 @@ def find_owner(connection: Connection, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def may_use(connection: Connection, account_id: str, name: str) -> bool:
-    """Whether a bucket belongs to an account or was granted to it."""
-    return _MAY_USE.one(connection, name=name, account_id=account_id) is not None
+def find_usable(connection: Connection, account_id: str, name: str, *, keep: bool = False) -> Bucket | None:
+    """Return a bucket that belongs to an account or was granted to it, without its grants, or None.
+
+    Args:
+        keep: in a transaction: it is not deleted before that ends.
+    """
+    row = (_USABLE_KEPT if keep else _USABLE).one(connection, name=name, account_id=account_id)
+    return None if row is None else Bucket(name, str(row[0]), from_us(row[1]))
 
 
 def get_bucket(connection: Connection, account_id: str, name: str) -> Bucket:
