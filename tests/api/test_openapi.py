@@ -8,6 +8,7 @@ from openapi_spec_validator import validate
 from footfall.api.docs_page import docs_page
 from footfall.api.errors import CODES
 from footfall.api.openapi import document, errors_of
+from footfall.api.operations import NEEDS
 from footfall.api.reference import reference_page
 from footfall.api.table import OPERATIONS
 from service import Service, send
@@ -17,6 +18,19 @@ def test_the_document_is_valid_and_served(shared: Service) -> None:
     reply = send(shared.port, "GET", "/openapi.json", None, {})
     validate(reply.json)
     assert reply.json == document()
+
+
+def test_the_document_says_what_is_signed_and_who_may_call() -> None:
+    content = document()
+    text = content["info"]["description"]
+    assert text.endswith("Every request is signed, but for these: /healthz, /openapi.json, /docs.")
+    described = {o["operationId"]: o for methods in content["paths"].values() for o in methods.values()}
+    for operation in OPERATIONS:
+        assert described[operation.id]["security"] == ([] if operation.kind == "open" else content["security"])
+        assert NEEDS[operation.needed] in described[operation.id]["description"]
+    assert "marked <em>ours</em>" in docs_page()[0].decode()
+    assert "x-documented" not in docs_page()[0].decode()
+    assert "Who may call: MANAGER of NCLUE." in reference_page()
 
 
 def test_every_operation_is_in_the_document_once() -> None:

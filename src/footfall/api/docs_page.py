@@ -4,6 +4,7 @@ import base64
 import functools
 import hashlib
 import html
+import re
 from typing import Any
 
 from footfall.api.openapi import document
@@ -27,7 +28,7 @@ def docs_page() -> tuple[bytes, bytes]:
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>Footfall API</title><style>{_STYLE}</style><main>",
         f"<h1>Footfall API {html.escape(content['info']['version'])}</h1>",
-        f"<p>{html.escape(content['info']['description'])} <a href='/openapi.json'>OpenAPI document</a></p>",
+        f"<p>{_emphasize(content['info']['description'])} <a href='/openapi.json'>OpenAPI document</a></p>",
     ]
     for tag in content["tags"]:
         parts.append(f"<h2>{html.escape(tag['name'])}</h2>")
@@ -46,6 +47,7 @@ def _operation(method: str, path: str, operation: dict[str, Any], content: dict[
     parts = [
         f"<details id='{html.escape(operation['operationId'])}'><summary><span class=method>{method.upper()}</span>",
         f"<code>{html.escape(path)}</code>{mark}<br>{html.escape(operation['summary'])}</summary>",
+        f"<p>{html.escape(operation['description'])}</p>",
     ]
     for parameter in operation["parameters"]:
         text = f"{parameter['name']} ({parameter['in']})"
@@ -59,6 +61,10 @@ def _operation(method: str, path: str, operation: dict[str, Any], content: dict[
         if status == "200" and "schema" in answer:
             parts.append(_fields(answer["schema"], content))
     return "".join(parts) + "</details>"
+
+
+def _emphasize(text: str) -> str:
+    return re.sub(r"\*(.+?)\*", r"<em>\1</em>", html.escape(text))
 
 
 def _fields(schema: dict[str, Any], content: dict[str, Any]) -> str:

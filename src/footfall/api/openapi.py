@@ -23,11 +23,17 @@ from footfall.api.errors import (
     Code,
     ErrorEnvelope,
 )
-from footfall.api.operations import Operation
+from footfall.api.operations import NEEDS, Operation
 from footfall.api.table import OPERATIONS
 
 _PREFIX = "#/components/schemas/"
 _SIGNING = (signing.TIMESTAMP_HEADER, signing.ACCESS_KEY_HEADER, signing.SIGNATURE_HEADER)
+_SIGNED: dict[str, list[str]] = {name: [] for name in _SIGNING}
+_UNSIGNED = ", ".join(operation.path for operation in OPERATIONS if operation.kind == "open")
+_DESCRIPTION = (
+    "Operations and fields marked *ours* are what Footfall adds; all others are as NCLUE documents them. "
+    f"Every request is signed, but for these: {_UNSIGNED}."
+)
 _TAGS = {"nclue": "NCLUE", "accounts": "Accounts", "data": "Data", "none": "Server"}
 
 
@@ -59,9 +65,10 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Footfall",
             "version": __version__,
-            "description": "Operations marked x-documented are NCLUE's; the others are ours. Every request is signed.",
+            "description": _DESCRIPTION,
         },
         "servers": [{"url": "/"}],
+        "security": [_SIGNED],
         "tags": [{"name": name} for name in _TAGS.values()],
         "paths": paths,
         "components": {
@@ -93,7 +100,8 @@ def _describe(operation: Operation, references: dict[type[Any], Any]) -> dict[st
         "summary": operation.summary,
         "tags": [_TAGS[operation.service]],
         "x-documented": operation.is_documented,
-        "security": [] if operation.kind == "open" else [{name: [] for name in _SIGNING}],
+        "security": [] if operation.kind == "open" else [_SIGNED],
+        "description": f"Who may call: {NEEDS[operation.needed]}.",
         "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
         "responses": _responses(operation, references),
     }

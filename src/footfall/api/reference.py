@@ -5,7 +5,7 @@ from typing import Any
 from footfall.api.docs_page import type_word
 from footfall.api.errors import CODES
 from footfall.api.openapi import document, errors_of
-from footfall.api.operations import Operation
+from footfall.api.operations import NEEDS, Operation
 from footfall.api.table import OPERATIONS
 
 _NOTES = {
@@ -39,6 +39,7 @@ def _source(operation: Operation) -> str:
 
 def _section(operation: Operation) -> list[str]:
     lines = [f"### {operation.id}", "", f"`{operation.method} {operation.path}`: {operation.summary}", ""]
+    lines += [f"Who may call: {NEEDS[operation.needed]}.", ""]
     if operation.id in _NOTES:
         lines += [_NOTES[operation.id], ""]
     if operation.query:
