@@ -16,7 +16,8 @@ from footfall.places import Place
 ENVIRONMENT_PREFIX = "FOOTFALL_"
 OTHER_VARIABLES = frozenset(
     {
-        "FOOTFALL_HOME", "FOOTFALL_ENDPOINT", "FOOTFALL_ACCESS_KEY", "FOOTFALL_SECRET_KEY", "FOOTFALL_API_KEY",  # clients
+        "FOOTFALL_HOME", "FOOTFALL_ENDPOINT", "FOOTFALL_ACCESS_KEY", "FOOTFALL_SECRET_KEY", "FOOTFALL_API_KEY",
+        "FOOTFALL_CA_FILE",  # clients
         "FOOTFALL_THREADS", "FOOTFALL_JOB", "FOOTFALL_REPORT_FD", "FOOTFALL_RUN_ID", "FOOTFALL_RUN_MARKER",  # jobs
         "FOOTFALL_FAULTS", "FOOTFALL_SEED",  # the fault suite
     }
@@ -199,9 +200,32 @@ def _check(settings: Settings) -> Settings:
     for name, allowed in choices.items():
         if getattr(settings, name) not in allowed:
             raise ConfigError(name, f"{getattr(settings, name)!r} is none of {', '.join(allowed)}")
-    for name in ("threads", "transfer_threads", "max_attempts", "behavior_cores", "behavior_memory_mib"):
+    _check_numbers(settings)
+    for name in ("store_url", "internal_url"):
+        if getattr(settings, name) and not getattr(settings, name).startswith(("file:///", "s3://")):
+            raise ConfigError(name, f"{getattr(settings, name)!r} is neither file:///DIRECTORY nor s3://")
+    if settings.s3_endpoint and not settings.s3_endpoint.startswith(("http://", "https://")):
+        raise ConfigError("s3_endpoint", f"{settings.s3_endpoint!r} does not begin with https:// or http://")
+    return settings
+
+
+def _check_numbers(settings: Settings) -> None:
+    for name in _AT_LEAST_1:
         if getattr(settings, name) < 1:
-            raise ConfigError(name, "must be at least 1")
+            raise ConfigError(name, f"{getattr(settings, name)} is too small; at least 1 is needed")
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if isinstance(value, int | float) and value < 0:
+            raise ConfigError(each.name, f"{value} is negative")
     if not 0 <= settings.port <= 65_535:
         raise ConfigError("port", f"{settings.port} is no port; take 0 to 65535")
-    return settings
+
+
+_AT_LEAST_1 = (
+    "threads",
+    "transfer_threads",
+    "max_attempts",
+    "behavior_cores",
+    "behavior_memory_mib",
+    "max_connections",
+)

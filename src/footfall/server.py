@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from footfall import telemetry
 from footfall.api.app import AppContext, build_app
@@ -27,7 +28,7 @@ from footfall.db import accounts, api_keys, runs
 from footfall.db.encryption import Secrets, open_secrets
 from footfall.db.engine import Database, sqlite_url
 from footfall.db.migrate import migrate
-from footfall.errors import ConfigError, StoreError
+from footfall.errors import ConfigError, DatabaseUnavailableError, StoreError
 from footfall.executor import load_executor
 from footfall.store import Buckets, Store
 
@@ -151,11 +152,8 @@ def rotate_master_key(settings: Settings) -> int:
 def open_service(settings: Settings, endpoint: str) -> Iterator[Service]:
     """Open the database, migrated and with its first account, and move runs until the block ends."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database(_database_url(settings))
+    database = _open_database(settings)
     try:
-        copy = migrate(database, settings.data_dir / "backup", time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
-        if copy is not None:
-            log.info("database_copied_before_migration", path=str(copy))
         _claim_data(settings, database)
         secrets = _open_secrets(settings, database)
         _write_credentials(settings, database, secrets, endpoint)
@@ -236,6 +234,17 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         listener.close()
 
 
+def _open_database(settings: Settings) -> Database:
+    try:
+        database = Database(_database_url(settings))
+        copy = migrate(database, settings.data_dir / "backup", time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
+    except (DatabaseUnavailableError, SQLAlchemyError, ImportError) as error:
+        raise ConfigError("database_url", f"the database cannot be opened: {error}") from error
+    if copy is not None:
+        log.info("database_copied_before_migration", path=str(copy))
+    return database
+
+
 def _open_secrets(settings: Settings, database: Database) -> Secrets:
     with database.read() as connection:
         is_new = accounts.count_accounts(connection) == 0
@@ -254,7 +263,10 @@ def _claim_data(settings: Settings, database: Database) -> None:
     with database.write() as tx:
         owner = runs.claim_data(tx, str(settings.data_dir), lambda path: not Path(path).exists())
     if owner != str(settings.data_dir):
-        details = f"this database belongs to the data directory {owner}; set data_directory to it"
+        details = (
+            f"this database belongs to the data directory {owner}, which is still there. If this is a copy, move the original "
+            "away first; to serve the same data from another home, set data_directory to it"
+        )
         raise ConfigError("database_url", details)
 
 

@@ -312,6 +312,12 @@ def test_who_has_the_files_but_no_key_makes_a_new_one(tmp_path: Path) -> None:
         ([], {"FOOTFALL_PORT": "many"}, "port"),
         ([], {"FOOTFALL_EXECUTOR": "nothing"}, "executor"),
         (["--home", "/proc/nothing"], {}, "home"),
+        ([], {"FOOTFALL_DATABASE_URL": "bogus"}, "database_url"),
+        ([], {"FOOTFALL_DATABASE_URL": f"sqlite:///{__file__}"}, "database_url"),
+        ([], {"FOOTFALL_STORE_URL": "ftp://x"}, "store_url"),
+        ([], {"FOOTFALL_S3_ENDPOINT": "zz"}, "s3_endpoint"),
+        ([], {"FOOTFALL_MAX_CONNECTIONS": "0"}, "max_connections"),
+        ([], {"FOOTFALL_LOCAL_CORES": "-1"}, "local_cores"),
     ],
 )
 def test_a_wrong_setting_ends_the_start_with_its_name_and_2(
