@@ -27,7 +27,7 @@ check: .venv/ready-test  ## style, types, architecture
 	$(BIN)/lint-imports --no-cache
 
 tests: .venv/ready-test  ## the tests alone
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 faults: .venv/ready-test  ## the fault suite at length
 	FOOTFALL_FAULTS=100 $(BIN)/pytest tests/faults -q -s
