@@ -7,7 +7,10 @@ import signal
 import socket
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,7 @@ from footfall.db.engine import Database, sqlite_url
 from footfall.errors import ConfigError
 from footfall.server import recover_key
 from footfall.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
-from live_server import LiveServer, live_server, run_footfall
+from live_server import LiveServer, clean_environment, live_server, run_footfall
 
 SLOW_JOB = b"".join(
     b"u%d\t" % n + b"->".join(b"do %d" % (n * k % 997) for k in range(40)) + b"\n" for n in range(30_000)
@@ -90,29 +93,31 @@ def test_sigterm_leaves_runs_going_and_the_next_server_takes_them_up(tmp_path: P
         command = stack.enter_context(live_server(home, environment=environment))
         # live_server stops runs too; the signal that matters here goes to a server without that option
         stop(command, signal.SIGKILL)
-    process = start_plain(home)
-    with Client(home=home) as client:
-        feature_id = begin_slow_feature(client)
-    run_id = run_of(home, feature_id)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
-    process.stdout.close()
+    with plain_server(home) as process:
+        with Client(home=home) as client:
+            feature_id = begin_slow_feature(client)
+        run_id = run_of(home, feature_id)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
     assert processes_of(run_id), "the run ended with its server"
     with live_server(home), Client(home=home) as client:
         feature = client.wait(client.features.get(feature_id), timeout_s=90)
         assert feature.status == "completed", feature.fail_details
 
 
-def start_plain(home: Path):  # type: ignore[no-untyped-def]
-    import subprocess
-    import sys
-
-    from live_server import clean_environment
-
+@contextlib.contextmanager
+def plain_server(home: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """Run a server that leaves its runs going, and kill it if the test did not end it."""
     command = [sys.executable, "-m", "footfall", "up", "--home", str(home), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean_environment())
-    assert b"ready" in process.stdout.readline()
-    return process
+    assert process.stdout is not None
+    try:
+        assert b"ready" in process.stdout.readline()
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def test_cancel_runs_stops_them_before_the_server_ends(tmp_path: Path) -> None:
