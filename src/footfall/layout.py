@@ -28,11 +28,6 @@ def run_dir(run_id: str) -> str:
     return f"runs/{run_id}"
 
 
-def attempt_dir(run_id: str, attempt: int) -> str:
-    """Return the prefix of one attempt of a run."""
-    return f"runs/{run_id}/{attempt}"
-
-
 def node_dir(run_id: str, attempt: int, rank: int) -> str:
     """Return the prefix of one node of one attempt of a run."""
     return f"runs/{run_id}/{attempt}/nodes/{rank}"

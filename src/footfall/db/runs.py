@@ -180,12 +180,6 @@ def find_ended_before(
     return [(row.id, from_us(row.ended_at)) for row in connection.execute(query)]
 
 
-def count_by_state(connection: Connection) -> dict[str, int]:
-    """Return how many live runs are in each state."""
-    query = sa.select(runs.c.state, sa.func.count()).where(runs.c.state.in_(_LIVE)).group_by(runs.c.state)
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
 def find_tombstones(connection: Connection, limit: int) -> list[str]:
     """Return prefixes of the internal store that nothing refers to any more."""
     return list(connection.execute(sa.select(tombstones.c.prefix).limit(limit)).scalars())
