@@ -78,6 +78,25 @@ class Settings:
     max_attempts: int = _setting(3, "How often such a run is tried when its process or the store is lost.")
     stop_grace_s: float = _setting(30.0, "Time between SIGTERM and SIGKILL when a run is stopped.")
     log_limit_bytes: int = _setting(1 << 30, "A run's log is cut here, with a line that says so; the run goes on.")
+    run_timeout_s: float = _setting(0.0, "Wall-clock limit of a user's run, unless it says less; 0 means none.")
+    run_start_timeout_s: float = _setting(300.0, "All nodes of a run must have come up within this time.")
+    run_output_limit_bytes: int = _setting(
+        10 << 30, "A run whose output directory grows beyond this ends with output_limit."
+    )
+    run_max_processes: int = _setting(4096, "Processes and threads of one node of a user's run.")
+    log_limit_action: str = _setting("drop", "At a log's limit: drop what follows, or end the run.")
+    run_uid: int = _setting(65_534, "User and group id of users' commands where the server runs as root.")
+    run_network: str = _setting("host", "host: nodes share the host's network; run: each run has one of its own.")
+    isolation: str = _setting("auto", "auto, bubblewrap, landlock or plain: how a user's command is kept apart.")
+    allow_plain: bool = _setting(
+        False, "Run users' commands without isolation although we are root or there are several accounts."
+    )
+    fake_gpus: int = _setting(0, "Hand out so many GPUs that do not exist, to try things; shown as fake everywhere.")
+    project_max_runs: int = _setting(0, "Runs of a project at the same time; 0 means no limit.")
+    project_max_gpus: int = _setting(0, "GPUs of a project at the same time; 0 means no limit.")
+    overtake_limit_s: float = _setting(600.0, "A waiting run may be overtaken for at most this time.")
+    max_code_bytes: int = _setting(100_000_000, "Largest packed code archive.")
+    max_code_unpacked_bytes: int = _setting(1_000_000_000, "Largest code archive when unpacked.")
     min_free_mib: int = _setting(64, "With less free space than this, new work is refused with 503.")
     max_resources: int = _setting(1_000_000, "Features, tasks or task runs an account may have, each.")
     max_tokens_per_user: int = _setting(0, "Keep only so many of a user's newest tokens; 0 means all.")
@@ -196,6 +215,9 @@ def _check(settings: Settings) -> Settings:
         "personal_data": ("refuse", "warn", "off"),
         "result_names": ("exact", "suffix"),
         "log_level": ("debug", "info", "warning", "error"),
+        "log_limit_action": ("drop", "end"),
+        "run_network": ("host", "run"),
+        "isolation": ("auto", "bubblewrap", "landlock", "plain"),
     }
     for name, allowed in choices.items():
         if getattr(settings, name) not in allowed:

@@ -13,17 +13,24 @@ from typing import Any
 
 from footfall.config import Settings
 from footfall.errors import ConfigError
-from footfall.records import RunSpec
+from footfall.records import Gpu, NodeShare, RunSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """All that starting one attempt of a run takes. ``private`` is for our own jobs alone and may hold the store's keys."""
+    """All that starting one attempt of a run takes.
+
+    ``private`` is for our own jobs alone and may hold the store's keys. ``secrets`` are variables of a user's command that
+    must not be written anywhere. ``shares`` holds what each node was given, by rank; ``port`` is for the nodes to meet.
+    """
 
     run_id: str
     attempt: int
     spec: RunSpec
     private: Mapping[str, Any] | None = field(default=None, repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    shares: tuple[NodeShare, ...] = ()
+    port: int | None = None
 
 
 class Liveness(StrEnum):
@@ -51,6 +58,7 @@ class Capacity:
 
     n_cores: int
     memory_mib: int
+    n_gpus: int = 0
 
 
 class Executor(ABC):
@@ -60,6 +68,11 @@ class Executor(ABC):
     def capacity(self) -> Capacity | None:
         """What may be held at once by all runs together; None when the engine behind it queues for itself."""
         return None
+
+    @property
+    def gpus(self) -> Sequence[Gpu]:
+        """The GPUs it hands out, by id; those of ``capacity`` are as many."""
+        return ()
 
     @abstractmethod
     def submit(self, launch: Launch) -> str:

@@ -7,6 +7,9 @@ from the dead cannot speak for the next attempt.
 
     runs/{id}/{attempt}/nodes/{rank}/   spec.json private.json start started.json progress.json beat
                                         log.txt log.index runner.log scratch/ status.json
+                                        address.json isolation.json metrics.dat metrics.keys metrics.json
+    runs/{id}/output/{rank}/            what a user's command leaves as artifacts, kept through all attempts
+    projects/{id}/nas/  projects/{id}/code/{sha256}.tar.gz  volumes/{no}/    below the data directory
     features|tasks|encoders/{id}/{attempt}/…
 """
 
@@ -21,6 +24,11 @@ LOG = "log.txt"
 LOG_INDEX = "log.index"
 SCRATCH = "scratch"
 RUNNER_LOG = "runner.log"
+ADDRESS = "address.json"
+ISOLATION = "isolation.json"
+METRICS = "metrics.dat"
+METRIC_KEYS = "metrics.keys"
+METRIC_SUMMARY = "metrics.json"
 
 
 def run_dir(run_id: str) -> str:
@@ -31,6 +39,31 @@ def run_dir(run_id: str) -> str:
 def node_dir(run_id: str, attempt: int, rank: int) -> str:
     """Return the prefix of one node of one attempt of a run."""
     return f"runs/{run_id}/{attempt}/nodes/{rank}"
+
+
+def output_dir(run_id: str, rank: int) -> str:
+    """Return the directory of the artifacts of one node of a run."""
+    return f"runs/{run_id}/output/{rank}"
+
+
+def project_dir(project_id: str) -> str:
+    """Return the directory of everything of a project but its runs."""
+    return f"projects/{project_id}"
+
+
+def nas_dir(project_id: str) -> str:
+    """Return the directory of a project's storage."""
+    return f"projects/{project_id}/nas"
+
+
+def code_path(project_id: str, digest: str) -> str:
+    """Return the file of a code archive."""
+    return f"projects/{project_id}/code/{digest}.tar.gz"
+
+
+def volume_dir(number: int) -> str:
+    """Return the directory of a block storage."""
+    return f"volumes/{number}"
 
 
 def artefact_dir(kind: str, id: str, attempt: int) -> str:

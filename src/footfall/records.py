@@ -49,10 +49,56 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """What a command finds around it. ``path`` is a directory of the host for ``venv`` and ``rootfs``, a name for ``oci``."""
+
+    name: str
+    kind: str
+    """``host``, ``venv``, ``rootfs`` or ``oci``."""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MountedVolume:
+    """A block storage and its directory on the host."""
+
+    number: int
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A command of a user and what its nodes find around it.
+
+    ``script`` is a shell's text; None holds the nodes until somebody stops the run (a DEV product). Paths are of the host and
+    are filled in when the run starts, as are ``code``, the archive that ``code_digest`` names, and ``authorized_keys``.
+    """
+
+    script: str | None
+    image: Image
+    project_id: str
+    project_name: str
+    run_name: str
+    project_dir: str = ""
+    volumes: tuple[MountedVolume, ...] = ()
+    code_digest: str = ""
+    code: str = ""
+    code_limit_bytes: int = 1 << 30
+    output_limit_bytes: int = 10 << 30
+    max_processes: int = 4096
+    log_limit_action: str = "drop"
+    """At the log's limit: ``drop`` what follows, or ``end`` the run with reason ``log_limit``."""
+    start_timeout_s: float = 300.0
+    network: str = "host"
+    authorized_keys: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """What a run executes and what it needs, fixed when the run is made.
 
-    ``command`` is an argument vector. ``job`` holds the parameters of one of our own jobs; a command of a user has none.
+    ``command`` is an argument vector. ``job`` holds the parameters of one of our own jobs; a command of a user has a
+    ``workload`` instead, and no ``command``. ``n_cores``, ``memory_mib`` and ``n_gpus`` are for each node.
     """
 
     command: tuple[str, ...]
@@ -66,6 +112,15 @@ class RunSpec:
     grace_s: float = 30.0
     max_attempts: int = 1
     log_limit_bytes: int = 1 << 30
+    workload: Workload | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShare:
+    """What one node of a run may use: cores counted from 0 among those that the executor hands out, and GPU ids."""
+
+    cores: tuple[int, ...] = ()
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +146,60 @@ class Run:
     cancel_requested_at: datetime | None = None
     cancelled_by: str | None = None
     result: Json | None = None
+    number: int | None = None
+    run_type: str | None = None
+    product_code: int | None = None
+    user_id: str | None = None
+    priority: int = 0
+    overtaken_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU that an executor hands out; a fake one only makes the paths run."""
+
+    id: str
+    model: str
+    memory_mib: int
+    is_fake: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A server product: what one node of a run gets. ``use_type`` is ``TRAIN`` or ``DEV``."""
+
+    code: int
+    use_type: str
+    node_counts: tuple[int, ...]
+    name: str
+    product_code: str
+    n_cores: int
+    memory_mib: int
+    n_gpus: int = 0
+    gpu_model: str = ""
+
+    @property
+    def run_type(self) -> str:
+        """The type of its runs: ``NOTEBOOK`` or ``TRAIN``."""
+        return "NOTEBOOK" if self.use_type == "DEV" else "TRAIN"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A set of runs with one storage. ``status`` is a word of the contract; ``user_number`` is of who made it."""
+
+    id: str
+    account_id: str
+    name: str
+    status: str
+    note: str
+    nas_gb: int
+    user_number: int | None
+    n_runs: int
+    n_nodes: int
+    is_system: bool
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

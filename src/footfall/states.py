@@ -70,6 +70,8 @@ class FailureReason(StrEnum):
     STORE_DENIED = "store_denied"
     INPUT_CHANGED = "input_changed"
     RESULT_EXISTS = "result_exists"
+    OUTPUT_LIMIT = "output_limit"
+    LOG_LIMIT = "log_limit"
     SIGNALLED = "signalled"
     LOST = "lost"
 
@@ -107,6 +109,8 @@ _MESSAGES = {
     FailureReason.STORE_DENIED: "The store refused access; check its keys and permissions.",
     FailureReason.INPUT_CHANGED: "An input object changed while it was read; try again when nobody writes it.",
     FailureReason.RESULT_EXISTS: "There is another object where the result should go; nothing was overwritten.",
+    FailureReason.OUTPUT_LIMIT: "It left more in its output directory than allowed and was stopped.",
+    FailureReason.LOG_LIMIT: "Its log reached its limit and it was stopped.",
     FailureReason.SIGNALLED: "A signal that we did not send ended it.",
     FailureReason.LOST: "Its process vanished without a word.",
 }

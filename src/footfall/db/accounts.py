@@ -19,6 +19,9 @@ from footfall.records import AccessKey, Account, User, new_id
 
 MAX_KEYS_OF_USER = 2
 SERVICES = ("nclue", "nsml")
+SYSTEM_PROJECT = "_behavior"
+"""The name of the project that holds behavior's runs; no project of a user can be called so."""
+FIRST_USER_NUMBER = 1_000_001
 _BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 _ROLES: dict[tuple[str, str], Mapping[str, str]] = {
@@ -46,6 +49,9 @@ _SYSTEM_PROJECT = Prepared(
         projects.c.deleted_at.is_(None),
     )
 )
+
+
+_NEXT_NUMBER = select(func.coalesce(func.max(users.c.number) + 1, FIRST_USER_NUMBER)).scalar_subquery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,9 @@ def create_account(
         raise AlreadyExistsError("account", name) from error
     project_id = "".join(random.choice(_BASE_36) for _ in range(20))
     tx.execute(
-        insert(projects).values(id=project_id, account_id=account.id, name="behavior", is_system=True, created_at=now)
+        insert(projects).values(
+            id=project_id, account_id=account.id, name=SYSTEM_PROJECT, is_system=True, created_at=now
+        )
     )
     user = create_user(tx, account.id, name=user_name, roles=dict.fromkeys(SERVICES, "MANAGER"))
     return NewAccount(account, user, create_key(tx, secrets, account.id, user.id))
@@ -159,6 +167,7 @@ def create_user(tx: Connection, account_id: str, *, name: str, roles: Mapping[st
                 role_nclue=user.roles["nclue"],
                 role_nsml=user.roles["nsml"],
                 created_at=now,
+                number=_NEXT_NUMBER,
             )
         )
     except IntegrityError as error:
