@@ -59,6 +59,7 @@ def test_the_readme_shows_every_file_of_the_tree() -> None:
 def test_broad_catches_stand_only_at_the_doors() -> None:
     doors = {
         "api/app.py",
+        "api/follow.py",
         "cli/main.py",
         "compute/loop.py",
         "compute/reconcile.py",

@@ -14,6 +14,7 @@ from footfall.api.bodies import ClientGoneError, Receive, read_body
 from footfall.api.change import answer_change, answer_upload
 from footfall.api.context import AppContext
 from footfall.api.errors import UNAVAILABLE, UNEXPECTED, error_answer, plain_error
+from footfall.api.follow import BrokenOffError, LogHub
 from footfall.api.operations import Request
 from footfall.api.responses import Answer, head_of, json_answer, new_trace_id
 from footfall.api.routing import Router
@@ -45,7 +46,13 @@ class Application:
             "change": self._change,
             "upload": self._upload,
             "download": self._download,
+            "stream": self._stream,
         }
+        self._hub = LogHub()
+
+    def end_streams(self) -> None:
+        """Break off whatever would go on for ever; called in the event loop when the server stops."""
+        self._hub.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -54,7 +61,7 @@ class Application:
         trace_id = new_trace_id()
         try:
             answer = await self._answer(scope, receive, send, trace_id)
-        except (ClientGoneError, GivenUpError) as error:
+        except (ClientGoneError, GivenUpError, BrokenOffError) as error:
             log.info("client gone", trace_id=trace_id, error=repr(error))
             return
         if answer is None:
@@ -74,7 +81,7 @@ class Application:
             answer = error_answer(error)
             if answer.status >= 500:
                 log.warning("refused", trace_id=trace_id, status=answer.status, error=repr(error))
-        except (ClientGoneError, GivenUpError):
+        except (ClientGoneError, GivenUpError, BrokenOffError):
             raise
         except asyncio.CancelledError:
             # uvicorn waited long enough for its end; swallowed here, for it would log whatever comes out as broken.
@@ -115,6 +122,15 @@ class Application:
         work = functools.partial(_traced, request.operation.handler, request)
         await self._transfers.download(work, request, receive, send)
 
+    async def _stream(self, request: Request, receive: Receive, send: Send) -> Answer | None:
+        await self._authenticate(request)
+        found = await self._in_thread(_checked, request)
+        if isinstance(found, Answer):
+            return found
+        request.is_started = True
+        await self._hub.stream(found, request.trace_id, receive, send)
+        return None
+
     async def _authenticate(self, request: Request) -> None:
         if self._may_answer_inline:
             self._authenticator.authenticate(request)
@@ -136,6 +152,11 @@ def _traced(work: Callable[..., Any], request: Request, *arguments: Any) -> Any:
         answer = work(request, *arguments)
         log.info("answered", operation=request.operation.id, account_id=request.caller.account_id)
         return answer
+
+
+def _checked(request: Request) -> Any:
+    check_role(request.operation, request.caller)
+    return request.operation.handler(request)
 
 
 def build_app(context: AppContext) -> Application:

@@ -12,8 +12,9 @@ from footfall.records import Caller
 if TYPE_CHECKING:
     from footfall.api.context import AppContext
 
-Kind = Literal["read", "change", "upload", "download", "open"]
-"""``read``: signed, no change. ``change``: signed, remembered. ``upload``, ``download``: streamed. ``open``: unsigned."""
+Kind = Literal["read", "change", "upload", "download", "stream", "open"]
+"""``read``: signed, no change. ``change``: signed, remembered. ``upload``, ``download``: moved through a transfer thread.
+``stream``: as ``read``, but may go on for as long as a run lives. ``open``: unsigned."""
 
 Service = Literal["nclue", "accounts", "data", "none"]
 """Which chapter of the API it belongs to."""
@@ -81,7 +82,7 @@ class Operation:
         """Who may call it."""
         if self.kind == "open":
             return "nobody"
-        return self.needs or ("viewer" if self.kind in ("read", "download") else "manager")
+        return self.needs or ("viewer" if self.kind in ("read", "download", "stream") else "manager")
 
 
 NOBODY = Caller("", "", "", {})

@@ -13,7 +13,7 @@ TRACE_HEADER = b"x-ncp-trace-id"
 JSON_TYPE = b"application/json"
 encode_json = msgspec.json.Encoder().encode
 
-_FIXED: Headers = [
+FIXED_HEADERS: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -58,7 +58,7 @@ def head_of(answer: Answer, trace_id: str) -> dict[str, Any]:
         (TRACE_HEADER, trace_id.encode()),
     ]
     given = {name for name, _ in answer.headers}
-    headers += [pair for pair in _FIXED if pair[0] not in given] if given else _FIXED
+    headers += [pair for pair in FIXED_HEADERS if pair[0] not in given] if given else FIXED_HEADERS
     headers += answer.headers
     return {"type": "http.response.start", "status": answer.status, "headers": headers}
 
@@ -69,7 +69,7 @@ def head_of_download(download: Download, trace_id: str) -> dict[str, Any]:
         (b"content-type", b"application/octet-stream"),
         (b"content-length", b"%d" % download.size_bytes),
         (TRACE_HEADER, trace_id.encode()),
-        *_FIXED,
+        *FIXED_HEADERS,
         *download.headers,
     ]
     return {"type": "http.response.start", "status": 200, "headers": headers}
