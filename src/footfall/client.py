@@ -19,7 +19,9 @@ from urllib.parse import quote
 
 from footfall.administration import Accounts, ApiKeys, Buckets, Keys, Users
 from footfall.errors import InputError, ServiceError
+from footfall.projects import Catalogue, Projects, SshKeys, Storage, Volumes
 from footfall.replies import Encoder, Feature, ObjectSummary, Resource, Task, TaskRun, reply
+from footfall.runs import Runs
 from footfall.transport import CHUNK_BYTES, TRIES, Transport, find_credentials
 
 if TYPE_CHECKING:
@@ -198,6 +200,12 @@ class Client:
         self.keys = Keys(self.transport)
         self.api_keys = ApiKeys(self.transport)
         self.buckets = Buckets(self.transport)
+        self.projects = Projects(self.transport)
+        self.runs = Runs(self.transport, self.projects)
+        self.storage = Storage(self.transport)
+        self.catalogue = Catalogue(self.transport)
+        self.volumes = Volumes(self.transport)
+        self.ssh_keys = SshKeys(self.transport)
 
     @property
     def endpoint(self) -> str:
