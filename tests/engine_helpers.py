@@ -8,17 +8,20 @@ from pathlib import Path
 
 from footfall.compute.loop import ReconcileLoop
 from footfall.compute.reconcile import Reconciler
-from footfall.compute.runs import create_run
+from footfall.compute.runs import create_command_run, create_run
 from footfall.config import Settings, load_settings
 from footfall.db import runs
 from footfall.db.engine import Database, now_us, sqlite_url
 from footfall.db.migrate import migrate
-from footfall.db.tables import accounts, projects
+from footfall.db.tables import accounts, projects, users
 from footfall.executor import load_executor
 from footfall.executors.local import MARKER_VARIABLE
-from footfall.records import Run, RunSpec
+from footfall.records import Image, Product, Run, RunSpec, Workload
 from footfall.states import RunState
 from footfall.store import Buckets, Store
+
+PRODUCT = Product(1, "TRAIN", (1, 2), "1 vCPU", "t1", 1, 256)
+USER = {"id": "usr", "account_id": "acc", "name": "usr", "role_nclue": "MANAGER", "role_nsml": "MANAGER", "number": 1}
 
 
 class RecordingHooks:
@@ -50,6 +53,12 @@ class Engine:
                         id="prj", account_id="acc", name="prj", is_system=True, created_at=now_us()
                     )
                 )
+                tx.execute(
+                    projects.insert().values(
+                        id="own", account_id="acc", name="own", is_system=False, created_at=now_us()
+                    )
+                )
+                tx.execute(users.insert().values(**USER, created_at=now_us()))
         self.hooks = RecordingHooks()
         self.executor = load_executor("local", settings)
         self.loop: ReconcileLoop | None = None
@@ -81,6 +90,43 @@ class Engine:
         if self.loop is not None:
             self.loop.wake()
         return made.id
+
+    def create_command(
+        self,
+        script: str = "true",
+        *,
+        project_id: str = "own",
+        product: Product = PRODUCT,
+        priority: int = 0,
+        **spec: object,
+    ) -> Run:
+        """Register a user's run of a script."""
+        workload = Workload(script, Image("host", "host"), project_id, project_id, "")
+        needs = {"n_cores": product.n_cores, "memory_mib": product.memory_mib, "n_gpus": product.n_gpus}
+        with self.db.write() as tx:
+            made = create_command_run(
+                tx,
+                account_id="acc",
+                user_id="usr",
+                project_id=project_id,
+                spec=RunSpec((), workload=workload, **(needs | spec)),  # type: ignore[arg-type]
+                product=product,
+                priority=priority,
+                request={"command": script},
+                sealed=None,
+            )
+        if self.loop is not None:
+            self.loop.wake()
+        return made
+
+    def move(self, run_id: str, *states: RunState, **columns: object) -> None:
+        """Walk a run through states without running anything; ``columns`` go with the last."""
+        for n, to in enumerate(states, 1):
+            more = columns if n == len(states) else {}
+            if to is RunState.FAILED:
+                more = {"reason": "command_failed"} | more
+            with self.db.write() as tx:
+                assert runs.advance(tx, run_id, runs.get(tx, run_id).state, to, **more)
 
     def get(self, run_id: str) -> Run:
         with self.db.read() as connection:

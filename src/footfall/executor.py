@@ -13,6 +13,7 @@ from typing import Any
 
 from footfall.config import Settings
 from footfall.errors import ConfigError
+from footfall.records import Capacity as Capacity
 from footfall.records import Gpu, NodeShare, RunSpec
 
 
@@ -50,15 +51,6 @@ class Observation:
 
     liveness: Liveness
     message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """What an executor hands out at the same time."""
-
-    n_cores: int
-    memory_mib: int
-    n_gpus: int = 0
 
 
 class Executor(ABC):

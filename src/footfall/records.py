@@ -116,6 +116,15 @@ class RunSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Capacity:
+    """What an executor hands out at the same time, or what somebody has of it."""
+
+    n_cores: int
+    memory_mib: int
+    n_gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class NodeShare:
     """What one node of a run may use: cores counted from 0 among those that the executor hands out, and GPU ids."""
 

@@ -8,7 +8,7 @@ import time
 from engine_helpers import Engine, eventually, open_engine, processes_of
 from footfall.compute.logs import read_log
 from footfall.compute.runs import cancel_run
-from footfall.db import runs
+from footfall.db import holdings
 from footfall.states import FailureReason, RunState
 
 WHOLE_LIFE = [(None, "registered"), ("registered", "pending"), ("pending", "in_progress"), ("in_progress", "completed")]
@@ -25,7 +25,7 @@ def test_a_command_that_ends_with_0_completes_its_run(engine: Engine) -> None:
     assert log_of(engine, run.id) == b"hello\noops\n"
     assert engine.hooks.ended == [(run.id, RunState.COMPLETED)]
     with engine.db.read() as connection:
-        assert runs.find_allocated(connection) == {}
+        assert holdings.find_grants(connection) == {}
 
 
 def test_a_command_that_fails_says_its_exit_code_and_is_not_tried_again(engine: Engine) -> None:

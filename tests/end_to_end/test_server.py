@@ -172,14 +172,14 @@ def test_a_database_is_copied_before_it_is_migrated(tmp_path: Path, monkeypatch:
     assert migration.migrate(database, tmp_path / "backup", "now") is None
     folder = tmp_path / "migrations"
     (folder / "versions").mkdir(parents=True)
-    for name in ("env.py", "versions/v0001_first.py"):
+    for name in ("env.py", *(f"versions/{path.name}" for path in (migration._FOLDER / "versions").glob("v*.py"))):
         (folder / name).write_text((migration._FOLDER / name).read_text())
-    (folder / "versions/v0002_next.py").write_text(
-        'from alembic import op\nimport sqlalchemy as sa\nrevision = "0002"\ndown_revision = "0001"\n'
+    (folder / "versions/v0003_next.py").write_text(
+        'from alembic import op\nimport sqlalchemy as sa\nrevision = "0003"\ndown_revision = "0002"\n'
         'def upgrade():\n    op.add_column("accounts", sa.Column("note", sa.Text))\n'
     )
     monkeypatch.setattr(migration, "_FOLDER", folder)
-    monkeypatch.setattr(migration, "HEAD", "0002")
+    monkeypatch.setattr(migration, "HEAD", "0003")
     copy = migration.migrate(database, tmp_path / "backup", "now")
     assert copy is not None
     with (

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -53,7 +53,6 @@ class ReconcileLoop:
         self._lease = Lease(settings.data_dir)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
-        self._swept_until = datetime(1970, 1, 1, tzinfo=UTC)
         self._drafts_swept_at = -SWEEP_DRAFTS_S
         self._looked_at: float | None = None
         self._is_holder = False
@@ -121,7 +120,7 @@ class ReconcileLoop:
         with self._db.read() as connection:
             prefixes = runs.find_tombstones(connection, BATCH)
             before = utc_now() - timedelta(days=self._settings.run_retention_days)
-            old = runs.find_ended_before(connection, before, self._swept_until, BATCH)
+            old = runs.find_removable(connection, before, BATCH)
         if time.monotonic() - self._drafts_swept_at >= SWEEP_DRAFTS_S:
             self._drafts_swept_at = time.monotonic()
             self._buckets.sweep_drafts(DRAFT_S)
@@ -130,6 +129,8 @@ class ReconcileLoop:
             self._internal.delete_prefix(prefix)
             with self._db.write() as tx:
                 runs.remove_tombstone(tx, prefix)
-        for run_id, ended_at in old:
+        for run_id in old:
             nodes.remove_run(self._settings.runs_root, run_id)
-            self._swept_until = ended_at
+        if old:
+            with self._db.write() as tx:
+                runs.note_removed(tx, old)

@@ -20,7 +20,7 @@ from footfall.compute import nodes
 from footfall.compute.outcome import Outcome, judge, refuse
 from footfall.compute.schedule import schedule
 from footfall.config import Settings
-from footfall.db import runs
+from footfall.db import holdings, runs
 from footfall.db.engine import Database, now_us, to_us
 from footfall.errors import DataError, ExecutorUnavailableError, FootfallError, StoreFullError, SubmitRejectedError
 from footfall.executor import Capacity, Executor, Launch, Liveness
@@ -78,7 +78,7 @@ class Reconciler:
         self._has_moved = False
         with self._db.read() as connection:
             active = runs.find_active(connection)
-            held = runs.find_allocated(connection)
+            held = {run_id: grant.total for run_id, grant in holdings.find_grants(connection).items()}
         self._observe([run for run in active if run.handle is not None])
         waiting: list[Run] = []
         for run in active:
@@ -195,7 +195,7 @@ class Reconciler:
                 if decision.need is None:
                     runs.set_message(tx, run.id, decision.message)
                 else:
-                    runs.allocate(tx, run, decision.need, self._epoch)
+                    holdings.allocate(tx, run, holdings.Grant(decision.need), self._epoch)
                     cores, memory_mib = decision.need.n_cores, decision.need.memory_mib
                     share = replace(
                         run.spec, n_cores=cores // run.spec.n_nodes, memory_mib=memory_mib // run.spec.n_nodes

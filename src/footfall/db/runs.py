@@ -1,4 +1,8 @@
-"""Runs, their events, what they hold, and the reconciler's epoch. ``advance`` is the only statement that writes a state."""
+"""Runs, their events and the reconciler's epoch. ``advance`` is the only statement that writes a state.
+
+What is counted of users' runs (those with a number) moves in the same transaction: ``db/run_numbers.py``. What runs hold is in
+``db/holdings.py``, and goes with the attempt.
+"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,19 +13,27 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from footfall.db import holdings, run_numbers
 from footfall.db.engine import from_us, from_us_or_none, now_us, to_us
 from footfall.db.prepared import Prepared
-from footfall.db.tables import allocations, leases, run_events, runs, tombstones
+from footfall.db.tables import leases, run_events, runs, tombstones
 from footfall.errors import NotFoundError
-from footfall.executor import Capacity
 from footfall.records import Run, RunSpec
 from footfall.states import ACTIVE_STATES, LIVE_STATES, FailureReason, RunState, check_transition
 
 _LIVE = sorted(LIVE_STATES)
 
 
-def insert(tx: Connection, run: Run) -> None:
-    """Add a registered run and its first event."""
+def insert(
+    tx: Connection, run: Run, *, serial: int | None = None, request: str | None = None, sealed: bytes | None = None
+) -> None:
+    """Add a registered run and its first event; one with a number is counted.
+
+    Args:
+        serial: goes with the number, from ``run_numbers.take_numbers``.
+        request: what the caller asked for, as JSON.
+        sealed: secret values of its environment, encrypted.
+    """
     at = to_us(run.created_at)
     _INSERT.change(
         tx,
@@ -35,9 +47,22 @@ def insert(tx: Connection, run: Run) -> None:
         spec=msgspec.json.encode(run.spec).decode(),
         n_cores=run.spec.n_cores,
         memory_mib=run.spec.memory_mib,
+        n_gpus=run.spec.n_gpus,
+        n_nodes=run.spec.n_nodes,
         created_at=at,
+        updated_at=at,
+        user_id=run.user_id,
+        number=run.number,
+        serial=serial,
+        run_type=run.run_type,
+        product_code=run.product_code,
+        priority=run.priority,
+        request=request,
+        sealed=sealed,
     )
     _add_event(tx, run.id, None, RunState.REGISTERED, attempt=0, at=at)
+    if run.number is not None:
+        run_numbers.count_new(tx, run.account_id, run.project_id, run.run_type or "")
 
 
 def get(connection: Connection, run_id: str) -> Run:
@@ -71,14 +96,17 @@ def advance(
     where = [runs.c.id == run_id, runs.c.state == from_.value]
     if in_attempt is not None:
         where.append(runs.c.attempt == in_attempt)
-    done = tx.execute(
-        runs.update().where(*where).values(state=to.value, **columns).returning(runs.c.attempt)
-    ).one_or_none()
+    columns["updated_at"] = at
+    done = tx.execute(runs.update().where(*where).values(state=to.value, **columns).returning(*_MOVED)).one_or_none()
     if done is None:
         return False
+    if done.number is not None:
+        run_numbers.count_move(tx, done.account_id, done.project_id, done.run_type, from_.value, to.value)
     _add_event(tx, run_id, from_, to, attempt=done.attempt, at=at, reason=columns.get("reason"))
     if to.is_final or to == RunState.REGISTERED:
-        tx.execute(allocations.delete().where(allocations.c.run_id == run_id))
+        holdings.release(tx, run_id)
+    if to.is_final:
+        holdings.release_volumes(tx, run_id)
     return True
 
 
@@ -101,8 +129,29 @@ def request_cancel(tx: Connection, run_id: str, by: str) -> bool:
     values = {
         "cancel_requested_at": sa.func.coalesce(runs.c.cancel_requested_at, now_us()),
         "cancelled_by": sa.func.coalesce(runs.c.cancelled_by, by),
+        "updated_at": now_us(),
     }
     return tx.execute(runs.update().where(*where).values(values)).rowcount == 1
+
+
+def hide(tx: Connection, run_id: str) -> bool:
+    """Delete an ended run with a number: hide its row and take it out of all counts; False when there is none to delete."""
+    at = now_us()
+    row = _HIDE.one(tx, id=run_id, at=at)
+    if row is None:
+        return False
+    account_id, project_id, run_type, state, number, serial, n_nodes = row
+    run_numbers.forget(
+        tx,
+        account_id,
+        project_id,
+        run_type=run_type,
+        state=state,
+        number=number,
+        serial=serial,
+        n_nodes=n_nodes,
+    )
+    return True
 
 
 def find_active(connection: Connection) -> list[Run]:
@@ -126,17 +175,6 @@ def find_waiting(connection: Connection, limit: int) -> list[Run]:
             found.append(_run(head))
     found.sort(key=lambda run: run.id)
     return found
-
-
-def allocate(tx: Connection, run: Run, need: Capacity, epoch: int) -> None:
-    """Give cores and memory to an attempt; a run holds at most one allocation."""
-    values = {"attempt": run.attempt, "n_cores": need.n_cores, "memory_mib": need.memory_mib, "epoch": epoch}
-    tx.execute(allocations.insert().values(run_id=run.id, **values))
-
-
-def find_allocated(connection: Connection) -> dict[str, Capacity]:
-    """Return what each run holds."""
-    return {row.run_id: Capacity(row.n_cores, row.memory_mib) for row in connection.execute(sa.select(allocations))}
 
 
 def begin_epoch(tx: Connection, name: str, holder: str) -> int:
@@ -167,17 +205,22 @@ def find_events(connection: Connection, run_id: str) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def find_ended_before(
-    connection: Connection, before: datetime, after: datetime, limit: int
-) -> list[tuple[str, datetime]]:
-    """Return the runs that ended in a span of time, oldest first, as (id, ended_at)."""
-    query = (
-        sa.select(runs.c.id, runs.c.ended_at)
-        .where(runs.c.ended_at < to_us(before), runs.c.ended_at > to_us(after))
+def find_removable(connection: Connection, ended_before: datetime, limit: int) -> list[str]:
+    """Return runs whose files are still there and should go: the deleted ones, and those that ended long ago."""
+    deleted = sa.select(runs.c.id).where(sa.text(_UNSWEPT)).order_by(runs.c.deleted_at).limit(limit)
+    old = (
+        sa.select(runs.c.id)
+        .where(sa.text(_KEPT), runs.c.ended_at < to_us(ended_before))
         .order_by(runs.c.ended_at)
         .limit(limit)
     )
-    return [(row.id, from_us(row.ended_at)) for row in connection.execute(query)]
+    found = dict.fromkeys(connection.execute(deleted).scalars()) | dict.fromkeys(connection.execute(old).scalars())
+    return list(found)[:limit]
+
+
+def note_removed(tx: Connection, run_ids: Sequence[str]) -> None:
+    """Record that the files of these runs are gone."""
+    tx.execute(runs.update().where(runs.c.id.in_(run_ids)).values(data_removed_at=now_us()))
 
 
 def find_tombstones(connection: Connection, limit: int) -> list[str]:
@@ -232,6 +275,12 @@ def _run(row: Row[Any]) -> Run:
         cancel_requested_at=from_us_or_none(row.cancel_requested_at),
         cancelled_by=row.cancelled_by,
         result=json.loads(row.result) if row.result else None,
+        number=row.number,
+        run_type=row.run_type,
+        product_code=row.product_code,
+        user_id=row.user_id,
+        priority=row.priority,
+        overtaken_at=from_us_or_none(row.overtaken_at),
     )
 
 
@@ -243,9 +292,22 @@ def _states(states: Sequence[RunState]) -> sa.ColumnElement[bool]:
 
 
 _SPEC = msgspec.json.Decoder(RunSpec)
-_NEW_RUN = (runs.c.id, runs.c.account_id, runs.c.project_id, runs.c.kind, runs.c.turn_key, runs.c.state, runs.c.attempt)
-_NEEDS = (runs.c.spec, runs.c.n_cores, runs.c.memory_mib, runs.c.created_at)
-_INSERT = Prepared(sa.insert(runs).values({column.name: sa.bindparam(column.name) for column in _NEW_RUN + _NEEDS}))
+_KEPT = "ended_at IS NOT NULL AND data_removed_at IS NULL"
+_UNSWEPT = "deleted_at IS NOT NULL AND data_removed_at IS NULL"
+_NEW_RUN = (
+    "id", "account_id", "project_id", "kind", "turn_key", "state", "attempt", "spec", "n_cores", "memory_mib", "n_gpus",
+    "n_nodes", "created_at", "updated_at", "user_id", "number", "serial", "run_type", "product_code", "priority", "request",
+    "sealed",
+)  # fmt: skip
+_INSERT = Prepared(sa.text(f"INSERT INTO runs ({', '.join(_NEW_RUN)}) VALUES (:{', :'.join(_NEW_RUN)})"))
+_MOVED = (runs.c.attempt, runs.c.number, runs.c.account_id, runs.c.project_id, runs.c.run_type)
+_HIDE = Prepared(
+    sa.text(
+        "UPDATE runs SET deleted_at = :at, updated_at = :at WHERE id = :id AND number IS NOT NULL AND deleted_at IS NULL "
+        "AND state IN ('completed', 'failed', 'cancelled') "
+        "RETURNING account_id, project_id, run_type, state, number, serial, n_nodes"
+    )
+)
 _INSERT_EVENT = Prepared(
     sa.insert(run_events).values(
         {column.name: sa.bindparam(column.name) for column in run_events.c if column.name != "id"}

@@ -36,8 +36,9 @@ metadata = MetaData(
 ID = String(36)
 _ALIVE = text("deleted_at IS NULL")
 _LIVE_RUN = text("state IN ({})".format(", ".join(f"'{state}'" for state in sorted(LIVE_STATES))))
-_NUMBERED = text("number IS NOT NULL")
 _SHOWN = text("number IS NOT NULL AND deleted_at IS NULL")
+_KEPT = text("ended_at IS NOT NULL AND data_removed_at IS NULL")
+_UNSWEPT = text("deleted_at IS NOT NULL AND data_removed_at IS NULL")
 _ALL_STATES = ", ".join(f"'{state}'" for state in RunState)
 
 
@@ -58,6 +59,7 @@ accounts = Table(
     Column("name", String(100), nullable=False, unique=True),
     Column("is_operator", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("last_serial", Integer, nullable=False, server_default="0"),  # of its users' runs
 )
 
 users = Table(
@@ -166,6 +168,7 @@ runs = Table(
     Column("result", Text),
     Column("user_id", ID),
     Column("number", Integer),  # the run's name in its project; None for runs of behavior
+    Column("serial", Integer),  # counts the numbered runs of its account: the order of its lists
     Column("run_type", String(10)),
     Column("product_code", Integer),
     Column("priority", Integer, nullable=False, server_default="0"),
@@ -181,17 +184,24 @@ runs = Table(
     Column("data_removed_at", BigInteger),
     CheckConstraint(f"state IN ({_ALL_STATES})", name="state"),
     CheckConstraint("(state = 'failed') = (reason IS NOT NULL)", name="reason"),
-    Index("ix_runs_waiting", "state", "turn_key", "id", sqlite_where=_LIVE_RUN, postgresql_where=_LIVE_RUN),
-    Index("ix_runs_turn", "turn_key", "id", sqlite_where=_LIVE_RUN, postgresql_where=_LIVE_RUN),
-    Index("ix_runs_page", "project_id", "created_at", "id"),
-    Index("ix_runs_ended", "ended_at"),
-    Index("ux_runs_number", "project_id", "number", unique=True, sqlite_where=_NUMBERED, postgresql_where=_NUMBERED),
-    Index("ix_runs_account", "account_id", "created_at", "id", sqlite_where=_SHOWN, postgresql_where=_SHOWN),
     Index(
-        "ix_runs_account_state", "account_id", "state", "created_at", "id", sqlite_where=_SHOWN, postgresql_where=_SHOWN
+        "ix_runs_waiting", "state", "turn_key", "project_id", text("priority DESC"), "id",
+        sqlite_where=_LIVE_RUN, postgresql_where=_LIVE_RUN,
     ),
-    Index("ix_runs_project_state", "project_id", "state", "number", sqlite_where=_SHOWN, postgresql_where=_SHOWN),
-)
+    Index("ix_runs_turn", "turn_key", "id", sqlite_where=_LIVE_RUN, postgresql_where=_LIVE_RUN),
+    Index("ix_runs_kept", "ended_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
+    Index("ix_runs_deleted", "deleted_at", sqlite_where=_UNSWEPT, postgresql_where=_UNSWEPT),
+    Index("ux_runs_number", "project_id", "number", unique=True, sqlite_where=_SHOWN, postgresql_where=_SHOWN),
+    Index("ux_runs_serial", "account_id", "serial", unique=True, sqlite_where=_SHOWN, postgresql_where=_SHOWN),
+    Index(
+        "ix_runs_account_state", "account_id", "state", "run_type", "serial",
+        sqlite_where=_SHOWN, postgresql_where=_SHOWN,
+    ),
+    Index(
+        "ix_runs_project_state", "project_id", "state", "run_type", "number",
+        sqlite_where=_SHOWN, postgresql_where=_SHOWN,
+    ),
+)  # fmt: skip
 
 run_events = Table(
     "run_events",
@@ -233,6 +243,15 @@ run_counts = Table(
     Column("run_type", String(10), primary_key=True),
     Column("state", String(12), primary_key=True),
     Column("n", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+run_gaps = Table(
+    "run_gaps",  # how many of each thousand numbers of a project, or serials of an account, are of deleted runs
+    metadata,
+    Column("scope", ID, primary_key=True),
+    Column("thousand", Integer, primary_key=True),
+    Column("n", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -100,6 +100,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_volumes_project_id"), "volumes", ["project_id"], unique=False)
     op.create_index(op.f("ix_volumes_run_id"), "volumes", ["run_id"], unique=False)
+    op.add_column("accounts", sa.Column("last_serial", sa.Integer(), server_default="0", nullable=False))
+    op.create_table(
+        "run_gaps",
+        sa.Column("scope", sa.String(length=36), nullable=False),
+        sa.Column("thousand", sa.Integer(), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("scope", "thousand", name=op.f("pk_run_gaps")),
+        sqlite_with_rowid=False,
+    )
     op.add_column("allocations", sa.Column("n_gpus", sa.Integer(), server_default="0", nullable=False))
     op.add_column("projects", sa.Column("user_id", sa.String(length=36), nullable=True))
     op.add_column("projects", sa.Column("status", sa.String(length=10), server_default="CREATED", nullable=False))
@@ -119,6 +128,7 @@ def upgrade() -> None:
     )
     op.add_column("runs", sa.Column("user_id", sa.String(length=36), nullable=True))
     op.add_column("runs", sa.Column("number", sa.Integer(), nullable=True))
+    op.add_column("runs", sa.Column("serial", sa.Integer(), nullable=True))
     op.add_column("runs", sa.Column("run_type", sa.String(length=10), nullable=True))
     op.add_column("runs", sa.Column("product_code", sa.Integer(), nullable=True))
     op.add_column("runs", sa.Column("priority", sa.Integer(), server_default="0", nullable=False))
@@ -132,18 +142,53 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("metrics", sa.Text(), nullable=True))
     op.add_column("runs", sa.Column("deleted_at", sa.BigInteger(), nullable=True))
     op.add_column("runs", sa.Column("data_removed_at", sa.BigInteger(), nullable=True))
+    op.drop_index("ix_runs_page", "runs")
+    op.drop_index("ix_runs_ended", "runs")
+    op.drop_index("ix_runs_waiting", "runs")
     op.create_index(
-        "ix_runs_account",
+        "ix_runs_waiting",
         "runs",
-        ["account_id", "created_at", "id"],
+        ["state", "turn_key", "project_id", sa.text("priority DESC"), "id"],
         unique=False,
+        sqlite_where=sa.text("state IN ('in_progress', 'pending', 'registered')"),
+        postgresql_where=sa.text("state IN ('in_progress', 'pending', 'registered')"),
+    )
+    op.create_index(
+        "ix_runs_kept",
+        "runs",
+        ["ended_at"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NOT NULL AND data_removed_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NOT NULL AND data_removed_at IS NULL"),
+    )
+    op.create_index(
+        "ix_runs_deleted",
+        "runs",
+        ["deleted_at"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NOT NULL AND data_removed_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL AND data_removed_at IS NULL"),
+    )
+    op.create_index(
+        "ux_runs_number",
+        "runs",
+        ["project_id", "number"],
+        unique=True,
+        sqlite_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
+        postgresql_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ux_runs_serial",
+        "runs",
+        ["account_id", "serial"],
+        unique=True,
         sqlite_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
         postgresql_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
     )
     op.create_index(
         "ix_runs_account_state",
         "runs",
-        ["account_id", "state", "created_at", "id"],
+        ["account_id", "state", "run_type", "serial"],
         unique=False,
         sqlite_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
         postgresql_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
@@ -151,18 +196,10 @@ def upgrade() -> None:
     op.create_index(
         "ix_runs_project_state",
         "runs",
-        ["project_id", "state", "number"],
+        ["project_id", "state", "run_type", "number"],
         unique=False,
         sqlite_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
         postgresql_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
-    )
-    op.create_index(
-        "ux_runs_number",
-        "runs",
-        ["project_id", "number"],
-        unique=True,
-        sqlite_where=sa.text("number IS NOT NULL"),
-        postgresql_where=sa.text("number IS NOT NULL"),
     )
     op.add_column("users", sa.Column("number", sa.Integer(), nullable=True))
     op.create_index("ux_users_number", "users", ["number"], unique=True)

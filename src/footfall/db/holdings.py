@@ -1,0 +1,98 @@
+"""What runs hold: cores, memory, GPUs, a port, block storages. Written before a run starts, gone with its attempt.
+
+An allocation says how much; ``held_units`` says which, and its key keeps any core, GPU or port from being given twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from footfall.db.engine import now_us
+from footfall.db.prepared import Prepared
+from footfall.db.tables import allocations, held_units
+from footfall.records import Capacity, NodeShare, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an attempt of a run was given: how much in all, which units each node has by rank, and where its nodes meet."""
+
+    total: Capacity
+    shares: tuple[NodeShare, ...] = ()
+    port: int | None = None
+
+
+def allocate(tx: Connection, run: Run, grant: Grant, epoch: int) -> None:
+    """Give an attempt what it needs; a run holds at most one grant.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: the run, or one of the units, has been given already.
+    """
+    total = grant.total
+    tx.execute(
+        allocations.insert().values(
+            run_id=run.id,
+            attempt=run.attempt,
+            n_cores=total.n_cores,
+            memory_mib=total.memory_mib,
+            n_gpus=total.n_gpus,
+            epoch=epoch,
+        )
+    )
+    units = [
+        {"kind": kind, "unit": str(unit), "run_id": run.id, "attempt": run.attempt, "rank": rank}
+        for rank, share in enumerate(grant.shares)
+        for kind, names in (("core", share.cores), ("gpu", share.gpus))
+        for unit in names
+    ]
+    if grant.port is not None:
+        units.append({"kind": "port", "unit": str(grant.port), "run_id": run.id, "attempt": run.attempt, "rank": 0})
+    if units:
+        tx.execute(held_units.insert(), units)
+
+
+def find_grants(connection: Connection) -> dict[str, Grant]:
+    """Return what each run holds."""
+    units: dict[str, list[tuple[str, str, int]]] = {}
+    for run_id, kind, unit, rank in _UNITS.all(connection):
+        units.setdefault(run_id, []).append((kind, unit, rank))
+    return {
+        run_id: _grant(Capacity(n_cores, memory_mib, n_gpus), units.get(run_id, ()))
+        for run_id, n_cores, memory_mib, n_gpus in _ALLOCATIONS.all(connection)
+    }
+
+
+def release(tx: Connection, run_id: str) -> None:
+    """Take back what an attempt held."""
+    _RELEASE_UNITS.change(tx, run_id=run_id)
+    _RELEASE.change(tx, run_id=run_id)
+
+
+def release_volumes(tx: Connection, run_id: str) -> None:
+    """Let others have the block storages of a run that has ended."""
+    _RELEASE_VOLUMES.change(tx, run_id=run_id, at=now_us())
+
+
+def _grant(total: Capacity, units: Sequence[tuple[str, str, int]]) -> Grant:
+    cores: dict[int, list[int]] = {}
+    gpus: dict[int, list[str]] = {}
+    port: int | None = None
+    for kind, unit, rank in units:
+        if kind == "core":
+            cores.setdefault(rank, []).append(int(unit))
+        elif kind == "gpu":
+            gpus.setdefault(rank, []).append(unit)
+        else:
+            port = int(unit)
+    ranks = range(max([*cores, *gpus], default=-1) + 1)
+    shares = tuple(NodeShare(tuple(sorted(cores.get(rank, ()))), tuple(sorted(gpus.get(rank, ())))) for rank in ranks)
+    return Grant(total, shares, port)
+
+
+_ALLOCATIONS = Prepared(sa.text("SELECT run_id, n_cores, memory_mib, n_gpus FROM allocations"))
+_UNITS = Prepared(sa.text("SELECT run_id, kind, unit, rank FROM held_units"))
+_RELEASE = Prepared(sa.text("DELETE FROM allocations WHERE run_id = :run_id"))
+_RELEASE_UNITS = Prepared(sa.text("DELETE FROM held_units WHERE run_id = :run_id"))
+_RELEASE_VOLUMES = Prepared(sa.text("UPDATE volumes SET run_id = NULL, updated_at = :at WHERE run_id = :run_id"))

@@ -1,0 +1,232 @@
+"""Users' runs as they are shown: one by its number, and pages of lists, newest first. Writes nothing.
+
+A page of all runs is found by its numbers (``run_numbers.seek``), wherever it lies; a filtered one walks an index from the
+nearer end.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from footfall.db import run_numbers
+from footfall.db.engine import from_us, from_us_or_none
+from footfall.db.prepared import Prepared
+from footfall.db.resources import Page
+from footfall.errors import NotFoundError
+from footfall.records import Json
+from footfall.states import FailureReason, RunState
+
+RUN_TYPES = ("NOTEBOOK", "TRAIN")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A user's run with all that is shown of it. ``request`` is what the caller asked for, secrets masked."""
+
+    id: str
+    number: int
+    project_id: str
+    project_name: str
+    state: RunState
+    run_type: str
+    product_code: int
+    request: Json
+    user_number: int | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    exit_code: int | None
+    reason: FailureReason | None
+    fail_details: str | None
+    message: str | None
+    attempt: int
+    n_nodes: int
+    metrics: Json | None
+    data_removed_at: datetime | None
+    cancel_requested_at: datetime | None
+    cancelled_by: str | None
+    priority: int
+
+
+def get(connection: Connection, account_id: str, project_id: str, number: int, *, is_internal: bool = False) -> RunRow:
+    """Return a run of an account by its number in a project.
+
+    Args:
+        is_internal: also look into the projects of the system.
+
+    Raises:
+        NotFoundError: there is none, it was deleted, or it is another account's.
+    """
+    row = _GET.one(connection, account_id=account_id, project_id=project_id, number=number, is_internal=is_internal)
+    if row is None:
+        raise NotFoundError("run", f"{project_id}/{number}")
+    return _run_row(row)
+
+
+def page(
+    connection: Connection,
+    account_id: str,
+    *,
+    project_id: str | None = None,
+    state: RunState | None = None,
+    run_type: str | None = None,
+    page: int,
+    page_size: int,
+) -> Page[RunRow]:
+    """Return a page of the runs of an account, or of one of its projects, newest first, and how many there are in all.
+
+    Args:
+        page: counts from 1.
+
+    Raises:
+        NotFoundError: the account has no such project.
+    """
+    column, scope, last = _scope(connection, account_id, project_id)
+    states = [each.value for each in RunState] if state is None else [state.value]
+    run_types = list(RUN_TYPES) if run_type is None else [run_type]
+    total = run_numbers.count(connection, scope, states, run_types)
+    index = (page - 1) * page_size
+    take = min(page_size, total - index)
+    if take <= 0:
+        return Page([], total)
+    if state is None and run_type is None:
+        upto, skip = run_numbers.seek(last, run_numbers.find_gaps(connection, scope), index)
+        rows = _PAGE[column].all(connection, scope=scope, upto=upto, limit=take, skip=skip)
+    else:
+        rows = _filtered(connection, column, scope, states, run_types, total, index, take)
+    return Page([_run_row(row) for row in rows], total)
+
+
+def _scope(connection: Connection, account_id: str, project_id: str | None) -> tuple[str, str, int]:
+    if project_id is None:
+        found = _LAST_SERIAL.one(connection, id=account_id)
+        return "serial", account_id, 0 if found is None else int(found[0])
+    found = _LAST_NUMBER.one(connection, id=project_id, account_id=account_id)
+    if found is None:
+        raise NotFoundError("project", project_id)
+    return "number", project_id, int(found[0])
+
+
+def _filtered(
+    connection: Connection,
+    column: str,
+    scope: str,
+    states: list[str],
+    run_types: list[str],
+    total: int,
+    index: int,
+    take: int,
+) -> list[Sequence[Any]]:
+    behind = total - index - take
+    is_backwards = behind < index
+    key = (column, len(states), len(run_types), is_backwards)
+    statement = _FILTERED.get(key)
+    if statement is None:
+        statement = _FILTERED[key] = _filter(column, len(states), len(run_types), is_backwards)
+    values = {f"state{n}": each for n, each in enumerate(states)}
+    values |= {f"run_type{n}": each for n, each in enumerate(run_types)}
+    skip = behind if is_backwards else index
+    return statement.all(connection, scope=scope, limit=take, skip=skip, **values)
+
+
+def _run_row(row: Sequence[Any]) -> RunRow:
+    return RunRow(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        RunState(row[4]),
+        row[5],
+        row[6],
+        _decode(row[7]),
+        row[8],
+        from_us(row[9]),
+        from_us(row[10]),
+        from_us_or_none(row[11]),
+        from_us_or_none(row[12]),
+        row[13],
+        FailureReason(row[14]) if row[14] else None,
+        row[15],
+        row[16],
+        row[17],
+        row[18],
+        _decode(row[19]) if row[19] else None,
+        from_us_or_none(row[20]),
+        from_us_or_none(row[21]),
+        row[22],
+        row[23],
+    )
+
+
+_decode = msgspec.json.Decoder().decode
+_COLUMNS = (
+    "runs.id, runs.number, runs.project_id, projects.name, runs.state, runs.run_type, runs.product_code, runs.request, "
+    "users.number, runs.created_at, COALESCE(runs.updated_at, runs.created_at), runs.started_at, runs.ended_at, "
+    "runs.exit_code, runs.reason, runs.fail_details, runs.message, runs.attempt, runs.n_nodes, runs.metrics, "
+    "runs.data_removed_at, runs.cancel_requested_at, runs.cancelled_by, runs.priority"
+)
+_SELECT = (
+    f"SELECT {_COLUMNS} FROM runs JOIN projects ON projects.id = runs.project_id "
+    "LEFT JOIN users ON users.id = runs.user_id "
+)
+# As the partial indexes have it: only then does the planner use them. A number that is compared is not NULL, and saying so
+# again would make SQLite walk all numbers.
+_SHOWN = {
+    "serial": "runs.number IS NOT NULL AND runs.deleted_at IS NULL",
+    "number": "runs.deleted_at IS NULL",
+}
+_OWNERS = {"serial": "account_id", "number": "project_id"}
+
+_GET = Prepared(
+    text(
+        f"{_SELECT} WHERE runs.project_id = :project_id AND runs.number = :number AND {_SHOWN['number']} "
+        "AND runs.account_id = :account_id AND (NOT projects.is_system OR :is_internal)"
+    )
+)
+_LAST_SERIAL = Prepared(text("SELECT last_serial FROM accounts WHERE id = :id"))
+_LAST_NUMBER = Prepared(
+    text("SELECT last_run FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL")
+)
+
+
+def _page_of(column: str) -> Prepared:
+    owner, shown = _OWNERS[column], _SHOWN[column]
+    keys = (
+        f"SELECT runs.{column} FROM runs WHERE runs.{owner} = :scope AND runs.{column} <= :upto AND {shown} "
+        f"ORDER BY runs.{column} DESC LIMIT :limit OFFSET :skip"
+    )
+    return Prepared(
+        text(
+            f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) "
+            f"ORDER BY runs.{column} DESC"
+        )
+    )
+
+
+def _filter(column: str, n_states: int, n_run_types: int, is_backwards: bool) -> Prepared:
+    # One branch for each pair, each in the order of its index and merged by the database: nothing is sorted.
+    owner, shown = _OWNERS[column], _SHOWN[column]
+    order = "ASC" if is_backwards else "DESC"
+    branches = " UNION ALL ".join(
+        f"SELECT runs.{column} AS place FROM runs WHERE runs.{owner} = :scope AND runs.state = :state{state} "
+        f"AND runs.run_type = :run_type{run_type} AND {_SHOWN['serial']}"
+        for state in range(n_states)
+        for run_type in range(n_run_types)
+    )
+    keys = f"SELECT place FROM ({branches} ORDER BY place {order} LIMIT :limit OFFSET :skip) AS places"
+    return Prepared(
+        text(
+            f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) "
+            f"ORDER BY runs.{column} DESC"
+        )
+    )
+
+
+_PAGE = {column: _page_of(column) for column in _OWNERS}
+_FILTERED: dict[tuple[str, int, int, bool], Prepared] = {}
