@@ -18,14 +18,21 @@ from footfall import signing
 from footfall.api.app import AppContext, build_app
 from footfall.api.protocol import make_protocol
 from footfall.behavior.hooks import BehaviorHooks
+from footfall.compute.products import Machine
 from footfall.config import Settings, load_settings
-from footfall.db import accounts, runs
+from footfall.db import accounts, api_keys, runs
 from footfall.db.encryption import open_secrets
 from footfall.db.engine import Database, sqlite_url
 from footfall.db.tables import metadata
+from footfall.records import Capacity, Gpu
 from footfall.states import RunState
 from footfall.store import Buckets, Store
 
+MACHINE = Machine(
+    Capacity(8, 65_536, 4),
+    tuple(Gpu(f"GPU-{n}", "Test GPU", 1024, is_fake=True) for n in range(4)),
+    {"docker": "there is no docker here"},
+)
 _clock_lock = threading.Lock()
 _clock_last = 0
 
@@ -69,16 +76,19 @@ class Caller:
     secret_key: str = field(repr=False)
     account_id: str = ""
     user_id: str = ""
+    api_key: str = field(default="", repr=False)
 
     def signed(self, method: str, target: str, at_ms: int | None = None) -> dict[str, str]:
         stamp = str(now_ms() if at_ms is None else at_ms)
         signature = signing.sign(
             self.secret_key.encode(), method, target.encode(), stamp.encode(), self.access_key.encode()
         )
+        subscribed = {signing.API_KEY_HEADER: self.api_key} if self.api_key else {}
         return {
             signing.TIMESTAMP_HEADER: stamp,
             signing.ACCESS_KEY_HEADER: self.access_key,
             signing.SIGNATURE_HEADER: signature.decode(),
+            **subscribed,
         }
 
     def __call__(
@@ -141,15 +151,17 @@ class Service:
             new = accounts.create_account(
                 tx, self.context.secrets, name=name, user_name="admin", is_operator=is_operator
             )
+            api_key = api_keys.create_api_key(tx, new.account.id, "first").primary
         assert new.key.secret_key
-        return Caller(self.port, new.key.id, new.key.secret_key, new.account.id, new.user.id)
+        assert api_key
+        return Caller(self.port, new.key.id, new.key.secret_key, new.account.id, new.user.id, api_key)
 
     def user(self, owner: Caller, name: str, **roles: str) -> Caller:
         with self.database.write() as tx:
             user = accounts.create_user(tx, owner.account_id, name=name, roles=roles)
             key = accounts.create_key(tx, self.context.secrets, owner.account_id, user.id)
         assert key.secret_key
-        return Caller(self.port, key.id, key.secret_key, owner.account_id, user.id)
+        return Caller(self.port, key.id, key.secret_key, owner.account_id, user.id, owner.api_key)
 
     def run_id_of(self, resource_id: str) -> str:
         with self.database.read() as connection:
@@ -200,7 +212,7 @@ def feature_result(feature_id: str, encoder_id: str | None = None, users: int = 
 
 
 @contextlib.contextmanager
-def open_service(home: Path, **overrides: Any) -> Iterator[Service]:
+def open_service(home: Path, machine: Machine = MACHINE, **overrides: Any) -> Iterator[Service]:
     settings = load_settings(home, {}, **overrides)
     secrets = open_secrets(settings.key_file)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -213,6 +225,7 @@ def open_service(home: Path, **overrides: Any) -> Iterator[Service]:
         buckets=Buckets(settings.buckets_place()),
         internal=Store(settings.internal_place()),
         secrets=secrets,
+        machine=machine,
         wake=lambda: wakes.append(time.monotonic()),
     )
     service = Service(settings, context, wakes=wakes)

@@ -3,6 +3,7 @@
 The only reader of the environment but for the runner, which gets what it needs with its launch.
 """
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -97,6 +98,17 @@ class Settings:
     overtake_limit_s: float = _setting(600.0, "A waiting run may be overtaken for at most this time.")
     max_code_bytes: int = _setting(100_000_000, "Largest packed code archive.")
     max_code_unpacked_bytes: int = _setting(1_000_000_000, "Largest code archive when unpacked.")
+    products: tuple[Mapping[str, Any], ...] = _setting(
+        (), "Server products, tables of code, use (TRAIN or DEV), cores, memory_mib, gpus, gpu_model, node_counts, "
+        "name and product_code; empty: what fits this machine."
+    )  # fmt: skip
+    images: tuple[Mapping[str, Any], ...] = _setting(
+        (), "Base images, tables of name, kind (host, venv, rootfs, oci or alias) and target: a directory, an image "
+        "of an engine, or the base image that an alias means; empty: host, and the images of engines that work."
+    )  # fmt: skip
+    registry_hosts: tuple[str, ...] = _setting(
+        (), "Hosts of image repositories that may be used beside those of private-ncr.ntruss.com."
+    )
     min_free_mib: int = _setting(64, "With less free space than this, new work is refused with 503.")
     max_resources: int = _setting(1_000_000, "Features, tasks or task runs an account may have, each.")
     max_tokens_per_user: int = _setting(0, "Keep only so many of a user's newest tokens; 0 means all.")
@@ -195,6 +207,8 @@ def load_settings(
 
 def _convert(setting: Field[Any], value: object) -> Any:
     kind = type(setting.default)
+    if kind is tuple:
+        return _convert_list(setting.name, value)
     if kind is bool and isinstance(value, str) and value.lower() in _BOOLEANS:
         return _BOOLEANS[value.lower()]
     if isinstance(value, kind) and (kind is bool) == isinstance(value, bool):
@@ -205,6 +219,18 @@ def _convert(setting: Field[Any], value: object) -> Any:
         except ValueError:
             pass
     raise ConfigError(setting.name, f"{value!r} is no {kind.__name__}")
+
+
+def _convert_list(name: str, value: object) -> tuple[Any, ...]:
+    if isinstance(value, str):  # from the environment
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise ConfigError(name, f"is not valid JSON: {error}") from error
+    item = str if name == "registry_hosts" else dict
+    if not isinstance(value, list | tuple) or not all(isinstance(each, item) for each in value):
+        raise ConfigError(name, f"{value!r} is no list of {'texts' if item is str else 'tables'}")
+    return tuple(value)
 
 
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}

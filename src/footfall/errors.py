@@ -10,6 +10,7 @@
     │   ├── WrongStateError             .kind .id .state .allowed
     │   ├── InUseError                  .kind .id .used_by
     │   ├── IncompatibleError           .details
+    │   ├── ShortageError               .lacking
     │   └── QuotaExceededError          .quota .used .asked
     ├── AccessError
     │   ├── NotAuthenticatedError       .missing
@@ -102,6 +103,16 @@ class IncompatibleError(InputError):
     """Two things that must fit together do not."""
 
     code = "incompatible"
+
+
+class ShortageError(InputError):
+    """What was asked for could not be given even if nothing else were there. ``lacking``: what is short, one sentence each."""
+
+    code = "shortage"
+
+    def __init__(self, details: str, lacking: Sequence[str] = ()) -> None:
+        super().__init__(details)
+        self.lacking = tuple(lacking)
 
 
 class QuotaExceededError(InputError):

@@ -113,17 +113,22 @@ def test_api_keys_have_two_values_made_anew_one_at_a_time(service: Service) -> N
     made = call.post("/accounts/v1/api-keys", {"name": "ci"}).json
     one = f"/accounts/v1/api-keys/{made['api_key_id']}"
 
-    def owner(value: str) -> str | None:
-        with service.database.read() as connection:
-            return api_keys.find_api_key_account(connection, value)
+    other = service.account("other")
 
-    assert owner(made["primary_key"]) == owner(made["secondary_key"]) == call.account_id
+    def is_good(value: str) -> bool:
+        with service.database.read() as connection:
+            assert not api_keys.has_api_key(connection, other.account_id, value.encode())
+            return api_keys.has_api_key(connection, call.account_id, value.encode())
+
+    assert is_good(made["primary_key"])
+    assert is_good(made["secondary_key"])
     fresh = call.post(one + "/reissue", {"which": "primary"}).json
     assert fresh["secondary_key"] is None
-    assert owner(made["primary_key"]) is None
-    assert owner(fresh["primary_key"]) == owner(made["secondary_key"]) == call.account_id
+    assert not is_good(made["primary_key"])
+    assert is_good(fresh["primary_key"])
+    assert is_good(made["secondary_key"])
     assert call.post(one + "/disable").json["is_enabled"] is False
-    assert owner(fresh["primary_key"]) is None
+    assert not is_good(fresh["primary_key"])
     assert call.post(one + "/enable").json["is_enabled"] is True
     assert "primary_key" not in call.get("/accounts/v1/api-keys").json["api_keys"][0]
     assert call("DELETE", one).status == 200

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi import checks
 
 from footfall.api.openapi import document
 from footfall.api.table import OPERATIONS
+from nsml_service import make_nsml
 from service import Caller, Service, make_feature, make_task
 
 CHECKS = [
@@ -66,6 +67,7 @@ def known(shared: Service, request: pytest.FixtureRequest) -> tuple[Caller, dict
         "name": bucket,
         "key": "seq.csv",
         "account_id": shared.operator.account_id,
+        **make_nsml(shared, account),
     }
     return shared.user(account, "fuzzer", nclue="MANAGER", nsml="MANAGER"), ids
 
@@ -95,7 +97,8 @@ def test_the_answers_are_as_the_document_says(
             case.path_parameters = {name: ids[name] for name in case.path_parameters or {}}
             if isinstance(case.body, dict):
                 case.body |= {field: ids["bucket"] for field in case.body if field.endswith("_bucket")}
-                case.body |= {field: ids[field] for field in case.body if field in ids and field.endswith("_id")}
+                fields = [field for field in case.body if field in ids and field.endswith(("_id", "Id"))]
+                case.body |= {field: ids[field] for field in fields}
         answers.append(case.call_and_validate(base_url=base, auth=Signed(fuzzer), checks=CHECKS).status_code)
 
     with contextlib.suppress(Unsatisfiable):  # nothing can be wrong with an operation that takes nothing

@@ -19,6 +19,8 @@ RULE: dict[Need, tuple[str, ...]] = {  # who may, of those below
     "member": ("viewer", "manager", "other", "owner"),
     "viewer": ("viewer", "manager", "owner"),
     "manager": ("manager", "owner"),
+    "nsml_viewer": ("manager", "other", "owner"),
+    "nsml_manager": ("other", "owner"),
     "owner": ("owner",),
 }
 ROLES = {
@@ -46,6 +48,8 @@ def test_what_is_nclues_needs_its_roles_and_data_goes_with_it() -> None:
     for operation in OPERATIONS:
         if operation.service in ("nclue", "data"):
             assert operation.needed == ("viewer" if operation.method in ("GET", "HEAD") else "manager")
+        if operation.service == "nsml":
+            assert operation.needed == ("nsml_viewer" if operation.method == "GET" else "nsml_manager")
     assert {o.id for o in OPERATIONS if o.needed == "key"} == {"list_keys"}
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from footfall.api.auth import Authenticator, check_role
+from footfall.api.auth import Authenticator, check_access
 from footfall.api.bodies import ClientGoneError, Receive, read_body
 from footfall.api.change import answer_change, answer_upload
 from footfall.api.context import AppContext
-from footfall.api.errors import UNAVAILABLE, UNEXPECTED, error_answer, plain_error
+from footfall.api.errors import UNAVAILABLE, error_answer, plain_error, unexpected
 from footfall.api.follow import BrokenOffError, LogHub
 from footfall.api.operations import Request
 from footfall.api.responses import Answer, head_of, json_answer, new_trace_id
@@ -78,7 +78,7 @@ class Application:
             )
             return await self._ways[operation.kind](request, receive, send)
         except FootfallError as error:
-            answer = error_answer(error)
+            answer = error_answer(error, _service_of(request))
             if answer.status >= 500:
                 log.warning("refused", trace_id=trace_id, status=answer.status, error=repr(error))
         except (ClientGoneError, GivenUpError, BrokenOffError):
@@ -89,7 +89,7 @@ class Application:
             answer = plain_error(UNAVAILABLE, "The server stops. See whether this was done, and send it again if not.")
         except Exception:  # the app's door: whatever broke is logged, and answered with its trace id
             log.exception("broken", trace_id=trace_id, method=scope["method"])
-            answer = plain_error(UNEXPECTED)
+            answer = plain_error(unexpected(_service_of(request)))
         if request is not None and request.is_started:
             log.info("broken off", trace_id=trace_id, status=answer.status)
             return None  # too late for an answer: the server closes the connection, and the client sees a short body
@@ -118,8 +118,7 @@ class Application:
 
     async def _download(self, request: Request, receive: Receive, send: Send) -> None:
         await self._authenticate(request)
-        check_role(request.operation, request.caller)
-        work = functools.partial(_traced, request.operation.handler, request)
+        work = functools.partial(_traced, _checked, request)
         await self._transfers.download(work, request, receive, send)
 
     async def _stream(self, request: Request, receive: Receive, send: Send) -> Answer | None:
@@ -139,7 +138,7 @@ class Application:
 
     def _authenticate_and_read(self, request: Request) -> Answer:
         self._authenticator.authenticate(request)
-        check_role(request.operation, request.caller)
+        check_access(request)
         value = request.operation.handler(request)
         return value if isinstance(value, Answer) else json_answer(value)
 
@@ -154,8 +153,12 @@ def _traced(work: Callable[..., Any], request: Request, *arguments: Any) -> Any:
         return answer
 
 
+def _service_of(request: Request | None) -> str:
+    return "" if request is None else request.operation.service
+
+
 def _checked(request: Request) -> Any:
-    check_role(request.operation, request.caller)
+    check_access(request)
     return request.operation.handler(request)
 
 

@@ -14,10 +14,11 @@ import structlog
 
 from footfall import signing
 from footfall.api.context import AppContext
-from footfall.api.errors import ACCESS_DENIED, FORBIDDEN, THROTTLED, UNEXPECTED, GatewayError
+from footfall.api.errors import ACCESS_DENIED, FORBIDDEN, PERMISSION_DENIED, THROTTLED, UNEXPECTED, GatewayError
 from footfall.api.operations import NEEDS, Need, Operation, Request
 from footfall.api.throttle import TokenBuckets
 from footfall.db.accounts import Signer, find_signer
+from footfall.db.api_keys import has_api_key
 from footfall.errors import NotAuthenticatedError
 from footfall.records import Caller
 
@@ -27,6 +28,7 @@ _TIMESTAMP = signing.TIMESTAMP_HEADER.encode()
 _KEY = signing.ACCESS_KEY_HEADER.encode()
 _V2 = signing.SIGNATURE_HEADER.encode()
 _V1 = signing.SIGNATURE_V1_HEADER.encode()
+_API_KEY = signing.API_KEY_HEADER.encode()
 _NAMES = frozenset({_TIMESTAMP, _KEY, _V2, _V1})
 _SIGNATURE_LENGTH = 44
 _DUMMY = "nobody"
@@ -91,6 +93,22 @@ class Authenticator:
         return is_right and len(signature) == _SIGNATURE_LENGTH
 
 
+def check_access(request: Request) -> None:
+    """Refuse who has not subscribed to a service that wants an API key, or whose roles do not allow the operation.
+
+    Asked once the signature is known to be right, for an API key is not signed and proves nothing alone.
+
+    Raises:
+        GatewayError: 210 without an enabled API key of the caller's account; else as ``check_role``.
+    """
+    if request.operation.service == "nsml":
+        given = [value for name, value in request.headers if name == _API_KEY]
+        with request.context.database.read() as connection:
+            if len(given) != 1 or not has_api_key(connection, request.caller.account_id, given[0]):
+                raise GatewayError(PERMISSION_DENIED)
+    check_role(request.operation, request.caller)
+
+
 def check_role(operation: Operation, caller: Caller) -> None:
     """Refuse an operation that the caller's roles do not allow.
 
@@ -109,6 +127,8 @@ _MAY: dict[Need, Callable[[Mapping[str, str]], bool]] = {
     "member": lambda roles: any(role != "NONE" for role in roles.values()),
     "viewer": lambda roles: roles["nclue"] != "NONE",
     "manager": lambda roles: roles["nclue"] == "MANAGER",
+    "nsml_viewer": lambda roles: roles["nsml"] != "NONE",
+    "nsml_manager": lambda roles: roles["nsml"] == "MANAGER",
     "owner": lambda roles: all(role == "MANAGER" for role in roles.values()),
 }
 

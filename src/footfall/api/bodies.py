@@ -134,8 +134,8 @@ def _field_error(text: str) -> InvalidFieldError:
     return InvalidFieldError(field, None, "type", f"{field}: {what[:200]}.")
 
 
-def parse_query(query: bytes) -> dict[str, str]:
-    """Return the fields of a query string, decoded once.
+def parse_query(query: bytes, *, ignore_case: bool = False) -> dict[str, str]:
+    """Return the fields of a query string, decoded once; their names in lower case if case does not matter.
 
     Raises:
         GatewayError: it is not UTF-8.
@@ -148,6 +148,8 @@ def parse_query(query: bytes) -> dict[str, str]:
             key, text = (unquote_to_bytes(part.replace(b"+", b" ")).decode("utf-8") for part in (name, value))
         except UnicodeDecodeError as error:
             raise GatewayError(BAD_REQUEST, "The query is not UTF-8; percent-encode UTF-8 bytes.") from error
+        if ignore_case:
+            key = key.lower()
         if key in fields:
             raise InvalidFieldError(key, text, "range", f"{key} is given twice; give it once.")
         fields[key] = text

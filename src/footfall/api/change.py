@@ -1,16 +1,17 @@
 """Changes: checked without a transaction, applied in one that also remembers the request.
 
-A request that was received before is refused, whatever came of it; one that was refused is remembered alone. A POST with
-an idempotency key that came before from the same user with the same body gets the first answer. First answers are sealed:
-they may hold secrets that are shown once.
+A request that was received before is refused, whatever came of it; one that was refused is remembered alone. A POST
+with an idempotency key that came before from the same user with the same body gets the first answer; in NSML the key is the
+account's, for one path, and a second request waits while the first is under way. First answers are sealed: they may hold
+secrets that are shown once.
 """
 
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import sha256
 
-from footfall.api.auth import check_role
+from footfall.api.auth import check_access
 from footfall.api.bodies import name_unknown, parse_body
 from footfall.api.context import AppContext
 from footfall.api.errors import AUTHENTICATION_FAILED, BAD_REQUEST, UNAVAILABLE, GatewayError
@@ -26,6 +27,8 @@ from footfall.signing import WINDOW_MS
 IDEMPOTENCY_HEADER = b"x-idempotency-key"
 IDEMPOTENCY_US = 24 * 3600 * 1_000_000
 MAX_KEY_LENGTH = 200
+WAIT_S = 10.0
+"""How long a second request with a key of NSML waits for the first."""
 
 
 class ReplayedError(GatewayError):
@@ -46,10 +49,11 @@ def answer_change(request: Request) -> Answer:
     memory = RequestMemory(request, sha256(request.body).digest())
     memory.refuse_replay()
     try:
-        check_role(request.operation, request.caller)
-        known = memory.first_answer()
-        if known is None:
-            return _apply(request, memory)
+        check_access(request)
+        with memory.alone():
+            known = memory.first_answer()
+            if known is None:
+                return _apply(request, memory)
         memory.mark_alone()
         return known
     except ReplayedError:
@@ -72,7 +76,7 @@ def answer_upload(request: Request, pieces: Iterator[bytes]) -> Answer:
     memory = RequestMemory(request)
     memory.refuse_replay()
     try:
-        check_role(request.operation, request.caller)
+        check_access(request)
         answer: Answer = request.operation.handler(request, pieces, memory)
     except ReplayedError:
         raise
@@ -93,7 +97,8 @@ def _apply(request: Request, memory: "RequestMemory") -> Answer:
         try:
             with context.database.write() as tx:
                 memory.mark(tx)
-                answer = Answer(encode_json(change.apply(tx)))
+                made = change.apply(tx)
+                answer = made if isinstance(made, Answer) else Answer(encode_json(made), operation.status)
                 memory.remember(tx, answer)
         except _RaceError as error:
             known = memory.first_answer()
@@ -125,10 +130,25 @@ class RequestMemory:
         self.know_body(body_digest)
         # The signature is good from one window before its time stamp to one behind it.
         self._expires_at = (request.timestamp_ms + WINDOW_MS + 1000) * 1000
+        self._is_nsml = request.operation.service == "nsml"
         key = _idempotency_key(request) if request.operation.method == "POST" else None
-        # By user, not by account: an answer may hold a secret, or what only a role may see.
-        self._key = None if key is None else sha256(f"{request.caller.user_id} {key}".encode()).hexdigest()
+        self._key = None if key is None else self._scoped(request, key)
         self._digest = sha256(request.scope["raw_path"] + b"\n" + body_digest).digest()
+
+    def _scoped(self, request: Request, key: str) -> str:
+        # By user, not by account: an answer may hold a secret, or what only a role may see. NSML's answers hold neither.
+        scope = f"POST {request.scope['raw_path'].decode('latin-1')}" if self._is_nsml else request.caller.user_id
+        return sha256(f"{scope} {key}".encode()).hexdigest()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep others with this idempotency key waiting until the block ends; only in NSML.
+
+        Raises:
+            InUseError: one with it was under way for too long.
+        """
+        if self._key is None or not self._is_nsml:
+            return nullcontext()
+        return self._context.underway.alone(self._bound_to, WAIT_S)
 
     def know_body(self, body_digest: bytes) -> None:
         """Say what the body is; before that the mark is of the signature alone."""
@@ -185,12 +205,15 @@ class RequestMemory:
                 "idempotency",
                 "x-idempotency-key was used for another request within 24 hours; take a new key for a new request.",
             )
-        return Answer(self._context.secrets.open(known.body, self._bound_to), known.status)
+        location, _, body = self._context.secrets.open(known.body, self._bound_to).rpartition(b"\n")
+        return Answer(body, known.status, headers=[(b"location", location)] if location else [])
 
     def remember(self, tx: Connection, answer: Answer) -> None:
         """Keep the answer for this idempotency key."""
         if self._key is not None:
-            sealed = self._context.secrets.seal(answer.body, self._bound_to)
+            # JSON of ours has no line break, so whatever stands before one is where the new thing is.
+            location = next((value for name, value in answer.headers if name == b"location"), b"")
+            sealed = self._context.secrets.seal(location + b"\n" + answer.body, self._bound_to)
             first = FirstAnswer(self._digest, answer.status, sealed)
             requests.remember_answer(tx, self._account_id, self._key, first, _now_us() + IDEMPOTENCY_US)
 

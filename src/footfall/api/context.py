@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from footfall.api.underway import Underway
 from footfall.behavior.workbench import Workbench
+from footfall.compute.products import Machine, Products
+from footfall.compute.storage import UsedSizes
 from footfall.config import Settings
 from footfall.db.encryption import Secrets
 from footfall.db.engine import Database
@@ -21,7 +24,10 @@ def _no_details() -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class AppContext:
-    """Everything that handlers use. ``wake`` is called after a commit that made or cancelled a run; ``health`` adds facts."""
+    """Everything that handlers use. ``wake`` is called after a commit that made or cancelled a run; ``health`` adds facts.
+
+    ``machine``: what runs can be given here.
+    """
 
     settings: Settings
     database: Database
@@ -30,7 +36,12 @@ class AppContext:
     secrets: Secrets
     wake: Callable[[], None] = _nothing
     health: Callable[[], Mapping[str, Any]] = _no_details
+    machine: Machine = field(default_factory=Machine)
+    products: Products = field(init=False)
+    used_sizes: UsedSizes = field(default_factory=UsedSizes)
+    underway: Underway = field(default_factory=Underway)
     bench: Workbench = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bench", Workbench(self.settings, self.database, self.buckets))
+        object.__setattr__(self, "products", Products(self.settings, self.machine))

@@ -58,8 +58,8 @@ def _operation(method: str, path: str, operation: dict[str, Any], content: dict[
     for status, response in operation["responses"].items():
         parts.append(f"<h4>{status}</h4><p>{html.escape(response['description'])}</p>")
         answer = response.get("content", {}).get("application/json", {})
-        if status == "200" and "schema" in answer:
-            parts.append(_fields(answer["schema"], content))
+        if status in ("200", "201") and "schema" in answer:
+            parts.append(_fields(answer["schema"], content, is_ours=bool(response.get("x-ours"))))
     return "".join(parts) + "</details>"
 
 
@@ -67,12 +67,12 @@ def _emphasize(text: str) -> str:
     return re.sub(r"\*(.+?)\*", r"<em>\1</em>", html.escape(text))
 
 
-def _fields(schema: dict[str, Any], content: dict[str, Any]) -> str:
+def _fields(schema: dict[str, Any], content: dict[str, Any], *, is_ours: bool = False) -> str:
     shape = _resolve(schema, content)
     rows = []
     for name, field in shape.get("properties", {}).items():
         need = "required" if name in shape.get("required", ()) else ""
-        mark = "ours" if field.get("x-ours") else ""
+        mark = "ours" if is_ours or field.get("x-ours") else ""
         cells = (name, type_word(field), need, mark, field.get("description", ""))
         rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
     return f"<table>{''.join(rows)}</table>"

@@ -2,6 +2,9 @@
 
 ``{"error": {"errorCode": "10102", "message": "DUPLICATE_NAME", "details": "one sentence"}}``
 
+NSML documents no codes of its own: there the service's errors bear their HTTP status as code. What the gateway refuses looks
+the same everywhere.
+
 Words of ``InvalidFieldError.rule``:
 
 =================  ==============================================================
@@ -17,6 +20,7 @@ Words of ``InvalidFieldError.rule``:
 ``personal_data``  a data set holds personal data
 ``incomplete``     a test set of which only some fields were given
 ``choice``         a value is none of those allowed
+``pattern``        a value is not of the form that is asked for
 ``idempotency``    an idempotency key came before with another request
 =================  ==============================================================
 """
@@ -40,6 +44,7 @@ from footfall.errors import (
     NotFoundError,
     ObjectNotFoundError,
     QuotaExceededError,
+    ShortageError,
     StoreDeniedError,
     StoreError,
     StoreFullError,
@@ -103,6 +108,11 @@ INCOMPLETE_TEST_SET = Code(422, "10206", "INCOMPLETE_TEST_SET", "Some of test_* 
 LIMIT_REACHED = Code(409, "10208", "LIMIT_REACHED", "The account has as many as it may.", False)
 ALREADY_ENDED = Code(409, "10209", "ALREADY_ENDED", "It has ended; nothing is left to cancel.", False)
 
+NSML_BAD_REQUEST = Code(400, "400", "Bad Request", "A field or the body is not as it should be, or a name is taken.")
+NSML_NOT_FOUND = Code(404, "404", "Not Found", "There is no such thing in this account.")
+NSML_NOT_ACCEPTED = Code(406, "406", "Not Accepted", "The request is valid, and the state of things refuses it.")
+NSML_BROKEN = Code(500, "500", "Internal Server Error", "Something broke; the log names it under the trace id.")
+
 CODES = tuple(value for value in list(globals().values()) if isinstance(value, Code))
 """Every error that can be answered, for the reference page and OpenAPI."""
 
@@ -141,6 +151,7 @@ _TABLE: tuple[tuple[type[FootfallError], Code | Callable[[Any], Code]], ...] = (
     (WrongStateError, _of_state),
     (InUseError, IN_USE),
     (IncompatibleError, INCOMPATIBLE),
+    (ShortageError, NOT_READY),
     (QuotaExceededError, LIMIT_REACHED),
     (NotAuthenticatedError, AUTHENTICATION_FAILED),
     (NotAllowedError, FORBIDDEN),
@@ -149,6 +160,18 @@ _TABLE: tuple[tuple[type[FootfallError], Code | Callable[[Any], Code]], ...] = (
     (StoreFullError, UNAVAILABLE),
     (StoreError, UNAVAILABLE),
     (DatabaseUnavailableError, UNAVAILABLE),
+)
+
+_NSML: tuple[tuple[type[FootfallError], Code], ...] = (
+    (InvalidFieldError, NSML_BAD_REQUEST),
+    (AlreadyExistsError, NSML_BAD_REQUEST),
+    (NotFoundError, NSML_NOT_FOUND),
+    (ObjectNotFoundError, NSML_NOT_FOUND),
+    (WrongStateError, NSML_NOT_ACCEPTED),
+    (InUseError, NSML_NOT_ACCEPTED),
+    (QuotaExceededError, NSML_NOT_ACCEPTED),
+    (ShortageError, NSML_NOT_ACCEPTED),
+    (StoreDeniedError, NSML_NOT_ACCEPTED),
 )
 
 
@@ -166,18 +189,27 @@ class ErrorEnvelope(msgspec.Struct):
     error: ErrorBody
 
 
-def code_of(error: FootfallError) -> Code:
-    """Return what an error is on the wire; one that is not in the table is ours to mend: 900."""
+def code_of(error: FootfallError, service: str = "") -> Code:
+    """Return what an error of a service is on the wire; one that is in no table is ours to mend: 900, of NSML 500."""
+    if service == "nsml":
+        for kind, nsml_code in _NSML:
+            if isinstance(error, kind):
+                return nsml_code
     for kind, code in _TABLE:
         if isinstance(error, kind):
             return code if isinstance(code, Code) else code(error)
-    return UNEXPECTED
+    return unexpected(service)
 
 
-def error_answer(error: FootfallError) -> Answer:
-    """Return the answer for an error."""
-    code = code_of(error)
-    details = code.meaning if code is UNEXPECTED else str(error)
+def unexpected(service: str) -> Code:
+    """Return the code of what nobody expected."""
+    return NSML_BROKEN if service == "nsml" else UNEXPECTED
+
+
+def error_answer(error: FootfallError, service: str = "") -> Answer:
+    """Return the answer of a service for an error."""
+    code = code_of(error, service)
+    details = code.meaning if code in (UNEXPECTED, NSML_BROKEN) else str(error)
     answer = plain_error(code, details)
     if isinstance(error, GatewayError):
         answer.headers = list(error.headers)

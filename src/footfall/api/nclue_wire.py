@@ -20,6 +20,8 @@ _FAIL_NAMES = {
     FailureReason.STORE_DENIED: "OBS_USER_FILE_ACCESS_ERROR",
     FailureReason.INPUT_CHANGED: "OBS_DOWNLOAD_FAILED",
     FailureReason.RESULT_EXISTS: "RESULT_EXISTS",
+    FailureReason.OUTPUT_LIMIT: "COMMON_ERROR",
+    FailureReason.LOG_LIMIT: "COMMON_ERROR",
     FailureReason.SIGNALLED: "LOST",
     FailureReason.LOST: "LOST",
 }

@@ -14,6 +14,10 @@ from footfall.api.errors import (
     FORBIDDEN,
     INVALID_REQUEST,
     NOT_FOUND,
+    NSML_BAD_REQUEST,
+    NSML_BROKEN,
+    NSML_NOT_ACCEPTED,
+    PERMISSION_DENIED,
     THROTTLED,
     TIMED_OUT,
     TOO_LARGE,
@@ -29,12 +33,14 @@ from footfall.api.table import OPERATIONS
 _PREFIX = "#/components/schemas/"
 _SIGNING = (signing.TIMESTAMP_HEADER, signing.ACCESS_KEY_HEADER, signing.SIGNATURE_HEADER)
 _SIGNED: dict[str, list[str]] = {name: [] for name in _SIGNING}
+_SUBSCRIBED = {**_SIGNED, signing.API_KEY_HEADER: []}
 _UNSIGNED = ", ".join(operation.path for operation in OPERATIONS if operation.kind == "open")
 _DESCRIPTION = (
-    "Operations and fields marked *ours* are what Footfall adds; all others are as NCLUE documents them. "
+    "Operations and fields marked *ours* are what Footfall adds; all others are as NCLUE and CLOVA NSML document them. "
+    f"What is below /nsml/v1 also needs the header {signing.API_KEY_HEADER}. "
     f"Every request is signed, but for these: {_UNSIGNED}."
 )
-_TAGS = {"nclue": "NCLUE", "accounts": "Accounts", "data": "Data", "none": "Server"}
+_TAGS = {"nclue": "NCLUE", "nsml": "CLOVA NSML", "accounts": "Accounts", "data": "Data", "none": "Server"}
 
 
 def errors_of(operation: Operation) -> tuple[Code, ...]:
@@ -44,8 +50,10 @@ def errors_of(operation: Operation) -> tuple[Code, ...]:
         common += [AUTHENTICATION_FAILED, THROTTLED, ACCESS_DENIED if operation.service == "nclue" else FORBIDDEN]
     if operation.kind in ("change", "upload"):
         common += [TOO_LARGE, TIMED_OUT]
-    if operation.method == "POST":
-        common.append(INVALID_REQUEST)  # an idempotency key used for another request
+    if operation.service == "nsml":
+        common += [PERMISSION_DENIED, NSML_BROKEN]
+    if operation.method == "POST":  # an idempotency key used for another request, or for one under way
+        common += [NSML_BAD_REQUEST, NSML_NOT_ACCEPTED] if operation.service == "nsml" else [INVALID_REQUEST]
     return tuple(dict.fromkeys((*operation.errors, *common)))
 
 
@@ -73,7 +81,7 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": {name: {"type": "apiKey", "in": "header", "name": name} for name in _SIGNING},
+            "securitySchemes": {name: {"type": "apiKey", "in": "header", "name": name} for name in _SUBSCRIBED},
         },
     }
 
@@ -100,7 +108,7 @@ def _describe(operation: Operation, references: dict[type[Any], Any]) -> dict[st
         "summary": operation.summary,
         "tags": [_TAGS[operation.service]],
         "x-documented": operation.is_documented,
-        "security": [] if operation.kind == "open" else [_SIGNED],
+        "security": _security(operation),
         "description": f"Who may call: {NEEDS[operation.needed]}.",
         "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
         "responses": _responses(operation, references),
@@ -113,6 +121,12 @@ def _describe(operation: Operation, references: dict[type[Any], Any]) -> dict[st
     return described
 
 
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    if operation.kind == "open":
+        return []
+    return [_SUBSCRIBED if operation.service == "nsml" else _SIGNED]
+
+
 def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
     schema = {"type": "string", "minLength": 1}
     return [{"name": name, "in": "path", "required": True, "schema": schema} for name in parameters_of(operation)]
@@ -121,6 +135,7 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
 def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
     return [
         {"name": field.name, "in": "query", "description": field.description, "schema": field.schema}
+        | ({"x-ours": True} if field.is_ours else {})
         for field in operation.query
     ]
 
@@ -129,7 +144,14 @@ def _responses(operation: Operation, references: dict[type[Any], Any]) -> dict[s
     schema = {} if operation.response is None else {"schema": references[operation.response]}
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in operation.response_headers}
     content = {} if operation.method == "HEAD" else {"content": {operation.content_type: schema}}
-    responses: dict[str, Any] = {"200": {"description": "Done.", "headers": headers, **content}}
+    done: dict[str, Any] = {
+        "description": "Created." if operation.status == 201 else "Done.",
+        "headers": headers,
+        **content,
+    }
+    if operation.is_documented and operation.has_own_answer:
+        done["x-ours"] = True
+    responses: dict[str, Any] = {str(operation.status): done}
     by_status: dict[int, list[Code]] = {}
     for code in errors_of(operation):
         by_status.setdefault(code.status, []).append(code)

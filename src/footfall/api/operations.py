@@ -16,10 +16,10 @@ Kind = Literal["read", "change", "upload", "download", "stream", "open"]
 """``read``: signed, no change. ``change``: signed, remembered. ``upload``, ``download``: moved through a transfer thread.
 ``stream``: as ``read``, but may go on for as long as a run lives. ``open``: unsigned."""
 
-Service = Literal["nclue", "accounts", "data", "none"]
+Service = Literal["nclue", "nsml", "accounts", "data", "none"]
 """Which chapter of the API it belongs to."""
 
-Need = Literal["nobody", "key", "member", "viewer", "manager", "owner"]
+Need = Literal["nobody", "key", "member", "viewer", "manager", "nsml_viewer", "nsml_manager", "owner"]
 """Who may call, see ``NEEDS``."""
 
 NEEDS: dict[Need, str] = {
@@ -28,6 +28,8 @@ NEEDS: dict[Need, str] = {
     "member": "VIEWER or MANAGER of any service",
     "viewer": "VIEWER or MANAGER of NCLUE",
     "manager": "MANAGER of NCLUE",
+    "nsml_viewer": "VIEWER or MANAGER of NSML",
+    "nsml_manager": "MANAGER of NSML",
     "owner": "MANAGER of every service, who manages the account",
 }
 """The rule of roles. What is NCLUE's, and the data that it works on, is read by its viewers and changed by its managers; the
@@ -41,6 +43,7 @@ class QueryField:
     name: str
     schema: dict[str, Any]
     description: str
+    is_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,13 @@ class Operation:
         path: a template; ``{name}`` is one segment, ``{name...}`` at the end is all that follow.
         handler: gets a ``Request``. A ``read`` returns a struct or an ``Answer``, a ``change`` returns a ``Change``; an
             ``upload`` also gets the pieces of the body and the ``RequestMemory``, and returns an ``Answer``.
-        needs: None: to read needs a viewer of NCLUE, all else a manager.
+        needs: None: to read needs a viewer of the service (NCLUE if it has no roles of its own), all else a manager.
         creates: it makes something that takes space and starts a run or an upload.
         wakes: it may make, cancel or free something that the reconciler waits for.
         is_quick: it reads one row by its key.
         content_type: of the answer, where it is not JSON.
+        status: of the answer when all went well.
+        has_own_answer: the operation is documented, the body of its answer is ours.
     """
 
     id: str
@@ -76,13 +81,20 @@ class Operation:
     is_documented: bool = False
     content_type: str = "application/json"
     response_headers: tuple[tuple[str, str], ...] = ()
+    status: int = 200
+    has_own_answer: bool = False
 
     @property
     def needed(self) -> Need:
         """Who may call it."""
         if self.kind == "open":
             return "nobody"
-        return self.needs or ("viewer" if self.kind in ("read", "download", "stream") else "manager")
+        if self.needs is not None:
+            return self.needs
+        may_view = self.kind in ("read", "download", "stream")
+        if self.service == "nsml":
+            return "nsml_viewer" if may_view else "nsml_manager"
+        return "viewer" if may_view else "manager"
 
 
 NOBODY = Caller("", "", "", {})

@@ -1,4 +1,4 @@
-"""The reference page of the API as Markdown, made from the operation table: what NCLUE documents, and what is ours."""
+"""The reference page of the API as Markdown, made from the operation table: what is documented, and what is ours."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ _NOTES = {
 }
 _TITLES = {
     "nclue": "Features, tasks, task runs: /api/v1",
+    "nsml": "Projects and runs: /nsml/v1",
     "accounts": "Accounts: /accounts/v1",
     "data": "Data: /data/v1",
     "none": "Unsigned routes",
@@ -22,7 +23,12 @@ _TITLES = {
 
 def reference_page() -> str:
     """Return the page."""
-    parts = ["# API", "", "Made from the operation table; do not edit. *documented* is NCLUE's, *ours* is ours.", ""]
+    parts = [
+        "# API",
+        "",
+        "Made from the operation table; do not edit. *documented* is NCLUE's or CLOVA NSML's, *ours* is ours.",
+        "",
+    ]
     for service, title in _TITLES.items():
         parts += [f"## {title}", "", "| operation | | what | source |", "|---|---|---|---|"]
         mine = [operation for operation in OPERATIONS if operation.service == service]
@@ -43,8 +49,10 @@ def _section(operation: Operation) -> list[str]:
     if operation.id in _NOTES:
         lines += [_NOTES[operation.id], ""]
     if operation.query:
-        lines += ["| query | type | what |", "|---|---|---|"]
-        lines += [f"| `{q.name}` | {type_word(q.schema)} | {q.description} |" for q in operation.query]
+        lines += ["| query | type | source | what |", "|---|---|---|---|"]
+        for q in operation.query:
+            source = "ours" if q.is_ours else _source(operation)
+            lines.append(f"| `{q.name}` | {type_word(q.schema).replace('|', 'or')} | {source} | {q.description} |")
         lines.append("")
     if operation.request is not None:
         lines += _table("request field", operation.request, operation)
@@ -61,7 +69,8 @@ def _table(title: str, kind: type[Any], operation: Operation) -> list[str]:
     lines = [f"| {title} | type | required | source | what |", "|---|---|---|---|---|"]
     for name, field in shape.get("properties", {}).items():
         need = "yes" if name in shape.get("required", ()) else "no"
-        source = "documented" if operation.is_documented and not field.get("x-ours") else "ours"
+        is_ours = field.get("x-ours") or (operation.has_own_answer and kind is operation.response)
+        source = "documented" if operation.is_documented and not is_ours else "ours"
         what = field.get("description", "").replace("|", "\\|")
         lines.append(f"| `{name}` | {type_word(field).replace('|', 'or')} | {need} | {source} | {what} |")
     return [*lines, ""]

@@ -137,7 +137,7 @@ def settings_page() -> str:
     rows = []
     for setting in fields(Settings):
         default = setting.default
-        shown = "" if default == "" else str(default).lower() if isinstance(default, bool) else str(default)
+        shown = "" if default in ("", ()) else str(default).lower() if isinstance(default, bool) else str(default)
         variable = ENVIRONMENT_PREFIX + setting.name.upper()
         where = "`--home`, " if setting.name == "home" else ""
         rows.append(

@@ -6,10 +6,11 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from footfall.db.engine import from_us, now_us
+from footfall.db.prepared import Prepared
 from footfall.db.tables import api_keys
 from footfall.errors import NotFoundError, QuotaExceededError
 from footfall.records import new_id
@@ -17,6 +18,14 @@ from footfall.records import new_id
 MAX_API_KEYS = 20
 _LENGTH = 40
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+_HAS_KEY = Prepared(
+    select(api_keys.c.id).where(
+        (api_keys.c.primary_hash == bindparam("given")) | (api_keys.c.secondary_hash == bindparam("given")),
+        api_keys.c.account_id == bindparam("account_id"),
+        api_keys.c.is_enabled.is_(True),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +116,9 @@ def delete_api_key(tx: Connection, account_id: str, id: str) -> None:
     tx.execute(delete(api_keys).where(api_keys.c.id == id))
 
 
-def find_api_key_account(connection: Connection, value: str) -> str | None:
-    """Return the account of an enabled API key's value, or None."""
-    given = _hash(value)
-    query = select(api_keys.c.account_id).where(
-        (api_keys.c.primary_hash == given) | (api_keys.c.secondary_hash == given), api_keys.c.is_enabled.is_(True)
-    )
-    return connection.execute(query).scalar_one_or_none()
+def has_api_key(connection: Connection, account_id: str, value: bytes) -> bool:
+    """Whether this is one of the two values of an enabled API key of an account."""
+    return _HAS_KEY.one(connection, account_id=account_id, given=sha256(value).digest()) is not None
 
 
 def _new_value() -> str:

@@ -1,0 +1,193 @@
+"""Projects: the rows that hold users' runs, their storage's size and their counters. Knows no rules but those of names.
+
+A project that is being deleted stays in the lists until its files are gone; then its row is kept for a while, out of them.
+"""
+
+import secrets as random
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, select, text, update
+from sqlalchemy.engine import Connection
+
+from footfall.db.engine import from_us, now_us
+from footfall.db.prepared import Prepared
+from footfall.db.resources import Page
+from footfall.db.tables import projects, resource_counts, runs, users
+from footfall.errors import AlreadyExistsError, NotFoundError, QuotaExceededError
+from footfall.records import Project
+from footfall.states import LIVE_STATES
+
+_BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+_ID_LENGTH = 20
+KIND = "projects"
+"""The word by which ``resource_counts`` knows them."""
+
+
+def new_project_id() -> str:
+    """Return a random id in the form of the documented examples: base 36, the first character a digit."""
+    return random.choice(_BASE_36[:10]) + "".join(random.choice(_BASE_36) for _ in range(_ID_LENGTH - 1))
+
+
+def insert(
+    tx: Connection, *, account_id: str, user_id: str, id: str, name: str, note: str, nas_gb: int, limit: int
+) -> None:
+    """Add a project.
+
+    Raises:
+        AlreadyExistsError: the account has one of this name.
+        QuotaExceededError: it has ``limit`` already.
+    """
+    now = now_us()
+    values = {"id": id, "account_id": account_id, "user_id": user_id, "name": name, "note": note, "nas_gb": nas_gb}
+    if not _INSERT.change(tx, **values, now=now):
+        raise AlreadyExistsError("project", name)
+    counted = {"account_id": account_id, "kind": KIND}
+    _COUNT_FIRST.change(tx, **counted)
+    if not _COUNT_UP.change(tx, **counted, max=limit):
+        raise QuotaExceededError("projects of an account", limit, 1)
+
+
+def has_name(connection: Connection, account_id: str, name: str) -> bool:
+    """Whether an account has a project of this name."""
+    return _NAME.one(connection, account_id=account_id, name=name) is not None
+
+
+def get(connection: Connection, account_id: str, id: str) -> Project:
+    """Return a project of an account, also one that was deleted a while ago and the account's system project.
+
+    Raises:
+        NotFoundError: there is none, or it is another account's.
+    """
+    row = _GET.one(connection, account_id=account_id, id=id)
+    if row is None:
+        raise NotFoundError("project", id)
+    return _project(row)
+
+
+def page(connection: Connection, account_id: str, *, is_internal: bool, page: int, page_size: int) -> Page[Project]:
+    """Return a page of the projects of an account, newest first, counted from 1, and how many there are.
+
+    Args:
+        is_internal: also the system project.
+    """
+    row = _COUNT.one(connection, account_id=account_id, kind=KIND)
+    total = (0 if row is None else int(row[0])) + is_internal
+    index = (page - 1) * page_size
+    take = min(page_size, total - index)
+    if take <= 0:
+        return Page([], total)
+    shown = [False, is_internal]
+    values = {"account_id": account_id, "limit": take, "skip": index, "first": shown[0], "second": shown[1]}
+    return Page([_project(row) for row in _PAGE.all(connection, **values)], total)
+
+
+def set_nas(tx: Connection, id: str, nas_gb: int) -> None:
+    """Record another size of a project's storage."""
+    tx.execute(update(projects).where(projects.c.id == id).values(nas_gb=nas_gb, updated_at=now_us()))
+
+
+def begin_delete(tx: Connection, account_id: str, id: str) -> bool:
+    """Close a project to new runs; False when it was closed before."""
+    this = (projects.c.id == id, projects.c.account_id == account_id, projects.c.status == "CREATED")
+    query = update(projects).where(*this, projects.c.is_system.is_(False))
+    return bool(tx.execute(query.values(status="DELETING", updated_at=now_us())).rowcount)
+
+
+def finish_delete(tx: Connection, id: str) -> bool:
+    """Take a project whose files are gone out of the lists, and free its name; False when that was done before."""
+    row = _FINISH.one(tx, id=id, now=now_us())
+    if row is None:
+        return False
+    _COUNT_DOWN.change(tx, account_id=row[0], kind=KIND)
+    return True
+
+
+def live_runs(connection: Connection, id: str, limit: int = 10) -> list[int]:
+    """Return the numbers of runs of a project that have not ended, oldest first."""
+    return [int(row[0]) for row in _LIVE.all(connection, id=id, limit=limit)]
+
+
+def _project(row: Sequence[Any]) -> Project:
+    id, account_id, name, status, note, nas_gb, user_number, n_runs, n_nodes, is_system, created_at, updated_at = row
+    return Project(
+        id,
+        account_id,
+        name,
+        status,
+        note,
+        nas_gb,
+        user_number,
+        n_runs,
+        n_nodes,
+        bool(is_system),
+        from_us(created_at),
+        from_us(created_at if updated_at is None else updated_at),
+    )
+
+
+_COLUMNS = (
+    projects.c.id, projects.c.account_id, projects.c.name, projects.c.status, projects.c.note, projects.c.nas_gb,
+    users.c.number, projects.c.n_runs, projects.c.n_nodes, projects.c.is_system, projects.c.created_at,
+    projects.c.updated_at,
+)  # fmt: skip
+_FROM = projects.outerjoin(users, users.c.id == projects.c.user_id)
+_GET = Prepared(
+    select(*_COLUMNS)
+    .select_from(_FROM)
+    .where(projects.c.id == bindparam("id"), projects.c.account_id == bindparam("account_id"))
+)
+_PAGE = Prepared(
+    select(*_COLUMNS)
+    .select_from(_FROM)
+    .where(
+        projects.c.account_id == bindparam("account_id"),
+        projects.c.deleted_at.is_(None),
+        (projects.c.is_system == bindparam("first")) | (projects.c.is_system == bindparam("second")),
+    )
+    .order_by(projects.c.created_at.desc(), projects.c.id.desc())
+    .limit(bindparam("limit"))
+    .offset(bindparam("skip"))
+)
+_NAME = Prepared(
+    select(projects.c.id).where(
+        projects.c.account_id == bindparam("account_id"),
+        projects.c.name == bindparam("name"),
+        projects.c.deleted_at.is_(None),
+    )
+)
+_INSERT = Prepared(
+    text(
+        "INSERT INTO projects (id, account_id, user_id, name, note, nas_gb, is_system, status, created_at, updated_at) "
+        "VALUES (:id, :account_id, :user_id, :name, :note, :nas_gb, FALSE, 'CREATED', :now, :now) "
+        "ON CONFLICT DO NOTHING"
+    )
+)
+_FINISH = Prepared(
+    text(
+        "UPDATE projects SET status = 'DELETED', deleted_at = :now, updated_at = :now "
+        "WHERE id = :id AND status = 'DELETING' AND deleted_at IS NULL RETURNING account_id"
+    )
+)
+_COUNT = Prepared(
+    select(resource_counts.c.n).where(
+        resource_counts.c.account_id == bindparam("account_id"), resource_counts.c.kind == bindparam("kind")
+    )
+)
+_COUNT_FIRST = Prepared(
+    text("INSERT INTO resource_counts (account_id, kind, n) VALUES (:account_id, :kind, 0) ON CONFLICT DO NOTHING")
+)
+_COUNT_UP = Prepared(
+    text("UPDATE resource_counts SET n = n + 1 WHERE account_id = :account_id AND kind = :kind AND n < :max")
+)
+_COUNT_DOWN = Prepared(text("UPDATE resource_counts SET n = n - 1 WHERE account_id = :account_id AND kind = :kind"))
+_LIVE = Prepared(
+    select(runs.c.number)
+    .where(
+        runs.c.project_id == bindparam("id"),
+        text("state IN ({})".format(", ".join(f"'{state}'" for state in sorted(LIVE_STATES)))),
+        text("number IS NOT NULL AND deleted_at IS NULL"),
+    )
+    .order_by(runs.c.number)
+    .limit(bindparam("limit"))
+)
