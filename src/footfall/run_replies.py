@@ -114,7 +114,7 @@ class Image(NsmlRecord, kw_only=True):
 
     name: str
     path: str
-    type: str = msgspec.field(default="BASE", name="-")
+    type: str = msgspec.field(default="BASE", name="imageType")
 
 
 class Registry(NsmlRecord, kw_only=True):

@@ -1,11 +1,11 @@
-"""``footfall feature | task | task-run | encoder | logs``."""
+"""``footfall feature | task | task-run | encoder``."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from footfall.cli import output
-from footfall.cli.context import Command, Group, RunFailed, bucket_and_key, choices, open_client
+from footfall.cli.context import Group, RunFailed, bucket_and_key, choices, open_client
 
 if TYPE_CHECKING:
     from footfall.client import Client, Resources
@@ -117,7 +117,7 @@ def _add_verbs(group: Group, kind: str) -> None:
     @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the newest N.")
     def list_(limit: int | None) -> None:
         with open_client() as client:
-            found = list(_resources(client, kind).list(limit))
+            found = list(resources(client, kind).list(limit))
         if choices().json:
             output.json_value([item.wire for item in found])
             return
@@ -136,29 +136,29 @@ def _add_verbs(group: Group, kind: str) -> None:
     @click.argument("which", metavar="ID|NAME")
     def show(which: str) -> None:
         with open_client() as client:
-            _show(_resources(client, kind).find(which))
+            _show(resources(client, kind).find(which))
 
     @group.command("wait", help=f"Wait until a {words} has ended; exit code 1 if it failed.")
     @click.argument("which", metavar="ID|NAME")
     @timeout_option
     def wait(which: str, timeout_s: float | None) -> None:
         with open_client() as client:
-            _wait_and_show(client, kind, _resources(client, kind).find(which), timeout_s)
+            _wait_and_show(client, kind, resources(client, kind).find(which), timeout_s)
 
     @group.command("cancel", help=f"Stop a {words} that has not ended.")
     @click.argument("which", metavar="ID|NAME")
     def cancel(which: str) -> None:
         with open_client() as client:
-            found = _resources(client, kind).find(which)
-            _resources(client, kind).cancel(found.id)
+            found = resources(client, kind).find(which)
+            resources(client, kind).cancel(found.id)
         _done(kind, found, "cancel", f"The {words} {found.name} is being stopped.")
 
     @group.command("delete", help=f"Delete a {words}.")
     @click.argument("which", metavar="ID|NAME")
     def delete(which: str) -> None:
         with open_client() as client:
-            found = _resources(client, kind).find(which)
-            _resources(client, kind).delete(found.id)
+            found = resources(client, kind).find(which)
+            resources(client, kind).delete(found.id)
         _done(kind, found, "delete", f"The {words} {found.name} is deleted.")
 
 
@@ -196,22 +196,8 @@ def show_encoder(which: str) -> None:
         output.record({**found.wire, "created_at": _moment(found.created_at)})
 
 
-@click.command(cls=Command)
-@click.argument("kind", type=click.Choice(list(KINDS)))
-@click.argument("which", metavar="ID|NAME")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended.")
-def logs(kind: str, which: str, follow: bool) -> None:
-    """Print the log of a feature, task or task run."""
-    with open_client() as client:
-        found = _resources(client, kind).find(which)
-        for piece in client.log(found, follow=follow):
-            if choices().json:
-                output.json_value({"id": found.id, "text": piece.decode("utf-8", "replace")}, compact=True)
-            else:
-                output.raw(piece)
-
-
-def _resources(client: "Client", kind: str) -> "Resources[Any]":
+def resources(client: "Client", kind: str) -> "Resources[Any]":
+    """Return the verbs of a kind."""
     found: Resources[Any] = getattr(client, KINDS[kind])
     return found
 

@@ -25,6 +25,8 @@ class Choices:
     home: str | None = None
     json: bool = False
     ca_file: str | None = None
+    failure_code: int | None = None
+    """Exit code of whatever is not the outcome of the run that a command stays with."""
 
 
 def choices() -> Choices:

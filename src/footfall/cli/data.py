@@ -1,6 +1,5 @@
 """``footfall data put | get | ls | rm``: objects in buckets."""
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 from footfall.cli import output
 from footfall.cli.context import Group, bucket_and_key, choices, open_client
+from footfall.cli.files import QUIET_S, fetch, free_path, size_text
 from footfall.errors import InputError, ServiceError
 from footfall.places import check_bucket_name, check_key
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from footfall.client import Client
     from footfall.replies import ObjectSummary
 
-QUIET_S = 1.0
 CHUNK_BYTES = 1 << 20
 
 
@@ -106,41 +105,11 @@ def get(source: str, file: str | None, force: bool) -> None:
     bucket, key = bucket_and_key(source)
     if not key or key.endswith("/"):
         raise InputError(f"{source!r} names no object; `footfall data ls {source}` lists them.")
-    if file == "-":
-        with open_client() as client:
-            for piece in client.get_object(bucket, key):
-                output.raw(piece)
-        return
-    path = Path(file or key.rpartition("/")[2])
-    if path.is_dir():
-        path = path / key.rpartition("/")[2]
-    if path.exists() and not force:
-        raise InputError(f"{path} exists; take another name, or --force to overwrite it.")
-    with open_client() as client, output.ProgressLine(f"{bucket}/{key}", delay_s=QUIET_S) as progress:
+    if file != "-":
+        free_path(file, key, force=force)  # asked before the object is
+    with open_client() as client:
         total, pieces = client.open_object(bucket, key)
-        size = _save(path, pieces, progress, total)
-    if choices().json:
-        output.json_value({"bucket": bucket, "key": key, "file": str(path), "size_bytes": size})
-    else:
-        output.line(f"{path}  {size_text(size)}")
-
-
-def _save(path: Path, pieces: Iterable[bytes], progress: output.ProgressLine, total: int) -> int:
-    """Write to a file beside ``path`` that takes its name when it is whole."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    size = 0
-    try:
-        with part.open("wb") as stream:
-            for piece in pieces:
-                stream.write(piece)
-                size += len(piece)
-                progress.show("got", size, total, size_text(size))
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return size
+        fetch(pieces, file, source, total, force=force, facts={"bucket": bucket, "key": key})
 
 
 @data.command("ls")
@@ -200,12 +169,3 @@ def _keys_at(client: "Client", target: str, recursive: bool) -> list[str]:
     if first is None or first.key != key:
         raise InputError(f"There is no object {target}; `footfall data ls {bucket}` lists what is there.")
     return [key]
-
-
-def size_text(size_bytes: float) -> str:
-    """Return a size for people."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size_bytes < 1024:
-            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1024
-    return f"{size_bytes:.1f} TiB"

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from footfall.cli import output
 from footfall.cli.context import RunFailed, choices
-from footfall.cli.data import size_text
+from footfall.cli.files import size_text
 from footfall.client import Client
 from footfall.errors import InputError, ServiceError
 from footfall.replies import Resource

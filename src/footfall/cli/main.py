@@ -9,8 +9,8 @@ import traceback
 
 import click
 
-from footfall.cli import accounts, behavior, data, doctor, output, serve
-from footfall.cli.context import RootGroup, RunFailed
+from footfall.cli import accounts, behavior, data, doctor, logs, output, projects, runs, serve
+from footfall.cli.context import Choices, RootGroup, RunFailed
 from footfall.errors import (
     DatabaseUnavailableError,
     ExecutorUnavailableError,
@@ -25,7 +25,7 @@ DONE, FAILED, ASKED_WRONGLY, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 @click.group(cls=RootGroup)
 @click.version_option(package_name="footfall", message="footfall %(version)s")
 def cli() -> None:
-    """Score every user from behaviour sequences, on machines of your own.
+    """Score every user from behaviour sequences, and run commands on machines that you share.
 
     Start with `footfall demo` to see it work, or `footfall up` to run a server.
     """
@@ -38,7 +38,18 @@ cli.add_command(behavior.feature)
 cli.add_command(behavior.task)
 cli.add_command(behavior.task_run)
 cli.add_command(behavior.encoder)
-cli.add_command(behavior.logs)
+cli.add_command(projects.project)
+cli.add_command(runs.run)
+cli.add_command(runs.runs)
+cli.add_command(logs.logs)
+cli.add_command(runs.stop)
+cli.add_command(runs.metrics)
+cli.add_command(runs.artifacts)
+cli.add_command(projects.products)
+cli.add_command(projects.image)
+cli.add_command(projects.volume)
+cli.add_command(projects.storage)
+cli.add_command(projects.ssh_key)
 cli.add_command(accounts.bucket)
 cli.add_command(accounts.account)
 cli.add_command(accounts.user)
@@ -54,9 +65,16 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
+    given = Choices()
+    code = _run(arguments, given)
+    return code if code in (DONE, INTERRUPTED) or given.failure_code is None else given.failure_code
+
+
+def _run(arguments: list[str], given: Choices) -> int:
     try:
-        cli.main(arguments, prog_name="footfall", standalone_mode=False)
+        cli.main(arguments, prog_name="footfall", standalone_mode=False, obj=given)
     except click.exceptions.Exit as end:
+        given.failure_code = None  # a command that says how it ends means it
         return end.exit_code
     except click.ClickException as error:
         return _asked_wrongly(error)

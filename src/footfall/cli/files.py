@@ -1,0 +1,91 @@
+"""Files that commands write: whole or not at all, with progress; and sizes for people."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from footfall.cli import output
+from footfall.cli.context import choices
+from footfall.errors import InputError
+
+QUIET_S = 1.0
+"""What takes less shows no progress."""
+
+
+def fetch(
+    pieces: Iterable[bytes],
+    file: str | None,
+    name: str,
+    total: int | None = None,
+    *,
+    force: bool = False,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Write what comes to a file, or to stdout, and say so.
+
+    Args:
+        file: a path, a directory, ``-`` for stdout, or None for ``name`` here.
+        name: what the thing is called where it comes from.
+        facts: what ``--json`` says besides the file and its size.
+
+    Raises:
+        InputError: the file is there already, or cannot be written.
+    """
+    if file == "-":
+        for piece in pieces:
+            output.raw(piece)
+        return
+    path = free_path(file, name, force=force)
+    with output.ProgressLine(name, delay_s=QUIET_S) as progress:
+        size = save(path, pieces, progress, total)
+    if choices().json:
+        output.json_value({**(facts or {"name": name}), "file": str(path), "size_bytes": size})
+    else:
+        output.line(f"{path}  {size_text(size)}")
+
+
+def free_path(file: str | None, name: str, *, force: bool = False) -> Path:
+    """Return where a thing called ``name`` is to be written.
+
+    Raises:
+        InputError: there is a file already, and ``force`` does not allow to overwrite it.
+    """
+    last = name.rpartition("/")[2]
+    path = Path(file or last)
+    if path.is_dir():
+        path = path / last
+    if path.exists() and not force:
+        raise InputError(f"{path} exists; take another name, or --force to overwrite it.")
+    return path
+
+
+def save(path: Path, pieces: Iterable[bytes], progress: output.ProgressLine, total: int | None) -> int:
+    """Write to a file beside ``path`` that takes its name when it is whole; return how many bytes.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    size = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            for piece in pieces:
+                stream.write(piece)
+                size += len(piece)
+                progress.show("got", size, total, size_text(size))
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return size
+
+
+def size_text(size_bytes: float) -> str:
+    """Return a size for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size_bytes < 1024:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"

@@ -1,0 +1,351 @@
+"""``footfall project | products | image | volume | storage | ssh-key``: what runs need."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from footfall.cli import output
+from footfall.cli.context import Command, Group, choices, open_client
+from footfall.cli.files import QUIET_S, fetch, size_text
+from footfall.errors import InputError
+
+if TYPE_CHECKING:
+    from footfall.run_replies import NsmlRecord
+
+
+@click.group(cls=Group)
+def project() -> None:
+    """Projects: sets of runs, each with one storage."""
+
+
+@click.group(cls=Group)
+def image() -> None:
+    """Images: what a run's command finds around it."""
+
+
+@click.group(cls=Group)
+def volume() -> None:
+    """Block storages: directories that one run at a time may hold."""
+
+
+@click.group(cls=Group)
+def storage() -> None:
+    """Files of a project's storage, which its runs see at $NSML_PRJ_DIR."""
+
+
+@click.group(cls=Group, name="ssh-key")
+def ssh_key() -> None:
+    """SSH public keys, which runs get in $NSML_AUTHORIZED_KEYS."""
+
+
+@project.command("create")
+@click.argument("name")
+@click.option(
+    "--nas", "nas_gb", type=int, default=500, show_default=True, metavar="GB", help="500 to 5000, by hundreds."
+)
+@click.option("--note", metavar="TEXT", help="A description.")
+def create_project(name: str, nas_gb: int, note: str | None) -> None:
+    """Make the project NAME."""
+    with open_client() as client:
+        made = client.projects.create(name, nas_gb=nas_gb, note=note)
+    if choices().json:
+        output.json_value(made.wire)
+    else:
+        output.line(made.id)
+        output.note(
+            f"Made the project {made.name}; `footfall run --project {made.name} -- COMMAND` runs something in it."
+        )
+
+
+@project.command("list")
+def list_projects() -> None:
+    """List the projects, newest first."""
+    with open_client() as client:
+        found = list(client.projects.list())
+    show_list(
+        found,
+        ["NAME", "STATUS", "RUNS", "NODES", "CREATED (UTC)", "ID"],
+        [[one.name, one.status, one.run_count, one.node_count, moment(one.created_at), one.id] for one in found],
+        numbers=[2, 3],
+        empty="There are no projects yet; `footfall project create NAME` makes one.",
+    )
+
+
+@project.command("show")
+@click.argument("which", metavar="ID|NAME")
+def show_project(which: str) -> None:
+    """Show a project and its storage."""
+    with open_client() as client:
+        found = client.projects.get(client.projects.find(which).id)
+        nas = client.projects.nas(found.id)
+    if choices().json:
+        output.json_value({**found.wire, "nas": nas})
+        return
+    used = nas.get("usedSize")
+    output.record(
+        {
+            "name": found.name,
+            "id": found.id,
+            "status": found.status,
+            "note": found.note or "",
+            "runs": found.run_count,
+            "created (UTC)": moment(found.created_at),
+            "storage": f"{found.nas_gb} GB meant, {_size(used)} used at {nas.get('nasPath')}",
+        }
+    )
+
+
+@project.command("resize")
+@click.argument("which", metavar="ID|NAME")
+@click.argument("nas_gb", type=int, metavar="GB")
+def resize_project(which: str, nas_gb: int) -> None:
+    """Say that a project's storage is meant to hold more."""
+    with open_client() as client:
+        found = client.projects.find(which)
+        client.projects.resize_nas(found.id, nas_gb)
+    done(f"The storage of {found.name} is meant to hold {nas_gb} GB.", kind="project", id=found.id, action="resize")
+
+
+@project.command("delete")
+@click.argument("which", metavar="ID|NAME")
+def delete_project(which: str) -> None:
+    """Delete a project whose runs have ended, with everything in it."""
+    with open_client() as client:
+        found = client.projects.find(which)
+        client.projects.delete(found.id)
+    done(f"The project {found.name} is being deleted.", kind="project", id=found.id, action="delete")
+
+
+@click.command(cls=Command)
+def products() -> None:
+    """List the server products: what one node of a run gets."""
+    with open_client() as client:
+        found = client.catalogue.products()
+    show_list(
+        found,
+        ["CODE", "TYPE", "NODES", "NAME"],
+        [[one.code, one.use_type, ", ".join(map(str, one.node_counts)), one.name] for one in found],
+        numbers=[0],
+        empty="This server offers no products; its settings name some, or its machine has no core to give.",
+    )
+
+
+@image.command("list")
+def list_images() -> None:
+    """List the images that a run may ask for."""
+    with open_client() as client:
+        found = client.catalogue.images()
+    if choices().json:
+        output.json_value([{**one.wire, "imageType": one.type} for one in found])
+        return
+    output.table(["TYPE", "PATH"], [[one.type, one.path] for one in found], empty="This server offers no images.")
+
+
+@image.command("login")
+@click.argument("endpoint", metavar="HOST")
+@click.option("--access-key", required=True, help="User name at the registry.")
+@click.option("--secret-key-file", type=click.File("r"), help="File with the password; else it is asked for.")
+def login(endpoint: str, access_key: str, secret_key_file: Any) -> None:
+    """Store the login of an image repository."""
+    secret = (
+        secret_key_file.read().strip() if secret_key_file else click.prompt("Secret key", hide_input=True, err=True)
+    )
+    with open_client() as client:
+        made = client.catalogue.add_registry(endpoint, access_key, secret)
+    done(f"The login of {made.endpoint} is kept.", endpoint=made.endpoint, action="login")
+
+
+@image.command("logins")
+def logins() -> None:
+    """List the stored logins of image repositories."""
+    with open_client() as client:
+        found = client.catalogue.registries()
+    show_list(
+        found,
+        ["HOST", "ACCESS KEY", "SECRET KEY", "CREATED (UTC)"],
+        [[one.endpoint, one.access_key, one.secret_key, moment(one.created_at)] for one in found],
+        empty="No logins are kept; `footfall image login HOST` keeps one.",
+    )
+
+
+@image.command("logout")
+@click.argument("endpoint", metavar="HOST")
+def logout(endpoint: str) -> None:
+    """Forget the login of an image repository."""
+    with open_client() as client:
+        client.catalogue.remove_registry(endpoint)
+    done(f"The login of {endpoint} is forgotten.", endpoint=endpoint, action="logout")
+
+
+@volume.command("create")
+@click.argument("name")
+@click.option("--project", "project_", required=True, metavar="ID|NAME", help="Whose runs may hold it.")
+@click.option(
+    "--size", "size_gb", type=int, default=100, show_default=True, metavar="GB", help="What it is meant to hold."
+)
+def create_volume(name: str, project_: str, size_gb: int) -> None:
+    """Make the block storage NAME."""
+    with open_client() as client:
+        made = client.volumes.create(name, client.projects.find(project_).id, size_gb)
+    if choices().json:
+        output.json_value(made.wire)
+    else:
+        output.line(str(made.number))
+        output.note(f"Made the block storage {made.name}; `footfall run --volume {made.number} …` gives it to a run.")
+
+
+@volume.command("list")
+def list_volumes() -> None:
+    """List the block storages, newest first."""
+    with open_client() as client:
+        found = list(client.volumes.list())
+    show_list(
+        found,
+        ["NUMBER", "NAME", "STATUS", "GB", "PROJECT ID", "CREATED (UTC)"],
+        [[one.number, one.name, one.status, one.size_gb, one.project_id, moment(one.created_at)] for one in found],
+        numbers=[0, 3],
+        empty="There are no block storages yet; `footfall volume create NAME --project PROJECT` makes one.",
+    )
+
+
+@volume.command("delete")
+@click.argument("number", type=int)
+def delete_volume(number: int) -> None:
+    """Delete a block storage that no run holds, with what is in it."""
+    with open_client() as client:
+        client.volumes.delete(number)
+    done(f"The block storage {number} is deleted.", number=number, action="delete")
+
+
+@storage.command("list")
+@click.argument("where", metavar="PROJECT[/DIRECTORY]")
+def list_storage(where: str) -> None:
+    """List the files of a project's storage."""
+    name, _, directory = where.partition("/")
+    with open_client() as client:
+        found = client.storage.list(client.projects.find(name).id, directory)
+    show_list(
+        found,
+        ["PATH", "SIZE", "MODIFIED (UTC)"],
+        [[one.path, size_text(one.size_bytes), moment(one.modified_at)] for one in found],
+        numbers=[1],
+        empty="There are no files there.",
+    )
+
+
+@storage.command("put")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("where", metavar="PROJECT/PATH")
+def put_storage(file: Path, where: str) -> None:
+    """Send a file to a project's storage; a PATH that ends in / is a directory."""
+    name, path = _project_and_path(where)
+    path = path + file.name if path.endswith("/") or not path else path
+    total = file.stat().st_size
+    with open_client() as client, output.ProgressLine(f"to {where}", delay_s=QUIET_S) as progress:
+        id = client.projects.find(name).id
+        client.storage.put(id, path, file, lambda sent: progress.show("sending", sent, total))
+    done(f"{file} is at {name}/{path}.", project=name, path=path, size_bytes=total)
+
+
+@storage.command("get")
+@click.argument("where", metavar="PROJECT/PATH")
+@click.argument("file", required=False, metavar="[FILE]")
+def get_storage(where: str, file: str | None) -> None:
+    """Fetch a file of a project's storage into FILE, or - for stdout."""
+    name, path = _project_and_path(where)
+    with open_client() as client:
+        fetch(client.storage.get(client.projects.find(name).id, path), file, where)
+
+
+@storage.command("delete")
+@click.argument("where", metavar="PROJECT/PATH")
+def delete_storage(where: str) -> None:
+    """Remove a file of a project's storage."""
+    name, path = _project_and_path(where)
+    with open_client() as client:
+        client.storage.delete(client.projects.find(name).id, path)
+    done(f"{where} is removed.", project=name, path=path, action="delete")
+
+
+@ssh_key.command("add")
+@click.argument("title")
+@click.argument("file", type=click.File("r"), metavar="FILE")
+def add_ssh_key(title: str, file: Any) -> None:
+    """Store the public key in FILE (such as ~/.ssh/id_ed25519.pub) under TITLE."""
+    with open_client() as client:
+        made = client.ssh_keys.create(title, file.read())
+    if choices().json:
+        output.json_value(made.wire)
+    else:
+        output.line(made.name)
+        output.note(f"Kept the key {made.title}: {made.fingerprint_sha256 or made.fingerprint}")
+
+
+@ssh_key.command("list")
+def list_ssh_keys() -> None:
+    """List the SSH public keys."""
+    with open_client() as client:
+        found = client.ssh_keys.list()
+    show_list(
+        found,
+        ["TITLE", "NAME", "FINGERPRINT", "CREATED (UTC)"],
+        [[one.title, one.name, one.fingerprint_sha256 or one.fingerprint, moment(one.created_at)] for one in found],
+        empty="No keys are kept; `footfall ssh-key add TITLE FILE` keeps one.",
+    )
+
+
+@ssh_key.command("delete")
+@click.argument("title")
+@click.option("--name", metavar="NAME", help="Its name, where several have the same title.")
+def delete_ssh_key(title: str, name: str | None) -> None:
+    """Forget an SSH public key."""
+    with open_client() as client:
+        if name is None:
+            named = [one.name for one in client.ssh_keys.list() if one.title == title]
+            if len(named) != 1:
+                known = f"there are {len(named)}; name one with --name" if named else "there is none"
+                raise InputError(f"Which key {title!r}? {known.capitalize()}. `footfall ssh-key list` shows all.")
+            name = named[0]
+        client.ssh_keys.delete(title, name)
+    done(f"The key {title} is forgotten.", title=title, name=name, action="delete")
+
+
+def show_list(
+    found: Iterable["NsmlRecord"],
+    columns: list[str],
+    rows: list[list[object]],
+    *,
+    empty: str,
+    numbers: list[int] | None = None,
+) -> None:
+    """Print what was listed: the wire's JSON, or a table."""
+    if choices().json:
+        output.json_value([one.wire for one in found])
+    else:
+        output.table(columns, rows, numbers=numbers or [], empty=empty)
+
+
+def done(sentence: str, **facts: object) -> None:
+    """Say that something is done."""
+    if choices().json:
+        output.json_value(facts)
+    else:
+        output.line(sentence)
+
+
+def moment(at: Any) -> str:
+    """Return a time as a table shows it."""
+    return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _size(size_bytes: int | None) -> str:
+    return "-" if size_bytes is None else size_text(size_bytes)
+
+
+def _project_and_path(text: str) -> tuple[str, str]:
+    name, slash, path = text.partition("/")
+    if not name or not slash:
+        raise InputError(f"{text!r} should read PROJECT/PATH: a project, a slash, and a path in its storage.")
+    return name, path
