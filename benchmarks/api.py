@@ -13,13 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import describe, median, report, server, synchronous_commits_per_s, wrk
+from machine import describe, median, report, resident_mib, server, synchronous_commits_per_s, write_requests, wrk
 
 from footfall.client import Client
 from footfall.db.engine import Database, now_us, sqlite_url
 from footfall.db.tables import encoders, features, projects, resource_counts, runs, task_runs, tasks
 from footfall.records import new_id
-from footfall.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 
 CLIENTS = 32
 
@@ -108,37 +107,6 @@ def hold_slots(home: Path, account_id: str) -> None:
     database.close()
 
 
-def write_requests(
-    path: Path, credentials: dict[str, str], requests: list[tuple[str, str, str]], *, shuffle: bool
-) -> None:
-    """Write a wrk script that sends these signed requests (method, target, body), over and over or once each."""
-    key, secret = credentials["access_key"], credentials["secret_key"].encode()
-    lines = path.with_suffix(".txt")
-    now = int(time.time() * 1000)
-    with open(lines, "w") as file:
-        for number, (method, target, body) in enumerate(requests):
-            stamp = str(now + number % 60_000).encode()
-            signature = sign(secret, method, target.encode(), stamp, key.encode()).decode()
-            file.write("\t".join((method, target, stamp.decode(), signature, body)) + "\n")
-    path.write_text(f"""
-local requests, n = {{}}, 0
-function init(args)
-  for line in io.lines("{lines}") do
-    local method, target, stamp, signature, body = line:match("([^\\t]*)\\t([^\\t]*)\\t([^\\t]*)\\t([^\\t]*)\\t(.*)")
-    requests[#requests + 1] = wrk.format(method, target, {{
-      ["{TIMESTAMP_HEADER}"] = stamp, ["{ACCESS_KEY_HEADER}"] = "{key}", ["{SIGNATURE_HEADER}"] = signature}},
-      body ~= "" and body or nil)
-  end
-end
-function request()
-  n = n % #requests + 1
-  return requests[n]
-end
-""")
-    if shuffle:
-        random.Random(1).shuffle(requests)
-
-
 def measure_list(client: Client, index: int, times: int) -> float:
     taken = []
     for _ in range(times):
@@ -146,13 +114,6 @@ def measure_list(client: Client, index: int, times: int) -> float:
         client.transport.json("GET", "/api/v1/task-runs", {"index": index, "limit": 20})
         taken.append((time.perf_counter() - begun) * 1000)
     return median(taken)
-
-
-def resident_mib(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    raise AssertionError("no VmRSS")
 
 
 def main() -> None:
@@ -187,7 +148,7 @@ def main() -> None:
             gets = [("GET", f"/api/v1/task-runs/{id}", "") for id in random.Random(0).sample(made, 5_000)]
             got = []
             for _ in range(rounds):
-                write_requests(home / "get.lua", credentials, gets, shuffle=False)
+                write_requests(home / "get.lua", credentials, gets)
                 got.append(wrk(endpoint, home / "get.lua", connections=CLIENTS, seconds=seconds))
             assert not any(one["bad"] for one in got), got
             rate, p99 = median([one["rate"] for one in got]), median([one["p99_ms"] for one in got])
@@ -203,7 +164,7 @@ def main() -> None:
                         "result_bucket": "bench", "result_file_path": f"new/{number}-{i}.tsv"}))
                     for i in range(int(seconds * 2500))
                 ]  # fmt: skip
-                write_requests(home / "create.lua", credentials, bodies, shuffle=False)
+                write_requests(home / "create.lua", credentials, bodies)
                 created.append(wrk(endpoint, home / "create.lua", connections=CLIENTS, seconds=seconds))
             assert not any(one["bad"] for one in created), created
             rate, p99 = median([one["rate"] for one in created]), median([one["p99_ms"] for one in created])

@@ -18,6 +18,7 @@ from typing import Any
 
 import footfall
 from footfall.credentials import read_credentials
+from footfall.signing import ACCESS_KEY_HEADER, API_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 
 
 def describe() -> dict[str, Any]:
@@ -111,3 +112,43 @@ def synchronous_commits_per_s(directory: Path, seconds: float = 2.0) -> float:
 
 def median(values: list[float]) -> float:
     return statistics.median(values)
+
+
+def write_requests(path: Path, credentials: dict[str, str] | None, requests: list[tuple[str, str, str]]) -> None:
+    """Write a wrk script that sends these requests (method, target, body) over and over, signed if there are credentials."""
+    lines = path.with_suffix(".txt")
+    now = int(time.time() * 1000)
+    key = credentials["access_key"] if credentials else ""
+    with open(lines, "w") as file:
+        for number, (method, target, body) in enumerate(requests):
+            stamp = str(now + number % 60_000).encode()
+            signature = b""
+            if credentials:
+                signature = sign(credentials["secret_key"].encode(), method, target.encode(), stamp, key.encode())
+            file.write("\t".join((method, target, stamp.decode(), signature.decode(), body)) + "\n")
+    names = {TIMESTAMP_HEADER: "stamp", ACCESS_KEY_HEADER: f'"{key}"', SIGNATURE_HEADER: "signature"}
+    if credentials and credentials.get("api_key"):
+        names[API_KEY_HEADER] = f'"{credentials["api_key"]}"'
+    headers = ['["content-type"] = "application/json"']
+    headers += [f'["{name}"] = {value}' for name, value in names.items()] if credentials else []
+    path.write_text(f"""
+local requests, n = {{}}, 0
+function init(args)
+  for line in io.lines("{lines}") do
+    local method, target, stamp, signature, body = line:match("([^\\t]*)\\t([^\\t]*)\\t([^\\t]*)\\t([^\\t]*)\\t(.*)")
+    requests[#requests + 1] = wrk.format(method, target, {{ {", ".join(headers)} }}, body ~= "" and body or nil)
+  end
+end
+function request()
+  n = n % #requests + 1
+  return requests[n]
+end
+""")
+
+
+def resident_mib(pid: int) -> float:
+    """Return a process's resident memory."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("no VmRSS")
