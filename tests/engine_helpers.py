@@ -33,6 +33,12 @@ class RecordingHooks:
     def complete_spec(self, tx: object, run: Run) -> RunSpec:
         return run.spec
 
+    def open_secrets(self, connection: object, run: Run) -> dict[str, str]:
+        return {}
+
+    def sum_up(self, run: Run) -> dict[str, object]:
+        return {}
+
     def run_ended(self, tx: object, run: Run) -> None:
         self.ended.append((run.id, run.state))
 

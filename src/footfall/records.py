@@ -98,7 +98,8 @@ class RunSpec:
     """What a run executes and what it needs, fixed when the run is made.
 
     ``command`` is an argument vector. ``job`` holds the parameters of one of our own jobs; a command of a user has a
-    ``workload`` instead, and no ``command``. ``n_cores``, ``memory_mib`` and ``n_gpus`` are for each node.
+    ``workload`` instead, and no ``command``. ``n_cores``, ``memory_mib`` and ``n_gpus`` are for each node; an empty ``gpu_model``
+    takes GPUs of any model.
     """
 
     command: tuple[str, ...]
@@ -106,6 +107,7 @@ class RunSpec:
     n_cores: int = 1
     memory_mib: int = 1024
     n_gpus: int = 0
+    gpu_model: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     job: Mapping[str, Any] | None = None
     timeout_s: float | None = None
@@ -130,6 +132,15 @@ class NodeShare:
 
     cores: tuple[int, ...] = ()
     gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an attempt of a run was given: how much in all, which units each node has by rank, and where its nodes meet."""
+
+    total: Capacity
+    shares: tuple[NodeShare, ...] = ()
+    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from footfall import telemetry
 from footfall.api.app import AppContext, build_app
 from footfall.api.protocol import make_protocol
 from footfall.behavior.hooks import BehaviorHooks
+from footfall.compute.hooks import CommandHooks, HooksByKind
 from footfall.compute.loop import ReconcileLoop
 from footfall.compute.reconcile import Reconciler
 from footfall.config import Settings
@@ -66,7 +67,7 @@ class Service:
         executor = load_executor(settings.executor, settings)
         internal = open_internal(settings)
         buckets = Buckets(settings.buckets_place())
-        hooks = BehaviorHooks(settings)
+        hooks = HooksByKind(CommandHooks(settings, secrets), BehaviorHooks(settings))
         self.loop = ReconcileLoop(
             settings, database, internal, buckets, lambda epoch: Reconciler(settings, database, executor, hooks, epoch)
         )

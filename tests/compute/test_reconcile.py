@@ -109,7 +109,7 @@ def test_a_run_that_waits_for_cores_says_so_and_starts_when_they_are_free(tmp_pa
         first = engine.create("sh", "-c", f"while ! test -e {gate}; do sleep 0.02; done")
         engine.wait(first, RunState.IN_PROGRESS)
         second = engine.create("true")
-        eventually(lambda: "waits for 1 cores" in (engine.get(second).message or ""))
+        eventually(lambda: "Waits for 1 of 1 cores" in (engine.get(second).message or ""))
         assert engine.get(second).state == RunState.PENDING
         gate.touch()
         assert engine.wait(second).state == RunState.COMPLETED

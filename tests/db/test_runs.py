@@ -8,6 +8,7 @@ import pytest
 from engine_helpers import Engine
 from footfall.config import load_settings
 from footfall.db import runs
+from footfall.db.tables import projects
 from footfall.states import FINAL_STATES, TRANSITIONS, RunState
 
 REASON = {RunState.FAILED: {"reason": "lost"}}
@@ -80,20 +81,55 @@ def test_runs_of_one_turn_key_are_offered_one_at_a_time_in_order(still: Engine) 
     first, second, other = (still.create("true", turn_key=key) for key in ("task:a", "task:a", "task:b"))
     free = still.create("true")
     with still.db.read() as connection:
-        assert [run.id for run in runs.find_waiting(connection, 10)] == [first, other, free]
+        assert waiting(connection) == [first, other, free]
     with still.db.write() as tx:
         runs.advance(tx, first, RunState.REGISTERED, RunState.PENDING)
     with still.db.read() as connection:
-        assert [run.id for run in runs.find_waiting(connection, 10)] == [other, free]
+        assert waiting(connection) == [other, free]
     with still.db.write() as tx:
         runs.advance(tx, first, RunState.PENDING, RunState.CANCELLED)
     with still.db.read() as connection:
-        assert second in [run.id for run in runs.find_waiting(connection, 10)]
+        assert second in waiting(connection)
 
 
-def test_a_thousand_blocked_runs_do_not_hide_the_one_behind_them(still: Engine) -> None:
-    for _ in range(1000):
-        still.create("true", turn_key="task:a")
-    free = still.create("true")
+def test_ten_thousand_runs_of_a_project_hide_neither_another_project_nor_its_own_urgent_run(still: Engine) -> None:
+    with still.db.write() as tx:
+        tx.execute(projects.insert().values(id="two", account_id="acc", name="two", is_system=False, created_at=1))
+    first = still.create_command()
+    with still.db.write() as tx:
+        tx.exec_driver_sql(
+            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO runs "
+            "(id, account_id, project_id, kind, state, attempt, spec, n_cores, memory_mib, created_at, number, serial, run_type) "
+            "SELECT '1' || substr(runs.id, 2, 20) || i, account_id, project_id, kind, state, 0, spec, 1, 1, created_at, i, i, "
+            f"'TRAIN' FROM n, runs WHERE runs.id = '{first.id}'"
+        )
+        tx.exec_driver_sql("UPDATE projects SET last_run = 10000 WHERE id = 'own'")
+        tx.exec_driver_sql("UPDATE accounts SET last_serial = 10000")
+    urgent = still.create_command(priority=1)
+    other = still.create_command(project_id="two")
+    blocked = [still.create("true", turn_key="task:a") for _ in range(3)]
     with still.db.read() as connection:
-        assert free in [run.id for run in runs.find_waiting(connection, 5)]
+        found = waiting(connection)
+    assert found[:2] == [blocked[0], urgent.id]
+    assert found[2] == first.id
+    assert found[-1] == other.id
+    assert len(found) == 1 + 8 + 1
+
+
+def test_projects_take_turns_where_there_are_more_than_one_look_takes(still: Engine) -> None:
+    with still.db.write() as tx:
+        for n in range(7):
+            values = {"id": f"p{n}", "account_id": "acc", "name": f"p{n}", "is_system": False, "created_at": 1}
+            tx.execute(projects.insert().values(**values))
+    made = [still.create_command(project_id=f"p{n}").id for n in range(7)]
+    after, seen = "", []
+    with still.db.read() as connection:
+        for _ in range(6):
+            found, after = runs.find_waiting(connection, 8, 3, after)
+            assert len(found) == len({run.id for run in found}) <= 3
+            seen += [run.id for run in found]
+    assert {seen.count(id) for id in made} <= {2, 3}
+
+
+def waiting(connection) -> list[str]:  # type: ignore[no-untyped-def]
+    return [run.id for run in runs.find_waiting(connection, 8, 100)[0]]

@@ -10,6 +10,17 @@ import os
 import select
 from pathlib import Path
 
+from footfall.errors import FootfallError
+
+
+class DeposedError(FootfallError):
+    """Somebody else has begun to move the runs of this database."""
+
+    code = "deposed"
+
+    def __init__(self) -> None:
+        super().__init__("Another process moves the runs of this database now.")
+
 
 class Lease:
     """The right to reconcile the runs below a directory, and the bell that calls its holder."""

@@ -10,8 +10,9 @@ from datetime import timedelta
 import structlog
 
 from footfall.compute import nodes
-from footfall.compute.lease import Lease
+from footfall.compute.lease import DeposedError, Lease
 from footfall.compute.reconcile import Activity, Reconciler
+from footfall.compute.submit import EPOCH_NAME
 from footfall.config import Settings
 from footfall.db import requests, runs
 from footfall.db.engine import Database, now_us
@@ -29,7 +30,6 @@ BATCH = 500
 SWEEP_DRAFTS_S = 3600.0
 DRAFT_S = 21_600.0
 """An upload that has not grown for so long was killed."""
-EPOCH_NAME = "reconciler"
 
 log = structlog.get_logger()
 
@@ -93,6 +93,12 @@ class ReconcileLoop:
                     if time.monotonic() - kept_at >= HOUSEKEEPING_S:
                         kept_at = time.monotonic()
                         self._keep_house()
+                except DeposedError:
+                    log.warning("deposed")
+                    reconciler, self._is_holder = None, False
+                    self._lease.release()
+                    self._stop.wait(IDLE_S)
+                    continue
                 except FootfallError as error:
                     log.warning("reconcile_failed", error=str(error))
                     activity = Activity.IDLE

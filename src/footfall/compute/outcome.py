@@ -1,7 +1,7 @@
 """What the final statuses of a run's nodes mean for the run. Pure: knows no files, clock or database."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,27 @@ from footfall.records import Run
 from footfall.states import FailureReason, RunState
 
 STORE_DELAY_S = 5.0
+MOST_ATTEMPTS = 10
+"""Of a user's run that asks for another one each time."""
 _STORE_REASONS = frozenset({FailureReason.STORE_READ, FailureReason.STORE_WRITE})
+_LIMITS = frozenset(
+    {
+        FailureReason.TIMED_OUT,
+        FailureReason.OUT_OF_MEMORY,
+        FailureReason.OUTPUT_LIMIT,
+        FailureReason.LOG_LIMIT,
+        FailureReason.START_TIMEOUT,
+        FailureReason.REJECTED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The next state of a run and why. ``delay_s``: how long to wait before another attempt."""
+    """The next state of a run and why. ``delay_s``: how long to wait before another attempt.
+
+    ``exit_code``: the first that is not 0, in time, else 0; 128 + n for signal n; None when no node had one.
+    """
 
     state: RunState
     reason: FailureReason | None = None
@@ -24,32 +39,56 @@ class Outcome:
     result_text: str | None = None
     started_at: float | None = None
     delay_s: float = 0.0
+    exit_code: int | None = None
+    message: str | None = None
 
 
 def judge(run: Run, finals: Sequence[dict[str, Any]]) -> Outcome:
     """Return what becomes of a run whose nodes have all ended.
 
     All with exit code 0: completed, also when a cancel came too late. Else cancelled, if somebody asked for it; else another
-    attempt, if the reason allows and some are left; else failed, for the reason of the node that failed first.
+    attempt, if the reason allows and some are left; else failed, for the reason of the node that failed first. A user's run
+    is attempted again if it asked for that, whatever its exit code, and for no other reason.
     """
     started = [final["started_at"] for final in finals if final.get("started_at") is not None]
     started_at = max(started) if len(started) == len(finals) else None
+    exit_code = _exit_code(finals)
+    message = " ".join(dict.fromkeys(final["message"] for final in finals if final.get("message"))) or None
     failed = [final for final in finals if final["exit_code"] != 0 or final["reason"] is not None]
-    if not failed:
-        result = finals[0].get("result")
+    first = min(failed, key=_first_failed) if failed else None
+    reason = None if first is None else _reason(first)
+    details = None if first is None or reason is None else _details(run, finals, first, reason)
+    again = _another_attempt(run, finals, reason)
+    if again is not None:
         return Outcome(
-            RunState.COMPLETED, result_text=None if result is None else json.dumps(result), started_at=started_at
+            RunState.REGISTERED,
+            reason=reason,
+            details=details or again,
+            started_at=started_at,
+            delay_s=_delay(run, reason),
+        )
+    if first is None:
+        result = finals[0].get("result")
+        text = None if result is None else json.dumps(result)
+        return Outcome(
+            RunState.COMPLETED, result_text=text, started_at=started_at, exit_code=exit_code, message=message
         )
     if run.cancel_requested_at is not None:
-        return Outcome(RunState.CANCELLED, started_at=started_at)
-    # A node that was stopped because another failed is not the cause.
-    first = min(failed, key=lambda final: (final["reason"] == "stopped", final.get("ended_at") or 0.0))
-    reason = FailureReason.SIGNALLED if first["reason"] == "stopped" else FailureReason(first["reason"])
-    details = first["details"] or reason.message()
-    if reason.retryable and run.attempt + 1 < run.spec.max_attempts:
-        delay_s = STORE_DELAY_S * 3**run.attempt if reason in _STORE_REASONS else 0.0
-        return Outcome(RunState.REGISTERED, reason=reason, details=details, started_at=started_at, delay_s=delay_s)
-    return Outcome(RunState.FAILED, reason=reason, name=first["name"], details=details, started_at=started_at)
+        return Outcome(RunState.CANCELLED, started_at=started_at, exit_code=exit_code, message=message)
+    return Outcome(
+        RunState.FAILED,
+        reason=reason,
+        name=first["name"],
+        details=details,
+        started_at=started_at,
+        exit_code=exit_code,
+        message=message,
+    )
+
+
+def most_attempts(run: Run) -> int:
+    """Return how often a run is attempted at most."""
+    return run.spec.max_attempts if run.spec.workload is None else MOST_ATTEMPTS
 
 
 def refuse(error: DataError | SubmitRejectedError | StoreFullError) -> Outcome:
@@ -58,3 +97,37 @@ def refuse(error: DataError | SubmitRejectedError | StoreFullError) -> Outcome:
         return Outcome(RunState.FAILED, reason=FailureReason.BAD_INPUT, name=error.name, details=str(error))
     reason = FailureReason.NO_SPACE if isinstance(error, StoreFullError) else FailureReason.REJECTED
     return Outcome(RunState.FAILED, reason=reason, details=str(error))
+
+
+def _another_attempt(run: Run, finals: Iterable[dict[str, Any]], reason: FailureReason | None) -> str | None:
+    """Return why there is to be another attempt, or None."""
+    if run.cancel_requested_at is not None or run.attempt + 1 >= most_attempts(run):
+        return None
+    if run.spec.workload is None:
+        return reason.message() if reason is not None and reason.retryable else None
+    wants = reason not in _LIMITS and any(final.get("rescheduled") for final in finals)
+    return "The command asked for it." if wants else None
+
+
+def _delay(run: Run, reason: FailureReason | None) -> float:
+    return STORE_DELAY_S * 3**run.attempt if reason in _STORE_REASONS else 0.0
+
+
+def _first_failed(final: dict[str, Any]) -> tuple[bool, float]:
+    # A node that was stopped because another failed is not the cause.
+    return final["reason"] == "stopped", final.get("ended_at") or 0.0
+
+
+def _reason(final: dict[str, Any]) -> FailureReason:
+    return FailureReason.SIGNALLED if final["reason"] == "stopped" else FailureReason(final["reason"])
+
+
+def _details(run: Run, finals: Sequence[dict[str, Any]], first: dict[str, Any], reason: FailureReason) -> str:
+    details = first["details"] or reason.message()
+    return details if run.spec.n_nodes == 1 else f"Node {finals.index(first)}: {details}"
+
+
+def _exit_code(finals: Iterable[dict[str, Any]]) -> int | None:
+    codes = [final["exit_code"] for final in sorted(finals, key=_first_failed) if final["exit_code"] is not None]
+    code: int | None = next((code for code in codes if code != 0), 0 if codes else None)
+    return code if code is None or code >= 0 else 128 - code

@@ -68,13 +68,14 @@ def create_command_run(
         WrongStateError: the project is not open.
     """
     assert spec.workload is not None
+    workload = spec.workload
     number, serial = run_numbers.take_numbers(tx, account_id, project_id, spec.n_nodes)
     run = Run(
         id=run_id or new_id(),
         account_id=account_id,
         project_id=project_id,
         state=RunState.REGISTERED,
-        spec=replace(spec, workload=replace(spec.workload, run_name=str(number))),
+        spec=replace(spec, gpu_model=product.gpu_model, workload=replace(workload, run_name=str(number))),
         attempt=0,
         created_at=utc_now(),
         kind=COMMAND,

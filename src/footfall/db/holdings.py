@@ -4,7 +4,6 @@ An allocation says how much; ``held_units`` says which, and its key keeps any co
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,16 +11,7 @@ from sqlalchemy.engine import Connection
 from footfall.db.engine import now_us
 from footfall.db.prepared import Prepared
 from footfall.db.tables import allocations, held_units
-from footfall.records import Capacity, NodeShare, Run
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What an attempt of a run was given: how much in all, which units each node has by rank, and where its nodes meet."""
-
-    total: Capacity
-    shares: tuple[NodeShare, ...] = ()
-    port: int | None = None
+from footfall.records import Capacity, Grant, NodeShare, Run
 
 
 def allocate(tx: Connection, run: Run, grant: Grant, epoch: int) -> None:

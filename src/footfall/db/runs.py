@@ -110,6 +110,11 @@ def advance(
     return True
 
 
+def is_waiting(tx: Connection, run_id: str, attempt: int) -> bool:
+    """Whether a run is pending in this attempt and nobody wants it stopped."""
+    return _IS_WAITING.one(tx, id=run_id, attempt=attempt) is not None
+
+
 def set_handle(tx: Connection, run_id: str, attempt: int, handle: str) -> bool:
     """Record what the executor returned for this attempt of a pending run; False when it moved on meanwhile."""
     where = (runs.c.id == run_id, runs.c.attempt == attempt, runs.c.state == RunState.PENDING.value)
@@ -121,6 +126,11 @@ def set_message(tx: Connection, run_id: str, message: str | None) -> None:
     tx.execute(
         runs.update().where(runs.c.id == run_id, runs.c.message.is_distinct_from(message)).values(message=message)
     )
+
+
+def note_overtaken(tx: Connection, run_ids: Sequence[str], at: int) -> None:
+    """Record when younger runs first started before these."""
+    tx.execute(runs.update().where(runs.c.id.in_(run_ids), runs.c.overtaken_at.is_(None)).values(overtaken_at=at))
 
 
 def request_cancel(tx: Connection, run_id: str, by: str) -> bool:
@@ -164,17 +174,36 @@ def find_live(connection: Connection) -> list[Run]:
     return [_run(row) for row in connection.execute(_ALL_LIVE)]
 
 
-def find_waiting(connection: Connection, limit: int) -> list[Run]:
-    """Return the oldest registered runs whose turn it is, at most ``limit`` of those without a turn key and one of each key."""
+def find_waiting(connection: Connection, per_project: int, n_projects: int, after: str = "") -> tuple[list[Run], str]:
+    """Return the registered runs whose turn may be next, and where to go on looking.
+
+    Of each project the first by priority, then age; of runs with a turn key the oldest of each key. However many wait in one
+    project, they do not hide those of another.
+
+    Args:
+        after: what the last call returned, so that every project is looked at where there are more than ``n_projects``.
+    """
     now = now_us()
-    found = [_run(row) for row in connection.execute(_FREE, {"n": limit, "now": now})]
+    found: list[Run] = []
     key = ""
     while (head := connection.execute(_NEXT_TURN, {"key": key}).one_or_none()) is not None:
         key = head.turn_key
         if head.state == RunState.REGISTERED.value and (head.not_before or 0) <= now:
             found.append(_run(head))
-    found.sort(key=lambda run: run.id)
-    return found
+    seen: list[str] = []
+    project_id = after
+    while len(seen) < n_projects:
+        row = _NEXT_PROJECT.one(connection, after=project_id)
+        project_id = str(row[0]) if row and row[0] else ""
+        if project_id in seen or (not project_id and not after):
+            return found, ""
+        if not project_id:
+            after = ""  # round to the first project
+            continue
+        seen.append(project_id)
+        rows = connection.execute(_FIRST, {"project_id": project_id, "n": per_project, "now": now})
+        found.extend(_run(row) for row in rows)
+    return found, project_id
 
 
 def begin_epoch(tx: Connection, name: str, holder: str) -> int:
@@ -185,6 +214,12 @@ def begin_epoch(tx: Connection, name: str, holder: str) -> int:
         return 1
     tx.execute(leases.update().where(leases.c.name == name).values(holder=holder, epoch=row.epoch + 1))
     return int(row.epoch) + 1
+
+
+def has_epoch(connection: Connection, name: str, epoch: int) -> bool:
+    """Whether nobody has taken over since this epoch began."""
+    found = connection.execute(sa.select(leases.c.epoch).where(leases.c.name == name)).scalar_one_or_none()
+    return found == epoch
 
 
 def claim_data(tx: Connection, directory: str, is_gone: Callable[[str], bool]) -> str:
@@ -284,11 +319,11 @@ def _run(row: Row[Any]) -> Run:
     )
 
 
-def _states(states: Sequence[RunState]) -> sa.ColumnElement[bool]:
+def _states(states: Sequence[RunState]) -> tuple[sa.TextClause, sa.TextClause]:
     # Spelled out, not bound, and beside the very condition of the partial indexes: only then does the planner use them.
     live = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVE))
     wanted = "state IN ({})".format(", ".join(f"'{state}'" for state in sorted(states)))
-    return sa.and_(sa.text(live), sa.text(wanted))
+    return sa.text(live), sa.text(wanted)
 
 
 _SPEC = msgspec.json.Decoder(RunSpec)
@@ -301,6 +336,12 @@ _NEW_RUN = (
 )  # fmt: skip
 _INSERT = Prepared(sa.text(f"INSERT INTO runs ({', '.join(_NEW_RUN)}) VALUES (:{', :'.join(_NEW_RUN)})"))
 _MOVED = (runs.c.attempt, runs.c.number, runs.c.account_id, runs.c.project_id, runs.c.run_type)
+_IS_WAITING = Prepared(
+    sa.text(
+        "SELECT id FROM runs WHERE id = :id AND attempt = :attempt AND state = 'pending' AND handle IS NULL "
+        "AND cancel_requested_at IS NULL"
+    )
+)
 _HIDE = Prepared(
     sa.text(
         "UPDATE runs SET deleted_at = :at, updated_at = :at WHERE id = :id AND number IS NOT NULL AND deleted_at IS NULL "
@@ -314,21 +355,25 @@ _INSERT_EVENT = Prepared(
     )
 )
 _GET = sa.select(runs).where(runs.c.id == sa.bindparam("id"))
-_ACTIVE = sa.select(runs).where(_states(list(ACTIVE_STATES))).order_by(runs.c.id)
-_ALL_LIVE = sa.select(runs).where(_states(list(LIVE_STATES))).order_by(runs.c.id)
-_FREE = (
+_ACTIVE = sa.select(runs).where(*_states(list(ACTIVE_STATES))).order_by(runs.c.id)
+_ALL_LIVE = sa.select(runs).where(*_states(list(LIVE_STATES))).order_by(runs.c.id)
+_WAITING = (*_states([RunState.REGISTERED]), runs.c.turn_key.is_(None))
+_NEXT_PROJECT = Prepared(
+    sa.select(sa.func.min(runs.c.project_id)).where(*_WAITING, runs.c.project_id > sa.bindparam("after"))
+)
+_FIRST = (
     sa.select(runs)
     .where(
-        _states([RunState.REGISTERED]),
-        runs.c.turn_key.is_(None),
+        *_WAITING,
+        runs.c.project_id == sa.bindparam("project_id"),
         sa.or_(runs.c.not_before.is_(None), runs.c.not_before <= sa.bindparam("now")),
     )
-    .order_by(runs.c.id)
+    .order_by(runs.c.priority.desc(), runs.c.id)
     .limit(sa.bindparam("n"))
 )
 _NEXT_TURN = (
     sa.select(runs)
-    .where(_states(list(LIVE_STATES)), runs.c.turn_key > sa.bindparam("key"))
+    .where(*_states(list(LIVE_STATES)), runs.c.turn_key > sa.bindparam("key"))
     .order_by(runs.c.turn_key, runs.c.id)
     .limit(1)
 )
