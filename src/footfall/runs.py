@@ -213,9 +213,7 @@ class Runs:
             piece = self._transport.read(answer)
             yield piece
             query |= {"tail": None, "since": None, "offset": int(answer.headers["x-next-offset"])}
-            if answer.headers.get("x-log-complete") == "true" or (not piece and grep is None):
-                return
-            if grep is not None and answer.headers.get("x-log-end") == "true":
+            if answer.headers.get("x-log-end") == "true":
                 return
         yield from self._follow(run, query)
 

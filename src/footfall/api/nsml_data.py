@@ -1,0 +1,276 @@
+"""``/nsml/v1``: what runs leave to read: logs, metrics, artifacts. All of it is ours; NSML documents none.
+
+Read from the files that runners write, never through the database. After the retention time there is nothing, and the answer
+says since when.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import msgspec
+
+from footfall.api.errors import NSML_NOT_FOUND, GatewayError
+from footfall.api.follow import LogStream, RunNow
+from footfall.api.nsml_frame import is_true, number_of, operation, query_of, stamp
+from footfall.api.nsml_shapes import Stamp
+from footfall.api.operations import Operation, QueryField, Request
+from footfall.api.responses import Answer, Download
+from footfall.api.transfers import PIECE_BYTES
+from footfall.compute import artifacts, logs, metrics
+from footfall.db import run_pages
+from footfall.db.run_pages import RunRow
+from footfall.errors import InvalidFieldError, NotFoundError
+
+MAX_LOG_BYTES = 8 << 20
+MAX_TAIL = 1_000_000
+MAX_GREP = 1024
+MAX_POINTS = 100_000
+MAX_KEYS = 1_000
+MAX_OFFSET = 1 << 53
+"""Up to here every reader of JSON and every JavaScript agrees on an integer."""
+
+
+class CurveBody(msgspec.Struct, rename="camel"):
+    """The curve of one key of one node."""
+
+    key: str
+    node: int
+    point_count: Annotated[int, msgspec.Meta(description="Points before they were thinned.")]
+    points: Annotated[
+        list[tuple[float, float, float]], msgspec.Meta(description="Step, value, unix seconds; in order of arrival.")
+    ]
+
+
+class SummaryBody(msgspec.Struct, rename="camel"):
+    """What is known of a key over all nodes."""
+
+    last: float | None
+    min: float | None
+    max: float | None
+    count: int
+    non_finite: Annotated[int, msgspec.Meta(description="Values that were NaN or infinite; they are on no curve.")]
+    last_non_finite_step: float | None
+
+
+class MetricsBody(msgspec.Struct, rename="camel"):
+    """The metrics of a run."""
+
+    series: list[CurveBody]
+    summary: dict[str, SummaryBody]
+    dropped_points: Annotated[int, msgspec.Meta(description="Points that could not be kept: the disk was full.")]
+
+
+class ArtifactBody(msgspec.Struct, rename="camel"):
+    """A file that a node left in its output directory."""
+
+    node: int
+    path: str
+    size_bytes: int
+    modified_at: Stamp
+
+
+class ArtifactList(msgspec.Struct, rename="camel"):
+    """The artifacts of a run by node and path; links are left out."""
+
+    artifacts: list[ArtifactBody]
+    total_count: Annotated[int, msgspec.Meta(description=f"How many are listed: {artifacts.MOST:,} at most.")]
+
+
+def get_logs(request: Request) -> Answer | LogStream:
+    """Return a piece of a node's log, or its stream."""
+    query = query_of(request)
+    row = _find(request)
+    node = number_of(query, "node", 0, 0, row.n_nodes - 1)
+    needle = _text(query, "grep").encode()
+    runs_root = request.context.settings.runs_root
+    log = logs.NodeLog(runs_root, row.id, row.attempt + 1, node)
+    offset = _begin(query, log)
+    if is_true(query, "follow"):
+        return _stream(request, row, node, offset, needle)
+    limit = number_of(query, "limit", logs.PAGE_BYTES, 1, MAX_LOG_BYTES)
+    if needle:
+        page = log.search(needle, offset, limit)
+    else:
+        data = log.read(offset, limit)
+        page = logs.LogPage(data, offset + len(data), log.has_ended and offset + len(data) >= log.size)
+    is_complete = row.state.is_final and (page.is_complete or page.next_offset >= log.size)
+    headers = [
+        (b"x-start-offset", b"%d" % offset),
+        (b"x-next-offset", b"%d" % page.next_offset),
+        (b"x-log-end", b"true" if page.next_offset >= log.size else b"false"),
+        (b"x-log-complete", b"true" if is_complete else b"false"),
+    ]
+    return Answer(page.data, 200, b"text/plain; charset=utf-8", headers)
+
+
+def get_metrics(request: Request) -> MetricsBody:
+    """Return the curves and summaries of a run."""
+    query = query_of(request)
+    max_points = number_of(query, "maxPoints", 1000, 4, MAX_POINTS)
+    text = _text(query, "keys")
+    keys = text.split(",") if text else None
+    if keys is not None and len(keys) > MAX_KEYS:
+        raise InvalidFieldError("keys", None, "range", f"keys names {len(keys)}; give at most {MAX_KEYS}.")
+    row = _find(request)
+    where = (request.context.settings.runs_root, row.id, row.attempt + 1, row.n_nodes)
+    summary, dropped = metrics.read_summary(*where)
+    curves = metrics.read_series(*where, keys=keys, max_points=max_points)
+    return MetricsBody(
+        [CurveBody(one.key, one.node, one.n_points, one.points) for one in curves],
+        {key: SummaryBody(**_fields(one)) for key, one in summary.items()},
+        dropped,
+    )
+
+
+def _fields(summary: metrics.Summary) -> dict[str, Any]:
+    return {name: getattr(summary, name) for name in SummaryBody.__struct_fields__}
+
+
+def list_artifacts(request: Request) -> ArtifactList:
+    """Return what the nodes of a run left."""
+    row = _find(request)
+    found = [
+        ArtifactBody(one.node, one.file.path, one.file.size_bytes, stamp(one.file.modified_at))
+        for one in artifacts.find_artifacts(request.context.settings.runs_root, row.id, row.n_nodes)
+    ]
+    return ArtifactList(found, len(found))
+
+
+def get_artifact(request: Request) -> Download:
+    """Return the bytes of an artifact, as many as it has now."""
+    node, path = request.params["node"], request.params["path"]
+    row = _find(request)
+    if not (node.isascii() and node.isdigit() and len(node) <= 6 and int(node) < row.n_nodes):
+        raise NotFoundError("node", node)
+    return file_download(artifacts.open_artifact(request.context.settings.runs_root, row.id, int(node), path), path)
+
+
+def file_download(file: int, path: str) -> Download:
+    """Return an open file as an answer that closes it."""
+    size = os.fstat(file).st_size
+    name = quote(path.rpartition("/")[2], safe="")
+    return Download(
+        _pieces(file, size), size, [(b"content-disposition", f"attachment; filename*=UTF-8''{name}".encode("ascii"))]
+    )
+
+
+def _pieces(file: int, left: int) -> Iterator[bytes]:
+    """Yield what was promised and no more; a file that was cut meanwhile breaks off."""
+    with os.fdopen(file, "rb") as content:
+        while left and (piece := content.read(min(PIECE_BYTES, left))):
+            left -= len(piece)
+            yield piece
+
+
+def _find(request: Request) -> RunRow:
+    """Return the run that the path names.
+
+    Raises:
+        NotFoundError: there is none.
+        GatewayError: what it left was removed; with the date.
+    """
+    number = request.params["runName"]
+    if not (number.isascii() and number.isdigit() and len(number) <= 9):
+        raise NotFoundError("run", number)
+    with request.context.database.read() as connection:
+        row = run_pages.get(connection, request.caller.account_id, request.params["projectId"], int(number))
+    if row.data_removed_at is not None:
+        details = f"What run {number} left was removed on {stamp(row.data_removed_at)} UTC, when its time was over."
+        raise GatewayError(NSML_NOT_FOUND, details)
+    return row
+
+
+def _begin(query: dict[str, str], log: logs.NodeLog) -> int:
+    given = [name for name in ("offset", "tail", "since") if name in query]
+    if len(given) > 1:
+        details = f"{' and '.join(given)} each say where to begin; give one of them."
+        raise InvalidFieldError(given[1], query[given[1]], "choice", details)
+    if "tail" in query:
+        return log.offset_of_tail(number_of(query, "tail", 0, 0, MAX_TAIL))
+    if "since" in query:
+        return log.offset_since(_time(query["since"]))
+    return number_of(query, "offset", 0, 0, MAX_OFFSET)
+
+
+def _time(text: str) -> float:
+    try:
+        if text.isascii() and text.isdigit() and len(text) <= 12:
+            return float(text)
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        details = f"since is {text[:40]!r}; give seconds since 1970, or a time such as 2026-01-31T12:00:00."
+        raise InvalidFieldError("since", text, "range", details) from error
+
+
+def _text(query: dict[str, str], name: str) -> str:
+    text = query.get(name.lower(), "")
+    longest = MAX_GREP if name == "grep" else MAX_KEYS * 256
+    if len(text) > longest:
+        raise InvalidFieldError(name, None, "too_long", f"{name} has {len(text)} characters; give at most {longest}.")
+    return text
+
+
+def _stream(request: Request, row: RunRow, node: int, offset: int, needle: bytes) -> LogStream:
+    runs_root, database = request.context.settings.runs_root, request.context.database
+    account_id = request.caller.account_id
+
+    def ask() -> RunNow:
+        with database.read() as connection:
+            now = run_pages.get(connection, account_id, row.project_id, row.number)
+        return RunNow(now.attempt, now.state.is_final)
+
+    return LogStream((row.id, node), lambda: logs.LogTail(runs_root, row.id, row.attempt, node), ask, offset, needle)
+
+
+_RUN = "/projects/{projectId}/runs/{runName}"
+_NUMBER: dict[str, Any] = {"type": "integer", "minimum": 0}
+_LOG_QUERY = tuple(
+    QueryField(name, schema, text, is_ours=True)
+    for name, schema, text in (
+        ("node", _NUMBER | {"default": 0}, "Rank of the node."),
+        ("offset", _NUMBER | {"default": 0}, "First byte, counted through all attempts."),
+        ("tail", _NUMBER | {"maximum": MAX_TAIL}, "Instead of offset: begin with so many of the last lines."),
+        ("since", {"type": "string"}, "Instead of offset: begin with what was written since; seconds since 1970 or a UTC time."),
+        ("limit", _NUMBER | {"minimum": 1, "maximum": MAX_LOG_BYTES, "default": logs.PAGE_BYTES}, "Most bytes of the answer."),
+        ("grep", {"type": "string", "maxLength": MAX_GREP}, "Only lines that hold this text."),
+        ("follow", {"type": "string", "enum": ["true", "false"], "default": "false"}, "Stream until the run has ended."),
+    )
+)  # fmt: skip
+_METRIC_QUERY = (
+    QueryField("keys", {"type": "string"}, "Only these keys, with commas between.", is_ours=True),
+    QueryField(
+        "maxPoints",
+        {"type": "integer", "minimum": 4, "maximum": MAX_POINTS, "default": 1000},
+        "Thin each curve to about so many points, keeping minima and maxima.",
+        is_ours=True,
+    ),
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    operation(
+        "get_run_logs", "GET", f"{_RUN}/logs", "Read or follow the log of a node.", get_logs, kind="stream",
+        query=_LOG_QUERY, content_type="text/plain",
+        response_headers=(
+            ("x-start-offset", "Offset of the first byte that was looked at."),
+            ("x-next-offset", "Offset to go on from; not with follow, where every byte counts one."),
+            ("x-log-end", "`true` when nothing more is there now; not with follow."),
+            ("x-log-complete", "`true` when nothing more will come; not with follow."),
+        ),
+    ),
+    operation(
+        "get_run_metrics", "GET", f"{_RUN}/metrics", "Get the curves and summaries of a run's metrics.", get_metrics,
+        response=MetricsBody, query=_METRIC_QUERY,
+    ),
+    operation(
+        "list_run_artifacts", "GET", f"{_RUN}/artifacts", "List what a run's nodes left in NSML_OUTPUT_DIR.",
+        list_artifacts, response=ArtifactList,
+    ),
+    operation(
+        "get_run_artifact", "GET", f"{_RUN}/artifacts/{{node}}/{{path...}}", "Get a file that a node left.", get_artifact,
+        kind="download", content_type="application/octet-stream",
+    ),
+)  # fmt: skip

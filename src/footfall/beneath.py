@@ -1,0 +1,111 @@
+"""Files of a directory in which somebody else may write: found, opened, never followed out of it. Pure file work.
+
+A run may put links into its output directory and its project's storage at any moment, also between our look and our open.
+So every step of a path is opened on its own, relative to the one before, and no step may be a link; a file with a second name
+is refused too, for that name may stand where its reader must not look.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from footfall.errors import NotFoundError
+
+_NOT_THERE = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EISDIR, errno.EINVAL}
+)
+MAX_DEPTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A regular file below a directory; ``path`` is relative, with slashes."""
+
+    path: str
+    size_bytes: int
+    modified_at: datetime
+
+
+def open_file(root: Path, path: str, kind: str = "file") -> int:
+    """Return a descriptor, for reading, of a regular file below a directory; whoever gets it closes it.
+
+    Raises:
+        NotFoundError: there is none by this path: nothing, a directory, a link, a device, or a file with several names.
+    """
+    *steps, name = path.split("/")
+    try:
+        with _opened(root, steps) as directory:
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory.fd)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno not in _NOT_THERE:
+            raise
+        raise NotFoundError(kind, path) from error
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(file)
+        raise NotFoundError(kind, path)
+    return file
+
+
+def find_files(root: Path, below: str = "", *, limit: int) -> Iterator[FoundFile]:
+    """Yield the regular files below a directory, or below one in it, by path; at most ``limit``. Links are left out."""
+    steps = below.split("/") if below else []
+    try:
+        start = _opened(root, steps)
+    except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise
+        return
+    left = [limit]
+    with start:
+        yield from _walk(start.fd, "".join(f"{step}/" for step in steps), MAX_DEPTH, left)
+
+
+class _opened:
+    """A directory below another, opened step by step without following links."""
+
+    def __init__(self, root: Path, steps: list[str]) -> None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.fd = os.open(root, flags)
+        for step in steps:
+            if step in ("", ".", ".."):
+                os.close(self.fd)
+                raise OSError(errno.ENOENT, "no such step", step)
+            above = self.fd
+            try:
+                self.fd = os.open(step, flags, dir_fd=above)
+            finally:
+                os.close(above)
+
+    def __enter__(self) -> "_opened":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+
+
+def _walk(directory: int, prefix: str, depth: int, left: list[int]) -> Iterator[FoundFile]:
+    with os.scandir(directory) as entries:
+        names = sorted(entry.name for entry in entries)
+    for name in names:
+        if left[0] <= 0:
+            return
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode) and depth:
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                inside = os.open(name, flags, dir_fd=directory)
+                try:
+                    yield from _walk(inside, f"{prefix}{name}/", depth - 1, left)
+                finally:
+                    os.close(inside)
+            elif stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                left[0] -= 1
+                yield FoundFile(prefix + name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise
