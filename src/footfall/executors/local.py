@@ -23,6 +23,8 @@ from footfall import layout
 from footfall.config import Settings
 from footfall.errors import ExecutorUnavailableError, StoreFullError
 from footfall.executor import Capacity, Executor, Launch, Liveness, Observation
+from footfall.gpus import fake_gpus, find_gpus
+from footfall.records import Gpu
 
 START_TIMEOUT_S = 30.0
 MARKER_VARIABLE = "FOOTFALL_RUN_MARKER"
@@ -37,13 +39,21 @@ class LocalExecutor(Executor):
         self._host = f"{_host_id()}:{_boot_id()}"
         cores = len(os.sched_getaffinity(0))
         memory_mib = (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20) * 4 // 5
-        self._capacity = Capacity(settings.local_cores or cores, settings.local_memory_mib or memory_mib)
+        self._gpus = fake_gpus(settings.fake_gpus) if settings.fake_gpus else find_gpus()
+        self._capacity = Capacity(
+            settings.local_cores or cores, settings.local_memory_mib or memory_mib, len(self._gpus)
+        )
         self._children: dict[Path, int] = {}  # only to reap them, and to hear early of one that failed
 
     @property
     def capacity(self) -> Capacity:
-        """Cores and memory that the settings, or else the machine, give."""
+        """Cores, memory and GPUs that the settings, or else the machine, give."""
         return self._capacity
+
+    @property
+    def gpus(self) -> Sequence[Gpu]:
+        """Those that the driver lists, or the fake ones of the settings."""
+        return self._gpus
 
     def submit(self, launch: Launch) -> str:
         """See ``Executor.submit``; raises StoreFullError when the run's files cannot be written."""
