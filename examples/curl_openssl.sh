@@ -4,6 +4,8 @@
 #     FOOTFALL_ENDPOINT=… FOOTFALL_ACCESS_KEY=… FOOTFALL_SECRET_KEY=… examples/curl_openssl.sh GET "/api/v1/features?index=0"
 #     examples/curl_openssl.sh POST /api/v1/features '{"name": "x", "source_bucket": "b", "source_file_path": "p"}'
 #     examples/curl_openssl.sh PUT /data/v1/b/p @FILE
+#
+# Routes below /nsml/v1 also want FOOTFALL_API_KEY.
 set -euo pipefail
 method=$1 target=$2 body=${3-}
 
@@ -19,4 +21,5 @@ curl --silent --show-error --fail-with-body --request "$method" "$FOOTFALL_ENDPO
     --header "x-ncp-apigw-timestamp: $timestamp" \
     --header "x-ncp-iam-access-key: $FOOTFALL_ACCESS_KEY" \
     --header "x-ncp-apigw-signature-v2: $signature" \
+    ${FOOTFALL_API_KEY:+--header "x-ncp-apigw-api-key: $FOOTFALL_API_KEY"} \
     ${body:+--header "content-type: $type" --data-binary "$body"}

@@ -20,8 +20,10 @@ from footfall import telemetry
 from footfall.api.app import AppContext, build_app
 from footfall.api.protocol import make_protocol
 from footfall.behavior.hooks import BehaviorHooks
+from footfall.compute import images
 from footfall.compute.hooks import CommandHooks, HooksByKind
 from footfall.compute.loop import ReconcileLoop
+from footfall.compute.products import Machine
 from footfall.compute.reconcile import Reconciler
 from footfall.config import Settings
 from footfall.credentials import read_credentials, write_credentials
@@ -31,6 +33,7 @@ from footfall.db.engine import Database, sqlite_url
 from footfall.db.migrate import migrate
 from footfall.errors import ConfigError, DatabaseUnavailableError, StoreError
 from footfall.executor import load_executor
+from footfall.records import Image
 from footfall.store import Buckets, Store
 
 GRACE_S = 10
@@ -80,6 +83,7 @@ class Service:
                 secrets=secrets,
                 wake=self.loop.wake,
                 health=self.loop.health,
+                machine=Machine(executor.capacity, tuple(executor.gpus)),
             )
         )
 
@@ -132,6 +136,24 @@ def recover_key(settings: Settings) -> dict[str, str]:
     values = read_credentials(settings.credentials_file) | {"access_key": key.id, "secret_key": key.secret_key or ""}
     write_credentials(settings.credentials_file, values)
     return values
+
+
+def import_image(settings: Settings, name: str, path: Path) -> Image:
+    """Make a directory of this machine a custom image that every account's runs may ask for; a server may run meanwhile.
+
+    Raises:
+        ConfigError: no server was ever started on this home.
+        InvalidFieldError: it is neither a virtual environment of Python nor a root file system.
+        AlreadyExistsError: the name is taken.
+    """
+    if not settings.key_file.exists():
+        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
+    database = Database(_database_url(settings))
+    try:
+        with database.write() as tx:
+            return images.import_image(tx, name, path)
+    finally:
+        database.close()
 
 
 def rotate_master_key(settings: Settings) -> int:

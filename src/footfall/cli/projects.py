@@ -143,6 +143,22 @@ def list_images() -> None:
     output.table(["TYPE", "PATH"], [[one.type, one.path] for one in found], empty="This server offers no images.")
 
 
+@image.command("import")
+@click.argument("name")
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def import_image(name: str, path: Path) -> None:
+    """Offer the directory PATH as the custom image NAME.
+
+    A virtual environment of Python, or a root file system. It stays where it is. For the operator, on the server's machine.
+    """
+    from footfall.config import load_settings
+    from footfall.server import import_image as import_here
+
+    imported = import_here(load_settings(choices().home), name, path)
+    sentence = f"{name} is a custom image now: a {imported.kind} at {imported.path}."
+    done(sentence, name=name, kind=imported.kind, path=imported.path)
+
+
 @image.command("login")
 @click.argument("endpoint", metavar="HOST")
 @click.option("--access-key", required=True, help="User name at the registry.")
