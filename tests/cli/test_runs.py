@@ -1,0 +1,250 @@
+"""Runs as a person makes them: a real server, real commands, real signals."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from footfall import Client
+from live_server import Footfall, LiveServer, clean_environment, live_server, run_footfall
+
+PROJECT = "vision"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with live_server(tmp_path_factory.mktemp("runs") / "home") as server:
+        with Client(home=server.home) as client:
+            client.projects.create(PROJECT)
+        yield server
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A directory with a program, and with what must not be sent."""
+    code = tmp_path / "code"
+    (code / "lib").mkdir(parents=True)
+    (code / "lib/words.py").write_text("HELLO = 'hello'\n")
+    (code / "main.py").write_text(
+        "import os, sys, pathlib\nfrom lib.words import HELLO\n"
+        "print(HELLO, *sys.argv[1:], sorted(p.name for p in pathlib.Path().iterdir()))\n"
+        "print('to stderr', file=sys.stderr)\n"
+        "pathlib.Path(os.environ['NSML_OUTPUT_DIR'], 'made.txt').write_text('made')\n"
+    )
+    (code / "secret.env").write_text("x")
+    (code / ".nsmlignore").write_text("*.env\n")
+    return code
+
+
+def detached(footfall: Footfall, *command: str) -> str:
+    made = footfall("run", "--project", PROJECT, "--no-code", "-d", *command)
+    assert made.code == 0, made.err
+    return made.out.strip()
+
+
+def test_run_sends_the_directory_follows_the_log_and_ends_with_the_commands_code(
+    footfall: Footfall, code: Path
+) -> None:
+    done = footfall("run", "--project", PROJECT, "--code", str(code), "--", "python3", "main.py", "it's", "a b")
+    assert done.code == 0, done.err
+    assert done.out == "hello it's a b ['.nsmlignore', 'lib', 'main.py']\nto stderr\n"
+    name = re.search(rf"{PROJECT}/\d+", done.err)
+    assert name is not None
+    listed = footfall("artifacts", "list", name[0], "--json").json
+    assert [(one["node"], one["path"], one["sizeBytes"]) for one in listed] == [(0, "made.txt", 4)]
+    assert footfall("artifacts", "get", name[0], "made.txt", "-").out == "made"
+
+
+@pytest.mark.parametrize(("line", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)])
+def test_wait_ends_with_the_runs_code(footfall: Footfall, line: str, code: int) -> None:
+    done = footfall("run", "--project", PROJECT, "--no-code", "--wait", "--", line)
+    assert (done.code, done.out) == (code, "")
+
+
+def test_our_own_failures_are_125(footfall: Footfall, tmp_path: Path) -> None:
+    assert footfall("run", "--project", "nothing-like-it", "--no-code", "--", "true").code == 125
+    assert footfall("run", "--project", PROJECT, "--product", "999", "--no-code", "--", "true").code == 125
+    away = run_footfall("run", "--project", PROJECT, "--no-code", "--", "true", FOOTFALL_HOME=str(tmp_path))
+    assert away.code == 125
+    assert "no keys were found" in away.err
+
+
+def test_ctrl_c_detaches_and_says_how_to_stop_it(server: LiveServer, footfall: Footfall) -> None:
+    command = [sys.executable, "-m", "footfall", "--home", str(server.home)]
+    command += ["run", "--project", PROJECT, "--no-code", "--", "echo up; sleep 60"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment())
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    name = re.search(rf"footfall stop ({PROJECT}/\d+)", said.decode())
+    assert name is not None, said
+    assert footfall("runs", "show", name[1], "--json").json["status"] == "RUN_STATE_IN_PROGRESS"
+    assert footfall("stop", name[1], "--wait").code == 0
+    assert footfall("runs", "show", name[1], "--json").json["status"] == "RUN_STATE_CANCELLED"
+
+
+def test_several_nodes_are_shown_line_by_line_with_their_number(footfall: Footfall) -> None:
+    line = "for i in 1 2 3; do echo line $i of $NSML_RANK; sleep 0.05; done"
+    done = footfall("run", "--project", PROJECT, "--nodes", "2", "--no-code", "--", line)
+    assert done.code == 0, done.err
+    assert sorted(done.out.splitlines()) == sorted(f"[{n}] line {i} of {n}" for n in (0, 1) for i in (1, 2, 3))
+    name = re.search(rf"{PROJECT}/\d+", done.err)
+    assert name is not None
+    assert footfall("logs", name[0], "--node", "1", "--tail", "1").out == "line 3 of 1\n"
+    assert footfall("logs", name[0], "--node", "1", "--grep", "2 of").out == "line 2 of 1\n"
+    assert footfall("logs", name[0], "--node", "2").code == 2
+    assert footfall("logs", name[0], "--since", "1h", "--node", "0").out.startswith("line 1 of 0\n")
+    assert footfall("logs", name[0], "--since", "soon").code == 2
+
+
+def test_a_log_that_is_followed_survives_a_server_that_is_killed_and_started_again(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with live_server(home) as first:
+        port = first.endpoint.rpartition(":")[2]
+        assert run_footfall("project", "create", PROJECT, FOOTFALL_HOME=str(home)).code == 0
+        command = (
+            "run",
+            "--project",
+            PROJECT,
+            "--no-code",
+            "-d",
+            "--",
+            "for i in $(seq 60); do echo line $i; sleep 0.1; done",
+        )
+        name = run_footfall(*command, FOOTFALL_HOME=str(home)).out.strip()
+        follow = [sys.executable, "-m", "footfall", "--home", str(home), "logs", "-f", name]
+        follower = subprocess.Popen(follow, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment())
+        assert follower.stdout is not None
+        first_line = follower.stdout.readline()
+        os.kill(first.process.pid, signal.SIGKILL)
+        first.process.wait()
+        time.sleep(0.5)
+        with live_server(home, "--port", port):
+            rest, said = follower.communicate(timeout=60)
+    assert follower.returncode == 0, said
+    assert (first_line + rest).decode() == "".join(f"line {number}\n" for number in range(1, 61))
+
+
+def test_metrics_are_a_table_with_a_curve(footfall: Footfall, tmp_path: Path) -> None:
+    example = (Path(__file__).parents[2] / "examples/train.py").read_text()
+    (tmp_path / "train.py").write_text(example)
+    done = footfall("run", "--project", PROJECT, "--code", str(tmp_path), "--", "python3 train.py --lr 0.3")
+    assert done.code == 0, done.err + done.out
+    name = re.search(rf"{PROJECT}/\d+", done.err)
+    assert name is not None
+    shown = footfall("metrics", name[0]).out
+    assert re.search(r"^loss +\S+ +\S+ +\S+ +200 +0 +█▂?", shown, re.MULTILINE), shown
+    wire = footfall("metrics", name[0], "--json").json
+    assert wire["summary"]["loss"]["count"] == 200
+    assert json.loads(footfall("artifacts", "get", name[0], "model.json", "-").out)["slope"] == pytest.approx(
+        3, abs=0.3
+    )
+
+
+def test_restart_repeats_a_run_and_delete_removes_it(footfall: Footfall, code: Path) -> None:
+    done = footfall("run", "--project", PROJECT, "--code", str(code), "--env", "A=1", "--", "echo $A; python3 main.py")
+    name = re.search(rf"{PROJECT}/\d+", done.err)
+    assert name is not None
+    again = footfall("runs", "restart", name[0]).out.strip()
+    assert footfall("runs", "wait", again).code == 0
+    assert footfall("logs", again).out == done.out
+    assert footfall("runs", "delete", name[0]).code == 0
+    gone = footfall("runs", "show", name[0])
+    assert (gone.code, name[0].rpartition("/")[2] in gone.err) == (2, True)
+    listed = footfall("runs", "list", "--project", PROJECT, "--json").json
+    assert name[0].rpartition("/")[2] not in [one["runName"] for one in listed]
+
+
+def test_secrets_of_the_environment_are_not_shown_and_reach_the_command(footfall: Footfall) -> None:
+    done = footfall("run", "--project", PROJECT, "--no-code", "--env", "MY_TOKEN=s3cr3t", "--", "echo $MY_TOKEN | rev")
+    assert done.out == "t3rc3s\n"
+    name = re.search(rf"{PROJECT}/\d+", done.err)
+    assert name is not None
+    shown = footfall("runs", "show", name[0], "--json")
+    assert shown.json["envs"] == {"MY_TOKEN": "****"}
+    assert "s3cr3t" not in shown.out
+
+
+def test_a_run_that_waits_says_for_what(footfall: Footfall) -> None:
+    names = [detached(footfall, "--", "sleep 20") for _ in range(len(os.sched_getaffinity(0)) + 1)]
+    try:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            message = footfall("runs", "show", names[-1], "--json").json["message"]
+            if message and "waits for" in message:
+                break
+        assert "waits for" in message
+    finally:
+        assert footfall("stop", "--wait", *names).code == 0
+
+
+def test_row_18_a_log_loses_its_escapes_on_a_terminal_only(server: LiveServer, footfall: Footfall) -> None:
+    evil = r"printf '\033]52;c;aGk=\007\033[2Jvisible\tx\n'"
+    name = detached(footfall, "--", evil)
+    assert footfall("runs", "wait", name).code == 0
+    assert footfall("logs", name).out == "\x1b]52;c;aGk=\x07\x1b[2Jvisible\tx\n"
+    command = [sys.executable, "-m", "footfall", "--home", str(server.home), "logs", name]
+    import pty
+
+    main, end = pty.openpty()
+    try:
+        subprocess.run(command, stdout=end, stderr=end, env=clean_environment(), check=True, timeout=30)
+        shown = os.read(main, 65_536)
+    finally:
+        os.close(main)
+        os.close(end)
+    assert b"visible" in shown
+    assert b"\x1b" not in shown
+    assert b"\x07" not in shown
+
+
+def test_storage_volumes_and_keys(footfall: Footfall, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("1,2\n")
+    assert footfall("storage", "put", str(tmp_path / "data.csv"), f"{PROJECT}/in/").code == 0
+    assert [one["path"] for one in footfall("storage", "list", PROJECT, "--json").json] == ["in/data.csv"]
+    done = footfall(
+        "run", "--project", PROJECT, "--no-code", "--", "cat in/data.csv; echo more > $NSML_PRJ_DIR/out.txt"
+    )
+    assert done.out == "1,2\n", done.err
+    assert footfall("storage", "get", f"{PROJECT}/out.txt", "-").out == "more\n"
+    assert footfall("storage", "delete", f"{PROJECT}/in/data.csv").code == 0
+
+    number = footfall("volume", "create", "cache", "--project", PROJECT).out.strip()
+    write = footfall(
+        "run", "--project", PROJECT, "--no-code", "--volume", number, "--", "echo kept > $NSML_BLOCK_STORAGE_DIR/x"
+    )
+    assert write.code == 0, write.err
+    read = footfall("run", "--project", PROJECT, "--no-code", "--volume", number, "--", "cat $NSML_BLOCK_STORAGE_DIR/x")
+    assert read.out == "kept\n"
+    assert footfall("volume", "delete", number).code == 0
+    assert footfall("volume", "list", "--json").json == []
+
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    assert footfall("ssh-key", "add", "laptop", str(tmp_path / "key.pub")).code == 0
+    keys = footfall("run", "--project", PROJECT, "--no-code", "--", 'echo "$NSML_AUTHORIZED_KEYS"').out
+    assert keys.split()[:2] == (tmp_path / "key.pub").read_text().split()[:2]
+    assert footfall("ssh-key", "delete", "laptop").code == 0
+
+
+def test_projects_have_a_life(footfall: Footfall) -> None:
+    assert footfall("project", "create", "brief", "--note", "n").code == 0
+    assert "meant" in footfall("project", "show", "brief").out
+    assert footfall("project", "resize", "brief", "600").code == 0
+    assert footfall("project", "resize", "brief", "500").code == 2
+    name = footfall("run", "--project", "brief", "--no-code", "-d", "--", "sleep 30").out.strip()
+    refused = footfall("project", "delete", "brief")
+    assert (refused.code, name.rpartition("/")[2] in refused.err) == (2, True)
+    assert footfall("stop", "--wait", name).code == 0
+    assert footfall("project", "delete", "brief").code == 0
+    assert "brief" not in [
+        one["projectName"] for one in footfall("project", "list", "--json").json if one["status"] == "CREATED"
+    ]
