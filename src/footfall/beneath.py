@@ -51,8 +51,12 @@ def open_file(root: Path, path: str, kind: str = "file") -> int:
     return file
 
 
-def find_files(root: Path, below: str = "", *, limit: int) -> Iterator[FoundFile]:
-    """Yield the regular files below a directory, or below one in it, by path; at most ``limit``. Links are left out."""
+def find_files(root: Path, below: str = "", *, after: str = "", limit: int) -> Iterator[FoundFile]:
+    """Yield the regular files below a directory, or below one in it, by path; at most ``limit``. Links are left out.
+
+    Args:
+        after: begin behind this path.
+    """
     steps = below.split("/") if below else []
     try:
         start = _opened(root, steps)
@@ -62,7 +66,7 @@ def find_files(root: Path, below: str = "", *, limit: int) -> Iterator[FoundFile
         return
     left = [limit]
     with start:
-        yield from _walk(start.fd, "".join(f"{step}/" for step in steps), MAX_DEPTH, left)
+        yield from _walk(start.fd, "".join(f"{step}/" for step in steps), MAX_DEPTH, left, _behind(steps, after))
 
 
 class _opened:
@@ -88,9 +92,16 @@ class _opened:
         os.close(self.fd)
 
 
-def _walk(directory: int, prefix: str, depth: int, left: list[int]) -> Iterator[FoundFile]:
+def _behind(steps: list[str], after: str) -> list[str]:
+    """Return what is left of a path to skip to within a directory; none when all of it comes behind, or before."""
+    given = after.split("/") if after else []
+    return given[len(steps) :] if given[: len(steps)] == steps else []
+
+
+def _walk(directory: int, prefix: str, depth: int, left: list[int], after: list[str]) -> Iterator[FoundFile]:
+    first = after[0] if after else ""
     with os.scandir(directory) as entries:
-        names = sorted(entry.name for entry in entries)
+        names = sorted(entry.name for entry in entries if entry.name >= first)
     for name in names:
         if left[0] <= 0:
             return
@@ -100,10 +111,10 @@ def _walk(directory: int, prefix: str, depth: int, left: list[int]) -> Iterator[
                 flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
                 inside = os.open(name, flags, dir_fd=directory)
                 try:
-                    yield from _walk(inside, f"{prefix}{name}/", depth - 1, left)
+                    yield from _walk(inside, f"{prefix}{name}/", depth - 1, left, after[1:] if name == first else [])
                 finally:
                     os.close(inside)
-            elif stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+            elif stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and name != first:
                 left[0] -= 1
                 yield FoundFile(prefix + name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
         except OSError as error:

@@ -8,7 +8,7 @@ import pytest
 
 from footfall.api.operations import Operation
 from footfall.api.table import OPERATIONS
-from nsml_service import make_nsml
+from nsml_service import CODE, RUN, make_nsml
 from service import Caller, Service, make_feature, make_task, send
 
 FORBIDDEN = (403, "230", "Forbidden")
@@ -58,7 +58,12 @@ BODIES: dict[str, Any] = {
     "grant_bucket": {"account_id": "stranger"},
     "put_object": b"theirs",
     "resize_nas": {"nasVolumeSize": 600},
+    "create_run": RUN,
+    "put_code": CODE,
+    "put_file": b"theirs",
 }
+"""What is sent to a path that names it, so that another name is another request."""
+NAMED_BY_CONTENT = ("put_object", "put_code")
 WITH_ID = [o for o in OPERATIONS if "{" in o.path]
 LISTS = [o for o in OPERATIONS if o.kind == "read" and "{" not in o.path]
 
@@ -76,7 +81,7 @@ def test_row_10_a_foreign_id_is_404_with_the_body_of_a_missing_one(tenants: Tena
     if operation.method == "HEAD":
         return
     ids = {name: f"no-{name.replace('_', '-')}" for name in tenants.ids} | {"account_id": tenants.ids["account_id"]}
-    if operation.id != "put_object":
+    if operation.id not in NAMED_BY_CONTENT:
         missing = tenants.stranger(operation.method, _target(operation, ids), body)
         assert foreign.error == missing.error
     assert foreign.error[1] in (("404",) if operation.service == "nsml" else ("10201", "10106"))

@@ -6,7 +6,11 @@ from typing import Any
 
 from footfall.api.underway import Underway
 from footfall.behavior.workbench import Workbench
+from footfall.compute.create import Shop
+from footfall.compute.images import Images
+from footfall.compute.isolation import IsolationLevels
 from footfall.compute.products import Machine, Products
+from footfall.compute.registries import Catalogues
 from footfall.compute.storage import UsedSizes
 from footfall.config import Settings
 from footfall.db.encryption import Secrets
@@ -37,11 +41,16 @@ class AppContext:
     wake: Callable[[], None] = _nothing
     health: Callable[[], Mapping[str, Any]] = _no_details
     machine: Machine = field(default_factory=Machine)
-    products: Products = field(init=False)
+    shop: Shop = field(init=False)
+    isolation_levels: IsolationLevels = field(init=False)
+    catalogues: Catalogues = field(init=False)
     used_sizes: UsedSizes = field(default_factory=UsedSizes)
     underway: Underway = field(default_factory=Underway)
     bench: Workbench = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bench", Workbench(self.settings, self.database, self.buckets))
-        object.__setattr__(self, "products", Products(self.settings, self.machine))
+        products, images = Products(self.settings, self.machine), Images(self.settings, self.machine)
+        object.__setattr__(self, "shop", Shop(self.settings, self.secrets, self.machine, products, images))
+        object.__setattr__(self, "catalogues", Catalogues(self.secrets, self.settings.registry_hosts))
+        object.__setattr__(self, "isolation_levels", IsolationLevels(self.settings.runs_root))

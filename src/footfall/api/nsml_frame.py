@@ -7,7 +7,7 @@ from footfall.api.bodies import parse_query
 from footfall.api.errors import NSML_BAD_REQUEST, NSML_NOT_ACCEPTED, NSML_NOT_FOUND, Code
 from footfall.api.operations import Kind, Operation, QueryField, Request
 from footfall.api.responses import Answer, encode_json
-from footfall.errors import InvalidFieldError
+from footfall.errors import InvalidFieldError, NotFoundError
 
 ROOT = "/nsml/v1"
 OURS = {"x-ours": True}
@@ -95,6 +95,17 @@ def is_true(query: dict[str, str], name: str) -> bool:
     return bool(choice_of(query, name, {"true": True, "false": False}))
 
 
+def id_number(text: str, kind: str) -> int:
+    """Return the number by which something is called in a path.
+
+    Raises:
+        NotFoundError: nothing can be called so: it is no number, is written in another way, or is too large.
+    """
+    if text.isascii() and text.isdigit() and len(text) <= 9 and text[0] != "0":
+        return int(text)
+    raise NotFoundError(kind, text)
+
+
 def created(value: Any, location: str) -> Answer:
     """Return the answer for something that was made: 201, where it is, and how it looks."""
     return Answer(encode_json(value), 201, headers=[(b"location", location.encode("ascii"))])
@@ -108,7 +119,7 @@ def operation(id: str, method: str, path: str, summary: str, handler: Any, **mor
         errors.append(NSML_BAD_REQUEST)
     if "{" in path:
         errors.append(NSML_NOT_FOUND)
-    if kind != "read":
+    if kind in ("change", "upload"):
         errors.append(NSML_NOT_ACCEPTED)
     if more.get("status") == 201:
         more["response_headers"] = (("location", "Where the new thing is."),)

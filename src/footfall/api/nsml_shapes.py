@@ -197,7 +197,9 @@ class SshKeyList(msgspec.Struct, rename="camel"):
 class NewVolume(msgspec.Struct, rename="camel"):
     """What POST /blk-storages takes."""
 
-    block_storage_nm: Annotated[str, msgspec.Meta(description="Same rule as a project's name; need not be unique.")]
+    block_storage_nm: Annotated[
+        str, msgspec.Meta(description="1 to 50 English letters, digits and single '-', a letter first.")
+    ]
     project_id: str
     size: Annotated[int, msgspec.Meta(description="GB; recorded and reported, not enforced.")]
 

@@ -136,6 +136,7 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
     return [
         {"name": field.name, "in": "query", "description": field.description, "schema": field.schema}
         | ({"x-ours": True} if field.is_ours else {})
+        | ({"required": True} if field.is_required else {})
         for field in operation.query
     ]
 

@@ -44,6 +44,7 @@ class QueryField:
     schema: dict[str, Any]
     description: str
     is_ours: bool = False
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

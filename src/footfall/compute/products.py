@@ -111,23 +111,32 @@ def _of_machine(machine: Machine) -> Iterator[Product]:
         for cores in _doubling(capacity.n_cores):
             memory_mib = _memory_mib(cores * capacity.memory_mib // capacity.n_cores, cores * _MEMORY_OF_CORE_MIB)
             yield _product(smallest if cores == 1 else others + cores, use, capacity, Capacity(cores, memory_mib))
-    models = Counter(_model(gpu) for gpu in machine.gpus)
+    models = Counter((gpu.model, gpu.is_fake) for gpu in machine.gpus)
     for use, codes in (("TRAIN", _TRAIN_GPU), ("DEV", _DEV_GPU)):
-        for position, (model, n_of_model) in enumerate(sorted(models.items())):
+        for position, ((model, is_fake), n_of_model) in enumerate(sorted(models.items())):
             for n_gpus in _doubling(n_of_model):
                 share = n_gpus / len(machine.gpus)
                 need = Capacity(
                     max(1, int(capacity.n_cores * share)), _memory_mib(int(capacity.memory_mib * share)), n_gpus
                 )
-                yield _product(codes + 100 * position + n_gpus, use, capacity, need, model, n_of_model)
+                yield _product(codes + 100 * position + n_gpus, use, capacity, need, model, n_of_model, is_fake)
 
 
-def _product(code: int, use: str, capacity: Capacity, need: Capacity, model: str = "", n_of_model: int = 0) -> Product:
+def _product(
+    code: int,
+    use: str,
+    capacity: Capacity,
+    need: Capacity,
+    model: str = "",
+    n_of_model: int = 0,
+    is_fake: bool = False,
+) -> Product:
     most = min(capacity.n_cores // need.n_cores, capacity.memory_mib // need.memory_mib, _MAX_NODES)
     if need.n_gpus:
         most = min(most, n_of_model // need.n_gpus)
     counts = tuple(range(1, max(1, most) + 1)) if use == "TRAIN" else (1,)
-    name = _name(use, need.n_cores, need.memory_mib, need.n_gpus, model)
+    shown = f"{model} (fake)" if is_fake and "fake" not in model.lower() else model
+    name = _name(use, need.n_cores, need.memory_mib, need.n_gpus, shown)
     product_code = _product_code(use, need.n_cores, need.memory_mib, need.n_gpus)
     return Product(code, use, counts, name, product_code, need.n_cores, need.memory_mib, need.n_gpus, model)
 
@@ -143,10 +152,6 @@ def _memory_mib(fair: int, wanted: int | None = None) -> int:
     """Return a share of memory in whole GiB where it has that much."""
     share = max(1, fair if wanted is None else min(fair, wanted))
     return share // 1024 * 1024 or share
-
-
-def _model(gpu: Gpu) -> str:
-    return f"{gpu.model} (fake)" if gpu.is_fake and "fake" not in gpu.model.lower() else gpu.model
 
 
 def _name(use: str, n_cores: int, memory_mib: int, n_gpus: int, model: str) -> str:

@@ -31,6 +31,20 @@ def check_project_name(name: str) -> None:
         raise InvalidFieldError("projectName", name, "pattern", details)
 
 
+def check_volume_name(name: str) -> None:
+    """Refuse a name that no block storage can have.
+
+    Raises:
+        InvalidFieldError: rule ``pattern``.
+    """
+    if not 1 <= len(name) <= MAX_PROJECT_NAME or not _NAME.fullmatch(name):
+        details = (
+            f"blockStorageNm is {name[:60]!r}; use 1 to {MAX_PROJECT_NAME} English letters, digits and single '-', "
+            "a letter first."
+        )
+        raise InvalidFieldError("blockStorageNm", name, "pattern", details)
+
+
 def check_title(title: str) -> None:
     """Refuse what cannot be the title of an SSH key.
 

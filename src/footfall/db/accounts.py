@@ -13,7 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from footfall.db.encryption import Secrets, add_key
 from footfall.db.engine import Database, from_us, now_us
 from footfall.db.prepared import Prepared
-from footfall.db.tables import access_keys, accounts, idempotency_keys, projects, users
+from footfall.db.resealing import reseal_all
+from footfall.db.tables import access_keys, accounts, projects, users
 from footfall.errors import AlreadyExistsError, InUseError, NotFoundError, QuotaExceededError, WrongStateError
 from footfall.records import AccessKey, Account, User, new_id
 
@@ -330,20 +331,6 @@ def rotate_master_key(database: Database, key_file: Path) -> int:
     add_key(key_file)
     with database.write() as tx:
         return reseal_all(tx, Secrets(key_file))
-
-
-def reseal_all(tx: Connection, secrets: Secrets) -> int:
-    """Seal every secret anew with the newest key; return how many access keys there were."""
-    rows = tx.execute(select(access_keys.c.id, access_keys.c.secret)).all()
-    for id, sealed in rows:
-        fresh = secrets.seal(secrets.open(sealed, id), id)
-        tx.execute(update(access_keys).where(access_keys.c.id == id).values(secret=fresh))
-    answers = select(idempotency_keys.c.account_id, idempotency_keys.c.key, idempotency_keys.c.body)
-    for account_id, key, body in tx.execute(answers).all():
-        fresh = secrets.seal(secrets.open(body, f"{account_id} {key}"), f"{account_id} {key}")
-        this = (idempotency_keys.c.account_id == account_id) & (idempotency_keys.c.key == key)
-        tx.execute(update(idempotency_keys).where(this).values(body=fresh))
-    return len(rows)
 
 
 def _keys_of(account_id: str) -> Select[*tuple[Any, ...]]:

@@ -1,0 +1,55 @@
+"""The environment that a user gives to a run: which names are refused, what is masked, and how values become text. Pure.
+
+Source: CLOVA NSML's page on creating a run, whose sample has numbers as values and a hyphen in a name.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from footfall.errors import InvalidFieldError
+
+Value = str | int | float | bool
+MASK = "****"
+MAX_VARIABLES = 1000
+MAX_VALUE_BYTES = 100_000
+"""Linux takes 131,072 for one variable, name included."""
+_OURS = "NSML_"
+_GPUS = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"})
+_SECRET = ("SECRET", "TOKEN", "PASSW", "CREDENTIAL", "API_KEY", "ACCESS_KEY")
+_encode = msgspec.json.Encoder().encode
+
+
+def check(variables: Mapping[str, Value]) -> None:
+    """Refuse variables that no process can have, or that are ours to set.
+
+    Raises:
+        InvalidFieldError: rule ``pattern``, ``choice`` or ``too_long``.
+    """
+    if len(variables) > MAX_VARIABLES:
+        details = f"envs has {len(variables)} variables; give at most {MAX_VARIABLES}."
+        raise InvalidFieldError("envs", None, "too_long", details)
+    for name, value in variables.items():
+        if not name or "=" in name or "\0" in name:
+            details = f"envs has the name {name[:60]!r}; a name is not empty and holds neither '=' nor a NUL character."
+            raise InvalidFieldError("envs", name, "pattern", details)
+        if name.startswith(_OURS) or name in _GPUS:
+            details = f"envs has the name {name[:60]!r}, which the server sets itself; choose another."
+            raise InvalidFieldError("envs", name, "choice", details)
+        written = text(value)
+        if "\0" in written:
+            raise InvalidFieldError("envs", name, "pattern", f"The value of {name[:60]} in envs holds a NUL character.")
+        if len(name.encode()) + len(written.encode()) > MAX_VALUE_BYTES:
+            details = f"{name[:60]} in envs has more than {MAX_VALUE_BYTES} bytes; put it into a file."
+            raise InvalidFieldError("envs", name, "too_long", details)
+
+
+def text(value: Value) -> str:
+    """Return a value as processes see it: a text as it is, others as JSON writes them."""
+    return value if isinstance(value, str) else _encode(value).decode()
+
+
+def secret_names(variables: Mapping[str, Value], declared: Iterable[str] = ()) -> frozenset[str]:
+    """Return the names whose values nobody may see: those that look like it, and those that were declared."""
+    marked = frozenset(declared)
+    return frozenset(name for name in variables if name in marked or any(word in name.upper() for word in _SECRET))

@@ -1,0 +1,166 @@
+"""Block storages: which there are, and which run has each. One run at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from footfall.db.engine import from_us, now_us
+from footfall.db.prepared import Prepared
+from footfall.db.resources import Page
+from footfall.errors import InUseError, NotFoundError, QuotaExceededError
+
+KIND = "volumes"
+"""The word by which ``resource_counts`` knows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A block storage. ``run_number`` is of the run that has it, in the same project."""
+
+    number: int
+    project_id: str
+    name: str
+    size_gb: int
+    run_number: int | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def insert(tx: Connection, *, account_id: str, project_id: str, name: str, size_gb: int, limit: int) -> Volume:
+    """Add a block storage under a number that none had before.
+
+    Raises:
+        QuotaExceededError: the account has ``limit`` already.
+    """
+    values = {"account_id": account_id, "project_id": project_id, "name": name, "size_gb": size_gb, "now": now_us()}
+    row = _INSERT.one(tx, **values)
+    assert row is not None
+    _COUNT_FIRST.change(tx, account_id=account_id, kind=KIND)
+    if not _COUNT_UP.change(tx, account_id=account_id, kind=KIND, max=limit):
+        raise QuotaExceededError("block storages of an account", limit, 1)
+    return get(tx, account_id, int(row[0]))
+
+
+def get(connection: Connection, account_id: str, number: int) -> Volume:
+    """Return a block storage of an account.
+
+    Raises:
+        NotFoundError: there is none, or it is another account's.
+    """
+    row = _GET.one(connection, account_id=account_id, number=number)
+    if row is None:
+        raise NotFoundError("block storage", str(number))
+    return _volume(row)
+
+
+def page(connection: Connection, account_id: str, page: int, page_size: int) -> Page[Volume]:
+    """Return a page of the block storages of an account, newest first, counted from 1, and how many there are."""
+    row = _COUNT.one(connection, account_id=account_id, kind=KIND)
+    total = 0 if row is None else int(row[0])
+    index = (page - 1) * page_size
+    take = min(page_size, total - index)
+    if take <= 0:
+        return Page([], total)
+    return Page([_volume(row) for row in _PAGE.all(connection, account_id=account_id, limit=take, skip=index)], total)
+
+
+def take(tx: Connection, account_id: str, project_id: str, number: int, run_id: str) -> None:
+    """Give a block storage to a run of its project.
+
+    Raises:
+        NotFoundError: the project has none of this number.
+        InUseError: another run has it.
+    """
+    this = {"account_id": account_id, "number": number}
+    if _TAKE.change(tx, **this, project_id=project_id, run_id=run_id, now=now_us()):
+        return
+    volume = get(tx, account_id, number)
+    if volume.project_id != project_id:
+        raise NotFoundError("block storage of this project", str(number))
+    raise _in_use(volume)
+
+
+def delete(tx: Connection, account_id: str, number: int) -> Volume:
+    """Delete a block storage that no run has; its files are left to housekeeping.
+
+    Raises:
+        NotFoundError: there is none.
+        InUseError: a run has it.
+    """
+    volume = get(tx, account_id, number)
+    if not _DELETE.change(tx, account_id=account_id, number=number, now=now_us()):
+        raise _in_use(volume)
+    _COUNT_DOWN.change(tx, account_id=account_id, kind=KIND)
+    return volume
+
+
+def delete_of_project(tx: Connection, project_id: str) -> None:
+    """Delete every block storage of a project that is being deleted."""
+    row = _ACCOUNT.one(tx, project_id=project_id)
+    assert row is not None
+    gone = _DELETE_ALL.change(tx, project_id=project_id, now=now_us())
+    _COUNT_LESS.change(tx, account_id=row[0], kind=KIND, n=gone)
+
+
+def find_present(connection: Connection, numbers: Sequence[int]) -> set[int]:
+    """Return those of some block storages that were not deleted."""
+    return {number for number in numbers if _PRESENT.one(connection, number=number) is not None}
+
+
+def _in_use(volume: Volume) -> InUseError:
+    return InUseError(
+        "block storage", str(volume.number), [f"run {volume.project_id}/{volume.run_number}"],
+        "Stop that run, or wait until it ends.",
+    )  # fmt: skip
+
+
+def _volume(row: Sequence[Any]) -> Volume:
+    number, project_id, name, size_gb, run_number, created_at, updated_at = row
+    return Volume(number, project_id, name, size_gb, run_number, from_us(created_at), from_us(updated_at))
+
+
+_SELECT = (
+    "SELECT volumes.number, volumes.project_id, volumes.name, volumes.size_gb, runs.number, volumes.created_at, "
+    "volumes.updated_at FROM volumes LEFT JOIN runs ON runs.id = volumes.run_id "
+    "WHERE volumes.account_id = :account_id AND volumes.deleted_at IS NULL"
+)
+_GET = Prepared(text(f"{_SELECT} AND volumes.number = :number"))
+_PAGE = Prepared(text(f"{_SELECT} ORDER BY volumes.number DESC LIMIT :limit OFFSET :skip"))
+_INSERT = Prepared(
+    text(
+        "INSERT INTO volumes (account_id, project_id, name, size_gb, created_at, updated_at) "
+        "VALUES (:account_id, :project_id, :name, :size_gb, :now, :now) RETURNING number"
+    )
+)
+_TAKE = Prepared(
+    text(
+        "UPDATE volumes SET run_id = :run_id, updated_at = :now WHERE number = :number AND account_id = :account_id "
+        "AND project_id = :project_id AND run_id IS NULL AND deleted_at IS NULL"
+    )
+)
+_DELETE = Prepared(
+    text(
+        "UPDATE volumes SET deleted_at = :now, updated_at = :now WHERE number = :number AND account_id = :account_id "
+        "AND run_id IS NULL AND deleted_at IS NULL"
+    )
+)
+_DELETE_ALL = Prepared(
+    text(
+        "UPDATE volumes SET deleted_at = :now, updated_at = :now WHERE project_id = :project_id AND deleted_at IS NULL"
+    )
+)
+_ACCOUNT = Prepared(text("SELECT account_id FROM projects WHERE id = :project_id"))
+_PRESENT = Prepared(text("SELECT number FROM volumes WHERE number = :number AND deleted_at IS NULL"))
+_COUNT = Prepared(text("SELECT n FROM resource_counts WHERE account_id = :account_id AND kind = :kind"))
+_COUNT_FIRST = Prepared(
+    text("INSERT INTO resource_counts (account_id, kind, n) VALUES (:account_id, :kind, 0) ON CONFLICT DO NOTHING")
+)
+_COUNT_UP = Prepared(
+    text("UPDATE resource_counts SET n = n + 1 WHERE account_id = :account_id AND kind = :kind AND n < :max")
+)
+_COUNT_DOWN = Prepared(text("UPDATE resource_counts SET n = n - 1 WHERE account_id = :account_id AND kind = :kind"))
+_COUNT_LESS = Prepared(text("UPDATE resource_counts SET n = n - :n WHERE account_id = :account_id AND kind = :kind"))
