@@ -24,6 +24,7 @@ from footfall.db import accounts, api_keys, runs
 from footfall.db.encryption import open_secrets
 from footfall.db.engine import Database, sqlite_url
 from footfall.db.tables import metadata
+from footfall.isolation import Isolation
 from footfall.records import Capacity, Gpu
 from footfall.states import RunState
 from footfall.store import Buckets, Store
@@ -31,7 +32,7 @@ from footfall.store import Buckets, Store
 MACHINE = Machine(
     Capacity(8, 65_536, 4),
     tuple(Gpu(f"GPU-{n}", "Test GPU", 1024, is_fake=True) for n in range(4)),
-    {"docker": "there is no docker here"},
+    Isolation("bubblewrap", "", 65_534, {"docker": "there is no docker here"}, True, False),
 )
 _clock_lock = threading.Lock()
 _clock_last = 0

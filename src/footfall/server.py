@@ -83,7 +83,7 @@ class Service:
                 secrets=secrets,
                 wake=self.loop.wake,
                 health=self.loop.health,
-                machine=Machine(executor.capacity, tuple(executor.gpus)),
+                machine=Machine(executor.capacity, tuple(executor.gpus), executor.isolation),
             )
         )
 

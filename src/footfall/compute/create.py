@@ -16,7 +16,7 @@ from footfall.compute.images import Images
 from footfall.compute.products import Machine, Products
 from footfall.compute.runs import create_command_run
 from footfall.config import Settings
-from footfall.db import code, launch_inputs, runs, volumes
+from footfall.db import accounts, code, launch_inputs, runs, volumes
 from footfall.db.encryption import Secrets
 from footfall.errors import InvalidFieldError, ShortageError
 from footfall.records import Caller, Image, Json, MountedVolume, Product, Project, Run, RunSpec, Workload, new_id
@@ -119,7 +119,7 @@ def check_new(connection: Connection, shop: Shop, caller: Caller, project_id: st
     image = shop.images.resolve(connection, wish.image_type, wish.image_path)
     hidden = environment.secret_names(variables, wish.secret_names)
     spec = _spec(shop.settings, project, product, wish, image, hidden)
-    _check_possible(shop.machine, spec)
+    _check_possible(connection, shop.machine, spec)
     shown = {name: MASK if name in hidden else value for name, value in variables.items()}
     secrets = {name: environment.text(variables[name]) for name in hidden}
     return Draft(caller, project.id, spec, product, wish.priority, _request(wish, product, shown), secrets)
@@ -141,7 +141,7 @@ def draft_again(connection: Connection, shop: Shop, caller: Caller, run_id: str,
     workload = old.spec.workload
     assert workload is not None
     assert old.product_code is not None
-    _check_possible(shop.machine, old.spec)
+    _check_possible(connection, shop.machine, old.spec)
     secrets = {} if sealed is None else json.loads(shop.secrets.open(sealed, run_id))
     product = Product(
         code=old.product_code,
@@ -199,10 +199,15 @@ def _check_numbers(wish: Wish) -> None:
         code.check_digest(wish.code_digest, "codeDigest")
 
 
-def _check_possible(machine: Machine, spec: RunSpec) -> None:
+def _check_possible(connection: Connection, machine: Machine, spec: RunSpec) -> None:
+    isolation = machine.isolation
+    if isolation is not None and isolation.level == "plain":
+        refusal = isolation.refusal(accounts.count_accounts(connection))
+        if refusal is not None:
+            raise ShortageError(refusal)
     short = schedule.missing(spec, machine.capacity, machine.gpus)
     if short is not None:
-        raise ShortageError(f"The run could not start even if nothing else ran: {short}", [short])
+        raise ShortageError(f"The run could not start even if nothing else ran; it needs {short}.", [short])
 
 
 def _spec(

@@ -34,7 +34,7 @@ class Images:
 
     def __init__(self, settings: Settings, machine: Machine) -> None:
         self._machine = machine
-        self._base = _configured(settings.images) if settings.images else _of_machine(machine)
+        self._base = _configured(settings.images) if settings.images else {HOST: Image(HOST, "host")}
 
     @property
     def base(self) -> list[str]:
@@ -64,16 +64,20 @@ class Images:
     def _check_runnable(self, image: Image) -> None:
         if image.kind in ("venv", "rootfs") and not Path(image.path).is_dir():
             raise ShortageError(f"The directory of the image {image.name!r} is not there; ask the operator.")
-        if image.kind == "rootfs" and self._machine.isolation not in ("", "bubblewrap"):
-            level = self._machine.isolation
-            raise ShortageError(
-                f"The image {image.name!r} is a root file system, which needs isolation by bubblewrap; here it is {level}."
+        isolation = self._machine.isolation
+        if isolation is None:
+            return
+        if image.kind == "rootfs" and isolation.level != "bubblewrap":
+            details = (
+                f"The image {image.name!r} is a root file system, which needs isolation by bubblewrap; here it is "
             )
-        if image.kind == "oci" and all(self._machine.engines.values()):
+            raise ShortageError(f"{details}{isolation.level}. {isolation.why}".rstrip())
+        if image.kind == "oci" and all(isolation.engines.values()):
             raise ShortageError(f"No container engine can run the image {image.name!r} here.{self._tried()}")
 
     def _tried(self) -> str:
-        tried = "; ".join(f"{engine}: {why or 'works'}" for engine, why in self._machine.engines.items())
+        engines = {} if self._machine.isolation is None else self._machine.isolation.engines
+        tried = "; ".join(f"{engine}: {why.rstrip('.') or 'works'}" for engine, why in engines.items())
         return f" Engines tried: {tried or 'none'}."
 
 
@@ -98,11 +102,6 @@ def import_image(tx: Connection, name: str, path: Path) -> Image:
     image = Image(name, kind, str(directory))
     images.insert_imported(tx, image)
     return image
-
-
-def _of_machine(machine: Machine) -> dict[str, Image]:
-    found = {HOST: Image(HOST, "host")}
-    return found | {name: Image(name, "oci", name) for name in machine.engine_images}
 
 
 def _configured(tables: Sequence[Mapping[str, Any]]) -> dict[str, Image]:

@@ -6,13 +6,14 @@ Knows no database, HTTP or executor but its seam. The form of the names is that 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
 from footfall.config import Settings
 from footfall.errors import ConfigError, InvalidFieldError
+from footfall.isolation import Isolation
 from footfall.records import Capacity, Gpu, Product
 
 SMALLEST_TRAIN, SMALLEST_DEV = 1, 4
@@ -24,17 +25,11 @@ _MAX_NODES = 64
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What runs can be given here.
-
-    ``engines``: each container engine that was tried, and why it cannot be used; empty when it can. ``engine_images``: what
-    those that can be used have. ``isolation``: the level at which commands are kept apart, empty when nobody looked.
-    """
+    """What runs can be given here. ``isolation``: how commands are kept apart; None when an engine decides that for itself."""
 
     capacity: Capacity | None = None
     gpus: tuple[Gpu, ...] = ()
-    engines: Mapping[str, str] = field(default_factory=dict)
-    engine_images: tuple[str, ...] = ()
-    isolation: str = ""
+    isolation: Isolation | None = None
 
 
 class _ProductTable(msgspec.Struct, forbid_unknown_fields=True):
