@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "footfall"
 FILES = sorted(SOURCE.rglob("*.py"))
 BUDGETS = {  # lines a room may have; raise one knowingly
-    "api": 3500, "behavior": 1300, "cli": 3300, "compute": 1200, "db": 2700, "executors": 300, "jobs": 700,
-    "modeling": 5000, "runner": 700,
+    "api": 3500, "behavior": 1300, "cli": 3300, "compute": 1200, "db": 2700, "executors": 400, "jobs": 700,
+    "modeling": 5000, "runner": 4200,
 }  # fmt: skip
 
 
@@ -74,6 +74,7 @@ def test_broad_catches_stand_only_at_the_doors() -> None:
 def test_only_the_settings_and_the_edges_of_processes_read_the_environment() -> None:
     readers = {
         "config.py", "transport.py",  # settings of the server, and of clients
+        "isolation.py",  # PATH for the probe
         "executors/local.py", "runner/environment.py", "jobs/context.py",  # PATH for children; what a runner gives its job
     }  # fmt: skip
     found = {
@@ -93,24 +94,21 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_the_runner_loads_little_before_the_command_runs() -> None:
-    loaded = loaded_by("import footfall.runner.supervise")
-    ours = {name for name in loaded if name.startswith("footfall")}
-    assert ours == {
-        "footfall", "footfall.layout", "footfall.runner", "footfall.runner.environment", "footfall.runner.files",
-        "footfall.runner.supervise", "footfall.runner.tree",
-    }  # fmt: skip
-    heavy = {
-        "numpy",
-        "obstore",
-        "sqlalchemy",
-        "msgspec",
-        "asyncio",
-        "ssl",
-        "urllib.request",
-        "importlib.metadata",
-        "typing_extensions",
-    }
-    assert loaded & heavy == set()
+    code = (
+        f"import sys; sys.path.append({str(SOURCE.parent)!r}); before = set(sys.modules)\n"
+        "import footfall.runner.supervise, footfall.runner.user_command, footfall.runner.seccomp\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    ours = (
+        "bubblewrap command ears ending environment files image launch refusal sandbox_processes seccomp shell spawn supervise "
+        "tree user_command"
+    )
+    wanted = {"footfall", "footfall.layout", "footfall.runner"} | {f"footfall.runner.{name}" for name in ours.split()}
+    small = "__future__ _collections_abc _stat errno fcntl genericpath marshal os os.path posixpath select stat time"
+    loaded = set(done.stdout.split())
+    assert loaded >= wanted
+    assert loaded - wanted <= set(small.split())
 
 
 def test_the_server_loads_no_science() -> None:
@@ -142,4 +140,5 @@ def test_row_32_every_dependency_is_pinned_and_installed_as_pinned() -> None:
     wanted = project["dependencies"] + project["optional-dependencies"]["test"]
     for requirement in wanted:
         name = re.split(r"[\[<>=!~ ]", requirement)[0]
-        assert version(name) == pinned[re.sub(r"[-_.]+", "-", name).lower()], name
+        # A build for some machines, such as +cpu, is the same version; the index chooses.
+        assert version(name).partition("+")[0] == pinned[re.sub(r"[-_.]+", "-", name).lower()], name

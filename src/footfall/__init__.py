@@ -4,9 +4,7 @@
 importing the package costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's own costs every runner as much as the rest of its start
 if TYPE_CHECKING:
     from footfall.client import Client as Client
     from footfall.errors import AccessError as AccessError
@@ -67,13 +65,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("footfall")
     if name not in _HOMES:
         raise AttributeError(f"module 'footfall' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"footfall.{_HOMES[name]}"), name)
 
 

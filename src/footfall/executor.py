@@ -13,6 +13,7 @@ from typing import Any
 
 from footfall.config import Settings
 from footfall.errors import ConfigError
+from footfall.isolation import Isolation
 from footfall.records import Capacity as Capacity
 from footfall.records import Gpu, NodeShare, RunSpec
 
@@ -65,6 +66,11 @@ class Executor(ABC):
     def gpus(self) -> Sequence[Gpu]:
         """The GPUs it hands out, by id; those of ``capacity`` are as many."""
         return ()
+
+    @property
+    def isolation(self) -> Isolation | None:
+        """How users' commands are kept apart; None when the engine behind it decides that for itself."""
+        return None
 
     @abstractmethod
     def submit(self, launch: Launch) -> str:

@@ -8,6 +8,7 @@ from the dead cannot speak for the next attempt.
     runs/{id}/{attempt}/nodes/{rank}/   spec.json private.json start started.json progress.json beat
                                         log.txt log.index runner.log scratch/ status.json
                                         address.json isolation.json metrics.dat metrics.keys metrics.json
+                                        rescheduled.json enter.sock
     runs/{id}/output/{rank}/            what a user's command leaves as artifacts, kept through all attempts
     projects/{id}/nas/  projects/{id}/code/{sha256}.tar.gz  volumes/{no}/    below the data directory
     features|tasks|encoders/{id}/{attempt}/…
@@ -29,6 +30,13 @@ ISOLATION = "isolation.json"
 METRICS = "metrics.dat"
 METRIC_KEYS = "metrics.keys"
 METRIC_SUMMARY = "metrics.json"
+RESCHEDULED = "rescheduled.json"
+ENTRANCE = "enter.sock"
+
+LAUNCH_FD = 3
+"""The file descriptor on which an executor hands a runner its launch: nothing of it is ever a file."""
+LISTENER_FD = 4
+"""The listening socket on loopback that becomes the endpoints of a user's run."""
 
 
 def run_dir(run_id: str) -> str:

@@ -9,7 +9,9 @@ Knows no states, SQL or HTTP.
 import contextlib
 import errno
 import fcntl
+import functools
 import json
+import marshal
 import os
 import signal
 import socket
@@ -18,16 +20,19 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from footfall import layout
 from footfall.config import Settings
 from footfall.errors import ExecutorUnavailableError, StoreFullError
 from footfall.executor import Capacity, Executor, Launch, Liveness, Observation
 from footfall.gpus import fake_gpus, find_gpus
-from footfall.records import Gpu
+from footfall.isolation import RUNNER, Isolation, find_isolation
+from footfall.records import Gpu, NodeShare
 
 START_TIMEOUT_S = 30.0
 MARKER_VARIABLE = "FOOTFALL_RUN_MARKER"
+_ABOVE = 20
 WAKE_FIFO = "wake"  # compute/lease.py makes it and listens
 
 
@@ -35,9 +40,11 @@ class LocalExecutor(Executor):
     """Starts runners as children that are detached; holds nothing in memory that a restart would miss."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._root = settings.runs_root
+        self._machine_cpus = sorted(os.sched_getaffinity(0))
         self._host = f"{_host_id()}:{_boot_id()}"
-        cores = len(os.sched_getaffinity(0))
+        cores = len(self._machine_cpus)
         memory_mib = (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20) * 4 // 5
         self._gpus = fake_gpus(settings.fake_gpus) if settings.fake_gpus else find_gpus()
         self._capacity = Capacity(
@@ -55,13 +62,17 @@ class LocalExecutor(Executor):
         """Those that the driver lists, or the fake ones of the settings."""
         return self._gpus
 
+    @functools.cached_property
+    def isolation(self) -> Isolation:
+        """How users' commands are kept apart here; found when first asked for, by starting one."""
+        return find_isolation(self._settings)
+
     def submit(self, launch: Launch) -> str:
         """See ``Executor.submit``; raises StoreFullError when the run's files cannot be written."""
         for rank in range(launch.spec.n_nodes):
             node = self._root / layout.node_dir(launch.run_id, launch.attempt, rank)
             if not (node / layout.START_MARKER).exists():
-                self._write_launch(node, launch, rank)
-                self._start_runner(node, f"{launch.run_id}.{launch.attempt}")
+                self._start_runner(node, launch, self._write_launch(node, launch, rank))
         return f"local:{self._host}:{launch.run_id}:{launch.attempt}:{launch.spec.n_nodes}"
 
     def poll(self, handles: Sequence[str]) -> Mapping[str, Observation]:
@@ -91,7 +102,7 @@ class LocalExecutor(Executor):
         nodes = list(self._nodes(run_id, attempt, n_nodes))
         if any(_may_live(node, has_ended=node in ended) for node in nodes):
             return Observation(Liveness.RUNNING)
-        left = list(_marked_processes(f"{run_id}.{attempt}"))
+        left = list(self._left_processes(run_id, attempt, n_nodes))
         if left:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
@@ -99,17 +110,31 @@ class LocalExecutor(Executor):
             return Observation(Liveness.RUNNING, f"ending {len(left)} processes that a killed runner left")
         return Observation(Liveness.GONE, "its runner is gone")
 
+    def _left_processes(self, run_id: str, attempt: int, n_nodes: int) -> Iterator[int]:
+        marker = _marker(run_id, attempt)
+        yield from _marked_processes(marker)
+        base = self.isolation.details["pids_cgroup"] if "isolation" in self.__dict__ else ""
+        for rank in range(n_nodes) if base else ():
+            group = Path(base, f"footfall-{marker}-{rank}")
+            with contextlib.suppress(OSError):
+                yield from map(int, (group / "cgroup.procs").read_text().split())
+                group.rmdir()
+
     def _nodes(self, run_id: str, attempt: int, n_nodes: int) -> Iterator[Path]:
         return (self._root / layout.node_dir(run_id, attempt, rank) for rank in range(n_nodes))
 
-    def _write_launch(self, node: Path, launch: Launch, rank: int) -> None:
+    def _write_launch(self, node: Path, launch: Launch, rank: int) -> dict[str, Any]:
+        share = launch.shares[rank] if launch.shares else NodeShare()
         content = asdict(launch.spec) | {
             "run_id": launch.run_id,
             "attempt": launch.attempt,
             "rank": rank,
-            "marker": f"{launch.run_id}.{launch.attempt}",
+            "marker": _marker(launch.run_id, launch.attempt),
             "wake": str(self._root / WAKE_FIFO),
             "is_job": launch.private is not None,
+            "share": {**asdict(share), "cpus": self._cpus(share)},
+            "port": launch.port,
+            "output_dir": str(self._root / layout.output_dir(launch.run_id, rank)),
         }
         try:
             node.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -120,25 +145,60 @@ class LocalExecutor(Executor):
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreFullError("No space is left to start the run; free some.", operation="write") from error
             raise ExecutorUnavailableError(f"The run's directory cannot be written: {error}") from error
+        return content
 
-    def _start_runner(self, node: Path, marker: str) -> None:
+    def _cpus(self, share: NodeShare) -> list[int]:
+        """Return the machine's numbers of the cores that a share counts; none where the settings hand out more than it has."""
+        if self._capacity.n_cores > len(self._machine_cpus):
+            return []
+        return [self._machine_cpus[core] for core in share.cores if core < len(self._machine_cpus)]
+
+    def _start_runner(self, node: Path, launch: Launch, spec: Mapping[str, Any]) -> None:
+        """Start a runner; its launch is left on a descriptor, for it holds secrets, and so is what it listens on."""
+        is_users = launch.spec.workload is not None
+        with contextlib.ExitStack() as kept:
+            listener = kept.enter_context(_listen()) if is_users else None
+            content = {
+                "spec": dict(spec),
+                "secrets": dict(launch.secrets),
+                "isolation": dict(self.isolation.details) if is_users else {},
+                "metric_port": listener.getsockname()[1] if listener is not None else None,
+            }
+            memory = os.memfd_create("footfall-launch", os.MFD_CLOEXEC)
+            kept.callback(os.close, memory)
+            os.write(memory, marshal.dumps(content))
+            self._spawn(node, _marker(launch.run_id, launch.attempt), memory, listener)
+
+    def _spawn(self, node: Path, marker: str, memory: int, listener: socket.socket | None) -> None:
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", MARKER_VARIABLE: marker}
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         log = str(node / layout.RUNNER_LOG)
+        actions: list[tuple[Any, ...]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        handed = {layout.LAUNCH_FD: memory}
+        if listener is not None:
+            handed[layout.LISTENER_FD] = listener.fileno()
+        # Above what they become, so that none is overwritten before its turn.
+        raised = {theirs: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, _ABOVE) for theirs, ours in handed.items()}
+        actions += [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in raised.items()]
         try:
             self._children[node] = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-m", "footfall.runner", str(node)],
+                [sys.executable, "-I", "-S", str(RUNNER), str(node)],
                 environment,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
-                    (os.POSIX_SPAWN_DUP2, 1, 2),
-                ],
+                file_actions=actions,
                 setsid=True,
+                # It hears them once it can act on them, and loses none that comes before.
+                setsigmask=(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD),
             )
         except OSError as error:
             raise ExecutorUnavailableError(f"The runner cannot be started: {error}") from error
+        finally:
+            for ours in raised.values():
+                os.close(ours)
 
     def _reap(self) -> set[Path]:
         ended = {node for node, pid in self._children.items() if os.waitpid(pid, os.WNOHANG)[0]}
@@ -199,13 +259,23 @@ def _marked_processes(marker: str) -> Iterator[int]:
             continue
 
 
+def _marker(run_id: str, attempt: int) -> str:
+    return f"{run_id}.{attempt}"
+
+
+def _listen() -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(64)
+    listener.setblocking(False)
+    return listener
+
+
 def _write_json(path: Path, content: object) -> None:
     draft = path.with_suffix(".draft")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
     draft.rename(path)
 
 

@@ -1,29 +1,58 @@
-"""The variables that the command of a node sees: none of the server's but where programs and texts are found."""
+"""The variables that the command of a node sees: none of the server's but where programs and texts are found.
+
+Source: the in-node contract, D1 and D4 rows 1 to 3 and 8: the user's variables win over everything but the names that begin
+with ``NSML_`` and the two that name GPUs; RANK, WORLD_SIZE and LOCAL_RANK count processes and belong to torchrun.
+"""
+
+from __future__ import annotations
 
 import os
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from footfall.runner.launch import Launch
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+STUDY = "default"
+"""The grouping between project and run that programs of the platform know and we do not have."""
 
 
-def node_environment(spec: dict[str, Any], scratch: str) -> dict[str, str]:
-    """Return the whole environment of a node's command.
+class Endpoints:
+    """Where a command reaches its runner; the paths cannot be guessed by anything that has not been told."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.metrics = f"/{os.urandom(16).hex()}/metrics"
+        self.metadata = f"/{os.urandom(16).hex()}"
+        self.secret = os.urandom(24).hex()
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that tell a command."""
+        base = f"http://127.0.0.1:{self.port}"
+        return {
+            "NSML_METRIC_API": base + self.metrics,
+            "NSML_RUN_METADATA_API": base + self.metadata,
+            "NSML_RUN_SECRET": self.secret,
+        }
+
+
+def command_environment(spec: Mapping[str, Any], scratch: str) -> dict[str, str]:
+    """Return the whole environment of one of our own commands.
 
     Spinning threads cost many times their worth beside a busy neighbour, so OpenMP waits passively unless the run says else.
     """
-    cores = str(spec["n_cores"])
     base = {
         "PATH": os.environ.get("PATH", os.defpath),
-        "LANG": "C.UTF-8",
         "HOME": scratch,
         "TMPDIR": scratch,
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "GOMP_SPINCOUNT": "0",
-        "OMP_NUM_THREADS": cores,
-        "NUMBA_NUM_THREADS": cores,
-        "PYTHONUNBUFFERED": "1",
+        "NUMBA_NUM_THREADS": str(spec["n_cores"]),
+        **_habits(spec),
     }
     ours = {
-        "FOOTFALL_RUN_ID": spec["run_id"],
-        "FOOTFALL_RUN_MARKER": spec["marker"],
+        **_marks(spec),
         "NSML_RUN": spec["run_id"],
         "NSML_SESSION": str(spec["attempt"]),
         "NSML_RANK": str(spec["rank"]),
@@ -32,7 +61,95 @@ def node_environment(spec: dict[str, Any], scratch: str) -> dict[str, str]:
     return base | dict(spec["environment"]) | ours | _cache_of_jobs(spec)
 
 
-def _cache_of_jobs(spec: dict[str, Any]) -> dict[str, str]:
+def workload_environment(
+    launch: Launch, endpoints: Endpoints, *, path: str, home: str, temporary: str, hosts: Sequence[str], port: int
+) -> dict[str, str]:
+    """Return the whole environment of a user's command.
+
+    Args:
+        path: directories of programs that the image adds, or an empty text.
+        hosts: the address of each node, by rank.
+        port: where the nodes meet.
+    """
+    spec = launch.spec
+    base = {
+        "PATH": f"{path}:{_SYSTEM_PATH}" if path else _SYSTEM_PATH,
+        "HOME": home,
+        "TMPDIR": temporary,
+        "USER": "user",
+        "LOGNAME": "user",
+        "SHELL": "/bin/sh",
+        **_habits(spec),
+        **_launchers(spec, hosts[0], port),
+    }
+    given = dict(spec["environment"]) | launch.secrets
+    return base | given | _platform(launch, hosts) | endpoints.variables() | _gpus(spec) | _marks(spec)
+
+
+def _habits(spec: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "LANG": "C.UTF-8",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": "0",
+        "OMP_NUM_THREADS": str(spec["n_cores"]),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _marks(spec: Mapping[str, Any]) -> dict[str, str]:
+    return {"FOOTFALL_RUN_ID": spec["run_id"], "FOOTFALL_RUN_MARKER": spec["marker"]}
+
+
+def _launchers(spec: Mapping[str, Any], master: str, port: int) -> dict[str, str]:
+    """Return what today's launchers read, and torch's own names of the same."""
+    n_processes = str(max(1, spec["n_gpus"]))
+    values = {
+        "MASTER_ADDR": master,
+        "MASTER_PORT": str(port),
+        "NODE_RANK": str(spec["rank"]),
+        "NNODES": str(spec["n_nodes"]),
+        "NPROC_PER_NODE": n_processes,
+    }
+    return values | {f"PET_{name}": value for name, value in values.items()}
+
+
+def _platform(launch: Launch, hosts: Sequence[str]) -> dict[str, str]:
+    spec, work = launch.spec, launch.workload or {}
+    volumes = {int(volume["number"]): str(volume["path"]) for volume in work["volumes"]}
+    values = {
+        "NSML_PROJECT": work["project_name"],
+        "NSML_STUDY": STUDY,
+        "NSML_RUN": work["run_name"],
+        "NSML_RUN_NAME": f"{work['project_name']}/{STUDY}/{work['run_name']}",
+        "NSML_SESSION": str(spec["attempt"]),
+        "NSML_WORLD_SIZE": str(spec["n_nodes"]),
+        "NSML_RANK": str(spec["rank"]),
+        "NSML_GPU_COUNT": str(spec["n_gpus"]),
+        "NSML_PRJ_DIR": work["project_dir"],
+        "NSML_OUTPUT_DIR": spec["output_dir"],
+        "NSML_BLOCK_STORAGE_DIR": volumes_dir(volumes),
+    }
+    values |= {f"NSML_HOST_RANK{rank}": host for rank, host in enumerate(hosts)}
+    values |= {f"NSML_BLOCK_STORAGE_DIR_{number}": path for number, path in volumes.items() if len(volumes) > 1}
+    if work["authorized_keys"]:
+        values["NSML_AUTHORIZED_KEYS"] = work["authorized_keys"]
+    return {name: value for name, value in values.items() if value or name != "NSML_BLOCK_STORAGE_DIR"}
+
+
+def volumes_dir(volumes: Mapping[int, str]) -> str:
+    """Return the directory of a run's only block storage, the one that holds several, or an empty text."""
+    if len(volumes) < 2:
+        return next(iter(volumes.values()), "")
+    return os.path.commonpath(list(volumes.values()))
+
+
+def _gpus(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Name the node's GPUs to programs; a node without any sees none, whatever the machine has."""
+    ids = ",".join(spec["share"]["gpus"])
+    return {"CUDA_VISIBLE_DEVICES": ids, "NVIDIA_VISIBLE_DEVICES": ids or "void"}
+
+
+def _cache_of_jobs(spec: Mapping[str, Any]) -> dict[str, str]:
     """Where numba keeps what it compiled when the installation cannot be written: in the data directory, so that it lasts."""
     code = os.path.join(os.path.dirname(os.path.dirname(__file__)), "modeling")
     if not spec["is_job"] or os.access(code, os.W_OK):

@@ -4,145 +4,195 @@ Everything that must be said at the end is allocated at the start, so that a ful
 its command ended. Knows no processes.
 """
 
-import contextlib
+from __future__ import annotations
+
 import errno
 import fcntl
-import json
 import os
-import struct
 import time
-from typing import Any
 
 from footfall import layout
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
 STATUS_BYTES = 192 << 10
+SMALL_BYTES = 4096
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-_INDEX_ENTRY = struct.Struct("<QQ")  # unix seconds, byte offset in the log
+SCRATCH_DIRECTORIES = ("home", "tmp", "code")
+_DRAFTS = {"status.draft": STATUS_BYTES, "started.draft": SMALL_BYTES, "beat.draft": SMALL_BYTES}
 
 
 class NodeFiles:
-    """The directory of one node of one attempt."""
+    """The directory of one node of one attempt.
 
-    def __init__(self, directory: str) -> None:
+    Args:
+        log_limit_bytes: the log keeps so many bytes and one line that says so.
+    """
+
+    def __init__(self, directory: str, log_limit_bytes: int) -> None:
         self.directory = directory
         self.scratch = os.path.join(directory, layout.SCRATCH)
-        with open(self._path(layout.SPEC), encoding="utf-8") as file:
-            self.spec: dict[str, Any] = json.load(file)
+        self.is_log_cut = False
+        self._log_limit_bytes = log_limit_bytes
         self._lock = -1
         self._log = -1
         self._index = -1
         self._log_bytes = 0
         self._indexed_s = 0
-        self._is_log_cut = False
 
     def claim(self) -> bool:
         """Take the start marker, locked and with our pid in it; False when another runner has it.
 
+        The marker is on the disk before this returns: at most one command runs in an attempt, also over a loss of power.
         Allocates what the end will need. Raises OSError when there is no space for it.
         """
-        draft = self._path(f"start.{os.getpid()}")
+        draft = self.path(f"start.{os.getpid()}")
         self._lock = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.write(self._lock, str(os.getpid()).encode())
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for name in ("status.draft", "started.draft", "beat.draft"):
-                self._allocate(f"{name}.{os.getpid()}", STATUS_BYTES if name == "status.draft" else 4096)
-            os.link(draft, self._path(layout.START_MARKER))
+            for name, size in _DRAFTS.items():
+                self._allocate(f"{name}.{os.getpid()}", size)
+            os.link(draft, self.path(layout.START_MARKER))
         except FileExistsError:
             self._remove_drafts()
             return False
         finally:
             os.unlink(draft)
         for name in ("status.draft", "started.draft"):
-            os.rename(self._path(f"{name}.{os.getpid()}"), self._path(name))
-        os.rename(self._path(f"beat.draft.{os.getpid()}"), self._path(layout.BEAT))
+            os.rename(self.path(f"{name}.{os.getpid()}"), self.path(name))
+        os.rename(self.path(f"beat.draft.{os.getpid()}"), self.path(layout.BEAT))
         os.makedirs(self.scratch, mode=0o700, exist_ok=True)
-        self._log = os.open(self._path(layout.LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._index = os.open(self._path(layout.LOG_INDEX), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._log = os.open(self.path(layout.LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._index = os.open(self.path(layout.LOG_INDEX), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        _sync_directory(self.directory)
         return True
 
-    @property
-    def private(self) -> str | None:
-        """The path of what only a job of ours may read; None for a command of a user."""
-        return self._path(layout.PRIVATE) if self.spec["is_job"] else None
-
-    def say_started(self) -> float:
-        """Publish that the command runs; return the time, in seconds since 1970."""
+    def say_started(self, notes: Sequence[str]) -> float:
+        """Publish that the command runs, and what could not be enforced; return the time, in seconds since 1970."""
         now = time.time()
-        self._publish("started.draft", layout.STARTED, {"started_at": now})
+        self._publish("started.draft", layout.STARTED, {"started_at": now, "message": " ".join(notes) or None})
         return now
 
     def beat(self) -> None:
         """Say that the runner lives, without needing space."""
-        with contextlib.suppress(OSError):
-            os.utime(self._path(layout.BEAT))
+        try:
+            os.utime(self.path(layout.BEAT))
+        except OSError:
+            pass  # the next beat may do better; nothing is decided by a single one
 
     def append_log(self, data: bytes) -> None:
         """Add to the log until its limit or the disk is reached; from there on, output is read and dropped."""
-        if self._is_log_cut or not data:
+        if self.is_log_cut or not data:
             return
-        limit: int = self.spec["log_limit_bytes"]
-        room = limit - self._log_bytes
+        room = self._log_limit_bytes - self._log_bytes
         try:
             self._write_log(data[:room])
             if len(data) > room:
-                self._is_log_cut = True
+                self.is_log_cut = True
                 self._write_log(
-                    b"\n[footfall: the log reached its limit of %d bytes; what follows is not kept]\n" % limit
+                    b"\n[footfall: the log reached its limit of %d bytes; what follows is not kept]\n"
+                    % self._log_limit_bytes
                 )
         except OSError as error:
             if error.errno not in _NO_SPACE:
                 raise
-            self._is_log_cut = True
+            self.is_log_cut = True
 
-    def write_progress(self, progress: object) -> None:
-        """Publish how far the command is; lost when the disk is full, for the next one says more."""
-        draft = self._path("progress.draft")
+    @property
+    def has_reached_log_limit(self) -> bool:
+        """Whether the limit, and not a full disk, ended the log."""
+        return self.is_log_cut and self._log_bytes >= self._log_limit_bytes
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Publish a file that others may read at any time; lost when the disk is full, for a later one says more."""
+        draft = self.path(f"{name}.draft")
         try:
-            with open(draft, "w", encoding="utf-8") as file:
-                json.dump(progress, file)
-            os.rename(draft, self._path(layout.PROGRESS))
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                os.write(handle, to_json(content).encode())
+            finally:
+                os.close(handle)
+            os.rename(draft, self.path(name))
         except OSError as error:
             if error.errno not in _NO_SPACE:
                 raise
 
     def write_status(self, status: dict[str, Any]) -> None:
-        """Publish the final status, whole; the last thing a runner does."""
-        self._publish("status.draft", layout.STATUS, status)
+        """Publish the final status, whole and on the disk; the last thing a runner does."""
+        self._publish("status.draft", layout.STATUS, status, sync=True)
+
+    def path(self, name: str) -> str:
+        """Return the path of one of the node's files."""
+        return os.path.join(self.directory, name)
 
     def _write_log(self, data: bytes) -> None:
         now_s = int(time.time())
         if now_s != self._indexed_s:
             self._indexed_s = now_s
-            os.write(self._index, _INDEX_ENTRY.pack(now_s, self._log_bytes))
+            # unix seconds, byte offset in the log
+            os.write(self._index, now_s.to_bytes(8, "little") + self._log_bytes.to_bytes(8, "little"))
         view = memoryview(data)
         while view:
             written = os.write(self._log, view)
             self._log_bytes += written
             view = view[written:]
 
-    def _publish(self, draft: str, name: str, content: dict[str, Any]) -> None:
-        handle = os.open(self._path(draft), os.O_WRONLY)
+    def _publish(self, draft: str, name: str, content: dict[str, Any], *, sync: bool = False) -> None:
+        handle = os.open(self.path(draft), os.O_WRONLY)
         try:
-            data = json.dumps(content).encode()
+            data = to_json(content).encode()
             os.pwrite(handle, data, 0)
             os.ftruncate(handle, len(data))
-            os.fsync(handle)
+            if sync:
+                os.fsync(handle)
         finally:
             os.close(handle)
-        os.rename(self._path(draft), self._path(name))
+        os.rename(self.path(draft), self.path(name))
 
     def _allocate(self, name: str, size: int) -> None:
-        handle = os.open(self._path(name), os.O_WRONLY | os.O_CREAT, 0o600)
+        handle = os.open(self.path(name), os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             os.posix_fallocate(handle, 0, size)
         finally:
             os.close(handle)
 
     def _remove_drafts(self) -> None:
-        for name in ("status.draft", "started.draft", "beat.draft"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path(f"{name}.{os.getpid()}"))
+        for name in _DRAFTS:
+            try:
+                os.unlink(self.path(f"{name}.{os.getpid()}"))
+            except FileNotFoundError:
+                continue
 
-    def _path(self, name: str) -> str:
-        return os.path.join(self.directory, name)
+
+def to_json(value: object) -> str:
+    """Return the JSON text of what a runner says: the few kinds of value it needs, without loading a JSON library."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return _quote(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_quote(str(key))}: {to_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(to_json, value)) + "]"
+    raise TypeError(f"{type(value).__name__} has no JSON text here")
+
+
+def _quote(text: str) -> str:
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    units = text.encode("utf-16-be", "surrogatepass")
+    return '"' + "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)) + '"'
+
+
+def _sync_directory(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,261 +1,258 @@
 """Start the command of a node, listen to it, and end it with everything below it. Knows no database, store or executor.
 
-One loop over four ears: the command's output, the reports of a job of ours, signals, and the clock. The order at the end is
+One loop over the command's output, signals, the clock, and what the command itself wants heard. The order at the end is
 what others rely on: the tree is gone, then the scratch directory, then the final status appears, whole.
 """
 
-import contextlib
+from __future__ import annotations
+
 import fcntl
-import json
 import os
-import selectors
-import signal
-import subprocess
 import time
-from typing import Any
 
 from footfall.runner import tree
-from footfall.runner.environment import node_environment
-from footfall.runner.files import NodeFiles
+from footfall.runner.ears import Ears
+from footfall.runner.ending import Ending
+from footfall.runner.files import SCRATCH_DIRECTORIES, NodeFiles
+from footfall.runner.launch import Launch, read_launch
+from footfall.runner.refusal import RefusalError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from footfall.runner.command import Command
 
 BEAT_S = 10.0
-WATCH_S = 0.5
-REPORT_LIMIT_BYTES = 128 << 10
-RESULT_LIMIT_BYTES = 64 << 10
-PROGRESS_S = 0.1
+WATCH_S = 0.25
+STOP_LOOK_S = 0.02
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
+
+
+class _StoppedError(Exception):
+    """Somebody wants the run to end before its command began."""
 
 
 def run_node(directory: str) -> int:
     """Run the node whose files lie in ``directory``; return 0 once its end is published, 75 when another runner has it."""
     os.chdir("/")
-    files = NodeFiles(directory)
+    launch = read_launch()
+    files = NodeFiles(directory, launch.spec["log_limit_bytes"])
     if not files.claim():
         return 75
-    Supervisor(files).run()
+    Supervisor(launch, files).run()
     return 0
 
 
 class Supervisor:
     """One command, from its start to its published end."""
 
-    def __init__(self, files: NodeFiles) -> None:
+    def __init__(self, launch: Launch, files: NodeFiles) -> None:
+        self._launch = launch
         self._files = files
-        self._spec = files.spec
-        self._ears = selectors.DefaultSelector()
-        self._command: subprocess.Popen[bytes] | None = None  # kept: a forgotten Popen would reap the command itself
-        self._wait_status: int | None = None
-        self._started_at: float | None = None
-        self._stop_reason: str | None = None
+        self._spec = launch.spec
+        self._ears = Ears()
+        self._command: Command | None = None
+        self._ending = Ending(launch.spec)
+        self._pid = -1
+        self._hears_signals = False
+        self._output = -1
         self._kill_at: float | None = None
-        self._refusal: dict[str, Any] | None = None
-        self._result: dict[str, Any] | None = None
-        self._report_rest = b""
-        self._progress: object = None
-        self._progress_due: float | None = None
 
     def run(self) -> None:
         """Start the command and return when its end is published."""
-        tree.become_subreaper()
-        self._listen_for_signals()
-        if self._start():
-            self._loop()
-            self._end_tree()
-        self._drain()
-        _remove_tree(self._files.scratch)
-        if self._files.private:
-            os.unlink(self._files.private)  # it holds the store's keys
-        self._files.write_status(self._final_status())
-        self._wake()
-
-    def _listen_for_signals(self) -> None:
-        read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        self._ears.register(read, selectors.EVENT_READ, self._hear_signals)
-
-    def _start(self) -> bool:
-        output, output_end = os.pipe2(os.O_CLOEXEC)
-        report, report_end = os.pipe2(os.O_CLOEXEC)
-        with contextlib.suppress(OSError):  # a bigger pipe only lets a talkative command wait less
-            fcntl.fcntl(output, _F_SETPIPE_SZ, _PIPE_BYTES)
-        environment = node_environment(self._spec, self._files.scratch)
-        keep: tuple[int, ...] = ()
-        if self._files.private:
-            environment["FOOTFALL_JOB"] = self._files.private
-            environment["FOOTFALL_REPORT_FD"] = str(report_end)
-            keep = (report_end,)
         try:
-            self._command = subprocess.Popen(
-                self._spec["command"],
-                env=environment,
-                cwd=self._files.scratch,
-                stdin=subprocess.DEVNULL,
-                stdout=output_end,
-                stderr=output_end,
-                pass_fds=keep,
-                start_new_session=True,
-                preexec_fn=tree.die_with_parent,  # safe: this process has one thread
-            )
+            self._start()
+        except RefusalError as refusal:
+            self._ending.refusal = {"reason": refusal.reason, "details": str(refusal)}
+        except _StoppedError:
+            pass  # the reason is noted
+        if self._command is not None and self._pid > 0:
+            self._loop(self._command)
+            self._end_tree(self._command)
+            self._drain()
+        self._publish_end()
+        if self._command is not None:
+            self._command.leave()
+
+    def _start(self) -> None:
+        self._command = command = self._make_command()
+        self._ending.level = command.level
+        if self._spec["n_nodes"] > 1 or (self._launch.workload or {}).get("code"):
+            self._listen_for_signals()  # this may take a while, and can be stopped
+        command.prepare(self._wait)
+        hosts, port = self._meet(command)
+        self._output, output_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            fcntl.fcntl(self._output, _F_SETPIPE_SZ, _PIPE_BYTES)
+        except OSError:
+            pass  # a bigger pipe only lets a talkative command wait less
+        os.set_blocking(self._output, False)
+        self._ears.open(self._output, self._hear_output)
+        try:
+            self._pid = command.start(output_end, hosts, port)
         except OSError as error:
-            details = f"The command {self._spec['command'][0]!r} cannot be started: {error.strerror}."
-            self._refusal = {"reason": "rejected", "details": details}
-            return False
+            name = (self._spec["command"] or ("shell",))[0]
+            raise RefusalError(f"The command {name!r} cannot be started: {error.strerror}.") from error
         finally:
             os.close(output_end)
-            os.close(report_end)
-        os.set_blocking(output, False)
-        os.set_blocking(report, False)
-        self._ears.register(output, selectors.EVENT_READ, self._hear_output)
-        self._ears.register(report, selectors.EVENT_READ, self._hear_report)
-        self._started_at = self._files.say_started()
+        self._ending.started_at = self._files.say_started(command.notes)
         self._wake()
-        return True
+        self._listen_for_signals()
+        command.attend(self._pid, self._ears, self._stop)
 
-    def _loop(self) -> None:
+    def _make_command(self) -> Command:
+        if self._launch.workload is None:
+            from footfall.runner.job_command import JobCommand
+
+            return JobCommand(self._launch, self._files)
+        from footfall.runner.user_command import UserCommand
+
+        return UserCommand(self._launch, self._files)
+
+    def _meet(self, command: Command) -> tuple[list[str], int]:
+        """Return the addresses of the nodes and the port to meet at, once every node could start."""
+        port, work = self._spec["port"] or 0, self._launch.workload
+        if work is None or (self._spec["n_nodes"] == 1 and work["network"] == "host"):
+            return ["127.0.0.1"] * int(self._spec["n_nodes"]), port
+        from footfall.runner.meeting import Meeting
+
+        meeting = Meeting(self._files, self._spec, self._wait)
+        if work["network"] == "run":
+            meeting.share_network()
+            command.move_endpoints()
+        meeting.publish(port)
+        return meeting.wait_for_all()
+
+    def _wait(self, timeout_s: float) -> None:
+        self._ears.listen(timeout_s)
+        if self._ending.stop_reason is not None:
+            raise _StoppedError
+
+    def _listen_for_signals(self) -> None:
+        """Hear of children that ended and of who wants us to stop; the executor left these signals blocked until now."""
+        if self._hears_signals:
+            return
+        import signal
+
+        self._hears_signals = True
+        read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        ours = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+        for number in ours:
+            signal.signal(number, lambda *_: None)
+        self._ears.open(read, self._hear_signals)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ours)
+
+    def _loop(self, command: Command) -> None:
         now = time.monotonic()
         limit_s = self._spec["timeout_s"]
         deadline = now + limit_s if limit_s else None
-        beat_at, watch_at = now, now + WATCH_S
-        while self._wait_status is None:
-            self._listen(min(beat_at, watch_at, self._progress_due or watch_at) - now)
+        beat_at, watch_at, due = now, now + WATCH_S, command.look(now)
+        self._reap()  # it may have ended before its end could be heard
+        while self._ending.wait_status is None:
+            soon = watch_at if self._kill_at is None else now + STOP_LOOK_S
+            self._ears.listen(min(beat_at, watch_at, soon, soon if due is None else due) - now)
             now = time.monotonic()
             if now >= beat_at:
                 self._files.beat()
                 beat_at = now + BEAT_S
             if now >= watch_at:
-                self._watch_memory()
+                self._watch(command)
                 watch_at = now + WATCH_S
-            if self._progress_due is not None and now >= self._progress_due:
-                self._files.write_progress(self._progress)
-                self._progress_due = None
+            due = command.look(now)
             if deadline is not None and now >= deadline:
                 self._stop("timed_out")
             if self._kill_at is not None and now >= self._kill_at:
-                tree.signal_all(tree.descendants(os.getpid()), signal.SIGKILL)
-
-    def _listen(self, timeout_s: float) -> None:
-        for key, _ in self._ears.select(max(0.0, timeout_s)):
-            key.data(key.fd)
+                command.kill(command.below(tree.Tree()))
+            elif self._kill_at is not None:
+                command.terminate_further(tree.Tree())
 
     def _hear_signals(self, fd: int) -> None:
         numbers = os.read(fd, 4096)
-        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+        if tree.SIGTERM in numbers or tree.SIGINT in numbers:
             self._stop("stopped")
+        self._reap()
+
+    def _reap(self) -> None:
         for pid, status in tree.reap():
-            if self._command is not None and pid == self._command.pid:
-                self._wait_status = status
-                self._command.returncode = os.waitstatus_to_exitcode(status)
+            if pid == self._pid:
+                self._ending.wait_status = status
+            elif self._command is not None:
+                self._command.child_ended(pid, status)
 
     def _hear_output(self, fd: int) -> None:
         data = os.read(fd, _PIPE_BYTES)
-        if data:
-            self._files.append_log(data)
-        else:
-            self._close(fd)
-
-    def _hear_report(self, fd: int) -> None:
-        data = os.read(fd, _PIPE_BYTES)
         if not data:
-            self._close(fd)
+            self._ears.close(fd)
             return
-        *lines, rest = (self._report_rest + data).split(b"\n")
-        self._report_rest = rest[:REPORT_LIMIT_BYTES]
-        for line in lines:
-            with contextlib.suppress(ValueError):  # half a line of a job that was killed while it wrote
-                self._take_report(json.loads(line))
+        self._files.append_log(data)
+        work = self._launch.workload
+        if work is not None and work["log_limit_action"] == "end" and self._files.has_reached_log_limit:
+            self._stop("log_limit")
 
-    def _take_report(self, report: dict[str, Any]) -> None:
-        if "progress" in report:
-            self._progress = report["progress"]
-            if self._progress_due is None:
-                self._progress_due = time.monotonic() + PROGRESS_S
-        if "refusal" in report:
-            self._refusal = report["refusal"]
-        if "result" in report and len(json.dumps(report["result"])) <= RESULT_LIMIT_BYTES:
-            self._result = report["result"]
-
-    def _close(self, fd: int) -> None:
-        self._ears.unregister(fd)
-        os.close(fd)
-
-    def _watch_memory(self) -> None:
-        below = tree.descendants(os.getpid())
+    def _watch(self, command: Command) -> None:
+        below = command.below(tree.Tree())
         if tree.resident_mib(below) > self._spec["memory_mib"]:
             self._stop("out_of_memory")
-            tree.signal_all(below, signal.SIGKILL)
+            command.kill(below)
 
     def _stop(self, reason: str) -> None:
-        if self._stop_reason is None:
-            self._stop_reason = reason
+        if self._ending.stop_reason is None:
+            self._ending.stop_reason = reason
             self._kill_at = time.monotonic() + self._spec["grace_s"]
-            tree.signal_all(tree.descendants(os.getpid()), signal.SIGTERM)
+            if self._command is not None and self._pid > 0:
+                self._command.terminate(tree.Tree())
 
-    def _end_tree(self) -> None:
+    def _end_tree(self, command: Command) -> None:
         """End what the command left: politely when it was stopped, at once when it ended by itself."""
-        while left := tree.descendants(os.getpid()):
+        while left := command.left():
             if self._kill_at is None or time.monotonic() >= self._kill_at:
-                tree.signal_all(left, signal.SIGKILL)
-            self._listen(0.02)
-        tree.reap()
+                command.kill(left)
+            self._ears.listen(STOP_LOOK_S)
+            self._reap()
 
     def _drain(self) -> None:
-        while any(event for event in self._ears.select(0) if event[0].data != self._hear_signals):
-            self._listen(0)
+        """Take what the command said last; nothing can write any more, but for a descriptor that was given away."""
+        deadline = time.monotonic() + 1.0
+        while self._ears.has(self._output) and time.monotonic() < deadline and self._ears.listen(0):
+            continue
 
-    def _final_status(self) -> dict[str, Any]:
-        status = self._wait_status
-        exit_code = None if status is None else os.waitstatus_to_exitcode(status)
-        stop_reason = self._stop_reason
-        if exit_code == 0 and self._files.private:
-            stop_reason = None  # a job of ours that ends with 0 has done its work, whatever was asked of it meanwhile
-        refusal = {} if exit_code == 0 and stop_reason is None else self._refusal or {}
-        reason = stop_reason or refusal.get("reason")
-        if reason is None and exit_code != 0:
-            reason = "signalled" if exit_code is not None and exit_code < 0 else "command_failed"
-        return {
-            "exit_code": exit_code,
-            "reason": reason,
-            "name": None if stop_reason else refusal.get("name"),
-            "details": self._details(reason, exit_code, refusal),
-            "result": self._result if exit_code == 0 and reason is None else None,
-            "started_at": self._started_at,
-            "ended_at": time.time(),
-        }
-
-    def _details(self, reason: str | None, exit_code: int | None, refusal: dict[str, Any]) -> str | None:
-        if reason == "timed_out":
-            return f"It ran longer than {self._spec['timeout_s']:g} s and was stopped."
-        if reason == "out_of_memory":
-            return f"It used more than the {self._spec['memory_mib']} MiB it was given and was stopped."
-        if refusal.get("details"):
-            return str(refusal["details"])
-        if reason == "signalled" and exit_code is not None:
-            return f"Signal {-exit_code} ended the command; nobody here sent it."
-        if reason == "command_failed":
-            return f"The command ended with exit code {exit_code}; its log says why."
-        return None
+    def _publish_end(self) -> None:
+        if self._command is not None:
+            self._command.finish(self._ending)
+        _remove_tree(self._files.scratch, SCRATCH_DIRECTORIES)
+        notes = self._command.notes if self._command is not None else []
+        self._files.write_status(self._ending.status(time.time(), notes))
+        self._wake()
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # nobody listens: the server is down and will look when it is back
+        try:
             handle = os.open(self._spec["wake"], os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return  # nobody listens: the server is down and will look when it is back
+        try:
             os.write(handle, b"r")
+        except OSError:
+            pass  # it rings already
+        finally:
             os.close(handle)
 
 
-def _remove_tree(directory: str) -> None:
-    for path, names, files in os.walk(directory, topdown=False):
-        for name in files:
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(path, name))
-        for name in names:
-            with contextlib.suppress(OSError):
-                inside = os.path.join(path, name)
-                if os.path.islink(inside):
-                    os.unlink(inside)
-                else:
-                    os.rmdir(inside)
-    with contextlib.suppress(OSError):
-        os.rmdir(directory)
+def _remove_tree(directory: str, expected: Sequence[str]) -> None:
+    """Remove a scratch directory: by hand where it holds no more than was made for it, else by a program.
+
+    What a hostile command leaves may be nested deeper than Python can walk.
+    """
+    for path in (*(os.path.join(directory, name) for name in expected), directory):
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            break
+    else:
+        return
+    pid = os.posix_spawnp("rm", ["rm", "-rf", "--", directory], {"PATH": os.defpath}, setsigmask=())
+    os.waitpid(pid, 0)

@@ -1,0 +1,193 @@
+"""What serves a user's command while it runs: its endpoints, in a process of their own; the watch over what it leaves on the
+disk; the entrance for a shell. Started after the command, so that none of it delays one.
+
+The endpoints' process parses what the command sends. Whatever that does to it, the supervisor lives and starts it again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+
+from footfall import layout
+from footfall.runner import tree
+from footfall.runner.spawn import fork_python
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from footfall.runner.ears import Ears
+    from footfall.runner.ending import Ending
+    from footfall.runner.environment import Endpoints
+    from footfall.runner.files import NodeFiles
+
+LOOK_S = 1.0
+LOOK_SHARE = 20
+"""Between two looks at the disk it rests this many times as long as a look took."""
+RESTART_S = 1.0
+FINISH_S = 5.0
+_MOST_SAID = 1 << 16
+_BEYOND_MEASURE = 1 << 62
+
+
+class Beside:
+    """All that serves one command.
+
+    Args:
+        directories: what the command leaves there is counted against ``limit_bytes``.
+        stop: ends the command, for a reason.
+    """
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        files: NodeFiles,
+        ears: Ears,
+        stop: Callable[[str], None],
+        *,
+        directories: tuple[str, ...],
+        limit_bytes: int,
+    ) -> None:
+        self._endpoints = endpoints
+        self._files = files
+        self._ears = ears
+        self._stop = stop
+        self._directories = directories
+        self._limit_bytes = limit_bytes
+        self._server = -1
+        self._restart_at: float | None = None
+        self._said = b""
+        self._is_over = threading.Event()
+        self._start_server()
+        self._warn, warn = os.pipe2(os.O_CLOEXEC)
+        ears.open(self._warn, lambda _: self._hear_warning())
+        threading.Thread(target=self._watch_disk, args=(warn,), daemon=True).start()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes below the runner that are none of the run's."""
+        return (self._server,)
+
+    def look(self, now: float) -> float | None:
+        """Start the endpoints again when they ended and a moment has passed; return when to look next."""
+        if self._restart_at is not None and now >= self._restart_at:
+            self._restart_at = None
+            self._start_server()
+        return self._restart_at
+
+    def child_ended(self, pid: int, status: int) -> None:
+        """Take note that a process of ours ended."""
+        if pid == self._server and not self._is_over.is_set():
+            self._server = -1
+            self._restart_at = time.monotonic() + RESTART_S
+
+    def finish(self, ending: Ending) -> None:
+        """End everything here, let the endpoints write down what they know, and tell it."""
+        self._is_over.set()
+        if self._server > 0:
+            self._finish_server()
+        for line in self._said.split(b"\n"):
+            name, _, value = line.partition(b" ")
+            if name == b"dropped":
+                ending.n_dropped_points = int(value)
+            elif name == b"rescheduled":
+                ending.is_rescheduled = value == b"1"
+
+    def _start_server(self) -> None:
+        heard, tell = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(tell, False)
+        files, endpoints = self._files, self._endpoints
+
+        def serve() -> None:
+            from footfall.runner.metric_server import serve_endpoints
+
+            serve_endpoints(files.directory, endpoints, layout.LISTENER_FD, tell)
+
+        try:
+            self._server = fork_python(serve, keep=(layout.LISTENER_FD, tell))
+        except OSError:  # no process can be started now; the command may have taken them all
+            os.close(heard)
+            self._restart_at = time.monotonic() + RESTART_S
+            return
+        finally:
+            os.close(tell)
+        self._ears.open(heard, self._hear_server)
+
+    def _hear_server(self, fd: int) -> None:
+        data = os.read(fd, _MOST_SAID)
+        if data:
+            # Only the last word on each matter counts, and the words are short.
+            self._said = (self._said + data)[-_MOST_SAID:]
+        else:
+            self._ears.close(fd)
+
+    def _finish_server(self) -> None:
+        tree.signal_all([self._server], tree.SIGTERM)
+        deadline = time.monotonic() + FINISH_S
+        while self._server > 0:
+            self._ears.listen(0.01)
+            try:
+                done, _ = os.waitpid(self._server, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if done:
+                break
+            if time.monotonic() >= deadline:
+                tree.signal_all([self._server], tree.SIGKILL)
+        self._ears.listen(0)
+
+    def _hear_warning(self) -> None:
+        self._ears.close(self._warn)
+        self._stop("output_limit")
+
+    def _watch_disk(self, warn: int) -> None:
+        rest_s = LOOK_S
+        while not self._is_over.wait(rest_s):
+            begun = time.monotonic()
+            if sum(map(_size_of, self._directories)) > self._limit_bytes:
+                os.write(warn, b"x")
+                return
+            rest_s = max(LOOK_S, LOOK_SHARE * (time.monotonic() - begun))
+
+
+def listen_on_loopback() -> int:
+    """Replace the listening socket that the executor gave by one in the network that this process is in; return its port."""
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        listener.setblocking(False)
+        os.dup2(listener.fileno(), layout.LISTENER_FD, inheritable=False)
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def _size_of(directory: str) -> int:
+    """Return what the files below a directory take on the disk. Links are not followed; a file with two names counts once."""
+    size = 0
+    seen: set[tuple[int, int]] = set()
+    waiting = [directory]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    size += _size_of_entry(entry, seen)
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return _BEYOND_MEASURE  # nested so that nobody can name it, which hides its size
+    return size
+
+
+def _size_of_entry(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> int:
+    facts = entry.stat(follow_symlinks=False)
+    if facts.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
+        if (facts.st_dev, facts.st_ino) in seen:
+            return 0
+        seen.add((facts.st_dev, facts.st_ino))
+    return facts.st_blocks * 512

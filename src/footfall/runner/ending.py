@@ -1,0 +1,77 @@
+"""How a node ended, as its final status says it. Pure: knows no processes or files."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+_SHELL_SIGNAL = 128  # what a shell, and bubblewrap, add to a signal's number
+_MOST_SIGNALS = 64
+
+
+class Ending:
+    """What is known of a node's end; ``status`` puts it together."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        self._spec = spec
+        self.level = "plain"
+        self.wait_status: int | None = None
+        self.started_at: float | None = None
+        self.stop_reason: str | None = None
+        self.refusal: dict[str, Any] | None = None
+        self.result: dict[str, Any] | None = None
+        self.is_rescheduled = False
+        self.n_dropped_points = 0
+
+    def status(self, ended_at: float, notes: Sequence[str]) -> dict[str, Any]:
+        """Return the content of the final status."""
+        exit_code = self._exit_code()
+        stop_reason = self.stop_reason
+        if exit_code == 0 and self._spec["is_job"]:
+            stop_reason = None  # a job of ours that ends with 0 has done its work, whatever was asked of it meanwhile
+        refusal = {} if exit_code == 0 and stop_reason is None else self.refusal or {}
+        reason = stop_reason or refusal.get("reason")
+        if reason is None and exit_code != 0:
+            reason = "signalled" if exit_code is not None and exit_code < 0 else "command_failed"
+        return {
+            "exit_code": exit_code,
+            "reason": reason,
+            "name": None if stop_reason else refusal.get("name"),
+            "details": self._details(reason, exit_code, refusal),
+            "result": self.result if exit_code == 0 and reason is None else None,
+            "started_at": self.started_at,
+            "ended_at": ended_at,
+            "rescheduled": self.is_rescheduled,
+            "message": " ".join(notes) or None,
+            "dropped_points": self.n_dropped_points,
+        }
+
+    def _exit_code(self) -> int | None:
+        if self.wait_status is None:
+            return None
+        signal, code = self.wait_status & 0x7F, self.wait_status >> 8
+        if signal:
+            return -signal
+        if self.level == "bubblewrap" and _SHELL_SIGNAL < code <= _SHELL_SIGNAL + _MOST_SIGNALS:
+            return _SHELL_SIGNAL - code  # the sandbox can say a signal only as a shell does
+        return code
+
+    def _details(self, reason: str | None, exit_code: int | None, refusal: Mapping[str, Any]) -> str | None:
+        work = self._spec["workload"] or {}
+        said = {
+            "timed_out": f"It ran longer than {self._spec['timeout_s'] or 0:g} s and was stopped.",
+            "out_of_memory": f"It used more than the {self._spec['memory_mib']} MiB it was given and was stopped.",
+            "output_limit": f"It left more than {work.get('output_limit_bytes', 0):,} bytes of files and was stopped.",
+            "log_limit": f"Its log reached {self._spec['log_limit_bytes']:,} bytes and it was stopped.",
+        }
+        if reason in said:
+            return said[reason]
+        if refusal.get("details"):
+            return str(refusal["details"])
+        if reason == "signalled" and exit_code is not None:
+            return f"Signal {-exit_code} ended the command; nobody here sent it."
+        if reason == "command_failed":
+            return f"The command ended with exit code {exit_code}; its log says why."
+        return None

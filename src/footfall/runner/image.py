@@ -1,0 +1,68 @@
+"""What the image of a user's command is made of: which directories it reads, where its programs and its shell are.
+
+Kinds: ``host`` is the platform's own Python environment, ``venv`` another one of this host, ``rootfs`` a whole file system in
+a directory, ``oci`` a name that only an engine can resolve. Knows no isolation.
+"""
+
+from __future__ import annotations
+
+import os
+
+from footfall.runner.refusal import RefusalError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_SHELLS = ("usr/bin/bash", "bin/bash", "usr/local/bin/bash", "usr/bin/sh", "bin/sh")
+
+
+class ImageView:
+    """An image, looked at. ``root`` is the directory that becomes /, or an empty text where that is the host's own."""
+
+    def __init__(self, kind: str, *, root: str = "", path: str = "", reads: tuple[str, ...] = (), shell: str) -> None:
+        self.kind = kind
+        self.root = root
+        self.path = path
+        self.reads = reads
+        self.shell = shell
+
+    @property
+    def has_bash(self) -> bool:
+        """Whether its shell keeps variables whose names no shell can hold."""
+        return self.shell.endswith("/bash")
+
+
+def look_at(image: Mapping[str, Any], isolation: Mapping[str, Any]) -> ImageView:
+    """Return what an image is made of.
+
+    Raises:
+        RefusalError: its directory is not there, or there is no shell in it.
+    """
+    kind, name, path = image["kind"], image["name"], image["path"]
+    own = (isolation["prefix"], isolation["base_prefix"])
+    if kind == "host":
+        return ImageView(kind, path=os.path.join(own[0], "bin"), reads=own, shell=_find_shell("/", name))
+    if kind == "oci":
+        return ImageView(kind, shell="/bin/sh")
+    if not os.path.isdir(path):
+        raise RefusalError(f"The image {name!r} cannot be used: there is no directory {path} on this host.")
+    if kind == "venv":
+        reads = (path, *_homes_of_venv(path))
+        return ImageView(kind, path=os.path.join(path, "bin"), reads=reads, shell=_find_shell("/", name))
+    return ImageView(kind, root=os.path.realpath(path), shell=_find_shell(path, name))
+
+
+def _find_shell(root: str, name: str) -> str:
+    for shell in _SHELLS:
+        if os.path.lexists(os.path.join(root, shell)):
+            return f"/{shell}"
+    raise RefusalError(f"The image {name!r} cannot be used: it has neither bash nor /bin/sh.")
+
+
+def _homes_of_venv(path: str) -> tuple[str, ...]:
+    """Return where the interpreter of a virtual environment lives, which must be readable too."""
+    python = os.path.realpath(os.path.join(path, "bin", "python"))
+    home = os.path.dirname(os.path.dirname(python))
+    return (home,) if home not in ("/", "/usr") else ()

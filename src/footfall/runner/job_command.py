@@ -1,0 +1,86 @@
+"""One of our own commands on a node: a job, with its private file and its pipe for reports. Never kept apart: it is ours."""
+
+from __future__ import annotations
+
+import os
+
+from footfall import layout
+from footfall.runner import here
+from footfall.runner.command import Command
+from footfall.runner.environment import command_environment
+from footfall.runner.reports import Reports
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from footfall.runner.ears import Ears
+    from footfall.runner.ending import Ending
+    from footfall.runner.files import NodeFiles
+    from footfall.runner.launch import Launch
+
+_MOST_BYTES = 1 << 20
+
+
+class JobCommand(Command):
+    """A command of ours."""
+
+    def __init__(self, launch: Launch, files: NodeFiles) -> None:
+        super().__init__()
+        self._spec = launch.spec
+        self._files = files
+        self._private = files.path(layout.PRIVATE) if launch.is_job else None
+        self._report = -1
+        self._reports = Reports()
+        self._ears: Ears | None = None
+
+    def start(self, output: int, hosts: Sequence[str], port: int) -> int:
+        """Start it with a pipe for its reports, if it is a job."""
+        environment = command_environment(self._spec, self._files.scratch)
+        inherit: dict[int, int] = {}
+        ends: list[int] = []
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        if self._private is not None:
+            self._report, report_end = os.pipe2(os.O_CLOEXEC)
+            environment |= {"FOOTFALL_JOB": self._private, "FOOTFALL_REPORT_FD": str(report_end)}
+            inherit, ends = {report_end: report_end}, [report_end]
+        try:
+            return here.start(
+                self._spec["command"],
+                environment,
+                (null, output, output),
+                directory=self._files.scratch,
+                inherit=inherit,
+            )
+        finally:
+            for fd in (null, *ends):
+                os.close(fd)
+
+    def attend(self, pid: int, ears: Ears, stop: Callable[[str], None]) -> None:
+        """Listen to its reports."""
+        self._ears = ears
+        if self._report >= 0:
+            os.set_blocking(self._report, False)
+            ears.open(self._report, self._hear_report)
+
+    def look(self, now: float) -> float | None:
+        """Publish its progress when that is due."""
+        reports = self._reports
+        if reports.progress_due is not None and now >= reports.progress_due:
+            self._files.write_json(layout.PROGRESS, reports.progress)
+            reports.progress_due = None
+        return reports.progress_due
+
+    def finish(self, ending: Ending) -> None:
+        """Tell what it reported; remove the file that holds the store's keys."""
+        ending.refusal = self._reports.refusal or ending.refusal
+        ending.result = self._reports.result
+        if self._private is not None:
+            os.unlink(self._private)
+
+    def _hear_report(self, fd: int) -> None:
+        data = os.read(fd, _MOST_BYTES)
+        if data:
+            self._reports.take(data)
+        elif self._ears is not None:
+            self._ears.close(fd)

@@ -1,0 +1,38 @@
+"""What a runner was given: the node's share of a run, its secrets and how it is kept apart.
+
+It comes through a memory file whose descriptor the executor leaves open, so that no secret of it ever is on a disk, in an
+argument or in the runner's environment. Marshal, not JSON: both ends are one interpreter, started one from the other, and
+loading a JSON parser would take as long as the rest of the start.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+
+from footfall import layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Launch:
+    """The launch of one node. ``spec`` is what ``spec.json`` holds; ``workload`` is None for a job of ours."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.spec: dict[str, Any] = content["spec"]
+        self.secrets: dict[str, str] = content["secrets"]
+        self.isolation: dict[str, Any] = content["isolation"]
+        self.workload: dict[str, Any] | None = self.spec["workload"]
+        self.is_job: bool = self.spec["is_job"]
+        self.metric_port: int | None = content["metric_port"]
+
+
+def read_launch() -> Launch:
+    """Return what the executor left on its descriptor, and close that."""
+    try:
+        data = os.pread(layout.LAUNCH_FD, os.fstat(layout.LAUNCH_FD).st_size, 0)
+    finally:
+        os.close(layout.LAUNCH_FD)
+    return Launch(marshal.loads(data))

@@ -1,0 +1,226 @@
+"""The metric points of a node: taken whole or not at all, appended to a file, summed up a key. Knows no HTTP.
+
+``metrics.dat`` holds records of ``POINT`` (key id, flags, step, time, value), ``metrics.keys`` the keys: line n is the key
+with id n, as a JSON string. A record with the flag RESET hides all before it. ``metrics.json`` sums up what is not hidden.
+
+Source: the in-node contract, D2 and D4 row 6.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import struct
+import time
+from typing import Any
+
+from footfall import layout
+
+POINT = struct.Struct("<IIddd")
+HAS_STEP, IS_NON_FINITE, IS_RESET = 1, 2, 4
+NO_KEY = 0xFFFF_FFFF
+MOST_KEYS = 1000
+MOST_OBJECTS = 10_000
+MOST_KEY_LENGTH = 250
+MOST_FILE_BYTES = 4 << 30
+"""Behind so many, points are counted and dropped: no command may fill the disk through here."""
+_STEP, _TIME = "@step", "@time"
+_RESERVED = (_STEP, _TIME)
+
+
+class PointError(ValueError):
+    """What was posted is no metric point; the text is a sentence that names the key."""
+
+
+class Metrics:
+    """The points of one node. What an earlier process of the same node wrote is gone on with."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._points = os.open(self._path(layout.METRICS), flags, 0o600)
+        self._keys = os.open(self._path(layout.METRIC_KEYS), flags, 0o600)
+        self._size = os.fstat(self._points).st_size // POINT.size * POINT.size
+        os.ftruncate(self._points, self._size)
+        self._names = _read_keys(self._keys)
+        self._ids = {name: number for number, name in enumerate(self._names)}
+        self._summary: dict[str, dict[str, Any]] = {}
+        self.n_dropped = 0
+        self._reset_at: float | None = None
+        self._take_over()
+        self.is_changed = False
+
+    def post(self, body: object) -> None:
+        """Take one object or an array of them; when this returns they are with the operating system, or counted as dropped.
+
+        Raises:
+            PointError: one of them is wrong; none is kept.
+        """
+        objects = body if isinstance(body, list) else [body]
+        if len(objects) > MOST_OBJECTS:
+            raise PointError(f"The array has {len(objects):,} objects; at most {MOST_OBJECTS:,} are taken at once.")
+        now = time.time()
+        points = [point for each in objects for point in _points_of(each, now)]
+        new = self._check_keys(points)
+        self.is_changed = True
+        if not self._append_keys(new) or not self._append(self._records(points)):
+            self.n_dropped += len(points)
+            return
+        for key, has_step, step, _, value in points:
+            self._sum_up(key, step if has_step else None, value)
+
+    def reset(self) -> None:
+        """Hide every point so far."""
+        self._reset_at = time.time()
+        self.is_changed = True
+        self._summary.clear()
+        self._append(POINT.pack(NO_KEY, IS_RESET, 0.0, self._reset_at, 0.0))
+
+    def read(self, n_newest: int) -> list[dict[str, float]]:
+        """Return the newest points as they were posted, oldest first; what was hidden is left out."""
+        start = max(0, self._size - n_newest * POINT.size)
+        objects: list[dict[str, float]] = []
+        last: tuple[int, float, float] | None = None
+        for number, flags, step, at, value in POINT.iter_unpack(os.pread(self._points, self._size - start, start)):
+            if flags & IS_RESET:
+                objects, last = [], None
+                continue
+            key, group = self._names[number], (flags & HAS_STEP, step, at)
+            if group != last or key in objects[-1]:
+                objects.append({_STEP: step, _TIME: at} if flags & HAS_STEP else {_TIME: at})
+                last = group
+            objects[-1][key] = value
+        return objects
+
+    def publish(self) -> None:
+        """Write the summary; on a full disk the one before stays."""
+        self.is_changed = False
+        content = {"keys": self._summary, "droppedPoints": self.n_dropped, "resetAt": self._reset_at}
+        draft = self._path(f"{layout.METRIC_SUMMARY}.draft")
+        try:
+            with open(draft, "w", encoding="utf-8") as file:
+                json.dump(content, file)
+            os.rename(draft, self._path(layout.METRIC_SUMMARY))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+
+    def _check_keys(self, points: list[tuple[str, bool, float, float, float]]) -> list[str]:
+        new = [key for key in dict.fromkeys(point[0] for point in points) if key not in self._ids]
+        if len(self._ids) + len(new) > MOST_KEYS:
+            key = new[MOST_KEYS - len(self._ids)]
+            raise PointError(f"The key {key!r} is one too many: a node may have at most {MOST_KEYS:,} keys.")
+        return new
+
+    def _records(self, points: list[tuple[str, bool, float, float, float]]) -> bytes:
+        counts = {key: int(facts["count"]) for key, facts in self._summary.items()}
+        out = bytearray()
+        for key, has_step, step, at, value in points:
+            count = counts.get(key, 0)
+            counts[key] = count + 1
+            flags = (HAS_STEP if has_step else 0) | (0 if math.isfinite(value) else IS_NON_FINITE)
+            out += POINT.pack(self._ids[key], flags, step if has_step else count, at, value)
+        return bytes(out)
+
+    def _append_keys(self, new: list[str]) -> bool:
+        if not new:
+            return True
+        size = os.fstat(self._keys).st_size
+        if not _write_whole(self._keys, "".join(f"{json.dumps(key)}\n" for key in new).encode(), size):
+            return False
+        for key in new:
+            self._ids[key] = len(self._names)
+            self._names.append(key)
+        return True
+
+    def _append(self, records: bytes) -> bool:
+        if self._size + len(records) > MOST_FILE_BYTES or not _write_whole(self._points, records, self._size):
+            return False
+        self._size += len(records)
+        return True
+
+    def _sum_up(self, key: str, step: float | None, value: float) -> None:
+        facts = self._summary.get(key)
+        if facts is None:
+            facts = self._summary[key] = {
+                "last": None, "min": None, "max": None, "count": 0, "nonFinite": 0, "lastNonFiniteStep": None,
+            }  # fmt: skip
+        if math.isfinite(value):
+            facts["last"] = value
+            facts["min"] = value if facts["min"] is None else min(facts["min"], value)
+            facts["max"] = value if facts["max"] is None else max(facts["max"], value)
+        else:
+            facts["last"] = repr(value)
+            facts["nonFinite"] += 1
+            facts["lastNonFiniteStep"] = facts["count"] if step is None else step
+        facts["count"] += 1
+
+    def _take_over(self) -> None:
+        try:
+            with open(self._path(layout.METRIC_SUMMARY), encoding="utf-8") as file:
+                before = json.load(file)
+        except FileNotFoundError:
+            return
+        self._summary, self.n_dropped = before["keys"], before["droppedPoints"]
+        self._reset_at = before["resetAt"]
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, name)
+
+
+def _points_of(given: object, now: float) -> list[tuple[str, bool, float, float, float]]:
+    """Return (key, has step, step, time, value) of each metric in a posted object."""
+    if not isinstance(given, dict):
+        raise PointError(f"A metric point is a JSON object of numbers, not {json.dumps(given)[:40]}.")
+    has_step, step, at = False, 0.0, now
+    points: list[tuple[str, bool, float, float, float]] = []
+    if _STEP in given:
+        has_step, step = True, _finite(_STEP, given[_STEP])
+    if _TIME in given:
+        at = _finite(_TIME, given[_TIME])
+    for key, value in given.items():
+        if key in _RESERVED:
+            continue
+        if value.__class__ is not float:
+            value = _number(key, value)
+        if not key or len(key) > MOST_KEY_LENGTH:
+            raise PointError(f"The key {key[:40]!r} must have 1 to {MOST_KEY_LENGTH} characters.")
+        points.append((key, has_step, step, at, value))
+    return points
+
+
+def _number(key: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PointError(f"The value of the key {key[:MOST_KEY_LENGTH]!r} is no number: {json.dumps(value)[:40]}.")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def _finite(key: str, value: object) -> float:
+    number = _number(key, value)
+    if not math.isfinite(number):
+        raise PointError(f"The value of the key {key!r} must be finite.")
+    return number
+
+
+def _read_keys(keys: int) -> list[str]:
+    data = os.pread(keys, os.fstat(keys).st_size, 0)
+    whole = data[: data.rfind(b"\n") + 1]
+    os.ftruncate(keys, len(whole))
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _write_whole(handle: int, data: bytes, size: int) -> bool:
+    """Append all of ``data`` to a file of ``size`` bytes, or nothing."""
+    try:
+        if os.write(handle, data) == len(data):
+            return True
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+    os.ftruncate(handle, size)
+    return False

@@ -1,0 +1,150 @@
+"""Find out how commands can be kept apart on this machine, by starting one at each level and looking at what it can do.
+
+Reads what the server asks as JSON from standard input and writes what was found to standard output. The commands are laid
+out and started by the same code and with the same arguments as a run's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import sys
+import tempfile
+import time
+
+from footfall.runner import tree
+from footfall.runner.files import NodeFiles
+from footfall.runner.launch import Launch
+from footfall.runner.refusal import RefusalError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+TIMEOUT_S = 20.0
+_SCRIPT = """
+while read -r name value; do case $name in Uid:|CapEff:|NoNewPrivs:) echo "$name" $value;; esac; done < /proc/self/status
+read -r text < "$PROBE_SECRET" && echo "Secret: seen"
+echo x > "$NSML_OUTPUT_DIR/x" && echo "Output: written"
+echo "Value: $PROBE_VALUE"
+"""
+
+
+def probe() -> int:
+    """Answer one question of the server; return the exit code."""
+    asked: dict[str, Any] = json.load(sys.stdin)
+    why: list[str] = []
+    for level in asked["levels"]:
+        for details in _details(level, asked):
+            trouble = _try(details, asked["root"])
+            if trouble is None:
+                return _answer(details, why)
+            why.append(f"{level}: {trouble}")
+    return _answer({**asked["common"], "level": "none"}, why)
+
+
+def _answer(details: dict[str, Any], why: list[str]) -> int:
+    from footfall.runner.cgroup import find_base
+
+    details |= {"why": " ".join(why), "pids_cgroup": find_base()}
+    content = {"level": details["level"], "why": details["why"], "details": details, "engines": {}}
+    sys.stdout.write(json.dumps(content))
+    return 0
+
+
+def _details(level: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    common = {**asked["common"], "level": level, "why": "", "pids_cgroup": "", "bwrap": ""}
+    if level == "bubblewrap":
+        return [{**common, "bwrap": path} for path in asked["bubblewraps"]] or [common]
+    return [common]
+
+
+def _try(details: dict[str, Any], root: str) -> str | None:
+    """Return why a level does not work, or None when it does."""
+    if details["level"] == "plain":
+        return None
+    if details["level"] == "bubblewrap" and not details["bwrap"]:
+        return "there is no program bwrap."
+    if details["level"] == "bubblewrap" and details["uid"] is not None and not details["setpriv"]:
+        return "there is no program setpriv (Debian: util-linux)."
+    if details["level"] == "landlock":
+        from footfall.runner.landlock import NEEDED_ABI, find_abi
+
+        if find_abi() < NEEDED_ABI:
+            return f"the kernel offers version {find_abi()} of Landlock, {NEEDED_ABI} is needed."
+    directory = tempfile.mkdtemp(prefix="probe-", dir=root)
+    try:
+        return _run(details, directory)
+    except (OSError, RefusalError) as error:
+        return f"{error}."
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _run(details: dict[str, Any], directory: str) -> str | None:
+    from footfall.runner.user_command import UserCommand
+
+    secret = os.path.join(directory, "secret")
+    with open(secret, "w", encoding="utf-8") as file:
+        file.write("secret\n")
+    os.chmod(secret, 0o600)
+    node, project = os.path.join(directory, "node"), os.path.join(directory, "project")
+    files = NodeFiles(node, 1 << 20)
+    for path in (files.scratch, project):
+        os.makedirs(path, mode=0o700)
+    command = UserCommand(Launch(_launch(details, directory, project, secret)), files)
+    command.prepare(time.sleep)
+    read, write = os.pipe2(os.O_CLOEXEC)
+    pid = command.start(write, ["127.0.0.1"], 0)
+    os.close(write)
+    said = _read_all(read, pid)
+    _, status = os.waitpid(pid, 0)
+    return _judge(said, status, details["uid"])
+
+
+def _launch(details: dict[str, Any], directory: str, project: str, secret: str) -> dict[str, Any]:
+    work = {
+        "script": _SCRIPT, "image": {"name": "host", "kind": "host", "path": ""}, "project_id": "", "project_name": "probe",
+        "run_name": "0", "project_dir": project, "volumes": [], "code": "", "code_limit_bytes": 0, "max_processes": 4096,
+        "output_limit_bytes": 1 << 30, "log_limit_action": "drop", "start_timeout_s": TIMEOUT_S, "network": "host",
+        "authorized_keys": "",
+    }  # fmt: skip
+    spec = {
+        "workload": work, "is_job": False, "command": (), "n_nodes": 1, "n_cores": 1, "n_gpus": 0, "memory_mib": 1024,
+        "environment": {"PROBE_SECRET": secret, "LD_PROBE": "1"}, "run_id": "probe", "marker": "probe.0", "attempt": 0,
+        "rank": 0, "port": 0, "share": {"cpus": [], "gpus": []}, "output_dir": os.path.join(directory, "output"),
+    }  # fmt: skip
+    return {"spec": spec, "secrets": {"PROBE_VALUE": "it's here"}, "isolation": details, "metric_port": 0}
+
+
+def _read_all(read: int, pid: int) -> str:
+    said = b""
+    deadline = time.monotonic() + TIMEOUT_S
+    try:
+        while select.select([read], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            data = os.read(read, 1 << 16)
+            if not data:
+                return said.decode("utf-8", "replace")
+            said += data
+    finally:
+        os.close(read)
+    tree.signal_all([pid], tree.SIGKILL)
+    return "it did not end in time"
+
+
+def _judge(said: str, status: int, uid: int | None) -> str | None:
+    lines = dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
+    wanted = os.geteuid() if uid is None else uid
+    if status:
+        return f"a command could not be started ({' '.join(said.split())[-300:]})."
+    if lines.get("Uid", "").split()[:1] != [str(wanted)]:
+        return f"a command ran as another user than {wanted}."
+    if lines.get("CapEff", "").strip("0") or lines.get("NoNewPrivs") != "1":
+        return "a command kept rights."
+    if "Secret" in lines:
+        return "a command could read the server's files."
+    if lines.get("Output") != "written" or lines.get("Value") != "it's here":
+        return "a command could not write its own files."
+    return None
