@@ -82,6 +82,10 @@ class Executor(ABC):
         """
 
     @abstractmethod
+    def find(self, run_id: str, attempt: int, n_nodes: int) -> str | None:
+        """Return the handle of an attempt of which something may have started, also by a submit that failed; else None."""
+
+    @abstractmethod
     def poll(self, handles: Sequence[str]) -> Mapping[str, Observation]:
         """Say of each handle whether it lives."""
 

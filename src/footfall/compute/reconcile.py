@@ -125,6 +125,9 @@ class Reconciler:
         self._end(run, judge(run, [status.final or _lost(status) for status in statuses]))
 
     def _end(self, run: Run, outcome: Outcome) -> None:
+        refusal = self._submitter.refused.get(run.id)
+        if refusal is not None and outcome.state in (RunState.FAILED, RunState.REGISTERED):
+            outcome = refusal
         nodes.remove_scratch(self._root, run.id, run.attempt, run.spec.n_nodes)
         columns = _columns(run, outcome)
         if outcome.state.is_final:
@@ -139,6 +142,7 @@ class Reconciler:
             if outcome.state.is_final:
                 self._hooks.run_ended(tx, runs.get(tx, run.id))
         self._asked.pop(run.id, None)
+        self._submitter.refused.pop(run.id, None)
         self._has_moved = True
         log.info("run_moved", run_id=run.id, state=outcome.state, attempt=run.attempt, reason=outcome.reason)
 

@@ -6,7 +6,7 @@ between leaves a grant without a handle, which the next one hands in again.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import structlog
@@ -51,7 +51,10 @@ class Hooks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """The first half of the reconciler. ``end`` ends a run that can never start."""
+    """The first half of the reconciler.
+
+    ``end`` ends a run that can never start. ``refused``: how runs are to end that cannot go on and of which something started.
+    """
 
     settings: Settings
     database: Database
@@ -60,6 +63,7 @@ class Submitter:
     epoch: int
     ports: Ports
     end: Callable[[Run, Outcome], None]
+    refused: dict[str, Outcome] = field(default_factory=dict)
 
     def give_turns(
         self, waiting: Sequence[Run], fresh: Sequence[Run], held: Mapping[str, Holder]
@@ -110,12 +114,23 @@ class Submitter:
                 runs.set_message(tx, run.id, str(error))
             return
         except (DataError, SubmitRejectedError, StoreFullError) as error:
-            self.end(run, refuse(error))
+            self._refuse(run, refuse(error))
             return
         with self.database.write() as tx:
             if runs.set_handle(tx, run.id, run.attempt, handle):
                 log.info("run_submitted", run_id=run.id, attempt=run.attempt)
                 return
+        self.executor.cancel(handle)
+
+    def _refuse(self, run: Run, outcome: Outcome) -> None:
+        handle = self.executor.find(run.id, run.attempt, run.spec.n_nodes)
+        if handle is None:
+            self.end(run, outcome)
+            return
+        # A node of it, or an earlier submit of a server that died: it ends when nothing of that is left.
+        self.refused[run.id] = outcome
+        with self.database.write() as tx:
+            runs.set_handle(tx, run.id, run.attempt, handle)
         self.executor.cancel(handle)
 
     def _step(self, decision: Decision, pending: Counter[str], taken: set[int]) -> Decision | None:

@@ -73,7 +73,12 @@ class LocalExecutor(Executor):
             node = self._root / layout.node_dir(launch.run_id, launch.attempt, rank)
             if not (node / layout.START_MARKER).exists():
                 self._start_runner(node, launch, self._write_launch(node, launch, rank))
-        return f"local:{self._host}:{launch.run_id}:{launch.attempt}:{launch.spec.n_nodes}"
+        return self._handle(launch.run_id, launch.attempt, launch.spec.n_nodes)
+
+    def find(self, run_id: str, attempt: int, n_nodes: int) -> str | None:
+        """See ``Executor.find``; no runner starts before its spec is written."""
+        is_launched = any((node / layout.SPEC).exists() for node in self._nodes(run_id, attempt, n_nodes))
+        return self._handle(run_id, attempt, n_nodes) if is_launched else None
 
     def poll(self, handles: Sequence[str]) -> Mapping[str, Observation]:
         """See ``Executor.poll``; what a dead runner left behind is killed, and only then it is gone."""
@@ -90,6 +95,9 @@ class LocalExecutor(Executor):
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
+
+    def _handle(self, run_id: str, attempt: int, n_nodes: int) -> str:
+        return f"local:{self._host}:{run_id}:{attempt}:{n_nodes}"
 
     def _observe(self, handle: str, ended: set[Path]) -> Observation:
         host, run_id, attempt, n_nodes = _parse(handle)
@@ -137,7 +145,7 @@ class LocalExecutor(Executor):
             "output_dir": str(self._root / layout.output_dir(launch.run_id, rank)),
         }
         try:
-            node.mkdir(parents=True, exist_ok=True, mode=0o700)
+            node.mkdir(parents=True, exist_ok=True, mode=self._node_mode(launch))
             if launch.private is not None:
                 _write_json(node / layout.PRIVATE, launch.private)
             _write_json(node / layout.SPEC, content)
@@ -146,6 +154,11 @@ class LocalExecutor(Executor):
                 raise StoreFullError("No space is left to start the run; free some.", operation="write") from error
             raise ExecutorUnavailableError(f"The run's directory cannot be written: {error}") from error
         return content
+
+    def _node_mode(self, launch: Launch) -> int:
+        """Return the mode of a node's directory: under Landlock another user must be able to pass through it, not to look."""
+        is_passed = launch.spec.workload is not None and self.isolation.level == "landlock" and os.geteuid() == 0
+        return 0o711 if is_passed else 0o700
 
     def _cpus(self, share: NodeShare) -> list[int]:
         """Return the machine's numbers of the cores that a share counts; none where the settings hand out more than it has."""
