@@ -22,3 +22,32 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         service.operator.put("shop", "seq.csv", b"u1\ta->b\nu2\tb\n")
         service.operator.put("shop", "labels.tsv", b"u1\t1\nu2\t0\n")
         yield service
+
+
+@pytest.fixture
+def service_with_alias(tmp_path: Path) -> Iterator[Service]:
+    """A server that runs the image of the documented sample in its own environment."""
+    name = "nvcr.io/nvidia/tensorflow:21.02-tf1-py3"
+    images = ({"name": "host", "kind": "host"}, {"name": name, "kind": "alias", "target": "host"})
+    with open_service(tmp_path / "home", images=images) as service:
+        yield service
+
+
+@pytest.fixture
+def service_of_dreams(tmp_path: Path) -> Iterator[Service]:
+    """A server whose operator offers more than the machine has."""
+    products = (
+        {"code": 1, "use": "TRAIN", "cores": 1, "memory_mib": 1024},
+        {"code": 7, "use": "TRAIN", "cores": 1000, "memory_mib": 1024},
+        {"code": 8, "use": "TRAIN", "cores": 1, "memory_mib": 1024, "gpus": 8, "gpu_model": "Test GPU"},
+        {"code": 9, "use": "TRAIN", "cores": 1, "memory_mib": 1 << 30},
+    )
+    with open_service(tmp_path / "home", products=products) as service:
+        yield service
+
+
+@pytest.fixture
+def service_of_little_code(tmp_path: Path) -> Iterator[Service]:
+    """A server that takes small code archives only."""
+    with open_service(tmp_path / "home", max_code_bytes=1000) as service:
+        yield service
