@@ -72,10 +72,10 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str], given: Choices) -> int:
     try:
-        cli.main(arguments, prog_name="footfall", standalone_mode=False, obj=given)
-    except click.exceptions.Exit as end:
-        given.failure_code = None  # a command that says how it ends means it
-        return end.exit_code
+        ended = cli.main(arguments, prog_name="footfall", standalone_mode=False, obj=given)
+        if ended is not None:  # click returns what ``Exit`` was raised with: a command that says how it ends means it
+            given.failure_code = None
+            return int(ended)
     except click.ClickException as error:
         return _asked_wrongly(error)
     except (click.Abort, KeyboardInterrupt):
