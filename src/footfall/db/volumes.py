@@ -15,6 +15,7 @@ from footfall.errors import InUseError, NotFoundError, QuotaExceededError
 
 KIND = "volumes"
 """The word by which ``resource_counts`` knows them."""
+_MAX_NUMBER = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def get(connection: Connection, account_id: str, number: int) -> Volume:
     Raises:
         NotFoundError: there is none, or it is another account's.
     """
-    row = _GET.one(connection, account_id=account_id, number=number)
+    row = _GET.one(connection, account_id=account_id, number=number) if 0 < number <= _MAX_NUMBER else None
     if row is None:
         raise NotFoundError("block storage", str(number))
     return _volume(row)
@@ -75,13 +76,11 @@ def take(tx: Connection, account_id: str, project_id: str, number: int, run_id: 
         NotFoundError: the project has none of this number.
         InUseError: another run has it.
     """
-    this = {"account_id": account_id, "number": number}
-    if _TAKE.change(tx, **this, project_id=project_id, run_id=run_id, now=now_us()):
-        return
     volume = get(tx, account_id, number)
     if volume.project_id != project_id:
         raise NotFoundError("block storage of this project", str(number))
-    raise _in_use(volume)
+    if not _TAKE.change(tx, account_id=account_id, number=number, run_id=run_id, now=now_us()):
+        raise _in_use(volume)
 
 
 def delete(tx: Connection, account_id: str, number: int) -> Volume:
@@ -104,11 +103,6 @@ def delete_of_project(tx: Connection, project_id: str) -> None:
     assert row is not None
     gone = _DELETE_ALL.change(tx, project_id=project_id, now=now_us())
     _COUNT_LESS.change(tx, account_id=row[0], kind=KIND, n=gone)
-
-
-def find_present(connection: Connection, numbers: Sequence[int]) -> set[int]:
-    """Return those of some block storages that were not deleted."""
-    return {number for number in numbers if _PRESENT.one(connection, number=number) is not None}
 
 
 def _in_use(volume: Volume) -> InUseError:
@@ -139,7 +133,7 @@ _INSERT = Prepared(
 _TAKE = Prepared(
     text(
         "UPDATE volumes SET run_id = :run_id, updated_at = :now WHERE number = :number AND account_id = :account_id "
-        "AND project_id = :project_id AND run_id IS NULL AND deleted_at IS NULL"
+        "AND run_id IS NULL AND deleted_at IS NULL"
     )
 )
 _DELETE = Prepared(
@@ -154,7 +148,6 @@ _DELETE_ALL = Prepared(
     )
 )
 _ACCOUNT = Prepared(text("SELECT account_id FROM projects WHERE id = :project_id"))
-_PRESENT = Prepared(text("SELECT number FROM volumes WHERE number = :number AND deleted_at IS NULL"))
 _COUNT = Prepared(text("SELECT n FROM resource_counts WHERE account_id = :account_id AND kind = :kind"))
 _COUNT_FIRST = Prepared(
     text("INSERT INTO resource_counts (account_id, kind, n) VALUES (:account_id, :kind, 0) ON CONFLICT DO NOTHING")
