@@ -78,10 +78,17 @@ class Storage:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self, project_id: str, directory: str = "") -> list[Artifact]:
-        """Return the files below a directory of the storage."""
-        path = project_path(project_id, "files") + (f"/{quote(directory.strip('/'), safe='/')}/" if directory else "/")
-        return [reply(Artifact, item) for item in self._transport.json("GET", path)["files"]]
+    def list(self, project_id: str, directory: str = "") -> Iterator[Artifact]:
+        """Yield the files below a directory of the storage, by path, asking for more pages as they are needed."""
+        after: str | None = None
+        while True:
+            query = {"path": directory.strip("/") or None, "after": after}
+            page = self._transport.json("GET", project_path(project_id, "files"), query)
+            for item in page["files"]:
+                yield reply(Artifact, item)
+            after = page["nextAfter"]
+            if not after:
+                return
 
     def put(
         self, project_id: str, path: str, source: bytes | Path, callback: Callable[[int], None] | None = None

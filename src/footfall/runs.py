@@ -44,6 +44,7 @@ class Runs:
         code_digest: str | None = None,
         priority: int | None = None,
         timeout_s: int | None = None,
+        secrets: Sequence[str] = (),
     ) -> Run:
         """Ask for a run of a shell command.
 
@@ -53,6 +54,7 @@ class Runs:
             code_digest: of an archive that ``upload_code`` sent.
             priority: -100 to 100, among the runs of the project.
             timeout_s: its wall-clock limit, in seconds.
+            secrets: names of the environment whose values are kept encrypted and never shown, besides those that sound so.
         """
         body = {
             "command": command,
@@ -66,6 +68,7 @@ class Runs:
             "codeDigest": code_digest,
             "priority": priority,
             "timeoutSeconds": timeout_s,
+            "secretEnvs": list(secrets) or None,
         }
         given = {name: value for name, value in body.items() if value is not None}
         return reply(Run, self._transport.json("POST", project_path(project_id, "runs"), body=given))

@@ -241,7 +241,7 @@ def list_storage(where: str) -> None:
     """List the files of a project's storage."""
     name, _, directory = where.partition("/")
     with open_client() as client:
-        found = client.storage.list(client.projects.find(name).id, directory)
+        found = list(client.storage.list(client.projects.find(name).id, directory))
     show_list(
         found,
         ["PATH", "SIZE", "MODIFIED (UTC)"],

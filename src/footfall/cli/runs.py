@@ -36,6 +36,9 @@ BAR_POINTS = 32
     "--env", "environment", multiple=True, metavar="NAME=VALUE", help="A variable of the command; again for more."
 )
 @click.option(
+    "--secret", "secrets", multiple=True, metavar="NAME=VALUE", help="As --env, kept encrypted and never shown."
+)
+@click.option(
     "--code",
     type=click.Path(path_type=Path),
     default=Path(),
@@ -60,6 +63,7 @@ def run(
     nodes: int,
     image_: str | None,
     environment: tuple[str, ...],
+    secrets: tuple[str, ...],
     code: Path,
     no_code: bool,
     volumes: tuple[int, ...],
@@ -77,7 +81,8 @@ def run(
     type DEV takes no command: its nodes are held until `footfall stop`.
     """
     choices().failure_code = OWN_FAILURE
-    variables = dict(_variable(text) for text in environment)
+    hidden = dict(_variable(text) for text in secrets)
+    variables = dict(_variable(text) for text in environment) | hidden
     with open_client() as client:
         id = client.projects.find(project_).id
         image_type, image_path = _image(client, image_)
@@ -91,6 +96,7 @@ def run(
             image=image_path,
             image_type=image_type,
             environment=variables,
+            secrets=list(hidden),
             volumes=volumes,
             code_digest=digest,
             **options,
