@@ -108,8 +108,10 @@ class LocalExecutor(Executor):
         if host != self._host:
             return Observation(Liveness.GONE, "the machine was restarted")
         nodes = list(self._nodes(run_id, attempt, n_nodes))
-        if any(_may_live(node, has_ended=node in ended) for node in nodes):
-            return Observation(Liveness.RUNNING)
+        alive = [_may_live(node, has_ended=node in ended) for node in nodes]
+        if any(alive):
+            gone = tuple(rank for rank, is_alive in enumerate(alive) if not is_alive)
+            return Observation(Liveness.RUNNING, gone_nodes=gone)
         left = list(self._left_processes(run_id, attempt, n_nodes))
         if left:
             for pid in left:

@@ -75,6 +75,7 @@ def _try(details: dict[str, Any], root: str) -> str | None:
         if find_abi() < NEEDED_ABI:
             return f"the kernel offers version {find_abi()} of Landlock, {NEEDED_ABI} is needed."
     directory = tempfile.mkdtemp(prefix="probe-", dir=root)
+    os.chmod(directory, 0o711)
     try:
         return _run(details, directory)
     except (OSError, RefusalError) as error:
@@ -92,8 +93,9 @@ def _run(details: dict[str, Any], directory: str) -> str | None:
     os.chmod(secret, 0o600)
     node, project = os.path.join(directory, "node"), os.path.join(directory, "project")
     files = NodeFiles(node, 1 << 20)
+    os.mkdir(node, 0o711)
     for path in (files.scratch, project):
-        os.makedirs(path, mode=0o700)
+        os.mkdir(path, 0o700)
     command = UserCommand(Launch(_launch(details, directory, project, secret)), files)
     command.prepare(time.sleep)
     read, write = os.pipe2(os.O_CLOEXEC)
@@ -138,7 +140,7 @@ def _judge(said: str, status: int, uid: int | None) -> str | None:
     lines = dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
     wanted = os.geteuid() if uid is None else uid
     if status:
-        return f"a command could not be started ({' '.join(said.split())[-300:]})."
+        return f"a command could not be started ({' '.join(said.split())[-300:] or _as_user(uid)})."
     if lines.get("Uid", "").split()[:1] != [str(wanted)]:
         return f"a command ran as another user than {wanted}."
     if lines.get("CapEff", "").strip("0") or lines.get("NoNewPrivs") != "1":
@@ -146,5 +148,9 @@ def _judge(said: str, status: int, uid: int | None) -> str | None:
     if "Secret" in lines:
         return "a command could read the server's files."
     if lines.get("Output") != "written" or lines.get("Value") != "it's here":
-        return "a command could not write its own files."
+        return f"a command could not write its own files ({_as_user(uid)})."
     return None
+
+
+def _as_user(uid: int | None) -> str:
+    return "as ourselves" if uid is None else f"as user {uid}, who must be able to pass through the data directory"

@@ -32,9 +32,11 @@ class SandboxProcesses:
         self._halted = 0
 
     def learn_first(self) -> None:
-        """Hear who the sandbox's first process is: at once, while its pid cannot be another's."""
+        """Hear who the sandbox's first process is: at once, while its pid cannot be another's.
+
+        More is said than is needed, in several pieces; the descriptor stays open, or saying it would end bubblewrap.
+        """
         _, _, number = os.read(self._told, 4096).partition(b'"child-pid":')
-        os.close(self._told)
         digits = number.split(b",")[0].split(b"\n")[0].strip(b" }\n")
         if digits.isdigit():
             try:

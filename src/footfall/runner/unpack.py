@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DONE = b"\0done"
+"""What the process that unpacks says last when all went well."""
 MOST_ENTRIES = 200_000
 _BLOCK = 512
 _MOST_AT_ONCE = 8 << 20
@@ -71,7 +73,7 @@ def unpack(archive: int, limit_bytes: int) -> None:
 
 
 def unpack_aside(path: str, directory: str, uid: int | None, limit_bytes: int) -> tuple[int, int]:
-    """Start a process that unpacks; return its pid and a descriptor that yields its refusal, or nothing.
+    """Start a process that unpacks; return its pid and a descriptor that yields its refusal, or DONE.
 
     Args:
         uid: the user and group that it becomes first, and who owns what is unpacked.
@@ -84,6 +86,7 @@ def unpack_aside(path: str, directory: str, uid: int | None, limit_bytes: int) -
     except OSError as error:
         raise RefusalError(f"The code archive cannot be read: {error.strerror}.") from error
     heard, tell = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(heard, False)
     pid = os.fork()
     if pid == 0:
         _be_aside(tell, lambda: _unpack_as(archive, directory, uid, limit_bytes))
@@ -93,14 +96,13 @@ def unpack_aside(path: str, directory: str, uid: int | None, limit_bytes: int) -
 
 
 def _be_aside(tell: int, work: Callable[[], None]) -> None:
-    code = 1
     try:
         work()
-        code = 0
+        os.write(tell, DONE)
     except RefusalError as refusal:
         os.write(tell, str(refusal).encode()[:4000])
     finally:
-        os._exit(code)
+        os._exit(0)
 
 
 def _unpack_as(archive: int, directory: str, uid: int | None, limit_bytes: int) -> None:

@@ -10,7 +10,7 @@ import os
 import time
 
 from footfall import layout
-from footfall.runner import bubblewrap, shell
+from footfall.runner import bubblewrap, shell, tree
 from footfall.runner.command import Command
 from footfall.runner.environment import Endpoints, workload_environment
 from footfall.runner.image import ImageView, look_at
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from footfall.runner import tree
     from footfall.runner.beside import Beside
     from footfall.runner.cgroup import Group
     from footfall.runner.ears import Ears
@@ -205,21 +204,24 @@ class UserCommand(Command):
                 os.chown(path, self.uid, self.uid, follow_symlinks=False)
 
     def _unpack(self, listen: Callable[[float], None]) -> None:
-        from footfall.runner.unpack import unpack_aside
+        from footfall.runner.unpack import DONE, unpack_aside
 
         pid, heard = unpack_aside(self._work["code"], self._code, self.uid, self._work["code_limit_bytes"])
+        said = b""
         try:
-            while True:
-                done, status = os.waitpid(pid, os.WNOHANG)
-                if done:
-                    break
+            while not said.endswith(DONE):
                 listen(0.005)
-            refusal = os.read(heard, 8192).decode("utf-8", "replace")
+                data = _read_some(heard)
+                if data == b"":
+                    break
+                said += data or b""
         finally:
+            tree.signal_all([pid], tree.SIGKILL)  # it has said all that it will, or nobody waits for it any more
             os.close(heard)
-        if refusal or status:
+        if said != DONE:
+            sentence = said.removesuffix(DONE).decode("utf-8", "replace")
             raise RefusalError(
-                refusal or "The code archive could not be unpacked: that took too much memory or was stopped."
+                sentence or "The code archive could not be unpacked: that was ended, or took too much memory."
             )
 
     def _pin(self) -> None:
@@ -373,6 +375,14 @@ def _devices(gpus: Sequence[str]) -> list[str]:
     from footfall.runner.gpus import find_devices
 
     return find_devices(gpus)
+
+
+def _read_some(fd: int) -> bytes | None:
+    """Return what there is to read, nothing at the end, None when there is nothing yet."""
+    try:
+        return os.read(fd, 1 << 16)
+    except BlockingIOError:
+        return None
 
 
 def _read_text(path: str) -> str:
