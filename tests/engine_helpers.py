@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from footfall.compute.hooks import CommandHooks, HooksByKind
 from footfall.compute.loop import ReconcileLoop
 from footfall.compute.reconcile import Reconciler
 from footfall.compute.runs import create_command_run, create_run
 from footfall.config import Settings, load_settings
 from footfall.db import runs
+from footfall.db.encryption import open_secrets
 from footfall.db.engine import Database, now_us, sqlite_url
 from footfall.db.migrate import migrate
 from footfall.db.tables import accounts, projects, users
@@ -32,12 +34,6 @@ class RecordingHooks:
 
     def complete_spec(self, tx: object, run: Run) -> RunSpec:
         return run.spec
-
-    def open_secrets(self, connection: object, run: Run) -> dict[str, str]:
-        return {}
-
-    def sum_up(self, run: Run) -> dict[str, object]:
-        return {}
 
     def run_ended(self, tx: object, run: Run) -> None:
         self.ended.append((run.id, run.state))
@@ -66,6 +62,7 @@ class Engine:
                 )
                 tx.execute(users.insert().values(**USER, created_at=now_us()))
         self.hooks = RecordingHooks()
+        self.all_hooks = HooksByKind(CommandHooks(settings, open_secrets(settings.key_file)), self.hooks)
         self.executor = load_executor("local", settings)
         self.loop: ReconcileLoop | None = None
 
@@ -75,7 +72,7 @@ class Engine:
             self.db,
             Store(self.settings.internal_place()),
             Buckets(self.settings.buckets_place()),
-            lambda epoch: Reconciler(self.settings, self.db, self.executor, self.hooks, epoch),
+            lambda epoch: Reconciler(self.settings, self.db, self.executor, self.all_hooks, epoch),
         )
         self.loop.start()
 

@@ -48,10 +48,11 @@ class Liveness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Liveness, and a sentence for people."""
+    """Liveness, and a sentence for people. ``gone_nodes``: ranks proved to be gone while others may live."""
 
     liveness: Liveness
     message: str = ""
+    gone_nodes: tuple[int, ...] = ()
 
 
 class Executor(ABC):

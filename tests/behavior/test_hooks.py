@@ -4,7 +4,7 @@ from pathlib import Path
 
 from footfall.behavior import encoders
 from footfall.behavior.hooks import BehaviorHooks
-from footfall.db import runs
+from footfall.db import retention, runs
 from footfall.records import Run
 from footfall.states import RunState
 from service import Service, feature_result, make_feature, make_task, open_service
@@ -30,7 +30,7 @@ def _job(service: Service, id: str) -> dict[str, object]:
 
 def _tombs(service: Service) -> set[str]:
     with service.database.read() as connection:
-        return set(runs.find_tombstones(connection, 1000))
+        return set(retention.find_tombstones(connection, 1000))
 
 
 def _data(service: Service) -> None:

@@ -140,7 +140,7 @@ class Life(RuleBasedStateMachine):
         with self.engine.db.write() as tx:
             epoch = runs.begin_epoch(tx, EPOCH_NAME, "test")
         self.stale = getattr(self, "reconciler", None)
-        self.reconciler = Reconciler(self.engine.settings, self.engine.db, self.executor, self.engine.hooks, epoch)
+        self.reconciler = Reconciler(self.engine.settings, self.engine.db, self.executor, self.engine.all_hooks, epoch)
 
     @rule(
         target=made,

@@ -228,8 +228,8 @@ def test_encoders_are_listed_and_go_with_their_last_user(service: Service) -> No
         assert call.get("/api/v1/encoders").json["total"] == 1
     assert call("DELETE", f"/api/v1/tasks/{task}").status == 200
     assert call.get("/api/v1/encoders").json["total"] == 0
-    from footfall.db import runs
+    from footfall.db import retention
 
     with service.database.read() as connection:
-        graves = set(runs.find_tombstones(connection, 100))
+        graves = set(retention.find_tombstones(connection, 100))
     assert {f"features/{first}/0", f"features/{second}/0", f"tasks/{task}/0", f"encoders/{first}/0"} <= graves

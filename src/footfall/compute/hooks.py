@@ -13,7 +13,6 @@ from sqlalchemy.engine import Connection
 from footfall import layout
 from footfall.compute import storage
 from footfall.compute.metrics import read_summary
-from footfall.compute.runs import COMMAND
 from footfall.config import Settings
 from footfall.db import launch_inputs
 from footfall.db.encryption import Secrets, SecretUnreadableError
@@ -124,4 +123,4 @@ class HooksByKind:
         return self._command.sum_up(run) if run.spec.workload is not None else {}
 
     def _of(self, run: Run) -> RunHooks:
-        return self._command if run.kind == COMMAND else self._others
+        return self._command if run.spec.workload is not None else self._others

@@ -14,7 +14,7 @@ from footfall.compute.lease import DeposedError, Lease
 from footfall.compute.reconcile import Activity, Reconciler
 from footfall.compute.submit import EPOCH_NAME
 from footfall.config import Settings
-from footfall.db import requests, runs
+from footfall.db import requests, retention, runs
 from footfall.db.engine import Database, now_us
 from footfall.errors import FootfallError
 from footfall.records import utc_now
@@ -22,9 +22,9 @@ from footfall.store import Buckets, Store
 
 ACTIVE_S = 0.25
 IDLE_S = 1.0
-LEAST_PAUSE_S = 0.03
+LEAST_PAUSE_S = 0.02
 IDLE_SHARE = 9
-"""Under a flood of requests the loop rests this many times as long as it looked, and leaves the rest of the time to them."""
+"""Under a flood of requests the loop rests this many times as long as it computed, and leaves the rest of the time to them."""
 HOUSEKEEPING_S = 30.0
 BATCH = 500
 SWEEP_DRAFTS_S = 3600.0
@@ -84,7 +84,7 @@ class ReconcileLoop:
                 if not self._lease.acquire():
                     self._stop.wait(IDLE_S)
                     continue
-                begun = time.monotonic()
+                begun = time.thread_time()
                 try:
                     if reconciler is None:
                         reconciler = self._take_over()
@@ -104,7 +104,7 @@ class ReconcileLoop:
                     activity = Activity.IDLE
                 if activity is not Activity.MOVED:
                     # Rings of a burst are answered together.
-                    self._stop.wait(max(LEAST_PAUSE_S, IDLE_SHARE * (time.monotonic() - begun)))
+                    self._stop.wait(max(LEAST_PAUSE_S, IDLE_SHARE * (time.thread_time() - begun)))
                     self._lease.wait(ACTIVE_S if activity is Activity.LIVELY else IDLE_S)
         except Exception:  # the door of the thread: without it a server would live on that moves nothing
             log.exception("reconciler_died")
@@ -124,9 +124,9 @@ class ReconcileLoop:
         with self._db.write() as tx:
             requests.forget_expired(tx, now_us(), BATCH)
         with self._db.read() as connection:
-            prefixes = runs.find_tombstones(connection, BATCH)
+            prefixes = retention.find_tombstones(connection, BATCH)
             before = utc_now() - timedelta(days=self._settings.run_retention_days)
-            old = runs.find_removable(connection, before, BATCH)
+            old = retention.find_removable(connection, before, BATCH)
         if time.monotonic() - self._drafts_swept_at >= SWEEP_DRAFTS_S:
             self._drafts_swept_at = time.monotonic()
             self._buckets.sweep_drafts(DRAFT_S)
@@ -134,9 +134,9 @@ class ReconcileLoop:
         for prefix in prefixes:
             self._internal.delete_prefix(prefix)
             with self._db.write() as tx:
-                runs.remove_tombstone(tx, prefix)
+                retention.remove_tombstone(tx, prefix)
         for run_id in old:
             nodes.remove_run(self._settings.runs_root, run_id)
         if old:
             with self._db.write() as tx:
-                runs.note_removed(tx, old)
+                retention.note_removed(tx, old)

@@ -77,12 +77,12 @@ class Reconciler:
                 self._guard(run, self._cancel_waiting, run)
             elif run.handle is None:
                 waiting.append(run)
-        self._start_waiting(
+        has_started = self._start_waiting(
             waiting, {run.id: Holder(run.project_id, grants[run.id]) for run in active if run.id in grants}
         )
         if self._has_moved:
             return Activity.MOVED
-        return Activity.LIVELY if active else Activity.IDLE
+        return Activity.LIVELY if active or has_started else Activity.IDLE
 
     def _observe(self, active: Sequence[Run]) -> None:
         for run in active:
@@ -97,7 +97,10 @@ class Reconciler:
                 continue
             if observation.liveness == Liveness.GONE:
                 self._guard(run, self._rescue, run)
-            elif observation.message:
+                continue
+            if observation.gone_nodes:
+                self._guard(run, self._stop_if_lost, run, observation.gone_nodes)
+            if observation.message:
                 with self._db.write() as tx:
                     runs.set_message(tx, run.id, observation.message)
 
@@ -116,6 +119,12 @@ class Reconciler:
             with self._db.write() as tx:
                 self._note_start(tx, run, max(times), message)
             log.info("run_started", run_id=run.id, attempt=run.attempt)
+
+    def _stop_if_lost(self, run: Run, gone_nodes: Sequence[int]) -> None:
+        """Stop the nodes of a run that would wait for ever for one that vanished."""
+        statuses = self._statuses(run)
+        if any(statuses[rank].final is None for rank in gone_nodes):
+            self._ask_to_stop(run)
 
     def _rescue(self, run: Run) -> None:
         """Start a run again, or end it, whose processes are proved to be gone."""
@@ -164,15 +173,17 @@ class Reconciler:
                 self._hooks.run_ended(tx, runs.get(tx, run.id))
         self._has_moved = True
 
-    def _start_waiting(self, waiting: Sequence[Run], held: dict[str, Holder]) -> None:
+    def _start_waiting(self, waiting: Sequence[Run], held: dict[str, Holder]) -> bool:
         with self._db.read() as connection:
             fresh, self._next_project = runs.find_waiting(
                 connection, PENDING_PER_PROJECT, PROJECTS_PER_LOOK, self._next_project
             )
         if not waiting and not fresh:
-            return
-        for run, grant in self._submitter.give_turns(waiting, fresh, held):
+            return False
+        started = self._submitter.give_turns(waiting, fresh, held)
+        for run, grant in started:
             self._submit(run, grant)
+        return bool(started)
 
     def _submit(self, run: Run, grant: Grant) -> None:
         self._guard(run, self._submitter.submit, run, grant)

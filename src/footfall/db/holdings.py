@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection
 
 from footfall.db.engine import now_us
 from footfall.db.prepared import Prepared
-from footfall.db.tables import allocations, held_units
 from footfall.records import Capacity, Grant, NodeShare, Run
 
 
@@ -18,29 +17,18 @@ def allocate(tx: Connection, run: Run, grant: Grant, epoch: int) -> None:
     """Give an attempt what it needs; a run holds at most one grant.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: the run, or one of the units, has been given already.
+        the driver's IntegrityError: the run, or one of the units, has been given already.
     """
     total = grant.total
-    tx.execute(
-        allocations.insert().values(
-            run_id=run.id,
-            attempt=run.attempt,
-            n_cores=total.n_cores,
-            memory_mib=total.memory_mib,
-            n_gpus=total.n_gpus,
-            epoch=epoch,
-        )
-    )
-    units = [
-        {"kind": kind, "unit": str(unit), "run_id": run.id, "attempt": run.attempt, "rank": rank}
-        for rank, share in enumerate(grant.shares)
-        for kind, names in (("core", share.cores), ("gpu", share.gpus))
-        for unit in names
-    ]
+    this = {"run_id": run.id, "attempt": run.attempt}
+    _ALLOCATE.change(tx, **this, n_cores=total.n_cores, memory_mib=total.memory_mib, n_gpus=total.n_gpus, epoch=epoch)
+    for rank, share in enumerate(grant.shares):
+        for core in share.cores:
+            _HOLD.change(tx, **this, kind="core", unit=str(core), rank=rank)
+        for gpu in share.gpus:
+            _HOLD.change(tx, **this, kind="gpu", unit=gpu, rank=rank)
     if grant.port is not None:
-        units.append({"kind": "port", "unit": str(grant.port), "run_id": run.id, "attempt": run.attempt, "rank": 0})
-    if units:
-        tx.execute(held_units.insert(), units)
+        _HOLD.change(tx, **this, kind="port", unit=str(grant.port), rank=0)
 
 
 def find_grants(connection: Connection) -> dict[str, Grant]:
@@ -81,6 +69,17 @@ def _grant(total: Capacity, units: Sequence[tuple[str, str, int]]) -> Grant:
     return Grant(total, shares, port)
 
 
+_ALLOCATE = Prepared(
+    sa.text(
+        "INSERT INTO allocations (run_id, attempt, n_cores, memory_mib, n_gpus, epoch) "
+        "VALUES (:run_id, :attempt, :n_cores, :memory_mib, :n_gpus, :epoch)"
+    )
+)
+_HOLD = Prepared(
+    sa.text(
+        "INSERT INTO held_units (kind, unit, run_id, attempt, rank) VALUES (:kind, :unit, :run_id, :attempt, :rank)"
+    )
+)
 _ALLOCATIONS = Prepared(sa.text("SELECT run_id, n_cores, memory_mib, n_gpus FROM allocations"))
 _UNITS = Prepared(sa.text("SELECT run_id, kind, unit, rank FROM held_units"))
 _RELEASE = Prepared(sa.text("DELETE FROM allocations WHERE run_id = :run_id"))

@@ -6,17 +6,16 @@ What is counted of users' runs (those with a number) moves in the same transacti
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from footfall.db import holdings, run_numbers
 from footfall.db.engine import from_us, from_us_or_none, now_us, to_us
 from footfall.db.prepared import Prepared
-from footfall.db.tables import leases, run_events, runs, tombstones
+from footfall.db.tables import leases, run_events, runs
 from footfall.errors import NotFoundError
 from footfall.records import Run, RunSpec
 from footfall.states import ACTIVE_STATES, LIVE_STATES, FailureReason, RunState, check_transition
@@ -71,7 +70,7 @@ def get(connection: Connection, run_id: str) -> Run:
     Raises:
         NotFoundError: there is none with this id.
     """
-    row = connection.execute(_GET, {"id": run_id}).one_or_none()
+    row = _GET.one(connection, id=run_id)
     if row is None:
         raise NotFoundError("run", run_id)
     return _run(row)
@@ -93,16 +92,16 @@ def advance(
     at = now_us()
     if to.is_final:
         columns.setdefault("ended_at", at)
-    where = [runs.c.id == run_id, runs.c.state == from_.value]
-    if in_attempt is not None:
-        where.append(runs.c.attempt == in_attempt)
     columns["updated_at"] = at
-    done = tx.execute(runs.update().where(*where).values(state=to.value, **columns).returning(*_MOVED)).one_or_none()
+    names = tuple(sorted(columns))
+    statement = _ADVANCES.get(names) or _advance_of(names)
+    done = statement.one(tx, this=run_id, from_=from_.value, to=to.value, in_attempt=in_attempt, **columns)
     if done is None:
         return False
-    if done.number is not None:
-        run_numbers.count_move(tx, done.account_id, done.project_id, done.run_type, from_.value, to.value)
-    _add_event(tx, run_id, from_, to, attempt=done.attempt, at=at, reason=columns.get("reason"))
+    attempt, number, account_id, project_id, run_type = done
+    if number is not None:
+        run_numbers.count_move(tx, account_id, project_id, run_type, from_.value, to.value)
+    _add_event(tx, run_id, from_, to, attempt=attempt, at=at, reason=columns.get("reason"))
     if to.is_final or to == RunState.REGISTERED:
         holdings.release(tx, run_id)
     if to.is_final:
@@ -117,15 +116,12 @@ def is_waiting(tx: Connection, run_id: str, attempt: int) -> bool:
 
 def set_handle(tx: Connection, run_id: str, attempt: int, handle: str) -> bool:
     """Record what the executor returned for this attempt of a pending run; False when it moved on meanwhile."""
-    where = (runs.c.id == run_id, runs.c.attempt == attempt, runs.c.state == RunState.PENDING.value)
-    return tx.execute(runs.update().where(*where).values(handle=handle, message=None)).rowcount == 1
+    return _SET_HANDLE.change(tx, id=run_id, attempt=attempt, handle=handle) == 1
 
 
 def set_message(tx: Connection, run_id: str, message: str | None) -> None:
     """Say what a run waits for."""
-    tx.execute(
-        runs.update().where(runs.c.id == run_id, runs.c.message.is_distinct_from(message)).values(message=message)
-    )
+    _SET_MESSAGE.change(tx, id=run_id, message=message)
 
 
 def note_overtaken(tx: Connection, run_ids: Sequence[str], at: int) -> None:
@@ -166,12 +162,12 @@ def hide(tx: Connection, run_id: str) -> bool:
 
 def find_active(connection: Connection) -> list[Run]:
     """Return every run that is pending or in progress, oldest first."""
-    return [_run(row) for row in connection.execute(_ACTIVE)]
+    return [_run(row) for row in _ACTIVE.all(connection)]
 
 
 def find_live(connection: Connection) -> list[Run]:
     """Return every run that has not ended, oldest first."""
-    return [_run(row) for row in connection.execute(_ALL_LIVE)]
+    return [_run(row) for row in _ALL_LIVE.all(connection)]
 
 
 def find_waiting(connection: Connection, per_project: int, n_projects: int, after: str = "") -> tuple[list[Run], str]:
@@ -186,10 +182,11 @@ def find_waiting(connection: Connection, per_project: int, n_projects: int, afte
     now = now_us()
     found: list[Run] = []
     key = ""
-    while (head := connection.execute(_NEXT_TURN, {"key": key}).one_or_none()) is not None:
-        key = head.turn_key
-        if head.state == RunState.REGISTERED.value and (head.not_before or 0) <= now:
-            found.append(_run(head))
+    while (row := _NEXT_TURN.one(connection, key=key)) is not None:
+        head = _run(row)
+        key = head.turn_key or ""
+        if head.state == RunState.REGISTERED and row[_NOT_BEFORE] <= now:
+            found.append(head)
     seen: list[str] = []
     project_id = after
     while len(seen) < n_projects:
@@ -201,7 +198,7 @@ def find_waiting(connection: Connection, per_project: int, n_projects: int, afte
             after = ""  # round to the first project
             continue
         seen.append(project_id)
-        rows = connection.execute(_FIRST, {"project_id": project_id, "n": per_project, "now": now})
+        rows = _FIRST.all(connection, project_id=project_id, n=per_project, now=now)
         found.extend(_run(row) for row in rows)
     return found, project_id
 
@@ -218,8 +215,7 @@ def begin_epoch(tx: Connection, name: str, holder: str) -> int:
 
 def has_epoch(connection: Connection, name: str, epoch: int) -> bool:
     """Whether nobody has taken over since this epoch began."""
-    found = connection.execute(sa.select(leases.c.epoch).where(leases.c.name == name)).scalar_one_or_none()
-    return found == epoch
+    return _EPOCH.one(connection, name=name) == (epoch,)
 
 
 def claim_data(tx: Connection, directory: str, is_gone: Callable[[str], bool]) -> str:
@@ -238,34 +234,6 @@ def find_events(connection: Connection, run_id: str) -> list[dict[str, Any]]:
     """Return the history of a run, oldest first."""
     query = sa.select(run_events).where(run_events.c.run_id == run_id).order_by(run_events.c.id)
     return [dict(row._mapping) for row in connection.execute(query)]
-
-
-def find_removable(connection: Connection, ended_before: datetime, limit: int) -> list[str]:
-    """Return runs whose files are still there and should go: the deleted ones, and those that ended long ago."""
-    deleted = sa.select(runs.c.id).where(sa.text(_UNSWEPT)).order_by(runs.c.deleted_at).limit(limit)
-    old = (
-        sa.select(runs.c.id)
-        .where(sa.text(_KEPT), runs.c.ended_at < to_us(ended_before))
-        .order_by(runs.c.ended_at)
-        .limit(limit)
-    )
-    found = dict.fromkeys(connection.execute(deleted).scalars()) | dict.fromkeys(connection.execute(old).scalars())
-    return list(found)[:limit]
-
-
-def note_removed(tx: Connection, run_ids: Sequence[str]) -> None:
-    """Record that the files of these runs are gone."""
-    tx.execute(runs.update().where(runs.c.id.in_(run_ids)).values(data_removed_at=now_us()))
-
-
-def find_tombstones(connection: Connection, limit: int) -> list[str]:
-    """Return prefixes of the internal store that nothing refers to any more."""
-    return list(connection.execute(sa.select(tombstones.c.prefix).limit(limit)).scalars())
-
-
-def remove_tombstone(tx: Connection, prefix: str) -> None:
-    """Forget a prefix that has been swept."""
-    tx.execute(tombstones.delete().where(tombstones.c.prefix == prefix))
 
 
 def _add_event(
@@ -289,33 +257,46 @@ def _add_event(
     )
 
 
-def _run(row: Row[Any]) -> Run:
+def _advance_of(names: tuple[str, ...]) -> Prepared:
+    columns = "".join(f", {name} = :{name}" for name in names)
+    statement = Prepared(
+        sa.text(
+            f"UPDATE runs SET state = :to{columns} WHERE id = :this AND state = :from_ "
+            "AND (CAST(:in_attempt AS INTEGER) IS NULL OR attempt = :in_attempt) "
+            "RETURNING attempt, number, account_id, project_id, run_type"
+        )
+    )
+    _ADVANCES[names] = statement
+    return statement
+
+
+def _run(row: Sequence[Any]) -> Run:
     return Run(
-        id=row.id,
-        account_id=row.account_id,
-        project_id=row.project_id,
-        state=RunState(row.state),
-        spec=_SPEC.decode(row.spec),
-        attempt=row.attempt,
-        created_at=from_us(row.created_at),
-        kind=row.kind,
-        turn_key=row.turn_key,
-        handle=row.handle,
-        message=row.message,
-        started_at=from_us_or_none(row.started_at),
-        ended_at=from_us_or_none(row.ended_at),
-        reason=FailureReason(row.reason) if row.reason else None,
-        fail_name=row.fail_name,
-        fail_details=row.fail_details,
-        cancel_requested_at=from_us_or_none(row.cancel_requested_at),
-        cancelled_by=row.cancelled_by,
-        result=json.loads(row.result) if row.result else None,
-        number=row.number,
-        run_type=row.run_type,
-        product_code=row.product_code,
-        user_id=row.user_id,
-        priority=row.priority,
-        overtaken_at=from_us_or_none(row.overtaken_at),
+        id=row[0],
+        account_id=row[1],
+        project_id=row[2],
+        state=RunState(row[3]),
+        spec=_SPEC.decode(row[4]),
+        attempt=row[5],
+        created_at=from_us(row[6]),
+        kind=row[7],
+        turn_key=row[8],
+        handle=row[9],
+        message=row[10],
+        started_at=from_us_or_none(row[11]),
+        ended_at=from_us_or_none(row[12]),
+        reason=FailureReason(row[13]) if row[13] else None,
+        fail_name=row[14],
+        fail_details=row[15],
+        cancel_requested_at=from_us_or_none(row[16]),
+        cancelled_by=row[17],
+        result=json.loads(row[18]) if row[18] else None,
+        number=row[19],
+        run_type=row[20],
+        product_code=row[21],
+        user_id=row[22],
+        priority=row[23],
+        overtaken_at=from_us_or_none(row[24]),
     )
 
 
@@ -327,15 +308,30 @@ def _states(states: Sequence[RunState]) -> tuple[sa.TextClause, sa.TextClause]:
 
 
 _SPEC = msgspec.json.Decoder(RunSpec)
-_KEPT = "ended_at IS NOT NULL AND data_removed_at IS NULL"
-_UNSWEPT = "deleted_at IS NOT NULL AND data_removed_at IS NULL"
+_COLUMNS = (
+    runs.c.id, runs.c.account_id, runs.c.project_id, runs.c.state, runs.c.spec, runs.c.attempt, runs.c.created_at, runs.c.kind,
+    runs.c.turn_key, runs.c.handle, runs.c.message, runs.c.started_at, runs.c.ended_at, runs.c.reason, runs.c.fail_name,
+    runs.c.fail_details, runs.c.cancel_requested_at, runs.c.cancelled_by, runs.c.result, runs.c.number, runs.c.run_type,
+    runs.c.product_code, runs.c.user_id, runs.c.priority, runs.c.overtaken_at, sa.func.coalesce(runs.c.not_before, 0),
+)  # fmt: skip
+_NOT_BEFORE = len(_COLUMNS) - 1
+_RUNS = sa.select(*_COLUMNS)
+_ADVANCES: dict[tuple[str, ...], Prepared] = {}
+_EPOCH = Prepared(sa.text("SELECT epoch FROM leases WHERE name = :name"))
+_SET_HANDLE = Prepared(
+    sa.text(
+        "UPDATE runs SET handle = :handle, message = NULL WHERE id = :id AND attempt = :attempt AND state = 'pending'"
+    )
+)
+_SET_MESSAGE = Prepared(
+    sa.text("UPDATE runs SET message = :message WHERE id = :id AND message IS DISTINCT FROM CAST(:message AS TEXT)")
+)
 _NEW_RUN = (
     "id", "account_id", "project_id", "kind", "turn_key", "state", "attempt", "spec", "n_cores", "memory_mib", "n_gpus",
     "n_nodes", "created_at", "updated_at", "user_id", "number", "serial", "run_type", "product_code", "priority", "request",
     "sealed",
 )  # fmt: skip
 _INSERT = Prepared(sa.text(f"INSERT INTO runs ({', '.join(_NEW_RUN)}) VALUES (:{', :'.join(_NEW_RUN)})"))
-_MOVED = (runs.c.attempt, runs.c.number, runs.c.account_id, runs.c.project_id, runs.c.run_type)
 _IS_WAITING = Prepared(
     sa.text(
         "SELECT id FROM runs WHERE id = :id AND attempt = :attempt AND state = 'pending' AND handle IS NULL "
@@ -354,16 +350,15 @@ _INSERT_EVENT = Prepared(
         {column.name: sa.bindparam(column.name) for column in run_events.c if column.name != "id"}
     )
 )
-_GET = sa.select(runs).where(runs.c.id == sa.bindparam("id"))
-_ACTIVE = sa.select(runs).where(*_states(list(ACTIVE_STATES))).order_by(runs.c.id)
-_ALL_LIVE = sa.select(runs).where(*_states(list(LIVE_STATES))).order_by(runs.c.id)
+_GET = Prepared(_RUNS.where(runs.c.id == sa.bindparam("id")))
+_ACTIVE = Prepared(_RUNS.where(*_states(list(ACTIVE_STATES))).order_by(runs.c.id))
+_ALL_LIVE = Prepared(_RUNS.where(*_states(list(LIVE_STATES))).order_by(runs.c.id))
 _WAITING = (*_states([RunState.REGISTERED]), runs.c.turn_key.is_(None))
 _NEXT_PROJECT = Prepared(
     sa.select(sa.func.min(runs.c.project_id)).where(*_WAITING, runs.c.project_id > sa.bindparam("after"))
 )
-_FIRST = (
-    sa.select(runs)
-    .where(
+_FIRST = Prepared(
+    _RUNS.where(
         *_WAITING,
         runs.c.project_id == sa.bindparam("project_id"),
         sa.or_(runs.c.not_before.is_(None), runs.c.not_before <= sa.bindparam("now")),
@@ -371,9 +366,8 @@ _FIRST = (
     .order_by(runs.c.priority.desc(), runs.c.id)
     .limit(sa.bindparam("n"))
 )
-_NEXT_TURN = (
-    sa.select(runs)
-    .where(*_states(list(LIVE_STATES)), runs.c.turn_key > sa.bindparam("key"))
+_NEXT_TURN = Prepared(
+    _RUNS.where(*_states(list(LIVE_STATES)), runs.c.turn_key > sa.bindparam("key"))
     .order_by(runs.c.turn_key, runs.c.id)
     .limit(1)
 )
