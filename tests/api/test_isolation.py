@@ -8,7 +8,7 @@ import pytest
 
 from footfall.api.operations import Operation
 from footfall.api.table import OPERATIONS
-from nsml_service import CODE, RUN, make_nsml
+from nsml_service import CODE, RUN, ask_run, make_nsml, make_project, make_run
 from service import Caller, Service, make_feature, make_task, send
 
 FORBIDDEN = (403, "230", "Forbidden")
@@ -95,6 +95,19 @@ def test_row_10_a_list_shows_nothing_of_another_account(tenants: Tenants, operat
     for name, id in tenants.ids.items():
         if name not in ("account_id", "key") and len(id) > 2:
             assert id.encode() not in reply.body
+
+
+def test_row_10_what_a_query_or_a_body_names_is_not_there_for_others(tenants: Tenants) -> None:
+    volume = {"blockStorageNm": "a", "projectId": tenants.ids["projectId"], "size": 1}
+    for reply in (
+        tenants.stranger("DELETE", f"/nsml/v1/images/secret?privateEp={tenants.ids['privateEp']}"),
+        tenants.stranger.post("/nsml/v1/blk-storages", volume),
+    ):
+        assert reply.error == (404, "404", "Not Found")
+    own = make_project(tenants.stranger, "own")
+    for fields in ({"blockStorageNoList": [int(tenants.ids["blockStorageNo"])]}, {"codeDigest": tenants.ids["sha256"]}):
+        assert ask_run(tenants.stranger, own, **fields).error == (404, "404", "Not Found")
+    assert make_run(tenants.stranger, own) == "1"
 
 
 CREATES: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {

@@ -149,6 +149,8 @@ def test_a_project_that_is_being_deleted_takes_nothing_and_then_is_gone(service:
         assert not projects.finish_delete(tx, id)
     assert call.get(path).json == {"projects": [], "totalCount": 0}
     assert call.get(f"{path}/{id}").json["status"] == "DELETED"
+    with service.database.write() as tx:
+        assert projects.find_closing(tx, 10) == []
     for method, where, body in (
         ("POST", f"/projects/{id}/runs", RUN),
         ("GET", f"/projects/{id}/nas", None),
@@ -157,6 +159,22 @@ def test_a_project_that_is_being_deleted_takes_nothing_and_then_is_gone(service:
         ("DELETE", f"/projects/{id}", None),
     ):
         refuse(service, MISSING, method, where, body)
+
+
+def test_a_deleted_project_is_forgotten_after_30_days(service: Service) -> None:
+    call = service.operator
+    id = make_project(call)
+    call("DELETE", f"{ROOT}/projects/{id}")
+    table = metadata.tables["projects"]
+    with service.database.write() as tx:
+        assert projects.find_closing(tx, 10) == [id]
+        assert projects.finish_delete(tx, id)
+        gone_us = tx.execute(sa.select(table.c.deleted_at).where(table.c.id == id)).scalar_one()
+    day_us = 86_400_000_000
+    for days, status in ((29, 200), (31, 404)):
+        with service.database.write() as tx:
+            tx.execute(sa.update(table).where(table.c.id == id).values(deleted_at=gone_us - days * day_us))
+        assert call.get(f"{ROOT}/projects/{id}").status == status
 
 
 def test_behaviors_own_project_is_hidden_and_cannot_be_changed(service: Service) -> None:

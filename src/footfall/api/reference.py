@@ -9,8 +9,31 @@ from footfall.api.operations import NEEDS, Operation
 from footfall.api.table import OPERATIONS
 
 _NOTES = {
+    "create_run": "A run that could not start even if nothing else ran is 406, and `details` names what is short. Values of "
+    "variables whose name holds SECRET, TOKEN, PASSW, CREDENTIAL, API_KEY or ACCESS_KEY are shown as `****` and stored "
+    "encrypted. Names that begin with `NSML_` are the server's.",
+    "delete_project": "406 while runs have not ended, naming them. Otherwise the project is DELETING until its storage, block "
+    "storages, code, logs and metrics are gone, then DELETED, and shown so for 30 days.",
+    "list_products": "From the setting `products`; without it, what fits this machine.",
+    "list_base_images": "From the setting `images`; without it, `host`: the server's own Python environment.",
+    "list_custom_images": "What the operator imported, `footfall image import`, and what the account's repositories say.",
+    "create_registry": "Only hosts below private-ncr.ntruss.com, and those of the setting `registry_hosts`, are ever contacted.",
+    "stop_run": "Again on a run that is being stopped, or was: 200. On one that completed or failed: 406.",
+    "put_code": "At most 100 MB packed and 1 GB unpacked (settings). Kept once, and removed when no run has named it for 24 h.",
+    "list_files": "Links, and names that no path can hold, are left out.",
     "delete_feature": "Documented: dependents that are *registered* do not block. Ours: they do, so that none dangles.",
     "delete_task": "Documented: dependents that are *registered* do not block. Ours: they do, so that none dangles.",
+}
+_INTROS = {
+    "nsml": (
+        "Every request needs the header `x-ncp-apigw-api-key` beside its signature. Names of query fields are matched "
+        "without case. Lists are newest first; `page` counts from 1, and 0 is read as 1. Times are UTC. POST that makes "
+        "something answers 201 with what was made and a `location`; CLOVA NSML documents no body there. Errors of the "
+        "service bear their HTTP status as code: 400 for a field, 404 also for what is another account's, 406 when the "
+        "state of things refuses it.\n\n"
+        "With the header `x-idempotency-key`, any POST that succeeded is answered again as the first time for 24 hours; "
+        "another body with that key is 400, and a second request waits up to 10 s for the first."
+    )
 }
 _TITLES = {
     "nclue": "Features, tasks, task runs: /api/v1",
@@ -30,7 +53,9 @@ def reference_page() -> str:
         "",
     ]
     for service, title in _TITLES.items():
-        parts += [f"## {title}", "", "| operation | | what | source |", "|---|---|---|---|"]
+        parts += [f"## {title}", ""]
+        parts += [_INTROS[service], ""] if service in _INTROS else []
+        parts += ["| operation | | what | source |", "|---|---|---|---|"]
         mine = [operation for operation in OPERATIONS if operation.service == service]
         parts += [f"| [{o.id}](#{o.id}) | `{o.method} {o.path}` | {o.summary} | {_source(o)} |" for o in mine]
         parts.append("")

@@ -214,7 +214,7 @@ def errors_page() -> str:
         + "## Answers\n\nThe body of every answer that is no success:\n\n"
         '```json\n{"error": {"errorCode": "10102", "message": "DUPLICATE_NAME", "details": "what to do"}}\n```\n\n'
         "`details` is a sentence: what was wrong, what was expected, what to do. Codes of three digits are the gateway's,\n"
-        "of five the service's.\n\n"
+        "of five NCLUE's; below `/nsml/v1` the service's own errors bear their HTTP status as code.\n\n"
         f"| HTTP | errorCode | message | means | mark |\n|---|---|---|---|---|\n{codes}\n\n"
         "## `fail_message`\n\nWhy a feature, task or task run is `failed`; `fail_details` (ours) says where and what to do.\n\n"
         f"| name | cause | remedy | mark |\n|---|---|---|---|\n{names}\n\n"

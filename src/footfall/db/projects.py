@@ -22,6 +22,8 @@ _BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 20
 KIND = "projects"
 """The word by which ``resource_counts`` knows them."""
+KEPT_DAYS = 30
+"""How long a project that is gone is still shown as DELETED."""
 
 
 def new_project_id() -> str:
@@ -54,12 +56,12 @@ def has_name(connection: Connection, account_id: str, name: str) -> bool:
 
 
 def get(connection: Connection, account_id: str, id: str) -> Project:
-    """Return a project of an account, also one that was deleted a while ago and the account's system project.
+    """Return a project of an account, also one that was deleted in the last ``KEPT_DAYS`` and the account's system project.
 
     Raises:
         NotFoundError: there is none, or it is another account's.
     """
-    row = _GET.one(connection, account_id=account_id, id=id)
+    row = _GET.one(connection, account_id=account_id, id=id, horizon=now_us() - KEPT_DAYS * 86_400_000_000)
     if row is None:
         raise NotFoundError("project", id)
     return _project(row)
@@ -92,6 +94,11 @@ def begin_delete(tx: Connection, account_id: str, id: str) -> bool:
     this = (projects.c.id == id, projects.c.account_id == account_id, projects.c.status == "CREATED")
     query = update(projects).where(*this, projects.c.is_system.is_(False))
     return bool(tx.execute(query.values(status="DELETING", updated_at=now_us())).rowcount)
+
+
+def find_closing(connection: Connection, limit: int) -> list[str]:
+    """Return the ids of projects whose files are to be removed, longest waiting first."""
+    return [str(row[0]) for row in _CLOSING.all(connection, limit=limit)]
 
 
 def finish_delete(tx: Connection, id: str) -> bool:
@@ -135,7 +142,11 @@ _FROM = projects.outerjoin(users, users.c.id == projects.c.user_id)
 _GET = Prepared(
     select(*_COLUMNS)
     .select_from(_FROM)
-    .where(projects.c.id == bindparam("id"), projects.c.account_id == bindparam("account_id"))
+    .where(
+        projects.c.id == bindparam("id"),
+        projects.c.account_id == bindparam("account_id"),
+        projects.c.deleted_at.is_(None) | (projects.c.deleted_at > bindparam("horizon")),
+    )
 )
 _PAGE = Prepared(
     select(*_COLUMNS)
@@ -161,6 +172,11 @@ _INSERT = Prepared(
         "INSERT INTO projects (id, account_id, user_id, name, note, nas_gb, is_system, status, created_at, updated_at) "
         "VALUES (:id, :account_id, :user_id, :name, :note, :nas_gb, FALSE, 'CREATED', :now, :now) "
         "ON CONFLICT DO NOTHING"
+    )
+)
+_CLOSING = Prepared(
+    text(
+        "SELECT id FROM projects WHERE status = 'DELETING' AND deleted_at IS NULL ORDER BY updated_at, id LIMIT :limit"
     )
 )
 _FINISH = Prepared(
