@@ -15,7 +15,7 @@ from machine import median
 
 from footfall import Client
 from footfall.db.engine import Database, now_us, sqlite_url
-from footfall.db.tables import projects, run_counts, runs, users
+from footfall.db.tables import accounts, projects, run_counts, runs, users
 from footfall.records import new_id
 from footfall.run_replies import Run
 from footfall.signing import ACCESS_KEY_HEADER, API_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
@@ -39,7 +39,8 @@ def fill_runs(home: Path, project_id: str, n: int) -> None:
     database = database_of(home)
     counts = dict.fromkeys(STATES, 0)
     request = {"command": "python train.py", "envs": {"lr": 0.1}, "note": "", "imageType": "BASE", "imagePath": "host"}
-    text = json.dumps(request | {"nodeCount": 1, "blockStorageNoList": []})
+    request |= {"gpuSvrCode": 1, "engFullName": "[Train] 1vCPU, 4GB Mem", "nodeCount": 1, "blockStorageNoList": []}
+    text = json.dumps(request | dict.fromkeys(("codeDigest", "timeoutSeconds", "outputLimitBytes", "logLimitBytes")))
     with database.write() as tx:
         project = tx.execute(projects.select().where(projects.c.id == project_id)).one()
         user_id = tx.execute(users.select().where(users.c.account_id == project.account_id)).first().id  # type: ignore[union-attr]
@@ -52,12 +53,13 @@ def fill_runs(home: Path, project_id: str, n: int) -> None:
                 rows.append({
                     "id": new_id(), "account_id": project.account_id, "project_id": project_id, "kind": "command",
                     "state": state, "attempt": 0, "spec": "{}", "n_cores": 1, "memory_mib": 1024, "created_at": at,
-                    "updated_at": at, "started_at": at, "ended_at": at, "number": number, "run_type": "TRAIN",
+                    "updated_at": at, "started_at": at, "ended_at": at, "number": number, "serial": number, "run_type": "TRAIN",
                     "product_code": 1, "user_id": user_id, "request": text, "n_nodes": 1, "exit_code": int(state == "failed"),
                     "reason": "command_failed" if state == "failed" else None,
                 })  # fmt: skip
             tx.execute(runs.insert(), rows)
         tx.execute(projects.update().where(projects.c.id == project_id).values(last_run=n, n_runs=n, n_nodes=n))
+        tx.execute(accounts.update().where(accounts.c.id == project.account_id).values(last_serial=n))
         for scope in (project.account_id, project_id):
             tx.execute(run_counts.delete().where(run_counts.c.scope == scope))
             tx.execute(
@@ -111,8 +113,10 @@ def median_ms(client: Client, path: str, query: dict[str, Any], times: int = 100
     taken = []
     for _ in range(times):
         begun = time.perf_counter()
-        client.transport.json("GET", path, query)
+        found = client.transport.json("GET", path, query)
         taken.append((time.perf_counter() - begun) * 1000)
+    if "pageSize" in query:
+        assert len(found["runList"]) == query["pageSize"], len(found["runList"])
     return median(taken)
 
 

@@ -126,7 +126,7 @@ def products() -> None:
     show_list(
         found,
         ["CODE", "TYPE", "NODES", "NAME"],
-        [[one.code, one.use_type, ", ".join(map(str, one.node_counts)), one.name] for one in found],
+        [[str(one.code), one.use_type, ", ".join(map(str, one.node_counts)), one.name] for one in found],
         numbers=[0],
         empty="This server offers no products; its settings name some, or its machine has no core to give.",
     )
@@ -220,7 +220,7 @@ def list_volumes() -> None:
     show_list(
         found,
         ["NUMBER", "NAME", "STATUS", "GB", "PROJECT ID", "CREATED (UTC)"],
-        [[one.number, one.name, one.status, one.size_gb, one.project_id, moment(one.created_at)] for one in found],
+        [[str(one.number), one.name, one.status, one.size_gb, one.project_id, moment(one.created_at)] for one in found],
         numbers=[0, 3],
         empty="There are no block storages yet; `footfall volume create NAME --project PROJECT` makes one.",
     )
