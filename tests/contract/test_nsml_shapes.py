@@ -211,6 +211,7 @@ def test_every_state_is_shown_filtered_and_explained(shared: Service, state: Run
     assert shown["status"] == f"RUN_STATE_{state.name}"
     assert shown["message"].endswith(".")
     assert (shown["endTime"] is not None) == state.is_final
+    assert shown["attempts"] == (state in (RunState.IN_PROGRESS, RunState.COMPLETED, RunState.FAILED))
     if state is RunState.FAILED:
         assert (shown["reason"], shown["exitCode"]) == ("command_failed", 128 + 9)
         assert shown["message"] == FailureReason.COMMAND_FAILED.message()

@@ -139,7 +139,7 @@ class NodeBody(msgspec.Struct, rename="camel"):
     rank: int
     exit_code: Annotated[int | None, msgspec.Meta(description="Null while it runs.")]
     host: Annotated[str | None, msgspec.Meta(description="Where SSH answers; null when there is no such access.")]
-    port: Annotated[int | None, _ours("Where SSH answers.")]
+    port: Annotated[int | None, _ours("Where SSH answers; null as host.")]
     start_time: OurStamp | None
     end_time: OurStamp | None
     gpu_ids: Annotated[list[str], _OUR]

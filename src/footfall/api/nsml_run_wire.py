@@ -90,7 +90,7 @@ def node_body(row: RunRow, node: NodeView) -> shapes.NodeBody:
         rank=node.rank,
         exit_code=wire_exit_code(node.exit_code),
         host=node.host,
-        port=node.port,
+        port=None if node.host is None else node.port,
         start_time=stamp_or_none(node.started_at),
         end_time=stamp_or_none(node.ended_at),
         gpu_ids=list(node.gpu_ids),
@@ -112,8 +112,9 @@ def _creator(row: RunRow) -> str:
 
 
 def _attempts(row: RunRow) -> int:
-    was_started = row.started_at is not None or row.state in (RunState.PENDING, RunState.IN_PROGRESS)
-    return row.attempt + was_started
+    is_waiting = row.state in (RunState.REGISTERED, RunState.PENDING)
+    never_began = is_waiting or (row.state is RunState.CANCELLED and row.started_at is None)
+    return row.attempt if never_began else row.attempt + 1
 
 
 def _message(row: RunRow) -> str:
