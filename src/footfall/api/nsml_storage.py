@@ -1,6 +1,7 @@
 """``/nsml/v1``: block storages, the files of a project's storage, and code archives."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -31,6 +32,7 @@ from footfall.db import code, volumes
 from footfall.db.connection import Connection
 from footfall.db.volumes import Volume
 from footfall.errors import InvalidFieldError, NotFoundError
+from footfall.layout import nas_dir
 
 MAX_FILES = 1000
 MAX_VOLUME_GB = 100_000
@@ -146,15 +148,14 @@ def list_files(request: Request) -> FileList:
         if value:
             placing.check_path(value, field)
     project_id = _present_project(request)
-    root = storage.make_nas(request.context.settings, project_id)
-    found = list(find_files(root, path, after=after, limit=limit + 1))
+    found = list(find_files(_root(request, project_id), path, after=after, limit=limit + 1))
     shown = [FileBody(info.path, info.size_bytes, stamp(info.modified_at)) for info in found[:limit]]
     return FileList(project_id, shown, shown[-1].path if len(found) > limit else None)
 
 
 def get_file(request: Request) -> Download:
     """Return a file of a project's storage, always as a download."""
-    root = storage.make_nas(request.context.settings, _present_project(request))
+    root = _root(request, _present_project(request))
     return file_download(open_file(root, request.params["path"]), request.params["path"])
 
 
@@ -176,14 +177,19 @@ def put_file(request: Request, pieces: Iterator[bytes], memory: RequestMemory) -
 
 def remove_file(request: Request) -> Change:
     """Remove a file, or an empty directory, of a project's storage."""
-    path, settings, project_id = request.params["path"], request.context.settings, request.params["projectId"]
+    path, project_id = request.params["path"], request.params["projectId"]
     placing.check_path(path)
 
     def apply(tx: Connection) -> FileGone:
         projects.get_open(tx, request.caller, project_id)
         return FileGone(project_id, path)
 
-    return Change(apply, lambda: placing.remove(storage.make_nas(settings, project_id), path))
+    return Change(apply, lambda: placing.remove(_root(request, project_id), path))
+
+
+def _root(request: Request, project_id: str) -> Path:
+    # Not made here: who reads must not bring back what is being removed.
+    return request.context.settings.data_dir / nas_dir(project_id)
 
 
 def _open_project(request: Request) -> str:
