@@ -101,10 +101,11 @@ class Engine:
         project_id: str = "own",
         product: Product = PRODUCT,
         priority: int = 0,
+        code_digest: str = "",
         **spec: object,
     ) -> Run:
         """Register a user's run of a script."""
-        workload = Workload(script, Image("host", "host"), project_id, project_id, "")
+        workload = Workload(script, Image("host", "host"), project_id, project_id, "", code_digest=code_digest)
         needs = {"n_cores": product.n_cores, "memory_mib": product.memory_mib, "n_gpus": product.n_gpus}
         with self.db.write() as tx:
             made = create_command_run(

@@ -190,7 +190,7 @@ def test_a_database_is_copied_before_it_is_migrated(tmp_path: Path, monkeypatch:
     assert "note" not in columns[0]
     assert "note" in columns[1]
     monkeypatch.undo()
-    with pytest.raises(ConfigError, match="0002"):
+    with pytest.raises(ConfigError, match="0003"):
         migration.migrate(database, tmp_path / "backup", "now")
 
 

@@ -1,23 +1,21 @@
-"""The thread that reconciles while this process holds the lease, and keeps house between looks."""
+"""The thread that reconciles while this process holds the lease, and another that keeps house meanwhile."""
 
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 
 import structlog
 
-from footfall.compute import nodes
+from footfall.compute.housekeeping import Housekeeper
 from footfall.compute.lease import DeposedError, Lease
 from footfall.compute.reconcile import Activity, Reconciler
 from footfall.compute.submit import EPOCH_NAME
 from footfall.config import Settings
-from footfall.db import requests, retention, runs
-from footfall.db.engine import Database, now_us
+from footfall.db import runs
+from footfall.db.engine import Database
 from footfall.errors import FootfallError
-from footfall.records import utc_now
 from footfall.store import Buckets, Store
 
 ACTIVE_S = 0.25
@@ -25,11 +23,6 @@ IDLE_S = 1.0
 LEAST_PAUSE_S = 0.02
 IDLE_SHARE = 9
 """Under a flood of requests the loop rests this many times as long as it computed, and leaves the rest of the time to them."""
-HOUSEKEEPING_S = 30.0
-BATCH = 500
-SWEEP_DRAFTS_S = 3600.0
-DRAFT_S = 21_600.0
-"""An upload that has not grown for so long was killed."""
 
 log = structlog.get_logger()
 
@@ -45,21 +38,19 @@ class ReconcileLoop:
         buckets: Buckets,
         make_reconciler: Callable[[int], Reconciler],
     ) -> None:
-        self._settings = settings
         self._db = database
-        self._internal = internal
-        self._buckets = buckets
         self._make = make_reconciler
         self._lease = Lease(settings.data_dir)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
-        self._drafts_swept_at = -SWEEP_DRAFTS_S
         self._looked_at: float | None = None
         self._is_holder = False
+        self._housekeeper = Housekeeper(settings, database, internal, buckets, lambda: self._is_holder)
 
     def start(self) -> None:
         """Begin; the lease is taken as soon as nobody else holds it."""
         self._thread.start()
+        self._housekeeper.start()
 
     def wake(self) -> None:
         """Ask the holder of the lease, here or elsewhere, to look now."""
@@ -70,6 +61,7 @@ class ReconcileLoop:
         self._stop.set()
         self.wake()
         self._thread.join()
+        self._housekeeper.stop()
 
     def health(self) -> dict[str, object]:
         """Say whether this process moves the runs, and how long ago it last looked at them all, in seconds."""
@@ -78,7 +70,6 @@ class ReconcileLoop:
 
     def _run(self) -> None:
         reconciler: Reconciler | None = None
-        kept_at = time.monotonic()
         try:
             while not self._stop.is_set():
                 if not self._lease.acquire():
@@ -90,9 +81,6 @@ class ReconcileLoop:
                         reconciler = self._take_over()
                     activity = reconciler.tick()
                     self._looked_at = time.monotonic()
-                    if time.monotonic() - kept_at >= HOUSEKEEPING_S:
-                        kept_at = time.monotonic()
-                        self._keep_house()
                 except DeposedError:
                     log.warning("deposed")
                     reconciler, self._is_holder = None, False
@@ -119,24 +107,3 @@ class ReconcileLoop:
         self._is_holder = True
         log.info("lease_taken", epoch=epoch)
         return self._make(epoch)
-
-    def _keep_house(self) -> None:
-        with self._db.write() as tx:
-            requests.forget_expired(tx, now_us(), BATCH)
-        with self._db.read() as connection:
-            prefixes = retention.find_tombstones(connection, BATCH)
-            before = utc_now() - timedelta(days=self._settings.run_retention_days)
-            old = retention.find_removable(connection, before, BATCH)
-        if time.monotonic() - self._drafts_swept_at >= SWEEP_DRAFTS_S:
-            self._drafts_swept_at = time.monotonic()
-            self._buckets.sweep_drafts(DRAFT_S)
-            self._internal.sweep_drafts(DRAFT_S)
-        for prefix in prefixes:
-            self._internal.delete_prefix(prefix)
-            with self._db.write() as tx:
-                retention.remove_tombstone(tx, prefix)
-        for run_id in old:
-            nodes.remove_run(self._settings.runs_root, run_id)
-        if old:
-            with self._db.write() as tx:
-                retention.note_removed(tx, old)

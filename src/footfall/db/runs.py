@@ -198,9 +198,22 @@ def find_waiting(connection: Connection, per_project: int, n_projects: int, afte
             after = ""  # round to the first project
             continue
         seen.append(project_id)
-        rows = _FIRST.all(connection, project_id=project_id, n=per_project, now=now)
-        found.extend(_run(row) for row in rows)
+        found.extend(_first_of(connection, project_id, per_project, now))
     return found, project_id
+
+
+def _first_of(connection: Connection, project_id: str, limit: int, now: int) -> list[Run]:
+    # One priority after the other: in each, the index has them by age.
+    found: list[Run] = []
+    below = _ABOVE_ALL
+    while len(found) < limit:
+        row = _NEXT_PRIORITY.one(connection, project_id=project_id, below=below)
+        if row is None or row[0] is None:
+            break
+        below = int(row[0])
+        rows = _FIRST.all(connection, project_id=project_id, priority=below, n=limit - len(found), now=now)
+        found.extend(_run(row) for row in rows)
+    return found
 
 
 def begin_epoch(tx: Connection, name: str, holder: str) -> int:
@@ -357,13 +370,20 @@ _WAITING = (*_states([RunState.REGISTERED]), runs.c.turn_key.is_(None))
 _NEXT_PROJECT = Prepared(
     sa.select(sa.func.min(runs.c.project_id)).where(*_WAITING, runs.c.project_id > sa.bindparam("after"))
 )
+_ABOVE_ALL = 1 << 30
+_NEXT_PRIORITY = Prepared(
+    sa.select(sa.func.max(runs.c.priority)).where(
+        *_WAITING, runs.c.project_id == sa.bindparam("project_id"), runs.c.priority < sa.bindparam("below")
+    )
+)
 _FIRST = Prepared(
     _RUNS.where(
         *_WAITING,
         runs.c.project_id == sa.bindparam("project_id"),
+        runs.c.priority == sa.bindparam("priority"),
         sa.or_(runs.c.not_before.is_(None), runs.c.not_before <= sa.bindparam("now")),
     )
-    .order_by(runs.c.priority.desc(), runs.c.id)
+    .order_by(runs.c.id)
     .limit(sa.bindparam("n"))
 )
 _NEXT_TURN = Prepared(

@@ -39,6 +39,7 @@ _LIVE_RUN = text("state IN ({})".format(", ".join(f"'{state}'" for state in sort
 _SHOWN = text("number IS NOT NULL AND deleted_at IS NULL")
 _KEPT = text("ended_at IS NOT NULL AND data_removed_at IS NULL")
 _UNSWEPT = text("deleted_at IS NOT NULL AND data_removed_at IS NULL")
+_GONE = text("deleted_at IS NOT NULL")
 _ALL_STATES = ", ".join(f"'{state}'" for state in RunState)
 
 
@@ -185,12 +186,13 @@ runs = Table(
     CheckConstraint(f"state IN ({_ALL_STATES})", name="state"),
     CheckConstraint("(state = 'failed') = (reason IS NOT NULL)", name="reason"),
     Index(
-        "ix_runs_waiting", "state", "turn_key", "project_id", text("priority DESC"), "id",
+        "ix_runs_waiting", "state", "turn_key", "project_id", "priority", "id",
         sqlite_where=_LIVE_RUN, postgresql_where=_LIVE_RUN,
     ),
     Index("ix_runs_turn", "turn_key", "id", sqlite_where=_LIVE_RUN, postgresql_where=_LIVE_RUN),
     Index("ix_runs_kept", "ended_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
     Index("ix_runs_deleted", "deleted_at", sqlite_where=_UNSWEPT, postgresql_where=_UNSWEPT),
+    Index("ix_runs_gone", "project_id", sqlite_where=_GONE, postgresql_where=_GONE),
     Index("ux_runs_number", "project_id", "number", unique=True, sqlite_where=_SHOWN, postgresql_where=_SHOWN),
     Index("ux_runs_serial", "account_id", "serial", unique=True, sqlite_where=_SHOWN, postgresql_where=_SHOWN),
     Index(

@@ -148,7 +148,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_runs_waiting",
         "runs",
-        ["state", "turn_key", "project_id", sa.text("priority DESC"), "id"],
+        ["state", "turn_key", "project_id", "priority", "id"],
         unique=False,
         sqlite_where=sa.text("state IN ('in_progress', 'pending', 'registered')"),
         postgresql_where=sa.text("state IN ('in_progress', 'pending', 'registered')"),
@@ -168,6 +168,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("deleted_at IS NOT NULL AND data_removed_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NOT NULL AND data_removed_at IS NULL"),
+    )
+    op.create_index(
+        "ix_runs_gone",
+        "runs",
+        ["project_id"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
     )
     op.create_index(
         "ux_runs_number",
