@@ -37,8 +37,10 @@ def put(call: Caller, project: str, path: str, content: bytes) -> tuple[int, str
     return reply.status if reply.status == 200 else reply.error
 
 
-def test_a_file_comes_back_as_it_was_sent(shared: Service, project: str, nas: Path) -> None:
+def test_a_file_comes_back_as_it_was_sent(shared: Service) -> None:
     call = shared.operator
+    project = make_project(call, "whole")
+    nas = storage.make_nas(shared.settings, project)
     content = os.urandom(3_000_000)
     for path in ("data/train/a.bin", "plain", "with blank, comma=1.ckpt", "데이터/é.txt"):
         reply = call("PUT", url(project, path), content)
