@@ -66,14 +66,17 @@ class Engine:
         self.executor = load_executor("local", settings)
         self.loop: ReconcileLoop | None = None
 
-    def start(self) -> None:
-        self.loop = ReconcileLoop(
+    def make_loop(self) -> ReconcileLoop:
+        return ReconcileLoop(
             self.settings,
             self.db,
             Store(self.settings.internal_place()),
             Buckets(self.settings.buckets_place()),
             lambda epoch: Reconciler(self.settings, self.db, self.executor, self.all_hooks, epoch),
         )
+
+    def start(self) -> None:
+        self.loop = self.make_loop()
         self.loop.start()
 
     def stop(self) -> None:

@@ -119,6 +119,9 @@ class Settings:
     )
     disk_quota_mib: int = _setting(0, "Space an account's features and tasks may take; 0 means no limit.")
     run_retention_days: int = _setting(90, "Logs of ended runs are kept this long.")
+    metrics_access: str = _setting(
+        "loopback", "Who may read /metrics, unsigned: loopback (nobody when behind_proxy), all, or off."
+    )
     log_level: str = _setting("info", "debug, info, warning or error.")
 
     @property
@@ -241,6 +244,7 @@ def _check(settings: Settings) -> Settings:
         "personal_data": ("refuse", "warn", "off"),
         "result_names": ("exact", "suffix"),
         "log_level": ("debug", "info", "warning", "error"),
+        "metrics_access": ("loopback", "all", "off"),
         "log_limit_action": ("drop", "end"),
         "run_network": ("host", "run"),
         "isolation": ("auto", "bubblewrap", "landlock", "plain"),

@@ -33,6 +33,11 @@ def new_id() -> str:
     return str(uuid.UUID(int=value))
 
 
+def id_time(id: str) -> float:
+    """Return when an id was made, in seconds since 1970."""
+    return (uuid.UUID(id).int >> 80) / 1000
+
+
 def utc_now() -> datetime:
     """Return the current time, aware, in UTC."""
     return datetime.now(UTC)

@@ -33,6 +33,7 @@ from footfall.db.engine import Database, sqlite_url
 from footfall.db.migrate import migrate
 from footfall.errors import ConfigError, DatabaseUnavailableError, StoreError
 from footfall.executor import load_executor
+from footfall.measures import Measures
 from footfall.records import Image
 from footfall.store import Buckets, Store
 
@@ -71,9 +72,21 @@ class Service:
         internal = open_internal(settings)
         buckets = Buckets(settings.buckets_place())
         hooks = HooksByKind(CommandHooks(settings, secrets), BehaviorHooks(settings))
+        measures = Measures()
         self.loop = ReconcileLoop(
-            settings, database, internal, buckets, lambda epoch: Reconciler(settings, database, executor, hooks, epoch)
+            settings,
+            database,
+            internal,
+            buckets,
+            lambda epoch: Reconciler(settings, database, executor, hooks, epoch, measures),
+            measures,
         )
+        isolation = executor.isolation
+        facts = {
+            "isolation": None if isolation is None else isolation.level,
+            "n_gpus": len(executor.gpus),
+            "has_fake_gpus": any(gpu.is_fake for gpu in executor.gpus),
+        }
         self.app = build_app(
             AppContext(
                 settings=settings,
@@ -82,8 +95,9 @@ class Service:
                 internal=internal,
                 secrets=secrets,
                 wake=self.loop.wake,
-                health=self.loop.health,
-                machine=Machine(executor.capacity, tuple(executor.gpus), executor.isolation),
+                health=lambda: self.loop.health() | facts,
+                measures=measures,
+                machine=Machine(executor.capacity, tuple(executor.gpus), isolation),
             )
         )
 

@@ -380,11 +380,11 @@ def test_the_decoded_query_is_accepted_only_by_setting(tmp_path: Path) -> None:
 
 
 def test_unsigned_routes_are_three(shared: Service) -> None:
-    for path in ("/healthz", "/openapi.json", "/docs"):
+    for path in ("/healthz", "/metrics", "/openapi.json", "/docs"):
         assert send(shared.port, "GET", path, None, {}).status == 200
     from footfall.api.table import OPERATIONS
 
-    assert {o.path for o in OPERATIONS if o.kind == "open"} == {"/healthz", "/openapi.json", "/docs"}
+    assert {o.path for o in OPERATIONS if o.kind == "open"} == {"/healthz", "/metrics", "/openapi.json", "/docs"}
 
 
 @pytest.mark.parametrize(

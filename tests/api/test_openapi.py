@@ -25,7 +25,7 @@ def test_the_document_is_valid_and_served(shared: Service) -> None:
 def test_the_document_says_what_is_signed_and_who_may_call() -> None:
     content = document()
     text = content["info"]["description"]
-    assert text.endswith("Every request is signed, but for these: /healthz, /openapi.json, /docs.")
+    assert text.endswith("Every request is signed, but for these: /healthz, /metrics, /openapi.json, /docs.")
     described = {o["operationId"]: o for methods in content["paths"].values() for o in methods.values()}
     for operation in OPERATIONS:
         (wanted,) = described[operation.id]["security"] or [{}]

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -27,6 +28,8 @@ __all__ = ["AppContext", "Application", "build_app"]
 log = structlog.get_logger("footfall.api")
 
 Scope = Any
+OPERATION = "footfall.operation"
+"""Where a scope names the operation that answers it, for the count of requests; all that reach none count as ``none``."""
 
 
 class Application:
@@ -49,6 +52,7 @@ class Application:
             "stream": self._stream,
         }
         self._hub = LogHub()
+        self._measures = context.measures
 
     def end_streams(self) -> None:
         """Break off whatever would go on for ever; called in the event loop when the server stops."""
@@ -59,6 +63,7 @@ class Application:
         if scope["type"] != "http":
             raise RuntimeError(f"only HTTP is served here, not {scope['type']}")
         trace_id = new_trace_id()
+        begun = time.perf_counter()
         try:
             answer = await self._answer(scope, receive, send, trace_id)
         except (ClientGoneError, GivenUpError, BrokenOffError) as error:
@@ -66,6 +71,7 @@ class Application:
             return
         if answer is None:
             return
+        self._measures.note_request(scope.get(OPERATION, "none"), answer.status, time.perf_counter() - begun)
         await send(head_of(answer, trace_id))
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
@@ -73,6 +79,7 @@ class Application:
         request: Request | None = None
         try:
             operation, params = self._router.match(scope["method"], scope["raw_path"])
+            scope[OPERATION] = operation.id
             request = Request(
                 self._context, operation, params, scope["query_string"], scope["headers"], scope, trace_id
             )

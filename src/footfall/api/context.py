@@ -15,6 +15,7 @@ from footfall.compute.storage import UsedSizes
 from footfall.config import Settings
 from footfall.db.encryption import Secrets
 from footfall.db.engine import Database
+from footfall.measures import Measures
 from footfall.store import Buckets, Store
 
 
@@ -30,7 +31,7 @@ def _no_details() -> Mapping[str, Any]:
 class AppContext:
     """Everything that handlers use. ``wake`` is called after a commit that made or cancelled a run; ``health`` adds facts.
 
-    ``machine``: what runs can be given here.
+    ``machine``: what runs can be given here. ``measures``: what this server counts of itself.
     """
 
     settings: Settings
@@ -41,6 +42,7 @@ class AppContext:
     wake: Callable[[], None] = _nothing
     health: Callable[[], Mapping[str, Any]] = _no_details
     machine: Machine = field(default_factory=Machine)
+    measures: Measures = field(default_factory=Measures)
     shop: Shop = field(init=False)
     isolation_levels: IsolationLevels = field(init=False)
     catalogues: Catalogues = field(init=False)

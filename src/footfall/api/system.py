@@ -1,14 +1,16 @@
 """The unsigned routes: is the server well, and what it can do."""
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from footfall import __version__
+from footfall.api.errors import NOT_FOUND, GatewayError
 from footfall.api.operations import Operation, Request
 from footfall.api.responses import Answer
-from footfall.db import accounts
+from footfall.db import accounts, queue
 from footfall.errors import DatabaseUnavailableError
 
 
@@ -22,14 +24,31 @@ class Health(msgspec.Struct):
 
 
 def get_health(request: Request) -> Answer:
-    """Return 200 if the database answers, else 503."""
+    """Return 200 if the database answers and runs are looked at, else 503."""
     details = request.context.health()
     try:
         with request.context.database.read() as connection:
             accounts.count_accounts(connection)
     except DatabaseUnavailableError:
         return Answer(msgspec.json.encode(Health("unavailable", __version__, "unavailable", details)), 503)
+    if details.get("queue") == "stuck":
+        return Answer(msgspec.json.encode(Health("stuck", __version__, "ok", details)), 503)
     return Answer(msgspec.json.encode(Health("ok", __version__, "ok", details)))
+
+
+def get_metrics(request: Request) -> Answer:
+    """Return what this server counts of itself, for Prometheus. It names nobody, and is for this machine alone by default."""
+    context = request.context
+    access = context.settings.metrics_access
+    client = request.scope.get("client")
+    # A proxy on this machine would make everybody a neighbour.
+    is_near = bool(client) and ipaddress.ip_address(client[0]).is_loopback and not context.settings.behind_proxy
+    if access == "off" or (access == "loopback" and not is_near):
+        raise GatewayError(NOT_FOUND)
+    with context.database.read() as connection:
+        live, ended = queue.count_live(connection), queue.count_ended(connection)
+    text = context.measures.render(live, ended, context.health())
+    return Answer(text, content_type=b"text/plain; version=0.0.4; charset=utf-8")
 
 
 def get_openapi(request: Request) -> Answer:
@@ -50,6 +69,16 @@ def get_docs(request: Request) -> Answer:
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("get_health", "GET", "/healthz", "Is the server well?", get_health, "open", "none", response=Health),
+    Operation(
+        "get_metrics",
+        "GET",
+        "/metrics",
+        "What the server counts of itself, for Prometheus.",
+        get_metrics,
+        "open",
+        "none",
+        content_type="text/plain",
+    ),
     Operation("get_openapi", "GET", "/openapi.json", "This API as an OpenAPI document.", get_openapi, "open", "none"),
     Operation("get_docs", "GET", "/docs", "This API as a page.", get_docs, "open", "none", content_type="text/html"),
 )

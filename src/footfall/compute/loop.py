@@ -13,9 +13,11 @@ from footfall.compute.lease import DeposedError, Lease
 from footfall.compute.reconcile import Activity, Reconciler
 from footfall.compute.submit import EPOCH_NAME
 from footfall.config import Settings
-from footfall.db import runs
-from footfall.db.engine import Database
-from footfall.errors import FootfallError
+from footfall.db import queue, runs
+from footfall.db.engine import Database, now_us
+from footfall.errors import DatabaseUnavailableError, FootfallError
+from footfall.measures import Measures
+from footfall.records import id_time
 from footfall.store import Buckets, Store
 
 ACTIVE_S = 0.25
@@ -23,6 +25,11 @@ IDLE_S = 1.0
 LEAST_PAUSE_S = 0.02
 IDLE_SHARE = 9
 """Under a flood of requests the loop rests this many times as long as it computed, and leaves the rest of the time to them."""
+
+BEAT_S = 10.0
+"""How often the holder of the lease tells the other servers that it looks at the runs."""
+STUCK_S = 60.0
+QUEUE_KEPT_S = 5.0
 
 log = structlog.get_logger()
 
@@ -37,12 +44,19 @@ class ReconcileLoop:
         internal: Store,
         buckets: Buckets,
         make_reconciler: Callable[[int], Reconciler],
+        measures: Measures | None = None,
     ) -> None:
         self._db = database
         self._make = make_reconciler
         self._lease = Lease(settings.data_dir)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
+        self._measures = measures or Measures()
+        self._begun_at = time.monotonic()
+        self._beat_at = -BEAT_S
+        self._epoch = 0
+        self._queue_known: tuple[str | None, int | None] = (None, None)
+        self._queue_read_at = -QUEUE_KEPT_S
         self._looked_at: float | None = None
         self._is_holder = False
         self._housekeeper = Housekeeper(settings, database, internal, buckets, lambda: self._is_holder)
@@ -64,9 +78,37 @@ class ReconcileLoop:
         self._housekeeper.stop()
 
     def health(self) -> dict[str, object]:
-        """Say whether this process moves the runs, and how long ago it last looked at them all, in seconds."""
-        age = None if self._looked_at is None else round(time.monotonic() - self._looked_at, 3)
-        return {"reconciler": "active" if self._is_holder else "standby", "last_look_s": age}
+        """Say whether the queue moves: who looks at the runs, how long ago, and how long the oldest one has waited.
+
+        Times are in seconds. ``queue`` is ``stuck`` when nobody has looked at the runs for ``STUCK_S``, here or elsewhere.
+        """
+        oldest, beat = self._queue()
+        age: float | None = None
+        if self._is_holder and self._looked_at is not None:
+            age = time.monotonic() - self._looked_at
+        elif beat is not None:
+            age = max(0.0, time.time() - beat / 1e6)
+        is_new = time.monotonic() - self._begun_at < STUCK_S
+        is_stuck = not is_new and (age is None or age > STUCK_S)
+        return {
+            "reconciler": "active" if self._is_holder else "standby",
+            "queue": "stuck" if is_stuck else "moving",
+            "last_look_s": None if age is None else round(age, 3),
+            "oldest_waiting_s": None if oldest is None else round(max(0.0, time.time() - id_time(oldest)), 1),
+        }
+
+    def _queue(self) -> tuple[str | None, int | None]:
+        # Looked up now and then: a probe may ask often, and 100,000 waiting runs are 100,000 ids to look at.
+        if time.monotonic() - self._queue_read_at >= QUEUE_KEPT_S:
+            try:
+                with self._db.read() as connection:
+                    self._queue_known = (
+                        queue.find_oldest_waiting(connection), queue.last_beat(connection, EPOCH_NAME)
+                    )  # fmt: skip
+                self._queue_read_at = time.monotonic()
+            except DatabaseUnavailableError:
+                pass  # whoever asks for health sees that for himself
+        return self._queue_known
 
     def _run(self) -> None:
         reconciler: Reconciler | None = None
@@ -75,12 +117,12 @@ class ReconcileLoop:
                 if not self._lease.acquire():
                     self._stop.wait(IDLE_S)
                     continue
-                begun = time.thread_time()
+                begun, begun_at = time.thread_time(), time.monotonic()
                 try:
                     if reconciler is None:
                         reconciler = self._take_over()
                     activity = reconciler.tick()
-                    self._looked_at = time.monotonic()
+                    self._note_look(begun_at)
                 except DeposedError:
                     log.warning("deposed")
                     reconciler, self._is_holder = None, False
@@ -105,5 +147,14 @@ class ReconcileLoop:
         with self._db.write() as tx:
             epoch = runs.begin_epoch(tx, EPOCH_NAME, f"{socket.gethostname()}:{os.getpid()}")
         self._is_holder = True
+        self._epoch = epoch
         log.info("lease_taken", epoch=epoch)
         return self._make(epoch)
+
+    def _note_look(self, begun_at: float) -> None:
+        now = self._looked_at = time.monotonic()
+        self._measures.looks.add(now - begun_at)
+        if now - self._beat_at >= BEAT_S:
+            self._beat_at = now
+            with self._db.write() as tx:
+                queue.beat(tx, EPOCH_NAME, self._epoch, now_us())

@@ -26,6 +26,7 @@ from footfall.db import holdings, runs
 from footfall.db.engine import Database, now_us, to_us
 from footfall.errors import FootfallError
 from footfall.executor import Executor, Liveness
+from footfall.measures import Measures
 from footfall.records import Grant, Run, utc_now
 from footfall.states import FailureReason, RunState
 
@@ -47,7 +48,16 @@ class Activity(Enum):
 class Reconciler:
     """Moves every live run of one database."""
 
-    def __init__(self, settings: Settings, database: Database, executor: Executor, hooks: Hooks, epoch: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        executor: Executor,
+        hooks: Hooks,
+        epoch: int,
+        measures: Measures | None = None,
+    ) -> None:
+        self._measures = measures or Measures()
         self._db = database
         self._executor = executor
         self._hooks = hooks
@@ -118,6 +128,7 @@ class Reconciler:
             message = " ".join(dict.fromkeys(status.message for status in statuses if status.message)) or None
             with self._db.write() as tx:
                 self._note_start(tx, run, max(times), message)
+            self._count_start(run, max(times))
             log.info("run_started", run_id=run.id, attempt=run.attempt)
 
     def _stop_if_lost(self, run: Run, gone_nodes: Sequence[int]) -> None:
@@ -150,6 +161,9 @@ class Reconciler:
                 return
             if outcome.state.is_final:
                 self._hooks.run_ended(tx, runs.get(tx, run.id))
+        self._measures.note_move(outcome.state.value, outcome.reason.value if outcome.reason else "")
+        if state != run.state and outcome.started_at is not None:
+            self._count_start(run, outcome.started_at)
         self._asked.pop(run.id, None)
         self._submitter.refused.pop(run.id, None)
         self._has_moved = True
@@ -161,6 +175,10 @@ class Reconciler:
             tx, run.id, RunState.PENDING, RunState.IN_PROGRESS, in_attempt=run.attempt, started_at=at, message=message
         )
 
+    def _count_start(self, run: Run, started_at: float) -> None:
+        if run.attempt == 0:
+            self._measures.queue_waits.add(max(0.0, started_at - run.created_at.timestamp()))
+
     def _ask_to_stop(self, run: Run) -> None:
         now = time.monotonic()
         if run.handle and now - self._asked.get(run.id, -CANCEL_S) >= CANCEL_S:
@@ -171,6 +189,7 @@ class Reconciler:
         with self._db.write() as tx:
             if runs.advance(tx, run.id, RunState.PENDING, RunState.CANCELLED, in_attempt=run.attempt, message=None):
                 self._hooks.run_ended(tx, runs.get(tx, run.id))
+                self._measures.note_move(RunState.CANCELLED.value, "")
         self._has_moved = True
 
     def _start_waiting(self, waiting: Sequence[Run], held: dict[str, Holder]) -> bool:
