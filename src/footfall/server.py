@@ -27,7 +27,7 @@ from footfall.compute.products import Machine
 from footfall.compute.reconcile import Reconciler
 from footfall.config import Settings
 from footfall.credentials import read_credentials, write_credentials
-from footfall.db import accounts, api_keys, runs
+from footfall.db import accounts, api_keys, leases, runs
 from footfall.db.encryption import Secrets, open_secrets
 from footfall.db.engine import Database, sqlite_url
 from footfall.db.migrate import migrate
@@ -298,7 +298,7 @@ def _authority(host: str, port: int) -> str:
 
 def _claim_data(settings: Settings, database: Database) -> None:
     with database.write() as tx:
-        owner = runs.claim_data(tx, str(settings.data_dir), lambda path: not Path(path).exists())
+        owner = leases.claim_data(tx, str(settings.data_dir), lambda path: not Path(path).exists())
     if owner != str(settings.data_dir):
         details = (
             f"this database belongs to the data directory {owner}, which is still there. If this is a copy, move the original "

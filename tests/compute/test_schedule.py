@@ -211,6 +211,12 @@ def test_what_does_not_fit_is_overtaken_until_its_time_is_up_and_then_only_by_wh
         assert sorted(start(waiting, held, limits=limits, now=now)) == sorted(starts)
 
 
+def test_a_clock_that_was_set_back_makes_nobody_wait_longer() -> None:
+    held = grants(schedule([make_run(1, "x", n_gpus=3)], [], MACHINE, GPUS))
+    waiting = [replace(make_run(2, "a", n_gpus=2), overtaken_at=BEGIN), make_run(3, "b", n_gpus=1)]
+    assert start(waiting, held, now=BEGIN - timedelta(hours=1)) == []
+
+
 def test_what_can_never_run_says_so_and_holds_nobody_back() -> None:
     never = replace(make_run(1, "a", n_cores=9), overtaken_at=BEGIN)
     decisions = schedule([never, make_run(2, "a")], [], MACHINE, GPUS, now=BEGIN + timedelta(days=1))

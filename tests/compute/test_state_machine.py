@@ -27,7 +27,7 @@ from footfall.compute.reconcile import Reconciler
 from footfall.compute.runs import cancel_run, delete_run
 from footfall.compute.submit import EPOCH_NAME
 from footfall.config import load_settings
-from footfall.db import holdings, runs
+from footfall.db import holdings, leases, runs
 from footfall.errors import ExecutorUnavailableError, NotFoundError, SubmitRejectedError, WrongStateError
 from footfall.executor import Executor, Launch, Liveness, Observation
 from footfall.gpus import fake_gpus
@@ -138,7 +138,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def new_server(self) -> None:
         with self.engine.db.write() as tx:
-            epoch = runs.begin_epoch(tx, EPOCH_NAME, "test")
+            epoch = leases.begin_epoch(tx, EPOCH_NAME, "test")
         self.stale = getattr(self, "reconciler", None)
         self.reconciler = Reconciler(self.engine.settings, self.engine.db, self.executor, self.engine.all_hooks, epoch)
 

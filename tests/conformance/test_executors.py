@@ -14,6 +14,7 @@ from engine_helpers import eventually, processes_of
 from footfall.config import Settings, load_settings
 from footfall.errors import ConfigError, StoreFullError
 from footfall.executor import Executor, Launch, Liveness, load_executor
+from footfall.executors import local
 from footfall.layout import STARTED, STATUS, node_dir
 from footfall.records import RunSpec, new_id
 
@@ -140,7 +141,7 @@ def test_a_command_sees_nothing_of_the_servers_environment(bench: Bench, monkeyp
     assert "FOOTFALL_JOB" not in seen
 
 
-def test_a_runner_that_cannot_start_is_known_to_be_gone(bench: Bench) -> None:
+def test_a_runner_that_cannot_start_is_known_to_be_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     run_id, handle = bench.submit("sleep", "60")
     eventually((bench.node(run_id) / STARTED).exists)
     bench.executor.cancel(handle)
@@ -149,7 +150,7 @@ def test_a_runner_that_cannot_start_is_known_to_be_gone(bench: Bench) -> None:
     node = bench.node(broken)
     node.mkdir(parents=True)
     (node / "spec.json").write_text("{ this is no JSON")
-    os.utime(node / "spec.json", (time.time() - 3600,) * 2)
+    monkeypatch.setattr(local, "START_TIMEOUT_S", 0.0)
     handle = handle.replace(run_id, broken)
     assert bench.liveness(handle) == Liveness.GONE
     bench.submit("touch", str(node / "ran"), run_id=broken)

@@ -8,6 +8,7 @@ import pytest
 from engine_helpers import Engine
 from footfall.config import load_settings
 from footfall.db import runs
+from footfall.db.engine import now_us
 from footfall.db.tables import projects
 from footfall.states import FINAL_STATES, TRANSITIONS, RunState
 
@@ -114,6 +115,15 @@ def test_ten_thousand_runs_of_a_project_hide_neither_another_project_nor_its_own
     assert found[2] == first.id
     assert found[-1] == other.id
     assert len(found) == 1 + 8 + 1
+
+
+def test_a_delay_ends_also_when_the_clock_was_set_back(still: Engine) -> None:
+    made = [still.create_command().id, still.create("true", turn_key="task:a")]
+    for delay_s, is_offered in ((60, False), (3600, True), (-1, True)):
+        with still.db.write() as tx:
+            tx.exec_driver_sql(f"UPDATE runs SET not_before = {now_us() + delay_s * 1_000_000}")
+        with still.db.read() as connection:
+            assert sorted(waiting(connection)) == (sorted(made) if is_offered else [])
 
 
 def test_projects_take_turns_where_there_are_more_than_one_look_takes(still: Engine) -> None:

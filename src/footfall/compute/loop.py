@@ -13,7 +13,7 @@ from footfall.compute.lease import DeposedError, Lease
 from footfall.compute.reconcile import Activity, Reconciler
 from footfall.compute.submit import EPOCH_NAME
 from footfall.config import Settings
-from footfall.db import queue, runs
+from footfall.db import leases, queue
 from footfall.db.engine import Database, now_us
 from footfall.errors import DatabaseUnavailableError, FootfallError
 from footfall.measures import Measures
@@ -103,7 +103,7 @@ class ReconcileLoop:
             try:
                 with self._db.read() as connection:
                     self._queue_known = (
-                        queue.find_oldest_waiting(connection), queue.last_beat(connection, EPOCH_NAME)
+                        queue.find_oldest_waiting(connection), leases.last_beat(connection, EPOCH_NAME)
                     )  # fmt: skip
                 self._queue_read_at = time.monotonic()
             except DatabaseUnavailableError:
@@ -145,7 +145,7 @@ class ReconcileLoop:
 
     def _take_over(self) -> Reconciler:
         with self._db.write() as tx:
-            epoch = runs.begin_epoch(tx, EPOCH_NAME, f"{socket.gethostname()}:{os.getpid()}")
+            epoch = leases.begin_epoch(tx, EPOCH_NAME, f"{socket.gethostname()}:{os.getpid()}")
         self._is_holder = True
         self._epoch = epoch
         log.info("lease_taken", epoch=epoch)
@@ -157,4 +157,4 @@ class ReconcileLoop:
         if now - self._beat_at >= BEAT_S:
             self._beat_at = now
             with self._db.write() as tx:
-                queue.beat(tx, EPOCH_NAME, self._epoch, now_us())
+                leases.beat(tx, EPOCH_NAME, self._epoch, now_us())

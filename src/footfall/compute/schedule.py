@@ -69,7 +69,7 @@ def schedule(
     for run in sorted(waiting, key=_age):
         if run.spec.workload is not None and (lack := missing(run.spec, capacity, gpus)):
             look.wait(run, f"Needs more than this system has: {lack}.")
-        elif run.overtaken_at and now and now - run.overtaken_at >= timedelta(seconds=limits.overtake_limit_s):
+        elif run.overtaken_at and now and _is_over(run.overtaken_at, now, limits.overtake_limit_s):
             patient.append(run)
         else:
             queues[run.project_id].append(run)
@@ -267,6 +267,11 @@ class _Room:
 
 def _whole(spec: RunSpec) -> Capacity:
     return Capacity(spec.n_cores * spec.n_nodes, spec.memory_mib * spec.n_nodes, spec.n_gpus * spec.n_nodes)
+
+
+def _is_over(since: datetime, now: datetime, limit_s: float) -> bool:
+    # Also when the clock was set back: waiting until it is there again could take for ever.
+    return not timedelta() <= now - since < timedelta(seconds=limit_s)
 
 
 def _age(run: Run) -> str:

@@ -17,7 +17,7 @@ from footfall.compute.outcome import Outcome, refuse
 from footfall.compute.ports import Ports
 from footfall.compute.schedule import Decision, Holder, Limits, schedule
 from footfall.config import Settings
-from footfall.db import holdings, runs
+from footfall.db import holdings, leases, runs
 from footfall.db.engine import Database, now_us
 from footfall.errors import DataError, ExecutorUnavailableError, StoreFullError, SubmitRejectedError
 from footfall.executor import Executor, Launch
@@ -88,7 +88,7 @@ class Submitter:
         if not steps:
             return []
         with self.database.write() as tx:
-            if not runs.has_epoch(tx, EPOCH_NAME, self.epoch):
+            if not leases.has_epoch(tx, EPOCH_NAME, self.epoch):
                 raise DeposedError()
             started = [taken for decision in steps if (taken := self._take(tx, decision)) is not None]
             overtaken = [each.run.id for each in steps if each.is_overtaken and each.run.overtaken_at is None]

@@ -24,17 +24,6 @@ def find_oldest_waiting(connection: Connection) -> str | None:
     return None if row is None or row[0] is None else str(row[0])
 
 
-def beat(tx: Connection, name: str, epoch: int, at: int) -> None:
-    """Say that the holder of a lease has just looked at all runs; ``at`` in microseconds since 1970."""
-    _BEAT.change(tx, name=name, epoch=epoch, at=at)
-
-
-def last_beat(connection: Connection, name: str) -> int | None:
-    """Return when any holder of a lease last said so."""
-    row = _LAST_BEAT.one(connection, name=name)
-    return int(row[0]) if row is not None and row[0] else None
-
-
 _IS_LIVE = "state IN ('in_progress', 'pending', 'registered')"
 _LIVE = Prepared(text(f"SELECT state, COUNT(*) FROM runs WHERE {_IS_LIVE} GROUP BY state"))
 _ENDED = Prepared(
@@ -44,5 +33,3 @@ _ENDED = Prepared(
     )
 )
 _OLDEST = Prepared(text(f"SELECT MIN(id) FROM runs WHERE {_IS_LIVE} AND state IN ('pending', 'registered')"))
-_BEAT = Prepared(text("UPDATE leases SET beat = :at WHERE name = :name AND epoch = :epoch"))
-_LAST_BEAT = Prepared(text("SELECT beat FROM leases WHERE name = :name"))

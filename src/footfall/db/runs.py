@@ -1,11 +1,11 @@
-"""Runs, their events and the reconciler's epoch. ``advance`` is the only statement that writes a state.
+"""Runs and their events. ``advance`` is the only statement that writes a state.
 
 What is counted of users' runs (those with a number) moves in the same transaction: ``db/run_numbers.py``. What runs hold is in
 ``db/holdings.py``, and goes with the attempt.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from footfall.db import holdings, run_numbers
 from footfall.db.engine import from_us, from_us_or_none, now_us, to_us
 from footfall.db.prepared import Prepared
-from footfall.db.tables import leases, run_events, runs
+from footfall.db.tables import run_events, runs
 from footfall.errors import NotFoundError
 from footfall.records import Run, RunSpec
 from footfall.states import ACTIVE_STATES, LIVE_STATES, FailureReason, RunState, check_transition
@@ -185,7 +185,7 @@ def find_waiting(connection: Connection, per_project: int, n_projects: int, afte
     while (row := _NEXT_TURN.one(connection, key=key)) is not None:
         head = _run(row)
         key = head.turn_key or ""
-        if head.state == RunState.REGISTERED and row[_NOT_BEFORE] <= now:
+        if head.state == RunState.REGISTERED and not now < row[_NOT_BEFORE] < now + _LONGEST_DELAY_US:
             found.append(head)
     seen: list[str] = []
     project_id = after
@@ -211,36 +211,16 @@ def _first_of(connection: Connection, project_id: str, limit: int, now: int) -> 
         if row is None or row[0] is None:
             break
         below = int(row[0])
-        rows = _FIRST.all(connection, project_id=project_id, priority=below, n=limit - len(found), now=now)
+        rows = _FIRST.all(
+            connection,
+            project_id=project_id,
+            priority=below,
+            n=limit - len(found),
+            now=now,
+            far=now + _LONGEST_DELAY_US,
+        )
         found.extend(_run(row) for row in rows)
     return found
-
-
-def begin_epoch(tx: Connection, name: str, holder: str) -> int:
-    """Return a number higher than that of every holder before."""
-    row = tx.execute(sa.select(leases.c.epoch).where(leases.c.name == name)).one_or_none()
-    if row is None:
-        tx.execute(leases.insert().values(name=name, holder=holder, epoch=1, beat=0))
-        return 1
-    tx.execute(leases.update().where(leases.c.name == name).values(holder=holder, epoch=row.epoch + 1))
-    return int(row.epoch) + 1
-
-
-def has_epoch(connection: Connection, name: str, epoch: int) -> bool:
-    """Whether nobody has taken over since this epoch began."""
-    return _EPOCH.one(connection, name=name) == (epoch,)
-
-
-def claim_data(tx: Connection, directory: str, is_gone: Callable[[str], bool]) -> str:
-    """Return the directory that holds the run files of this database: the one given, the first time or after a move."""
-    row = tx.execute(sa.select(leases.c.holder).where(leases.c.name == "data")).one_or_none()
-    if row is None:
-        tx.execute(leases.insert().values(name="data", holder=directory, epoch=1, beat=0))
-        return directory
-    if row.holder != directory and is_gone(row.holder):
-        tx.execute(leases.update().where(leases.c.name == "data").values(holder=directory))
-        return directory
-    return str(row.holder)
 
 
 def find_events(connection: Connection, run_id: str) -> list[dict[str, Any]]:
@@ -330,7 +310,6 @@ _COLUMNS = (
 _NOT_BEFORE = len(_COLUMNS) - 1
 _RUNS = sa.select(*_COLUMNS)
 _ADVANCES: dict[tuple[str, ...], Prepared] = {}
-_EPOCH = Prepared(sa.text("SELECT epoch FROM leases WHERE name = :name"))
 _SET_HANDLE = Prepared(
     sa.text(
         "UPDATE runs SET handle = :handle, message = NULL WHERE id = :id AND attempt = :attempt AND state = 'pending'"
@@ -371,6 +350,7 @@ _NEXT_PROJECT = Prepared(
     sa.select(sa.func.min(runs.c.project_id)).where(*_WAITING, runs.c.project_id > sa.bindparam("after"))
 )
 _ABOVE_ALL = 1 << 30
+_LONGEST_DELAY_US = 600_000_000  # a delay that would last longer was noted before the clock was set back
 _NEXT_PRIORITY = Prepared(
     sa.select(sa.func.max(runs.c.priority)).where(
         *_WAITING, runs.c.project_id == sa.bindparam("project_id"), runs.c.priority < sa.bindparam("below")
@@ -381,7 +361,11 @@ _FIRST = Prepared(
         *_WAITING,
         runs.c.project_id == sa.bindparam("project_id"),
         runs.c.priority == sa.bindparam("priority"),
-        sa.or_(runs.c.not_before.is_(None), runs.c.not_before <= sa.bindparam("now")),
+        sa.or_(
+            runs.c.not_before.is_(None),
+            runs.c.not_before <= sa.bindparam("now"),
+            runs.c.not_before >= sa.bindparam("far"),
+        ),
     )
     .order_by(runs.c.id)
     .limit(sa.bindparam("n"))

@@ -50,6 +50,7 @@ class LocalExecutor(Executor):
         self._capacity = Capacity(
             settings.local_cores or cores, settings.local_memory_mib or memory_mib, len(self._gpus)
         )
+        self._awaited: dict[Path, float] = {}  # when we first missed a runner, by a clock that nobody sets back
         self._children: dict[Path, int] = {}  # only to reap them, and to hear early of one that failed
 
     @property
@@ -108,7 +109,7 @@ class LocalExecutor(Executor):
         if host != self._host:
             return Observation(Liveness.GONE, "the machine was restarted")
         nodes = list(self._nodes(run_id, attempt, n_nodes))
-        alive = [_may_live(node, has_ended=node in ended) for node in nodes]
+        alive = [self._may_live(node, has_ended=node in ended) for node in nodes]
         if any(alive):
             gone = tuple(rank for rank, is_alive in enumerate(alive) if not is_alive)
             return Observation(Liveness.RUNNING, gone_nodes=gone)
@@ -119,6 +120,24 @@ class LocalExecutor(Executor):
                     os.kill(pid, signal.SIGKILL)
             return Observation(Liveness.RUNNING, f"ending {len(left)} processes that a killed runner left")
         return Observation(Liveness.GONE, "its runner is gone")
+
+    def _may_live(self, node: Path, *, has_ended: bool) -> bool:
+        """Whether a runner of this node lives or may still start; ``has_ended``: the one we started is known to be over."""
+        marker = node / layout.START_MARKER
+        if marker.exists():
+            self._awaited.pop(node, None)
+            return _living_runner(node) is not None
+        if not (node / layout.SPEC).exists():
+            return False  # nothing was ever launched here
+        since = self._awaited.setdefault(node, time.monotonic())
+        if not has_ended and time.monotonic() - since < START_TIMEOUT_S:
+            return True
+        try:
+            os.close(os.open(marker, os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return True  # one started after all
+        del self._awaited[node]
+        return False
 
     def _left_processes(self, run_id: str, attempt: int, n_nodes: int) -> Iterator[int]:
         marker = _marker(run_id, attempt)
@@ -225,24 +244,6 @@ class LocalExecutor(Executor):
 def build(settings: Settings) -> LocalExecutor:
     """Make the executor of these settings."""
     return LocalExecutor(settings)
-
-
-def _may_live(node: Path, *, has_ended: bool) -> bool:
-    """Whether a runner of this node lives or may still start; ``has_ended``: the one we started is known to be over."""
-    marker = node / layout.START_MARKER
-    if not marker.exists():
-        try:
-            age_s = time.time() - (node / layout.SPEC).stat().st_mtime
-        except FileNotFoundError:
-            return False  # nothing was ever launched here
-        if not has_ended and 0 <= age_s < START_TIMEOUT_S:
-            return True
-        try:
-            os.close(os.open(marker, os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            return True  # one started after all
-        return False
-    return _living_runner(node) is not None
 
 
 def _living_runner(node: Path) -> int | None:
