@@ -23,7 +23,12 @@ COVERED = {
     "s3.md": "use_s3.py",
     "proxy-tls.md": "serve_tls.sh",
     "back-up.md": "back_up.sh",
+    "run-commands.md": "run_commands.sh",
+    "several-nodes.md": "two_nodes.py",
+    "nsml-clients.md": "nsml_client.py",
+    "offer-machines.md": "offer_machines.py",
 }
+PROGRAMS = {"train.py"}  # what an example runs
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,7 @@ def variables(server: LiveServer) -> dict[str, str]:
 
 
 def test_every_example_has_a_test() -> None:
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == set(COVERED.values())
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == set(COVERED.values()) | PROGRAMS
 
 
 def test_every_howto_has_its_example_and_each_names_the_other() -> None:
@@ -152,3 +157,53 @@ def test_use_s3(tmp_path: Path, s3_endpoint: str) -> None:
         S3_SECRET_KEY="testing",
     )
     assert "hello from S3" in said
+
+
+def test_a_command_runs_leaves_what_it_made_and_is_repeated(server: LiveServer) -> None:
+    said = run(EXAMPLES / "run_commands.sh", "example", FOOTFALL_HOME=str(server.home))
+    assert re.search(r"^y = [23]\.\d+ x \+ \d\.\d+$", said, re.MULTILINE), said
+    assert re.search(r"^loss .* 200 ", said, re.MULTILINE), said
+    assert '{"slope": ' in said
+    assert "example/2   completed" in said
+    assert "The project example is being deleted." in said
+
+
+def test_two_nodes_meet(server: LiveServer) -> None:
+    with Client(home=server.home) as client:
+        project = client.projects.create("meeting")
+        made = client.runs.create(
+            project.id,
+            "python3 two_nodes.py",
+            product=1,
+            nodes=2,
+            image=client.catalogue.images()[0].path,
+            code_digest=client.runs.upload_code(project.id, EXAMPLES),
+        )
+        ended = client.runs.wait(made, timeout_s=60)
+        logs = [b"".join(client.runs.log(ended, node=node)).decode() for node in (0, 1)]
+    assert ended.state == "completed", (ended.message, logs)
+    assert logs == ["node 0 of 2: the sum is 3\n", "node 1 of 2: the sum is 3\n"]
+
+
+def test_a_client_of_the_documentation_works_with_an_alias(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    page = (HOWTOS / "nsml-clients.md").read_text()
+    (home / "footfall.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
+    with live_server(home) as server:
+        said = run(sys.executable, EXAMPLES / "nsml_client.py", **variables(server))
+        with Client(home=home) as client:
+            assert [one.path for one in client.catalogue.images()] == [
+                "host",
+                "nvcr.io/nvidia/tensorflow:21.02-tf1-py3",
+            ]
+    assert '"status": "RUN_STATE_COMPLETED"' in said
+    assert '"weight-decay": 0.001' in said
+    assert "exit codes of its nodes: [0]" in said
+
+
+def test_machines_are_offered_as_the_settings_say(tmp_path: Path) -> None:
+    said = run(sys.executable, EXAMPLES / "offer_machines.py", tmp_path / "home")
+    assert "product 1: [Train] 1vCPU, 2GB Mem, nodes [1, 2]" in said
+    assert "product 20: [Train] 2 x GPU, 1vCPU, 2GB Mem" in said
+    assert "image tools" in said

@@ -50,8 +50,9 @@ class Users(_Collection):
     noun = "users"
 
     def create(self, name: str, roles: Mapping[str, str] | None = None) -> User:
-        """Make a user; ``roles`` gives MANAGER, VIEWER or NONE for ``nclue``."""
-        return reply(User, self._ask("POST", body={"name": name, "roles": dict(roles or {"nclue": "MANAGER"})}))
+        """Make a user; ``roles`` gives MANAGER, VIEWER or NONE for ``nclue`` and ``nsml``, MANAGER of both by default."""
+        given = {"nclue": "MANAGER", "nsml": "MANAGER"} if roles is None else roles
+        return reply(User, self._ask("POST", body={"name": name, "roles": dict(given)}))
 
     def list(self) -> list[User]:
         """Return the users of the account."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from footfall.client import Client
 
 ROLES = ["MANAGER", "VIEWER", "NONE"]
+SERVICES = ("nclue", "nsml")
 
 
 @click.group(cls=Group)
@@ -99,13 +100,19 @@ def list_accounts() -> None:
     _table(found, ["NAME", "CREATED", "ID"], [[each.name, _day(each.created_at), each.id] for each in found], "")
 
 
+_service_option = click.option(
+    "--service", type=click.Choice(SERVICES), help="Only of this service: nclue is features and tasks, nsml is runs."
+)
+
+
 @user.command("create")
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), default="MANAGER", show_default=True, help="What it may do.")
-def create_user(name: str, role: str) -> None:
+@_service_option
+def create_user(name: str, role: str, service: str | None) -> None:
     """Make the user NAME; `footfall key create --user NAME` gives it a key."""
     with open_client() as client:
-        made = client.users.create(name, {"nclue": role})
+        made = client.users.create(name, _roles(role, service))
     _say(made.wire, f"The user {made.name} is made: {made.id}")
 
 
@@ -114,18 +121,24 @@ def list_users() -> None:
     """List the users of this account."""
     with open_client() as client:
         found = client.users.list()
-    rows = [[each.name, each.roles.get("nclue"), _day(each.created_at), each.id] for each in found]
-    _table(found, ["NAME", "ROLE", "CREATED", "ID"], rows, "")
+    rows = [[each.name, *(each.roles.get(one) for one in SERVICES), _day(each.created_at), each.id] for each in found]
+    _table(found, ["NAME", *(service.upper() for service in SERVICES), "CREATED", "ID"], rows, "")
 
 
 @user.command("role")
 @click.argument("which", metavar="ID|NAME")
 @click.argument("role", type=click.Choice(ROLES))
-def set_role(which: str, role: str) -> None:
-    """Give a user another role."""
+@_service_option
+def set_role(which: str, role: str, service: str | None) -> None:
+    """Give a user another role, for every service unless one is named."""
     with open_client() as client:
-        changed = client.users.set_roles(_user_id(client, which), {"nclue": role})
-    _say(changed.wire, f"The user {changed.name} is {role} now.")
+        changed = client.users.set_roles(_user_id(client, which), _roles(role, service))
+    of_service = f" of {service}" if service else ""
+    _say(changed.wire, f"The user {changed.name} is {role}{of_service} now.")
+
+
+def _roles(role: str, service: str | None) -> dict[str, str]:
+    return dict.fromkeys(SERVICES if service is None else (service,), role)
 
 
 @user.command("delete")

@@ -71,6 +71,8 @@ def doctor(show_settings: bool) -> None:
         return
     findings += _home(home, settings)
     findings += _server()
+    if settings is not None and home.is_dir():
+        findings += _isolation(settings)
     if settings is not None and (settings.data_dir.exists() or settings.store_url):
         findings += _store(settings)
     findings += _compiled()
@@ -191,12 +193,51 @@ def _server() -> Iterator[Finding]:
             f"{client.endpoint} answers, version {its}",
             "" if same else f"This command is version {ours}; install the same on both sides.",
         )
+        details = dict(health.get("details", {}))
+        yield _queue(details)
+        yield _gpus(details)
         try:
             client.transport.json("GET", "/api/v1/features", {"limit": 1})
             yield Finding("signature", "ok", "the server accepts our keys")
         except ServiceError as error:
             advice = "Check the key, and that nothing between here and the server changes the path of a request."
             yield Finding("signature", "wrong", str(error), advice)
+
+
+def _isolation(settings: "Settings") -> Iterator[Finding]:
+    """Try how users' commands can be kept apart here, as a server does when it starts."""
+    from footfall.isolation import find_isolation
+
+    try:
+        found = find_isolation(settings)
+    except FootfallError as error:
+        yield Finding("isolation", "wrong", str(error), "Take isolation = auto, or mend what is named.")
+        return
+    refusal = found.refusal()
+    state = "ok" if found.level == "bubblewrap" else "warn"
+    yield Finding("isolation", state, f"users' commands run at level {found.level}", refusal or found.why)
+    works = [name for name, why in found.engines.items() if not why]
+    fails = "; ".join(f"{name}: {why}" for name, why in found.engines.items() if why)
+    said = ", ".join(works) or (f"none works: {fails}" if fails else "none is installed")
+    yield Finding("container engines", "ok", said)
+
+
+def _gpus(details: dict[str, object]) -> Finding:
+    n_gpus, fake = details.get("n_gpus", 0), details.get("has_fake_gpus")
+    said = "none" if not n_gpus else f"{n_gpus}, all of them FAKE: fake_gpus is set" if fake else str(n_gpus)
+    return Finding(
+        "GPUs", "warn" if fake else "ok", said, "Runs that ask for GPUs start and find none." if fake else ""
+    )
+
+
+def _queue(details: dict[str, object]) -> Finding:
+    stuck = details.get("queue") == "stuck"
+    said = f"{details.get('queue', 'unknown')}, looked at {details.get('last_look_s')} s ago"
+    waiting = details.get("oldest_waiting_s")
+    said += "" if waiting is None else f"; the oldest waiting run waits for {waiting} s"
+    return Finding(
+        "queue", "wrong" if stuck else "ok", said, "The server's log says why; start it again." if stuck else ""
+    )
 
 
 def _store(settings: "Settings") -> Iterator[Finding]:
