@@ -68,7 +68,7 @@ class RunnerBench:
             raise AssertionError(f"no end: {self.log(run_id, rank)}") from None
         status: dict[str, Any] = json.loads(file.read_text())
         runner_log = (self.node(run_id, rank) / "runner.log").read_text()
-        assert runner_log == ""
+        assert runner_log == "", runner_log
         return status
 
     def log(self, run_id: str, rank: int = 0) -> str:

@@ -32,7 +32,8 @@ def test_torchrun_reduces_between_two_nodes(bench: RunnerBench, network: str) ->
 
 
 def test_each_node_knows_its_rank_and_every_address(bench: RunnerBench) -> None:
-    script = "echo $NSML_RANK of $NSML_WORLD_SIZE $NODE_RANK/$NNODES $NSML_HOST_RANK0 $NSML_HOST_RANK2 $MASTER_PORT; hostname; getent hosts node1"
+    script = "echo $NSML_RANK of $NSML_WORLD_SIZE $NODE_RANK/$NNODES $NSML_HOST_RANK0 $NSML_HOST_RANK2 $MASTER_PORT; "
+    script += "hostname; getent hosts node1"
     run_id, _ = bench.submit(script, n_nodes=3, port=29700)
     for rank in range(3):
         assert bench.wait(run_id, rank)["exit_code"] == 0

@@ -61,10 +61,10 @@ class Beside:
         self._restart_at: float | None = None
         self._said = b""
         self._is_over = threading.Event()
-        self._start_server()
-        self._warn, warn = os.pipe2(os.O_CLOEXEC)
-        ears.open(self._warn, lambda _: self._hear_warning())
-        threading.Thread(target=self._watch_disk, args=(warn,), daemon=True).start()
+        self._warned, self._warn = os.pipe2(os.O_CLOEXEC)
+        self._is_watching = False
+        ears.open(self._warned, lambda _: self._hear_warning())
+        self._start()
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -72,10 +72,10 @@ class Beside:
         return (self._server,)
 
     def look(self, now: float) -> float | None:
-        """Start the endpoints again when they ended and a moment has passed; return when to look next."""
+        """Start again what ended or could not be started a moment ago; return when to look next."""
         if self._restart_at is not None and now >= self._restart_at:
             self._restart_at = None
-            self._start_server()
+            self._start()
         return self._restart_at
 
     def child_ended(self, pid: int, status: int) -> None:
@@ -96,6 +96,17 @@ class Beside:
             elif name == b"rescheduled":
                 ending.is_rescheduled = value == b"1"
 
+    def _start(self) -> None:
+        """Start what does not run yet; where nothing can be started now, for the command has taken it all, try again later."""
+        try:
+            if self._server < 0:
+                self._start_server()
+            if not self._is_watching:
+                threading.Thread(target=self._watch_disk, daemon=True).start()
+                self._is_watching = True
+        except (OSError, RuntimeError):
+            self._restart_at = time.monotonic() + RESTART_S
+
     def _start_server(self) -> None:
         heard, tell = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(tell, False)
@@ -108,10 +119,9 @@ class Beside:
 
         try:
             self._server = fork_python(serve, keep=(layout.LISTENER_FD, tell))
-        except OSError:  # no process can be started now; the command may have taken them all
+        except OSError:
             os.close(heard)
-            self._restart_at = time.monotonic() + RESTART_S
-            return
+            raise
         finally:
             os.close(tell)
         self._ears.open(heard, self._hear_server)
@@ -140,15 +150,15 @@ class Beside:
         self._ears.listen(0)
 
     def _hear_warning(self) -> None:
-        self._ears.close(self._warn)
+        self._ears.close(self._warned)
         self._stop("output_limit")
 
-    def _watch_disk(self, warn: int) -> None:
+    def _watch_disk(self) -> None:
         rest_s = LOOK_S
         while not self._is_over.wait(rest_s):
             begun = time.monotonic()
             if sum(map(_size_of, self._directories)) > self._limit_bytes:
-                os.write(warn, b"x")
+                os.write(self._warn, b"x")
                 return
             rest_s = max(LOOK_S, LOOK_SHARE * (time.monotonic() - begun))
 

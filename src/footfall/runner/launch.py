@@ -12,6 +12,8 @@ import os
 
 from footfall import layout
 
+_MOST_DESCRIPTORS = 1 << 20
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -30,9 +32,10 @@ class Launch:
 
 
 def read_launch() -> Launch:
-    """Return what the executor left on its descriptor, and close that."""
+    """Return what the executor left on its descriptor; close that, and whatever else the server was started with."""
     try:
         data = os.pread(layout.LAUNCH_FD, os.fstat(layout.LAUNCH_FD).st_size, 0)
     finally:
         os.close(layout.LAUNCH_FD)
+        os.closerange(layout.LISTENER_FD + 1, _MOST_DESCRIPTORS)
     return Launch(marshal.loads(data))

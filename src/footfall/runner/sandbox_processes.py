@@ -66,11 +66,13 @@ class SandboxProcesses:
         if command and len(inside) > 1 and _is_shell(command):
             self._halted = command
             tree.signal_all([command], tree.SIGSTOP)
-        tree.signal_all(inside, tree.SIGTERM)
+        # Of two signals that wait the lower number is taken first: a shell asked now would end before it halts.
+        tree.signal_all([pid for pid in inside if pid != self._halted], tree.SIGTERM)
 
     def go_on(self, left: list[int]) -> None:
         """Let a halted shell end once nothing else is left."""
         if self._halted and not [pid for pid in left if pid != self._halted]:
+            tree.signal_all([self._halted], tree.SIGTERM)
             tree.signal_all([self._halted], tree.SIGCONT)
             self._halted = 0
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _F_DUPFD_CLOEXEC = 1030
-_SIGPIPE, _SIGXFSZ = 13, 25  # Python ignores them, and what is ignored is inherited
+_SIGPIPE, _SIGXFSZ = 13, 25
 _ABOVE = 20  # descriptors that are handed on are kept above those they are handed on as
 _MOST_DESCRIPTORS = 1 << 16
 
@@ -63,7 +63,7 @@ def fork(
     import signal
 
     trouble, tell = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
+    pid = _fork_unheard()
     if pid == 0:
         try:
             os.setsid()
@@ -74,10 +74,8 @@ def fork(
                     os.dup2(ours, theirs)
             os.chdir(directory)
             prepare()
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what is ignored is inherited
                 signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             os.execvpe(argv[0], list(argv), environment)
         except OSError as error:
             os.write(tell, f"{error.errno or 0} {error.strerror or error}".encode())
@@ -103,7 +101,7 @@ def fork_python(work: Callable[[], None], keep: tuple[int, ...]) -> int:
     from footfall.runner import kernel
 
     parent = os.getpid()
-    pid = os.fork()
+    pid = _fork_unheard()
     if pid:
         return pid
     code = 70
@@ -122,3 +120,24 @@ def fork_python(work: Callable[[], None], keep: tuple[int, ...]) -> int:
 
             traceback.print_exc()
         os._exit(code)
+
+
+def _fork_unheard() -> int:
+    """Fork; the child has the default of each signal that we hear, and has told us of none that reached it before it had."""
+    import signal
+
+    ours = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ours)
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if pid:
+        return pid
+    signal.set_wakeup_fd(-1)
+    for number in ours:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    return 0

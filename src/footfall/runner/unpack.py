@@ -5,16 +5,14 @@ Knows no runs. Source: tarfile's ``data`` filter, PEP 706.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import os
 import tarfile
 import zlib
 
 from footfall.runner.refusal import RefusalError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from footfall.runner.spawn import fork_python
 
 DONE = b"\0done"
 """What the process that unpacks says last when all went well."""
@@ -87,34 +85,25 @@ def unpack_aside(path: str, directory: str, uid: int | None, limit_bytes: int) -
         raise RefusalError(f"The code archive cannot be read: {error.strerror}.") from error
     heard, tell = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(heard, False)
-    pid = os.fork()
-    if pid == 0:
-        _be_aside(tell, lambda: _unpack_as(archive, directory, uid, limit_bytes))
-    os.close(archive)
-    os.close(tell)
-    return pid, heard
-
-
-def _be_aside(tell: int, work: Callable[[], None]) -> None:
     try:
-        work()
-        os.write(tell, DONE)
-    except RefusalError as refusal:
-        os.write(tell, str(refusal).encode()[:4000])
+        work = functools.partial(_unpack_as, archive, directory, uid, limit_bytes, tell)
+        return fork_python(work, keep=(archive, tell)), heard
     finally:
-        os._exit(0)
+        os.close(archive)
+        os.close(tell)
 
 
-def _unpack_as(archive: int, directory: str, uid: int | None, limit_bytes: int) -> None:
-    from footfall.runner import kernel
-
+def _unpack_as(archive: int, directory: str, uid: int | None, limit_bytes: int, tell: int) -> None:
     os.chdir(directory)
-    kernel.die_with_parent(os.getppid())
     if uid is not None:
         os.setgroups([])
         os.setgid(uid)
         os.setuid(uid)
-    unpack(archive, limit_bytes)
+    try:
+        unpack(archive, limit_bytes)
+        os.write(tell, DONE)
+    except RefusalError as refusal:
+        os.write(tell, str(refusal).encode()[:4000])
 
 
 def _extract(tar: tarfile.TarFile, limit_bytes: int) -> None:
