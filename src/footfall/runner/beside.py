@@ -13,6 +13,7 @@ import time
 
 from footfall import layout
 from footfall.runner import tree
+from footfall.runner.entrance import Entrance
 from footfall.runner.spawn import fork_python
 
 TYPE_CHECKING = False
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from footfall.runner.ears import Ears
     from footfall.runner.ending import Ending
+    from footfall.runner.entrance import Surroundings
     from footfall.runner.environment import Endpoints
     from footfall.runner.files import NodeFiles
 
@@ -37,6 +39,7 @@ class Beside:
     """All that serves one command.
 
     Args:
+        around: what a program that is started inside has around it.
         directories: what the command leaves there is counted against ``limit_bytes``.
         stop: ends the command, for a reason.
     """
@@ -50,6 +53,7 @@ class Beside:
         *,
         directories: tuple[str, ...],
         limit_bytes: int,
+        around: Surroundings,
     ) -> None:
         self._endpoints = endpoints
         self._files = files
@@ -63,6 +67,7 @@ class Beside:
         self._is_over = threading.Event()
         self._warned, self._warn = os.pipe2(os.O_CLOEXEC)
         self._is_watching = False
+        self._entrance = Entrance(files.directory, around, ears)
         ears.open(self._warned, lambda _: self._hear_warning())
         self._start()
 
@@ -79,7 +84,8 @@ class Beside:
         return self._restart_at
 
     def child_ended(self, pid: int, status: int) -> None:
-        """Take note that a process of ours ended."""
+        """Take note that a process of ours ended, or one that was started inside."""
+        self._entrance.child_ended(pid, status)
         if pid == self._server and not self._is_over.is_set():
             self._server = -1
             self._restart_at = time.monotonic() + RESTART_S

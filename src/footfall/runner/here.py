@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from footfall.runner import kernel
@@ -11,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_TIOCSCTTY = 0x540E
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/etc", "/proc", "/sys")
 _DEVICES = (
     "/dev/null",
@@ -35,12 +37,14 @@ def start(
     max_processes: int | None = None,
     paths: tuple[Sequence[str], Sequence[str]] | None = None,
     inherit: Mapping[int, int] | None = None,
+    has_terminal: bool = False,
 ) -> int:
     """Start a program that dies with this process; its orphans become our children.
 
     Args:
         uid: the user and group that it becomes; None keeps ours.
         paths: what it may read and what it may write, besides what every program needs; None for everything.
+        has_terminal: standard input is a terminal that becomes the program's own.
 
     Raises:
         OSError: it cannot be started, or not be confined.
@@ -53,6 +57,8 @@ def start(
 
     def prepare() -> None:
         kernel.die_with_parent(parent)
+        if has_terminal:
+            fcntl.ioctl(0, _TIOCSCTTY, 0)
         if max_processes is not None:
             _limit(max_processes)
         if paths is None:

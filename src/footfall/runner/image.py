@@ -12,7 +12,7 @@ from footfall.runner.refusal import RefusalError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 _SHELLS = ("usr/bin/bash", "bin/bash", "usr/local/bin/bash", "usr/bin/sh", "bin/sh")
@@ -52,6 +52,34 @@ def look_at(image: Mapping[str, Any], isolation: Mapping[str, Any]) -> ImageView
         reads = (path, *_homes_of_venv(path))
         return ImageView(kind, path=os.path.join(path, "bin"), reads=reads, shell=_find_shell("/", name))
     return ImageView(kind, root=os.path.realpath(path), shell=_find_shell(path, name))
+
+
+def small_files(image: ImageView, hosts: Sequence[str], uid: int | None, home: str) -> dict[str, str]:
+    """Return the files of ours that an image is given, by path: the names of the run's nodes, and of the command's user.
+
+    Args:
+        hosts: the address of each node, by rank.
+        uid: the user; None for the one that this process is.
+    """
+    names = "".join(f"{host} node{rank}\n" for rank, host in enumerate(hosts))
+    if image.root:
+        own = os.path.join(image.root, "etc/hosts")
+        is_there = os.path.isfile(own) and not os.path.islink(own)
+        return {"/etc/hosts": f"127.0.0.1 localhost\n{names}"} if is_there else {}
+    user, group = (os.geteuid(), os.getegid()) if uid is None else (uid, uid)
+    return {
+        "/etc/hosts": f"{_read_text('/etc/hosts')}\n127.0.0.1 localhost\n{names}",
+        "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nuser:x:{user}:{group}:user:{home}:/bin/sh\n",
+        "/etc/group": f"root:x:0:\nuser:x:{group}:\n",
+    }
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def _find_shell(root: str, name: str) -> str:

@@ -37,5 +37,6 @@ def read_launch() -> Launch:
         data = os.pread(layout.LAUNCH_FD, os.fstat(layout.LAUNCH_FD).st_size, 0)
     finally:
         os.close(layout.LAUNCH_FD)
-        os.closerange(layout.LISTENER_FD + 1, _MOST_DESCRIPTORS)
-    return Launch(marshal.loads(data))
+    launch = Launch(marshal.loads(data))
+    os.closerange(layout.LISTENER_FD + (launch.metric_port is not None), _MOST_DESCRIPTORS)
+    return launch

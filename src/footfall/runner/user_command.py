@@ -13,7 +13,7 @@ from footfall import layout
 from footfall.runner import bubblewrap, shell, tree
 from footfall.runner.command import Command
 from footfall.runner.environment import Endpoints, workload_environment
-from footfall.runner.image import ImageView, look_at
+from footfall.runner.image import ImageView, look_at, small_files
 from footfall.runner.refusal import RefusalError
 from footfall.runner.sandbox_processes import SandboxProcesses
 from footfall.runner.spawn import spawn
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from footfall.runner.cgroup import Group
     from footfall.runner.ears import Ears
     from footfall.runner.ending import Ending
+    from footfall.runner.entrance import Surroundings
     from footfall.runner.files import NodeFiles
     from footfall.runner.launch import Launch
 
@@ -169,7 +170,26 @@ class UserCommand(Command):
                 stop,
                 directories=(self._files.scratch, self._spec["output_dir"]),
                 limit_bytes=self._work["output_limit_bytes"],
+                around=self._surroundings(),
             )
+
+    def _surroundings(self) -> Surroundings:
+        from footfall.runner.entrance import Surroundings
+
+        return Surroundings(
+            isolation=self._isolation,
+            image=self._image,
+            environment=self.environment,
+            directory=self.directory,
+            uid=self.uid,
+            paths=self._paths,
+            max_processes=self._process_limit,
+            first=0 if self._sandbox is None else self._sandbox.first,
+        )
+
+    @property
+    def _paths(self) -> tuple[list[str], list[str]] | None:
+        return None if self.level == "plain" else ([*self._image.reads], list(self._writable().values()))
 
     def _check_level(self) -> None:
         refusal = self._isolation["refusal"]
@@ -277,9 +297,9 @@ class UserCommand(Command):
         if calls is not None:
             contents[_SECCOMP_FD] = calls
         files: dict[str, int] = {}
-        for path, content in self._small_files(hosts).items():
+        for path, content in small_files(self._image, hosts, self.uid, self._home).items():
             files[path] = _FIRST_FILE_FD + len(files)
-            contents[files[path]] = content.encode()
+            contents[files[path]] = content.encode("utf-8", "surrogateescape")
         inherit = {theirs: shell.memory_file("footfall", content) for theirs, content in contents.items()}
         told, inherit[_INFO_FD] = os.pipe2(os.O_CLOEXEC)
         try:
@@ -324,22 +344,6 @@ class UserCommand(Command):
             places[_VOLUME if len(volumes) == 1 else f"{_VOLUME}/{number}"] = path
         return places
 
-    def _small_files(self, hosts: Sequence[str]) -> dict[str, str]:
-        names = "".join(f"{host} node{rank}\n" for rank, host in enumerate(hosts))
-        if self._image.root:
-            return {"/etc/hosts": f"127.0.0.1 localhost\n{names}"} if self._has_file("etc/hosts") else {}
-        uid = os.geteuid() if self.uid is None else self.uid
-        gid = os.getegid() if self.uid is None else self.uid
-        return {
-            "/etc/hosts": f"{_read_text('/etc/hosts')}\n127.0.0.1 localhost\n{names}",
-            "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nuser:x:{uid}:{gid}:user:{self._home}:/bin/sh\n",
-            "/etc/group": f"root:x:0:\nuser:x:{gid}:\n",
-        }
-
-    def _has_file(self, name: str) -> bool:
-        path = os.path.join(self._image.root, name)
-        return os.path.isfile(path) and not os.path.islink(path)
-
     def _start_here(self, output: int) -> int:
         """Start it among the host's own processes, confined by Landlock or not at all."""
         from footfall.runner import here
@@ -353,7 +357,7 @@ class UserCommand(Command):
                 directory=self.directory,
                 uid=self.uid,
                 max_processes=self._process_limit,
-                paths=None if self.level == "plain" else (self._image.reads, list(self._writable().values())),
+                paths=self._paths,
             )
         finally:
             os.close(null)
@@ -383,11 +387,3 @@ def _read_some(fd: int) -> bytes | None:
         return os.read(fd, 1 << 16)
     except BlockingIOError:
         return None
-
-
-def _read_text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError:
-        return ""

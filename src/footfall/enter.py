@@ -1,0 +1,118 @@
+"""Enter a live node of a run on this host: the client of the entrance that its runner keeps. Knows no run, only a directory.
+
+Only the user that the server runs as, or root, can reach a node's directory.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import sys
+import termios
+import tty
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from footfall import layout
+from footfall.errors import NotFoundError, WrongStateError
+
+_MOST_BYTES = 1 << 16
+_SHELL_SIGNAL = 128
+
+
+def enter(node_dir: Path, argv: Sequence[str]) -> int:
+    """Run a program beside the command of a node and return its exit code, 128 + n for signal n.
+
+    With a terminal on standard input the program gets one of its own, which is shown on ours; else it gets our standard
+    input, output and error.
+
+    Args:
+        argv: the program and its arguments; nothing starts the image's shell.
+
+    Raises:
+        NotFoundError: the node does not run, here.
+        WrongStateError: the node's runner could not start the program; the state says why.
+    """
+    with _connect(node_dir) as line:
+        is_terminal = os.isatty(0)
+        size = shutil.get_terminal_size()
+        asked = {"argv": list(argv), "rows": size.lines, "columns": size.columns, "term": os.environ.get("TERM", "")}
+        socket.send_fds(line, [json.dumps(asked).encode()], [] if is_terminal else [0, 1, 2])
+        answer, handed, _, _ = socket.recv_fds(line, _MOST_BYTES, 1)
+        first, _, rest = answer.partition(b"\n")
+        said = json.loads(first or b'{"error": "its runner ended"}')
+        if "error" in said:
+            raise WrongStateError("node", node_dir.name, str(said["error"]), ["a node that runs"])
+        if handed:
+            with _raw_terminal(handed[0]):
+                _relay(handed[0])
+            os.close(handed[0])
+        return _exit_code(line, rest)
+
+
+def _connect(node_dir: Path) -> socket.socket:
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        handle = os.open(node_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # A socket's path may have only a hundred bytes.
+            line.connect(f"/proc/self/fd/{handle}/{layout.ENTRANCE}")
+        finally:
+            os.close(handle)
+    except OSError as error:
+        line.close()
+        raise NotFoundError("running node", str(node_dir)) from error
+    return line
+
+
+def _exit_code(line: socket.socket, data: bytes) -> int:
+    while b"\n" not in data:
+        more = line.recv(_MOST_BYTES)
+        if not more:
+            return _SHELL_SIGNAL + signal.SIGKILL  # the node ended, and the program with it
+        data += more
+    code = int(json.loads(data)["exit_code"])
+    return code if code >= 0 else _SHELL_SIGNAL - code
+
+
+@contextlib.contextmanager
+def _raw_terminal(theirs: int) -> Iterator[None]:
+    """Pass every key on as it is, and each change of our terminal's size."""
+
+    def resize(*_: object) -> None:
+        size = shutil.get_terminal_size()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size.lines, size.columns, 0, 0))
+
+    before = termios.tcgetattr(0)
+    heard = signal.signal(signal.SIGWINCH, resize)
+    try:
+        tty.setraw(0)
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSAFLUSH, before)
+        signal.signal(signal.SIGWINCH, heard)
+
+
+def _relay(theirs: int) -> None:
+    """Pass bytes between our terminal and theirs until theirs is closed."""
+    sources = [0, theirs]
+    while True:
+        for source in select.select(sources, [], [])[0]:
+            try:
+                data = os.read(source, _MOST_BYTES)
+            except OSError:
+                data = b""  # how Linux says that the last program on a terminal has gone
+            if not data and source == theirs:
+                return
+            if not data:
+                sources.remove(0)
+            elif source == theirs:
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+            else:
+                os.write(theirs, data)
