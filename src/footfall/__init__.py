@@ -1,4 +1,4 @@
-"""Footfall: score every user from behaviour sequences, on machines of your own.
+"""Footfall: score every user from behaviour sequences, and run commands on machines that you share.
 
 ``footfall.Client`` talks to a server that ``footfall up`` started. Names are loaded when they are first used, so that
 importing the package costs nothing.

@@ -45,7 +45,7 @@ FAIL_MESSAGES: tuple[tuple[str, bool, str, str], ...] = (
 )
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
-BENCHMARKS = ("api", "engine")
+BENCHMARKS = ("api", "engine", "compute")
 NUMBERS_BEGIN, NUMBERS_END = "<!-- numbers -->", "<!-- /numbers -->"
 
 EXIT_CODES = (
@@ -79,7 +79,7 @@ def cli_page() -> str:
     root = click.Context(cli, info_name="footfall")
     shared = "\n".join(f"| `{_usage(option)}` | {option.help} |" for option in shared_options())
     parts = [
-        _head("Command line", "the commands of `footfall.cli`").rstrip() + "\n",
+        page_head("Command line", "the commands of `footfall.cli`").rstrip() + "\n",
         "Every command also takes these, wherever they stand:\n",
         f"| option | what it does |\n|---|---|\n{shared}\n",
         "Ids may be given as names. Results go to stdout, progress and hints to stderr.\n",
@@ -144,7 +144,7 @@ def settings_page() -> str:
             f"| `{setting.name}` | {where}`{variable}` | {f'`{shown}`' if shown else 'empty'} | {setting.metadata['doc']} |"
         )
     return (
-        _head("Settings", "`footfall.config.Settings`")
+        page_head("Settings", "`footfall.config.Settings`")
         + "A setting comes from an option of `footfall up`, else from the variable, else from `footfall.toml` in the home\n"
         "directory, else it has its default. `footfall doctor --settings` shows the values in force.\n\n"
         "A name in the file, or a variable `FOOTFALL_…`, that is none of these is refused. Variables that are no settings:\n"
@@ -166,7 +166,7 @@ def states_page() -> str:
         f"| `{reason}` | {reason.message()} | {'yes' if reason.retryable else 'no'} |" for reason in FailureReason
     )
     return (
-        _head("States", "`footfall.states`")
+        page_head("States", "`footfall.states`")
         + "What happens in them: [the life of a run](../explanation/run-lifecycle.md). The *status* of a feature, task or\n"
         "task run is made from the state of its run.\n\n"
         f"| state | status on the wire | means |\n|---|---|---|\n{states}\n\n"
@@ -206,11 +206,11 @@ def errors_page() -> str:
         f"| `{name}` | {cause} | {remedy} | {_mark(known)} |" for name, known, cause, remedy in FAIL_MESSAGES
     )
     classes = "\n".join(
-        f"| {'&nbsp;' * 4 * depth}`{kind.__name__}` | `{kind.code}` | {_first_sentence(kind)} |"
+        f"| {'&nbsp;' * 4 * depth}`{kind.__name__}` | `{kind.code}` | {first_sentence(kind)} |"
         for kind, depth in _tree(errors.FootfallError, 0)
     )
     return (
-        _head("Errors", "`footfall.api.errors`, `footfall.errors` and `footfall.cli.reference`")
+        page_head("Errors", "`footfall.api.errors`, `footfall.errors` and `footfall.cli.reference`")
         + "## Answers\n\nThe body of every answer that is no success:\n\n"
         '```json\n{"error": {"errorCode": "10102", "message": "DUPLICATE_NAME", "details": "what to do"}}\n```\n\n'
         "`details` is a sentence: what was wrong, what was expected, what to do. Codes of three digits are the gateway's,\n"
@@ -231,7 +231,8 @@ def _tree(kind: type[errors.FootfallError], depth: int) -> Iterator[tuple[type[e
             yield from _tree(below, depth + 1)
 
 
-def _first_sentence(kind: object) -> str:
+def first_sentence(kind: object) -> str:
+    """Return the first sentence of a docstring, as Markdown."""
     return " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split()).replace("``", "`")
 
 
@@ -295,6 +296,13 @@ def _numbers(name: str, measured: dict[str, Any]) -> str:
     )
 
 
+def python_page() -> str:
+    """Return the page of the Python client."""
+    from footfall.cli.reference_python import python_page as page
+
+    return page()
+
+
 def api_page() -> str:
     """Return the page of all operations."""
     from footfall.api.reference import reference_page
@@ -302,61 +310,8 @@ def api_page() -> str:
     return reference_page()
 
 
-def python_page() -> str:
-    """Return the page of the Python client."""
-    from footfall import administration, client, replies
-
-    rooms = {
-        "features": client.Features,
-        "tasks": client.Tasks,
-        "task_runs": client.TaskRuns,
-        "accounts": administration.Accounts,
-        "users": administration.Users,
-        "keys": administration.Keys,
-        "api_keys": administration.ApiKeys,
-        "buckets": administration.Buckets,
-    }
-    parts = [
-        _head("Python client", "`footfall.client`, `footfall.administration` and `footfall.replies`").rstrip() + "\n",
-        "```python\nimport footfall\n\nclient = footfall.Client()\n```\n",
-        f"`Client({_parameters(client.Client.__init__)})`\n",
-        f"{inspect.getdoc(client.Client)}\n",
-        f"{inspect.cleandoc(client.Client.__init__.__doc__ or '').partition(chr(10))[2].partition('Args:')[0].strip()}\n",
-        *_methods("client", client.Client),
-    ]
-    for name, kind in rooms.items():
-        parts += [f"## `client.{name}`\n\n{inspect.getdoc(kind)}\n", *_methods(f"client.{name}", kind)]
-    parts.append("## What comes back\n\nEvery answer has `wire`, the JSON as it came.\n")
-    for kind in vars(replies).values():
-        if (
-            isinstance(kind, type)
-            and issubclass(kind, replies.Resource | replies.Record)
-            and kind.__subclasses__() == []
-        ):
-            names = ", ".join(f"`{name}`" for name in kind.__struct_fields__ if name != "wire")
-            parts.append(f"### `{kind.__name__}`\n\n{inspect.getdoc(kind)} Fields: {names}.\n")
-    return re.sub(r"(?<!`)``(?!`)", "`", "\n".join(parts)).rstrip() + "\n"
-
-
-def _methods(prefix: str, kind: type) -> list[str]:
-    rows = []
-    for name, member in inspect.getmembers(kind, inspect.isfunction):
-        if not name.startswith("_"):
-            rows.append(f"| `{prefix}.{name}({_parameters(member)})` | {_first_sentence(member)} |")
-    return ["| call | gives |\n|---|---|\n" + "\n".join(rows) + "\n"]
-
-
-def _parameters(function: Callable[..., Any]) -> str:
-    """Return the names of parameters, with defaults and without types."""
-    shown: list[str] = []
-    for name, parameter in list(inspect.signature(function).parameters.items())[1:]:
-        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in shown:
-            shown.append("*")
-        shown.append(name if parameter.default is parameter.empty else f"{name}={parameter.default!r}")
-    return ", ".join(shown)
-
-
-def _head(title: str, source: str) -> str:
+def page_head(title: str, source: str) -> str:
+    """Return how a generated page begins."""
     return f"# {title}\n\nMade from {source} by `make docs`; do not edit.\n\n"
 
 
