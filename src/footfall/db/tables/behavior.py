@@ -1,0 +1,109 @@
+"""Features, tasks and task runs, and what they leave.
+
+Rows are hidden when deleted, not removed, so that names and counts of what depends on them stay true. A resource has no
+state of its own: its run has.
+"""
+
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, String, Table
+
+from footfall.db.tables.schema import ID, metadata, page_index, unique_alive_name
+
+encoders = Table(
+    "encoders",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("feature_id", ID, nullable=False),
+    Column("artefact", String(200), nullable=False),
+    Column("n_users", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    page_index("encoders"),
+)
+
+resource_counts = Table(
+    "resource_counts",  # how many rows of a kind an account has: counting 100,000 rows at each request would cost too much
+    metadata,
+    Column("account_id", ID, ForeignKey("accounts.id"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+features = Table(
+    "features",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("run_id", ID, ForeignKey("runs.id"), nullable=False),
+    Column("source_bucket", String(63), nullable=False),
+    Column("source_file_path", String(1024), nullable=False),
+    Column("encoder_id", ID, ForeignKey("encoders.id")),
+    Column("coverage", Float),
+    Column("disk_usage", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Index("ix_features_encoder", "encoder_id"),
+    Index("ix_features_run", "run_id"),
+    unique_alive_name("features"),
+    page_index("features"),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("run_id", ID, ForeignKey("runs.id"), nullable=False),
+    Column("encoder_id", ID, ForeignKey("encoders.id"), nullable=False, index=True),
+    Column("train_feature_id", ID, ForeignKey("features.id"), nullable=False, index=True),
+    Column("train_bucket", String(63), nullable=False),
+    Column("train_file_path", String(1024), nullable=False),
+    Column("test_feature_id", ID, ForeignKey("features.id"), index=True),
+    Column("test_bucket", String(63)),
+    Column("test_file_path", String(1024)),
+    Column("line_count", BigInteger, nullable=False),  # users of the distinct features, known when the task is made
+    Column("disk_usage", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Index("ix_tasks_run", "run_id"),
+    unique_alive_name("tasks"),
+    page_index("tasks"),
+)
+
+task_runs = Table(
+    "task_runs",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("run_id", ID, ForeignKey("runs.id"), nullable=False),
+    Column("task_id", ID, ForeignKey("tasks.id"), nullable=False, index=True),
+    Column("feature_id", ID, ForeignKey("features.id"), nullable=False, index=True),
+    Column("result_bucket", String(63), nullable=False),
+    Column("result_file_path", String(1100), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Index("ix_task_runs_run", "run_id"),
+    unique_alive_name("task_runs"),
+    page_index("task_runs"),
+)
+
+result_reservations = Table(
+    "result_reservations",
+    metadata,
+    Column("bucket", String(63), primary_key=True),
+    Column("key", String(1100), primary_key=True),
+    Column("run_id", ID, ForeignKey("runs.id"), nullable=False, index=True),
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("prefix", String(200), primary_key=True),  # of the internal store, swept by the reconciler
+    Column("created_at", BigInteger, nullable=False),
+)
