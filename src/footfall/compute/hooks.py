@@ -16,7 +16,7 @@ from footfall.compute.metrics import read_summary
 from footfall.config import Settings
 from footfall.db import launch_inputs
 from footfall.db.encryption import Secrets, SecretUnreadableError
-from footfall.errors import DataError, SubmitRejectedError
+from footfall.errors import SubmitRejectedError
 from footfall.records import MountedVolume, Run, RunSpec
 
 
@@ -45,7 +45,7 @@ class CommandHooks:
         """Return the spec with the host's paths of what the command finds around it, and the keys that may log in.
 
         Raises:
-            DataError: MISSING_CODE: the code archive is gone.
+            SubmitRejectedError: the code archive is gone.
         """
         workload = run.spec.workload
         if workload is None:
@@ -54,10 +54,8 @@ class CommandHooks:
         if workload.code_digest:
             code = str(self._settings.data_dir / layout.code_path(run.project_id, workload.code_digest))
             if not launch_inputs.touch_code(tx, run.project_id, workload.code_digest):
-                raise DataError(
-                    "MISSING_CODE",
-                    f"The code archive {workload.code_digest} is gone; upload it again and restart the run.",
-                )
+                digest = workload.code_digest
+                raise SubmitRejectedError(f"The code archive {digest} is gone; upload it again and restart the run.")
         return replace(
             run.spec,
             workload=replace(
