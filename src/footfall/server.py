@@ -20,7 +20,6 @@ from footfall import telemetry
 from footfall.api.app import AppContext, build_app
 from footfall.api.protocol import make_protocol
 from footfall.behavior.hooks import BehaviorHooks
-from footfall.compute import images
 from footfall.compute.hooks import CommandHooks, HooksByKind
 from footfall.compute.loop import ReconcileLoop
 from footfall.compute.products import Machine
@@ -29,12 +28,11 @@ from footfall.config import Settings
 from footfall.credentials import read_credentials, write_credentials
 from footfall.db import accounts, api_keys, leases, runs
 from footfall.db.encryption import Secrets, open_secrets
-from footfall.db.engine import Database, sqlite_url
+from footfall.db.engine import Database, database_url
 from footfall.db.migrate import migrate
 from footfall.errors import ConfigError, DatabaseUnavailableError, StoreError
 from footfall.executor import load_executor
 from footfall.measures import Measures
-from footfall.records import Image
 from footfall.store import Buckets, Store
 
 GRACE_S = 10
@@ -132,59 +130,6 @@ def open_internal(settings: Settings) -> Store:
     return Store(place)
 
 
-def recover_key(settings: Settings) -> dict[str, str]:
-    """Make a new key for the operator's first manager and write it to credentials.toml; return what stands there now.
-
-    For somebody who has the server's files and no key that works. A server that runs meanwhile goes on.
-
-    Raises:
-        ConfigError: no server was ever started on this home.
-    """
-    if not settings.key_file.exists():
-        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
-    database = Database(_database_url(settings))
-    try:
-        key = accounts.new_key_offline(database, open_secrets(settings.key_file, may_create=False))
-    finally:
-        database.close()
-    values = read_credentials(settings.credentials_file) | {"access_key": key.id, "secret_key": key.secret_key or ""}
-    write_credentials(settings.credentials_file, values)
-    return values
-
-
-def import_image(settings: Settings, name: str, path: Path) -> Image:
-    """Make a directory of this machine a custom image that every account's runs may ask for; a server may run meanwhile.
-
-    Raises:
-        ConfigError: no server was ever started on this home.
-        InvalidFieldError: it is neither a virtual environment of Python nor a root file system.
-        AlreadyExistsError: the name is taken.
-    """
-    if not settings.key_file.exists():
-        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
-    database = Database(_database_url(settings))
-    try:
-        with database.write() as tx:
-            return images.import_image(tx, name, path)
-    finally:
-        database.close()
-
-
-def rotate_master_key(settings: Settings) -> int:
-    """Seal every secret of a home with a new key; return how many access keys there are.
-
-    Raises:
-        ConfigError: no server was ever started on this home.
-    """
-    if not settings.key_file.exists():
-        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
-    database = Database(_database_url(settings))
-    try:
-        return accounts.rotate_master_key(database, settings.key_file)
-    finally:
-        database.close()
-
-
 @contextlib.contextmanager
 def open_service(settings: Settings, endpoint: str) -> Iterator[Service]:
     """Open the database, migrated and with its first account, and move runs until the block ends."""
@@ -273,7 +218,7 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
 
 def _open_database(settings: Settings) -> Database:
     try:
-        database = Database(_database_url(settings))
+        database = Database(database_url(settings))
         copy = migrate(database, settings.data_dir / "backup", time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
     except (DatabaseUnavailableError, SQLAlchemyError, ImportError) as error:
         raise ConfigError("database_url", f"the database cannot be opened: {error}") from error
@@ -286,10 +231,6 @@ def _open_secrets(settings: Settings, database: Database) -> Secrets:
     with database.read() as connection:
         is_new = accounts.count_accounts(connection) == 0
     return open_secrets(settings.key_file, may_create=is_new)
-
-
-def _database_url(settings: Settings) -> str:
-    return settings.database_url or sqlite_url(settings.data_dir / "footfall.db")
 
 
 def _authority(host: str, port: int) -> str:

@@ -252,3 +252,19 @@ def test_projects_have_a_life(footfall: Footfall) -> None:
     assert "brief" not in [
         one["projectName"] for one in footfall("project", "list", "--json").json if one["status"] == "CREATED"
     ]
+
+
+def test_exec_enters_a_live_node_and_ends_with_the_commands_code(server: LiveServer, footfall: Footfall) -> None:
+    name = detached(footfall, "--env", "COLOUR=green", "--", "echo up; sleep 60")
+    home = {"FOOTFALL_HOME": str(server.home)}
+    try:
+        deadline = time.monotonic() + 20
+        while footfall("logs", name).out != "up\n" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        done = run_footfall("exec", name, "sh", "-c", "echo $COLOUR; cat; exit 3", stdin=b"from here", **home)
+        assert (done.code, done.out) == (3, "green\nfrom here"), done.err
+        ended = run_footfall("exec", "--node", "7", name, "true", **home)
+        assert (ended.code, "Node 7" in ended.err) == (2, True)
+    finally:
+        assert footfall("stop", "--wait", name).code == 0
+    assert run_footfall("exec", name, "true", **home).code == 2

@@ -22,7 +22,7 @@ from footfall.credentials import read_credentials
 from footfall.db import migrate as migration
 from footfall.db.engine import Database, sqlite_url
 from footfall.errors import ConfigError
-from footfall.server import recover_key
+from footfall.offline import recover_key
 from footfall.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from live_server import LiveServer, clean_environment, live_server, run_footfall
 

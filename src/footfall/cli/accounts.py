@@ -199,7 +199,7 @@ def rotate_master() -> None:
     Works on the files of --home, on the server's own machine; a server that runs there goes on.
     """
     from footfall.config import load_settings
-    from footfall.server import rotate_master_key
+    from footfall.offline import rotate_master_key
 
     n_keys = rotate_master_key(load_settings(choices().home))
     sealed = "1 secret is" if n_keys == 1 else f"{n_keys} secrets are"
@@ -214,7 +214,7 @@ def recover_key() -> None:
     there goes on, and the old keys stay valid until they are stopped.
     """
     from footfall.config import load_settings
-    from footfall.server import recover_key as recover
+    from footfall.offline import recover_key as recover
 
     settings = load_settings(choices().home)
     made = recover(settings)

@@ -9,7 +9,7 @@ import traceback
 
 import click
 
-from footfall.cli import accounts, behavior, data, doctor, logs, output, projects, runs, serve
+from footfall.cli import accounts, behavior, data, doctor, entering, logs, output, projects, runs, serve
 from footfall.cli.context import Choices, RootGroup, RunFailed
 from footfall.errors import (
     DatabaseUnavailableError,
@@ -43,6 +43,7 @@ cli.add_command(runs.run)
 cli.add_command(runs.runs)
 cli.add_command(logs.logs)
 cli.add_command(runs.stop)
+cli.add_command(entering.exec_)
 cli.add_command(runs.metrics)
 cli.add_command(runs.artifacts)
 cli.add_command(projects.products)

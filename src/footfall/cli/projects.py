@@ -152,7 +152,7 @@ def import_image(name: str, path: Path) -> None:
     A virtual environment of Python, or a root file system. It stays where it is. For the operator, on the server's machine.
     """
     from footfall.config import load_settings
-    from footfall.server import import_image as import_here
+    from footfall.offline import import_image as import_here
 
     imported = import_here(load_settings(choices().home), name, path)
     sentence = f"{name} is a custom image now: a {imported.kind} at {imported.path}."

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
+from footfall.config import Settings
 from footfall.errors import DatabaseUnavailableError
 
 BUSY_TIMEOUT_S = 30
@@ -76,6 +77,11 @@ class Database:
             self._writing.close()
         self.engine.dispose()
         self._readers.dispose()
+
+
+def database_url(settings: Settings) -> str:
+    """Return where the database of these settings is: SQLite in the data directory, unless they say else."""
+    return settings.database_url or sqlite_url(settings.data_dir / "footfall.db")
 
 
 def sqlite_url(path: Path) -> str:

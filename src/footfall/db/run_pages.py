@@ -69,6 +69,12 @@ def get(connection: Connection, account_id: str, project_id: str, number: int, *
     return _run_row(row)
 
 
+def find_attempt(connection: Connection, project_id: str, number: int) -> tuple[str, int] | None:
+    """Return the id of a run and its current attempt, whoever's it is; None when there is none."""
+    row = _ATTEMPT.one(connection, project_id=project_id, number=number)
+    return None if row is None else (str(row[0]), int(row[1]))
+
+
 def page(
     connection: Connection,
     account_id: str,
@@ -183,6 +189,9 @@ _SHOWN = {
 }
 _OWNERS = {"serial": "account_id", "number": "project_id"}
 
+_ATTEMPT = Prepared(
+    text("SELECT id, attempt FROM runs WHERE project_id = :project_id AND number = :number AND deleted_at IS NULL")
+)
 _GET = Prepared(
     text(
         f"{_SELECT} WHERE runs.project_id = :project_id AND runs.number = :number AND {_SHOWN['number']} "

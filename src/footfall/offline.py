@@ -1,0 +1,92 @@
+"""What an operator does on the server's own machine, without asking a server: keys, images, the way into a node.
+
+A server may run meanwhile; it sees what was changed with its next request.
+"""
+
+from pathlib import Path
+
+from footfall import layout
+from footfall.compute import images
+from footfall.config import Settings
+from footfall.credentials import read_credentials, write_credentials
+from footfall.db import accounts, run_pages
+from footfall.db.encryption import open_secrets
+from footfall.db.engine import Database, database_url
+from footfall.errors import ConfigError, NotFoundError
+from footfall.records import Image
+
+
+def recover_key(settings: Settings) -> dict[str, str]:
+    """Make a new key for the operator's first manager and write it to credentials.toml; return what stands there now.
+
+    For somebody who has the server's files and no key that works. A server that runs meanwhile goes on.
+
+    Raises:
+        ConfigError: no server was ever started on this home.
+    """
+    if not settings.key_file.exists():
+        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
+    database = Database(database_url(settings))
+    try:
+        key = accounts.new_key_offline(database, open_secrets(settings.key_file, may_create=False))
+    finally:
+        database.close()
+    values = read_credentials(settings.credentials_file) | {"access_key": key.id, "secret_key": key.secret_key or ""}
+    write_credentials(settings.credentials_file, values)
+    return values
+
+
+def find_node(settings: Settings, project_id: str, number: int, rank: int) -> Path:
+    """Return the directory of a node of the current attempt of a run, for who may read the server's files.
+
+    Raises:
+        ConfigError: this is not the server's machine.
+        NotFoundError: there is no such run here.
+    """
+    if not settings.key_file.exists():
+        details = (
+            f"there is no {settings.key_file}: this works on the server's own machine, with --home as the server has it"
+        )
+        raise ConfigError("home", details)
+    database = Database(database_url(settings))
+    try:
+        with database.read() as connection:
+            found = run_pages.find_attempt(connection, project_id, number)
+        if found is None:
+            raise NotFoundError("run", f"{project_id}/{number}")
+        return settings.runs_root / layout.node_dir(*found, rank)
+    finally:
+        database.close()
+
+
+def import_image(settings: Settings, name: str, path: Path) -> Image:
+    """Make a directory of this machine a custom image that every account's runs may ask for; a server may run meanwhile.
+
+    Raises:
+        ConfigError: no server was ever started on this home.
+        InvalidFieldError: it is neither a virtual environment of Python nor a root file system.
+        AlreadyExistsError: the name is taken.
+    """
+    if not settings.key_file.exists():
+        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
+    database = Database(database_url(settings))
+    try:
+        with database.write() as tx:
+            return images.import_image(tx, name, path)
+    finally:
+        database.close()
+
+
+def rotate_master_key(settings: Settings) -> int:
+    """Seal every secret of a home with a new key; return how many access keys there are.
+
+    Raises:
+        ConfigError: no server was ever started on this home.
+    """
+    if not settings.key_file.exists():
+        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
+    database = Database(database_url(settings))
+    try:
+        return accounts.rotate_master_key(database, settings.key_file)
+    finally:
+        database.close()
