@@ -74,7 +74,7 @@ def test_broad_catches_stand_only_at_the_doors() -> None:
 def test_only_the_settings_and_the_edges_of_processes_read_the_environment() -> None:
     readers = {
         "config.py", "transport.py",  # settings of the server, and of clients
-        "isolation.py",  # PATH for the probe
+        "isolation.py", "enter.py",  # PATH for the probe; TERM for who enters a node
         "executors/local.py", "runner/environment.py", "jobs/context.py",  # PATH for children; what a runner gives its job
     }  # fmt: skip
     found = {
