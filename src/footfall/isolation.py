@@ -20,7 +20,9 @@ from footfall.errors import ConfigError
 
 RUNNER = Path(__file__).parent / "runner" / "__main__.py"
 LEVELS = ("bubblewrap", "landlock", "plain")
+ENGINES = ("docker", "podman", "apptainer")
 PROBE_S = 60.0
+ENGINE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def find_isolation(settings: Settings) -> Isolation:
         level=found["level"],
         why=found["why"],
         user=os.geteuid() if uid is None or found["level"] == "plain" else uid,
-        engines=found["engines"],
+        engines=_find_engines(),
         refuses_as_root=os.geteuid() == 0,
         allows_plain=settings.allow_plain,
         details=found["details"],
@@ -108,6 +110,25 @@ def _probe(settings: Settings, asked: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError("isolation", f"how commands can be kept apart could not be found out: {details}") from error
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def _find_engines() -> dict[str, str]:
+    """Return why images of each container engine cannot be run here, by the engine's name."""
+    return {name: _try_engine(name) for name in ENGINES}
+
+
+def _try_engine(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        return f"there is no program {name}"
+    try:
+        done = subprocess.run([path, "info"], capture_output=True, text=True, timeout=ENGINE_S, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"{path} cannot be asked: {error}"
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
+        return f"{path} does not work: {lines[-1][:200]}"
+    return f"{path} works, but commands are not started in its images by this version; unpack the image and offer it as rootfs"
 
 
 def _find_bubblewraps() -> list[str]:

@@ -92,7 +92,8 @@ class LocalExecutor(Executor):
         if host != self._host:
             return
         for node in self._nodes(run_id, attempt, nodes):
-            pid = _living_runner(node)
+            # One that has not taken its marker yet hears the signal later: it starts with it blocked.
+            pid = _living_runner(node) or self._children.get(node)
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)

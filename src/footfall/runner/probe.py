@@ -49,7 +49,7 @@ def _answer(details: dict[str, Any], why: list[str]) -> int:
     from footfall.runner.cgroup import find_base
 
     details |= {"why": " ".join(why), "pids_cgroup": find_base()}
-    content = {"level": details["level"], "why": details["why"], "details": details, "engines": {}}
+    content = {"level": details["level"], "why": details["why"], "details": details}
     sys.stdout.write(json.dumps(content))
     return 0
 

@@ -196,7 +196,9 @@ class UserCommand(Command):
         if refusal:
             raise RefusalError(refusal)
         if self._image.kind == "oci":
-            raise RefusalError(f"The image {self._work['image']['name']!r} needs an engine, and none runs here.")
+            raise RefusalError(
+                f"The image {self._work['image']['name']!r} needs a container engine, and none can be used here."
+            )
         if self._image.root and self.level != "bubblewrap":
             raise RefusalError(
                 f"The image {self._work['image']['name']!r} is a file system, which only bubblewrap can run; "
