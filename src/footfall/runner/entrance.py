@@ -168,6 +168,9 @@ class Entrance:
             if has_terminal:
                 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
             if around.uid is None:
+                # Bubblewrap made the others in one user namespace and its command's in a second one below that, which
+                # has no rights over them: so enter by the first. nsenter joins a user namespace last where it can.
+                kernel.join_owner(f"/proc/{around.first}/ns/mnt")
                 kernel.gain_no_privileges()
             if calls is not None:
                 kernel.filter_calls(calls)
