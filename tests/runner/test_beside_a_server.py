@@ -91,7 +91,8 @@ def test_row_14_the_real_api_answers_a_run_without_a_key_with_401(place: Place) 
 
 
 def test_row_14_a_run_reads_nothing_of_the_real_server_or_of_another_accounts_run(place: Place) -> None:
-    victim = place.start(place.other, "echo up $TOKEN_IN_LOG; sleep 60", "victim", API_TOKEN="of-the-victim", TOKEN_IN_LOG="in-its-log")  # fmt: skip
+    values = {"API_TOKEN": "of-the-victim", "SAYS": "in-its-log"}
+    victim = place.start(place.other, "echo up $SAYS; sleep 60", "victim", **values)
     eventually(lambda: "up in-its-log" in place.log(victim), 30)
     home, node = place.server.home, place.node(victim)
     processes = [pid for pid in os.listdir("/proc") if pid.isdecimal() and is_of(pid, node)]
@@ -101,7 +102,10 @@ def test_row_14_a_run_reads_nothing_of_the_real_server_or_of_another_accounts_ru
         home / "data" / "footfall.db-wal", node / "log.txt", node / "spec.json",
         *(Path("/proc", pid, name) for pid in processes for name in ("environ", "cmdline", "cwd", "root", "fd")),
     ]  # fmt: skip
-    reading = "for f in $FILES; do (cat $f || ls -l $f) >/dev/null 2>&1 && echo READ $f; done; cat /proc/*/environ | tr '\\0' '\\n'"
+    reading = (
+        "for f in $FILES; do (cat $f || ls -l $f) >/dev/null 2>&1 && echo READ $f; done; "
+        "cat /proc/*/environ | tr '\\0' '\\n'"
+    )
     try:
         log = place.run(place.operator, f"{reading}; ls -R {home}; true", "thief", FILES=" ".join(map(str, files)))
     finally:

@@ -31,6 +31,7 @@ def test_nothing_else_of_the_servers_environment_is_passed_on(monkeypatch: pytes
 def test_jobs_of_an_installation_that_cannot_be_written_keep_their_compiled_code_in_the_data_directory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(environment.os, "access", lambda path, mode: True)
     assert "NUMBA_CACHE_DIR" not in command_environment(SPEC, "/scratch")
     monkeypatch.setattr(environment.os, "access", lambda path, mode: not path.endswith("modeling"))
     assert command_environment(SPEC, "/scratch")["NUMBA_CACHE_DIR"] == "/data/cache/numba"

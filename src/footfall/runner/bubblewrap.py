@@ -55,6 +55,7 @@ class Sandbox:
         self._temporary = temporary
         self._size_mib = size_mib
         self._made: set[str] = {"/"}
+        self._covered: list[str] = []
         self._arguments: list[str] = []
 
     def arguments(self, isolation: Mapping[str, Any]) -> list[str]:
@@ -73,6 +74,8 @@ class Sandbox:
         for path in self._image.reads:
             self._make_parents(path)
             self._add("--ro-bind", path, path)
+        # Else a server's own user, whose commands run as itself, could fill the machine's memory in there.
+        self._add("--remount-ro", "/dev")
         self._hide()
         for path, source in self._writable.items():
             self._make_parents(path)
@@ -82,7 +85,8 @@ class Sandbox:
             self._add("--perms", "0644", "--ro-bind-data", str(file), path)
         if self._image.root and isolation["uid"] is not None:
             self._bind_tools(isolation["tools"])
-        self._add("--remount-ro", "/")
+        for path in (*self._covered, "/"):
+            self._add("--remount-ro", path)
         return self._arguments
 
     def _bind_host(self) -> None:
@@ -130,6 +134,7 @@ class Sandbox:
         for path in self._hidden:
             if any(path == each or path.startswith(f"{each}/") for each in bound):
                 self._add("--perms", "0755", "--tmpfs", path)
+                self._covered.append(path)
 
     def _make_parents(self, path: str) -> None:
         parent = os.path.dirname(path)
