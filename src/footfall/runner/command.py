@@ -76,7 +76,7 @@ class Command:
 
     def kill(self, pids: list[int]) -> None:
         """End these processes of the run at once."""
-        tree.signal_all(pids, tree.SIGKILL)
+        tree.kill_all(lambda: self.below(tree.Tree()))
 
     def finish(self, ending: Ending) -> None:
         """Tell what is known once nothing of the command is left, and end what served it."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STATUS_BYTES = 192 << 10
 SMALL_BYTES = 4096
+_PID_BYTES = 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 SCRATCH_DIRECTORIES = ("home", "tmp", "code")
 _DRAFTS = {"status.draft": STATUS_BYTES, "started.draft": SMALL_BYTES, "beat.draft": SMALL_BYTES}
@@ -52,7 +53,7 @@ class NodeFiles:
         draft = self.path(f"start.{os.getpid()}")
         self._lock = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(self._lock, str(os.getpid()).encode())
+            self.answer_for_node()
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for name, size in _DRAFTS.items():
                 self._allocate(f"{name}.{os.getpid()}", size)
@@ -70,6 +71,10 @@ class NodeFiles:
         self._index = os.open(self.path(layout.LOG_INDEX), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         _sync_directory(self.directory)
         return True
+
+    def answer_for_node(self) -> None:
+        """Make this process the one that the start marker names; at once, for a reader may come at any time."""
+        os.pwrite(self._lock, b"%-*d" % (_PID_BYTES, os.getpid()), 0)
 
     def say_started(self, notes: Sequence[str]) -> float:
         """Publish that the command runs, and what could not be enforced; return the time, in seconds since 1970."""

@@ -41,6 +41,10 @@ def run_node(directory: str) -> int:
     files = NodeFiles(directory, launch.spec["log_limit_bytes"])
     if not files.claim():
         return 75
+    if launch.workload is not None and launch.isolation["level"] != "bubblewrap":
+        from footfall.runner.keeper import keep
+
+        keep(files.answer_for_node)
     Supervisor(launch, files).run()
     return 0
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MOST_ROUNDS = 50
 SIGINT, SIGKILL, SIGTERM, SIGCONT, SIGSTOP = 2, 9, 15, 18, 19
 """Linux's numbers: the module ``signal`` takes a third as long to load as the interpreter."""
 
@@ -42,6 +47,18 @@ def signal_all(pids: list[int], number: int) -> None:
             os.kill(pid, number)
         except (ProcessLookupError, PermissionError):
             continue
+
+
+def kill_all(find: Callable[[], list[int]]) -> None:
+    """Kill all that ``find`` returns, although they may be starting others meanwhile: first halt them, until none is new."""
+    seen: set[int] = set()
+    for _ in range(_MOST_ROUNDS):
+        pids = find()
+        if seen.issuperset(pids):
+            break
+        seen.update(pids)
+        signal_all(pids, SIGSTOP)  # all of them again: one that was not halted yet may have let others go on
+    signal_all(find(), SIGKILL)
 
 
 def resident_mib(pids: list[int]) -> int:

@@ -214,6 +214,8 @@ class UserCommand(Command):
             group = Group(base, self._spec["marker"], self._spec["rank"])
             if group.enter(self._work["max_processes"]):
                 self._group = group
+        if self._group is None and self.uid is None and os.geteuid() == 0:
+            self.notes.append("Nothing here counts the processes of root, so how many the node starts is not limited.")
 
     def _give_away(self) -> None:
         """Make the unprivileged user of the command the owner of what it may write."""
