@@ -6,13 +6,12 @@ The endpoints' process parses what the command sends. Whatever that does to it, 
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
 
 from footfall import layout
-from footfall.runner import tree
+from footfall.runner import disk, tree
 from footfall.runner.entrance import Entrance
 from footfall.runner.spawn import fork_python
 
@@ -32,7 +31,6 @@ LOOK_SHARE = 20
 RESTART_S = 1.0
 FINISH_S = 5.0
 _MOST_SAID = 1 << 16
-_BEYOND_MEASURE = 1 << 62
 
 
 class Beside:
@@ -41,6 +39,8 @@ class Beside:
     Args:
         around: what a program that is started inside has around it.
         directories: what the command leaves there is counted against ``limit_bytes``.
+        memory_bytes: what the command may hold in memory, mapped or not.
+        processes: returns those of the command.
         stop: ends the command, for a reason.
     """
 
@@ -53,6 +53,8 @@ class Beside:
         *,
         directories: tuple[str, ...],
         limit_bytes: int,
+        memory_bytes: int,
+        processes: Callable[[], list[int]],
         around: Surroundings,
     ) -> None:
         self._endpoints = endpoints
@@ -61,13 +63,17 @@ class Beside:
         self._stop = stop
         self._directories = directories
         self._limit_bytes = limit_bytes
+        self._memory_bytes = memory_bytes
+        self._processes = processes
+        self._reason = "output_limit"
         self._server = -1
         self._restart_at: float | None = None
         self._said = b""
         self._is_over = threading.Event()
         self._warned, self._warn = os.pipe2(os.O_CLOEXEC)
         self._is_watching = False
-        self._entrance = Entrance(files.directory, around, ears)
+        self._around = around
+        self._entrance: Entrance | None = None
         ears.open(self._warned, lambda _: self._hear_warning())
         self._start()
 
@@ -85,7 +91,8 @@ class Beside:
 
     def child_ended(self, pid: int, status: int) -> None:
         """Take note that a process of ours ended, or one that was started inside."""
-        self._entrance.child_ended(pid, status)
+        if self._entrance is not None:
+            self._entrance.child_ended(pid, status)
         if pid == self._server and not self._is_over.is_set():
             self._server = -1
             self._restart_at = time.monotonic() + RESTART_S
@@ -103,17 +110,25 @@ class Beside:
                 ending.is_rescheduled = value == b"1"
 
     def _start(self) -> None:
-        """Start what does not run yet; where nothing can be started now, for the command has taken it all, try again later."""
-        try:
-            if self._server < 0:
-                self._start_server()
-            if not self._is_watching:
-                threading.Thread(target=self._watch_disk, daemon=True).start()
-                self._is_watching = True
-        except (OSError, RuntimeError):
-            self._restart_at = time.monotonic() + RESTART_S
+        """Start what does not run yet; where something cannot be started now, for the command took it all, try again later."""
+        for start in (self._start_server, self._open_entrance, self._start_watch):
+            try:
+                start()
+            except (OSError, RuntimeError):
+                self._restart_at = time.monotonic() + RESTART_S
+
+    def _open_entrance(self) -> None:
+        if self._entrance is None:
+            self._entrance = Entrance(self._files.directory, self._around, self._ears)
+
+    def _start_watch(self) -> None:
+        if not self._is_watching:
+            threading.Thread(target=self._watch_disk, daemon=True).start()
+            self._is_watching = True
 
     def _start_server(self) -> None:
+        if self._server > 0:
+            return
         heard, tell = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(tell, False)
         files, endpoints = self._files, self._endpoints
@@ -157,16 +172,20 @@ class Beside:
 
     def _hear_warning(self) -> None:
         self._ears.close(self._warned)
-        self._stop("output_limit")
+        self._stop(self._reason)
 
     def _watch_disk(self) -> None:
         rest_s = LOOK_S
         while not self._is_over.wait(rest_s):
             begun = time.monotonic()
-            if sum(map(_size_of, self._directories)) > self._limit_bytes:
-                os.write(self._warn, b"x")
-                return
-            rest_s = max(LOOK_S, LOOK_SHARE * (time.monotonic() - begun))
+            on_disk, in_memory = disk.nameless(self._processes())
+            if in_memory > self._memory_bytes:
+                self._reason = "out_of_memory"
+            elif on_disk + disk.size_of(self._directories) <= self._limit_bytes:
+                rest_s = max(LOOK_S, LOOK_SHARE * (time.monotonic() - begun))
+                continue
+            os.write(self._warn, b"x")
+            return
 
 
 def listen_on_loopback() -> int:
@@ -180,30 +199,3 @@ def listen_on_loopback() -> int:
         os.dup2(listener.fileno(), layout.LISTENER_FD, inheritable=False)
         port: int = listener.getsockname()[1]
     return port
-
-
-def _size_of(directory: str) -> int:
-    """Return what the files below a directory take on the disk. Links are not followed; a file with two names counts once."""
-    size = 0
-    seen: set[tuple[int, int]] = set()
-    waiting = [directory]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    size += _size_of_entry(entry, seen)
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                return _BEYOND_MEASURE  # nested so that nobody can name it, which hides its size
-    return size
-
-
-def _size_of_entry(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> int:
-    facts = entry.stat(follow_symlinks=False)
-    if facts.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
-        if (facts.st_dev, facts.st_ino) in seen:
-            return 0
-        seen.add((facts.st_dev, facts.st_ino))
-    return facts.st_blocks * 512

@@ -61,6 +61,9 @@ class Entrance:
             path = f"/proc/self/fd/{handle}/{layout.ENTRANCE}"
             self._listener.bind(path)
             os.chmod(path, 0o600)
+        except OSError:
+            self._listener.close()
+            raise
         finally:
             os.close(handle)
         self._listener.listen(8)

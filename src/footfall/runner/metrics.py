@@ -39,9 +39,9 @@ class Metrics:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._points = os.open(self._path(layout.METRICS), flags, 0o600)
-        self._keys = os.open(self._path(layout.METRIC_KEYS), flags, 0o600)
+        self._is_kept = True
+        self._points = self._open(layout.METRICS)
+        self._keys = self._open(layout.METRIC_KEYS)
         self._size = os.fstat(self._points).st_size // POINT.size * POINT.size
         os.ftruncate(self._points, self._size)
         self._names = _read_keys(self._keys)
@@ -66,7 +66,7 @@ class Metrics:
         points = [point for n, each in enumerate(objects) for point in _points_of(each, now + n * 1e-6)]
         new = self._check_keys(points)
         self.is_changed = True
-        if not self._append_keys(new) or not self._append(self._records(points)):
+        if not self._is_kept or not self._append_keys(new) or not self._append(self._records(points)):
             self.n_dropped += len(points)
             return
         for key, has_step, step, _, value in points:
@@ -107,6 +107,17 @@ class Metrics:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
+
+    def _open(self, name: str) -> int:
+        """Open a file; on a disk so full that it cannot even be made, one in memory that nothing is kept in."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        try:
+            return os.open(self._path(name), flags, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._is_kept = False
+            return os.memfd_create(name, os.MFD_CLOEXEC)
 
     def _check_keys(self, points: list[tuple[str, bool, float, float, float]]) -> list[str]:
         new = [key for key in dict.fromkeys(point[0] for point in points) if key not in self._ids]

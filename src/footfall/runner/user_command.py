@@ -170,6 +170,8 @@ class UserCommand(Command):
                 stop,
                 directories=(self._files.scratch, self._spec["output_dir"]),
                 limit_bytes=self._work["output_limit_bytes"],
+                memory_bytes=self._spec["memory_mib"] << 20,
+                processes=lambda: self.below(tree.Tree()),
                 around=self._surroundings(),
             )
 
