@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine_helpers import eventually, processes_of
+from footfall.config import load_settings
 from footfall.records import Image, NodeShare
 from runner_bench import RunnerBench
 
@@ -105,6 +106,52 @@ def test_code_that_is_no_archive_leads_outside_or_is_too_large_is_refused(bench:
     large = make_archive(tmp_path / "large", big="x" * 3_000_000)
     assert "larger than allowed" in refused(large, code_limit_bytes=1_000_000)
     assert bench.run("echo ran", code=large)[1] == "ran\n"
+
+
+def make_odd_archive(path: Path, *members: tuple[str, bytes, str]) -> str:
+    """Members of (name, type, target of the link or content of the file)."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, kind, value in members:
+            member = tarfile.TarInfo(name)
+            member.type, is_file = kind, kind == tarfile.REGTYPE
+            member.linkname, member.size = ("", len(value)) if is_file else (value, 0)
+            tar.addfile(member, io.BytesIO(value.encode()) if is_file else None)
+    return str(path)
+
+
+def test_row_12_links_in_code_are_kept_and_nothing_is_written_through_one(bench: RunnerBench, tmp_path: Path) -> None:
+    link, same, file = tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.REGTYPE
+    good = make_odd_archive(
+        tmp_path / "good", ("data/a", file, "content"), ("latest", link, "data/a"), ("twin", same, "latest"),
+        ("hard", same, "data/a"), ("latest", link, "data"), ("deep/er/link", link, "../../data/a"),
+    )  # fmt: skip
+    status, log = bench.run("cat latest/a twin hard deep/er/link; readlink twin", code=good)
+    assert (status["exit_code"], log) == (0, "content" * 4 + "data/a\n")
+    through = make_odd_archive(
+        tmp_path / "through", ("to", link, "real"), ("to/file", file, "x"), ("real/b", file, "y")
+    )
+    assert bench.run("true", code=through)[0]["reason"] == "rejected"
+    below = make_odd_archive(tmp_path / "below", ("to", link, "real"), ("to/link", link, "x"), ("real/b", file, "y"))
+    assert bench.run("true", code=below)[0]["reason"] == "rejected"
+
+
+def test_row_12_a_chain_of_links_too_long_to_resolve_leads_nowhere(home: Path) -> None:
+    """What CVE-2025-4517 is about; the code is unpacked by the server's own user here."""
+    long, names = "d" * 247, "abcdefghijklmnop"
+    members, base = [], ""
+    for letter in names:
+        members += [(base + long, tarfile.DIRTYPE, ""), (base + letter, tarfile.SYMTYPE, long)]
+        base += f"{long}/"
+    chain = "/".join(names)
+    members += [
+        (f"{chain}/{'l' * 254}", tarfile.SYMTYPE, "../" * len(names)),
+        ("escape", tarfile.SYMTYPE, f"{chain}/{'l' * 254}/../../../../escaped"),
+        ("escape", tarfile.REGTYPE, "written outside"),
+    ]
+    archive = make_odd_archive(home / "evil", *members)
+    settings = load_settings(home / "h", {}, isolation="plain", allow_plain=True)
+    RunnerBench(settings).run("true", code=archive)
+    assert list(home.rglob("escaped")) == []
 
 
 def test_an_archive_of_one_endless_header_takes_no_memory(bench: RunnerBench, tmp_path: Path) -> None:
