@@ -51,11 +51,14 @@ def open_file(root: Path, path: str, kind: str = "file") -> int:
     return file
 
 
-def find_files(root: Path, below: str = "", *, after: str = "", limit: int) -> Iterator[FoundFile]:
+def find_files(
+    root: Path, below: str = "", *, after: str = "", limit: int, unlisted: list[str] | None = None
+) -> Iterator[FoundFile]:
     """Yield the regular files below a directory, or below one in it, by path; at most ``limit``. Links are left out.
 
     Args:
         after: begin behind this path.
+        unlisted: gets the names that no URL and no JSON can hold, those that are not UTF-8 or have control characters.
     """
     steps = below.split("/") if below else []
     try:
@@ -64,9 +67,9 @@ def find_files(root: Path, below: str = "", *, after: str = "", limit: int) -> I
         if error.errno not in _NOT_THERE:
             raise
         return
-    left = [limit]
+    walk = _Walk(limit, [] if unlisted is None else unlisted)
     with start:
-        yield from _walk(start.fd, "".join(f"{step}/" for step in steps), MAX_DEPTH, left, _behind(steps, after))
+        yield from walk.files(start.fd, "".join(f"{step}/" for step in steps), MAX_DEPTH, _behind(steps, after))
 
 
 class _opened:
@@ -98,25 +101,36 @@ def _behind(steps: list[str], after: str) -> list[str]:
     return given[len(steps) :] if given[: len(steps)] == steps else []
 
 
-def _walk(directory: int, prefix: str, depth: int, left: list[int], after: list[str]) -> Iterator[FoundFile]:
-    first = after[0] if after else ""
-    with os.scandir(directory) as entries:
-        names = sorted(entry.name for entry in entries if entry.name >= first)
-    for name in names:
-        if left[0] <= 0:
-            return
-        try:
-            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            if stat.S_ISDIR(status.st_mode) and depth:
-                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                inside = os.open(name, flags, dir_fd=directory)
-                try:
-                    yield from _walk(inside, f"{prefix}{name}/", depth - 1, left, after[1:] if name == first else [])
-                finally:
-                    os.close(inside)
-            elif stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and name != first:
-                left[0] -= 1
-                yield FoundFile(prefix + name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
-        except OSError as error:
-            if error.errno not in _NOT_THERE:
-                raise
+class _Walk:
+    """One pass over a tree, with what may still be yielded."""
+
+    def __init__(self, limit: int, unlisted: list[str]) -> None:
+        self._left, self._unlisted = limit, unlisted
+
+    def files(self, directory: int, prefix: str, depth: int, after: list[str]) -> Iterator[FoundFile]:
+        first = after[0] if after else ""
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries if entry.name >= first)
+        for name in names:
+            if self._left <= 0:
+                return
+            if not name.isprintable():
+                self._unlisted.append(name)
+                continue
+            try:
+                yield from self._entry(directory, prefix, name, depth, after if name == first else [])
+            except OSError as error:
+                if error.errno not in _NOT_THERE:
+                    raise
+
+    def _entry(self, directory: int, prefix: str, name: str, depth: int, after: list[str]) -> Iterator[FoundFile]:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode) and depth:
+            inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+            try:
+                yield from self.files(inside, f"{prefix}{name}/", depth - 1, after[1:])
+            finally:
+                os.close(inside)
+        elif stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and not after:
+            self._left -= 1
+            yield FoundFile(prefix + name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from footfall.errors import InputError, ServiceError
+from footfall.lines import LinePicker
 from footfall.packing import Archive, pack
 from footfall.projects import NSML, Projects, pages, project_path
 from footfall.replies import reply
@@ -223,7 +224,7 @@ class Runs:
     def _follow(self, run: Run, query: dict[str, Any]) -> Iterator[bytes]:
         """Follow by offset; lines are picked out here, for the bytes of a filtered stream do not tell the offset."""
         grep = query.pop("grep")
-        lines = _Lines(grep.encode()) if grep else None
+        lines = LinePicker(grep.encode()) if grep else None
         path = self._path(run.project_id, run.number) + "/logs"
         last_seen = time.monotonic()
         while True:
@@ -261,20 +262,6 @@ class Runs:
 
     def _path(self, project_id: str, number: str | int) -> str:
         return project_path(project_id, "runs", str(number))
-
-
-class _Lines:
-    """Passes on the lines that hold a needle."""
-
-    def __init__(self, needle: bytes) -> None:
-        self._needle, self._rest = needle, b""
-
-    def take(self, piece: bytes) -> bytes:
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        return b"".join(line + b"\n" for line in lines if self._needle in line)
-
-    def rest(self) -> bytes:
-        return self._rest if self._needle in self._rest else b""
 
 
 def _is_away(error: ServiceError) -> bool:

@@ -174,6 +174,32 @@ def test_following_a_search_gives_whole_lines_only(run: OneRun) -> None:
     assert follower.got == b"loss 1\nloss 3\nloss 4"
 
 
+def test_a_search_that_finds_nothing_in_a_large_log_keeps_nobody_waiting(run: OneRun) -> None:
+    run.log(b"y\n" * (32 << 20))
+    run.log(b"needle\n")
+    followers = [run.follow("&grep=needle") for _ in range(2)]
+    waits = []
+    while len(waits) < 20:
+        begun = time.monotonic()
+        assert run.caller.get(run.path).status == 200
+        waits.append(time.monotonic() - begun)
+    assert max(waits) < 1.0
+    for follower in followers:
+        follower.wait_for(b"needle\n", 20.0)
+    begun = time.monotonic()
+    assert run.logs("?grep=needle&offset=0&limit=1000")[0] == b""
+    assert time.monotonic() - begun < 2.0
+
+
+def test_a_search_does_not_wait_for_a_line_that_has_not_ended(run: OneRun) -> None:
+    run.log(b"start\nno newline yet, start")
+    reply = run.caller.get(f"{run.path}/logs?grep=start&offset=6")
+    assert (reply.body, reply.headers["x-next-offset"], reply.headers["x-log-end"]) == (b"", "6", "true")
+    run.log(b"\n")
+    assert run.logs("?grep=start&offset=6")[0] == b"no newline yet, start\n"
+    assert run.caller.get(f"{run.path}/logs?grep=a%0Ab").error == (400, "400", "Bad Request")
+
+
 def test_a_run_that_is_deleted_breaks_its_followers_off(run: OneRun) -> None:
     run.log(b"x\n")
     follower = run.follow()
@@ -244,7 +270,7 @@ def test_metrics_are_curves_and_summaries(run: OneRun) -> None:
 
 
 def test_row_12_artifacts_are_files_and_never_links(run: OneRun) -> None:
-    assert run.caller.get(f"{run.path}/artifacts").json == {"artifacts": [], "totalCount": 0}
+    assert run.caller.get(f"{run.path}/artifacts").json == {"artifacts": [], "totalCount": 0, "unlistedCount": 0}
     output = run.root / layout.output_dir(run.id, 0)
     (output / "deep").mkdir(parents=True)
     (output / "deep/mödel 1.bin").write_bytes(b"\x00\x01")
@@ -259,6 +285,16 @@ def test_row_12_artifacts_are_files_and_never_links(run: OneRun) -> None:
     for path in ("link", "up/0/deep", "hard", "deep", "nothing", "..%2fx", "deep/../link"):
         assert run.caller.get(f"{run.path}/artifacts/0/{path}").status == 404
     assert run.caller.get(f"{run.path}/artifacts/1/deep/x").status == 404
+
+
+def test_names_that_are_no_text_are_counted_and_do_not_break_the_list(run: OneRun) -> None:
+    output = run.root / layout.output_dir(run.id, 0)
+    output.mkdir(parents=True)
+    (output / "good").touch()
+    (Path(os.fsdecode(bytes(output) + b"/bad\xff"))).touch()
+    listed = run.caller.get(f"{run.path}/artifacts").json
+    assert [one["path"] for one in listed["artifacts"]] == ["good"]
+    assert listed["unlistedCount"] == 1
 
 
 def test_what_was_removed_by_retention_is_404_with_the_date(run: OneRun) -> None:

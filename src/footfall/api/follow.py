@@ -15,6 +15,7 @@ from typing import Any
 from footfall.api.responses import FIXED_HEADERS, TRACE_HEADER
 from footfall.compute.logs import LogTail
 from footfall.errors import DatabaseUnavailableError, FootfallError
+from footfall.lines import LinePicker
 
 LOOK_S = 0.1
 CROWD = 50
@@ -107,7 +108,7 @@ class LogHub:
             watched = self._watched[stream.key] = _Watched(stream)
             watched.task = asyncio.ensure_future(watched.look())
         watched.n_followers += 1
-        lines = _Lines(stream.needle) if stream.needle else None
+        lines = LinePicker(stream.needle) if stream.needle else None
         offset = stream.offset
         try:
             while True:
@@ -117,6 +118,8 @@ class LogHub:
                         break
                     offset += len(data)
                     await _push(send, lines.take(data) if lines else data)
+                    # A send that need not wait, or none at all, would keep everybody else from their turn.
+                    await asyncio.sleep(0)
                 if watched.error is not None:
                     raise BrokenOffError from watched.error
                 if watched.is_over:
@@ -200,23 +203,6 @@ class _Watched:
         if self.task is not None:
             self.task.cancel()
         self.tail.close()
-
-
-class _Lines:
-    """Passes on the lines that hold a needle."""
-
-    def __init__(self, needle: bytes) -> None:
-        self._needle, self._rest = needle, b""
-
-    def take(self, data: bytes) -> bytes:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        found = b"".join(line + b"\n" for line in lines if self._needle in line)
-        if len(self._rest) > PIECE_BYTES * 4:  # a line without an end is looked at in parts
-            found, self._rest = found + self.rest(), b""
-        return found
-
-    def rest(self) -> bytes:
-        return self._rest if self._needle in self._rest else b""
 
 
 async def _push(send: Send, data: bytes) -> None:

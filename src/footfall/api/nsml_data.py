@@ -77,6 +77,7 @@ class ArtifactList(msgspec.Struct, rename="camel"):
 
     artifacts: list[ArtifactBody]
     total_count: Annotated[int, msgspec.Meta(description=f"How many are listed: {artifacts.MOST:,} at most.")]
+    unlisted_count: Annotated[int, msgspec.Meta(description="Names that are not UTF-8 or have control characters.")]
 
 
 def get_logs(request: Request) -> Answer | LogStream:
@@ -85,6 +86,8 @@ def get_logs(request: Request) -> Answer | LogStream:
     row = _find(request)
     node = number_of(query, "node", 0, 0, row.n_nodes - 1)
     needle = _text(query, "grep").encode()
+    if b"\n" in needle:
+        raise InvalidFieldError("grep", None, "choice", "grep holds a newline; lines are looked at one by one.")
     runs_root = request.context.settings.runs_root
     log = logs.NodeLog(runs_root, row.id, row.attempt + 1, node)
     offset = _begin(query, log)
@@ -96,11 +99,13 @@ def get_logs(request: Request) -> Answer | LogStream:
     else:
         data = log.read(offset, limit)
         page = logs.LogPage(data, offset + len(data), log.has_ended and offset + len(data) >= log.size)
+    # Of a search, what stands behind the last newline is no line yet.
+    is_all = page.next_offset >= log.size or (bool(needle) and not page.data and page.next_offset == offset)
     is_complete = row.state.is_final and (page.is_complete or page.next_offset >= log.size)
     headers = [
         (b"x-start-offset", b"%d" % offset),
         (b"x-next-offset", b"%d" % page.next_offset),
-        (b"x-log-end", b"true" if page.next_offset >= log.size else b"false"),
+        (b"x-log-end", b"true" if is_all else b"false"),
         (b"x-log-complete", b"true" if is_complete else b"false"),
     ]
     return Answer(page.data, 200, b"text/plain; charset=utf-8", headers)
@@ -132,11 +137,12 @@ def _fields(summary: metrics.Summary) -> dict[str, Any]:
 def list_artifacts(request: Request) -> ArtifactList:
     """Return what the nodes of a run left."""
     row = _find(request)
+    unlisted: list[str] = []
     found = [
         ArtifactBody(one.node, one.file.path, one.file.size_bytes, stamp(one.file.modified_at))
-        for one in artifacts.find_artifacts(request.context.settings.runs_root, row.id, row.n_nodes)
+        for one in artifacts.find_artifacts(request.context.settings.runs_root, row.id, row.n_nodes, unlisted)
     ]
-    return ArtifactList(found, len(found))
+    return ArtifactList(found, len(found), len(unlisted))
 
 
 def get_artifact(request: Request) -> Download:

@@ -13,13 +13,13 @@ import click
 from footfall.cli import output
 from footfall.cli.context import choices
 from footfall.errors import FootfallError, InputError
+from footfall.lines import whole_lines
 
 if TYPE_CHECKING:
     from footfall.client import Client
     from footfall.run_replies import Run
 
 LOOK_S = 0.5
-LONGEST_LINE = 1 << 20
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -91,7 +91,7 @@ def _interleaved(client: "Client", run: "Run", nodes: list[int], how: dict[str, 
 
     def read(node: int) -> None:
         try:
-            for line in _whole_lines(client.runs.log(run, node=node, **how)):
+            for line in whole_lines(client.runs.log(run, node=node, **how)):
                 lines.put((node, line))
         except FootfallError as error:
             lines.put((node, error))
@@ -109,18 +109,6 @@ def _interleaved(client: "Client", run: "Run", nodes: list[int], how: dict[str, 
             left -= 1
         else:
             yield node, line
-
-
-def _whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from (line + b"\n" for line in whole)
-        if len(rest) > LONGEST_LINE:
-            yield rest + b"\n"
-            rest = b""
-    if rest:
-        yield rest + b"\n"
 
 
 def node_numbers(run: "Run", given: tuple[int, ...]) -> list[int]:

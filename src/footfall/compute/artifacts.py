@@ -19,11 +19,11 @@ class Artifact:
     file: FoundFile
 
 
-def find_artifacts(runs_root: Path, run_id: str, n_nodes: int) -> Iterator[Artifact]:
-    """Yield the artifacts of a run by node and path, ``MOST`` at most."""
+def find_artifacts(runs_root: Path, run_id: str, n_nodes: int, unlisted: list[str]) -> Iterator[Artifact]:
+    """Yield the artifacts of a run by node and path, ``MOST`` at most; ``unlisted`` gets names that nothing can show."""
     left = MOST
     for node in range(n_nodes):
-        for file in find_files(runs_root / layout.output_dir(run_id, node), limit=left):
+        for file in find_files(runs_root / layout.output_dir(run_id, node), limit=left, unlisted=unlisted):
             left -= 1
             yield Artifact(node, file)
 

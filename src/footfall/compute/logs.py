@@ -5,11 +5,11 @@ Reads what the runner writes, and nothing but bytes: knows no encoding, states o
 
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from footfall import layout
+from footfall.lines import LinePicker
 
 PAGE_BYTES = 1 << 20
 SCAN_BYTES = 16 << 20
@@ -100,36 +100,25 @@ class NodeLog:
     def search(self, needle: bytes, offset: int, limit: int) -> LogPage:
         """Return the lines that hold ``needle``, about ``limit`` bytes of them, from at most ``SCAN_BYTES`` of log.
 
-        A line counts when it has ended; what stands behind the last newline of a log that goes on is for the next call. A
-        line longer than what one call reads is looked at in parts.
+        A line counts when it has ended; what stands behind the last newline of a log that goes on is for the next call.
         """
         end = min(self.size, offset + SCAN_BYTES)
+        picker = LinePicker(needle)
         found: list[bytes] = []
         size = 0
-        for line, behind in self._lines(offset, end):
-            if needle in line:
-                found.append(line)
-                size += len(line)
-            offset = behind
-            if size >= limit:
-                break
-        return LogPage(b"".join(found), offset, offset >= self.size and self.has_ended)
-
-    def _lines(self, offset: int, end: int) -> Iterator[tuple[bytes, int]]:
-        rest = b""
-        begin = offset
-        while offset < end:
-            block = self.read(offset, min(PAGE_BYTES, end - offset))
+        position = offset
+        while position < end and size < limit:
+            block = self.read(position, min(PAGE_BYTES, end - position))
             if not block:
                 break
-            offset += len(block)
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                begin += len(line) + 1
-                yield line + b"\n", begin
-        is_cut = end < self.size and offset - begin >= SCAN_BYTES
-        if rest and (is_cut or (end == self.size and self.has_ended)):
-            yield rest, begin + len(rest)
+            position += len(block)
+            found.append(picker.take(block))
+            size += len(found[-1])
+        is_end = position >= self.size and self.has_ended
+        is_one_line = picker.n_held == position - offset >= SCAN_BYTES
+        if is_end or is_one_line:
+            found.append(picker.rest())
+        return LogPage(b"".join(found), position - picker.n_held, is_end)
 
 
 def read_log(

@@ -1,0 +1,66 @@
+"""Lines of a text that comes in pieces: whole ones, and those that hold something. Knows bytes alone."""
+
+from collections.abc import Iterable, Iterator
+
+LONGEST_LINE = 4 << 20
+"""A line beyond this is taken in parts."""
+
+
+def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a text, each with its newline; the last one gets a newline if it has none."""
+    held: list[bytes] = []
+    n_held = 0
+    for piece in pieces:
+        *whole, rest = piece.split(b"\n")
+        for line in whole:
+            yield b"".join((*held, line, b"\n"))
+            held, n_held = [], 0
+        held.append(rest)
+        n_held += len(rest)
+        if n_held > LONGEST_LINE:
+            yield b"".join((*held, b"\n"))
+            held, n_held = [], 0
+    if n_held:
+        yield b"".join((*held, b"\n"))
+
+
+class LinePicker:
+    """Picks the lines that hold a needle out of a text that comes in pieces.
+
+    Costs a search of each piece, whatever its lines; a line longer than ``LONGEST_LINE`` is looked at in parts.
+    """
+
+    def __init__(self, needle: bytes) -> None:
+        self._needle = needle
+        self._held: list[bytes] = []
+        self.n_held = 0
+        """Bytes of the line that has not ended."""
+
+    def take(self, piece: bytes) -> bytes:
+        """Return the lines that ended within this piece and hold the needle."""
+        cut = piece.rfind(b"\n") + 1
+        if not cut:
+            self._hold(piece)
+            return self.rest() if self.n_held > LONGEST_LINE else b""
+        text = b"".join((*self._held, piece[:cut]))
+        self._held, self.n_held = [], 0
+        self._hold(piece[cut:])
+        return b"".join(self._lines(text))
+
+    def rest(self) -> bytes:
+        """Return the line that has not ended, if it holds the needle, and forget it."""
+        text = b"".join(self._held)
+        self._held, self.n_held = [], 0
+        return text if self._needle in text else b""
+
+    def _hold(self, piece: bytes) -> None:
+        if piece:
+            self._held.append(piece)
+            self.n_held += len(piece)
+
+    def _lines(self, text: bytes) -> Iterator[bytes]:
+        position = 0
+        while (hit := text.find(self._needle, position)) >= 0:
+            begin = text.rfind(b"\n", 0, hit) + 1
+            position = text.index(b"\n", hit + len(self._needle) - 1) + 1
+            yield text[begin:position]
