@@ -61,6 +61,7 @@ def test_broad_catches_stand_only_at_the_doors() -> None:
         "api/app.py",
         "api/follow.py",
         "cli/main.py",
+        "compute/housekeeping.py",
         "compute/loop.py",
         "compute/reconcile.py",
         "jobs/context.py",

@@ -1,5 +1,6 @@
 """What goes, and when: files of runs, code, projects, each only when its time has come."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -119,6 +120,10 @@ def close_project(engine: Engine) -> list[Path]:
     return [*files, nas, disk, keep_code(engine, "d" * 64)]
 
 
+def refuse(*_: object) -> None:
+    raise OSError("the disk is sick")
+
+
 def status(engine: Engine) -> str | None:
     with engine.db.read() as connection:
         return connection.exec_driver_sql("SELECT status FROM projects WHERE id = 'own'").scalar()
@@ -141,7 +146,7 @@ def test_a_closed_project_whose_files_cannot_all_go_stays_deleting_until_they_ca
 ) -> None:
     paths = close_project(still)
     with monkeypatch.context() as broken:
-        broken.setattr(housekeeping.shutil, "rmtree", lambda *_, **__: None)
+        broken.setattr(housekeeping, "remove_tree", refuse)
         keeper.keep()
     assert status(still) == "DELETING"
     keeper.keep()
@@ -174,14 +179,56 @@ def test_the_rows_of_a_deleted_project_go_after_30_days_and_numbers_of_the_accou
 def test_a_step_that_fails_leaves_the_others_their_turn(
     still: Engine, keeper: Housekeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
-        raise OSError("the disk is sick")
-
     run = still.create_command()
     still.move(run.id, *ENDED)
     files = with_files(still, run)
     with still.db.write() as tx:
         delete_run(tx, run)
-    monkeypatch.setattr(Store, "sweep_drafts", fail)
+    monkeypatch.setattr(Store, "sweep_drafts", refuse)
     keeper.keep()
     assert not files.exists()
+
+
+def test_directories_deeper_than_recursion_go_with_their_run(still: Engine, keeper: Housekeeper) -> None:
+    run = still.create_command()
+    still.move(run.id, *ENDED)
+    files = with_files(still, run)
+    here = os.open(files, os.O_RDONLY)
+    for _ in range(1_500):
+        os.mkdir("deep", dir_fd=here)
+        inside = os.open("deep", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inside
+    os.close(here)
+    with still.db.write() as tx:
+        delete_run(tx, run)
+    keeper.keep()
+    assert not files.exists()
+
+
+def test_one_bad_directory_stops_nothing_whatever_it_raises(
+    still: Engine, keeper: Housekeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for _ in range(3):
+        run = still.create_command()
+        still.move(run.id, *ENDED)
+        files.append(with_files(still, run))
+        with still.db.write() as tx:
+            delete_run(tx, run)
+    remove = housekeeping.remove_tree
+
+    def remove_tree(path: Path) -> None:
+        if path == files[0]:
+            raise RecursionError("too deep")
+        remove(path)
+
+    assert keeper.last_round_s is None
+    with monkeypatch.context() as broken:
+        broken.setattr(housekeeping, "remove_tree", remove_tree)
+        keeper.keep()
+    assert [path.exists() for path in files] == [True, False, False]
+    assert keeper.last_round_s is not None
+    assert 0 <= keeper.last_round_s < 30
+    keeper.keep()
+    assert not files[0].exists()

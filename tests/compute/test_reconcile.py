@@ -5,7 +5,10 @@ import signal
 import sys
 import time
 
+import pytest
+
 from engine_helpers import Engine, eventually, open_engine, processes_of
+from footfall.compute import nodes
 from footfall.compute.logs import read_log
 from footfall.compute.runs import cancel_run
 from footfall.db import holdings
@@ -77,7 +80,23 @@ def test_a_run_is_rescued_when_its_runner_is_killed(engine: Engine) -> None:
 def test_an_attempt_leaves_no_scratch_files_also_when_its_runner_is_killed(engine: Engine) -> None:
     run = engine.run("sh", "-c", "touch here; mkdir sub; touch sub/there; kill -9 $PPID; sleep 300")
     assert run.state == RunState.FAILED
-    assert not (engine.node_dir(run) / "scratch").exists()
+    eventually(lambda: not (engine.node_dir(run) / "scratch").exists())
+
+
+def test_directories_deeper_than_recursion_keep_no_run_from_ending(engine: Engine) -> None:
+    deep = "import os\nfor _ in range(1500): os.mkdir('x'); os.chdir('x')"
+    run = engine.run("sh", "-c", f'{sys.executable} -c "{deep}"; kill -9 $PPID; sleep 300')
+    assert run.state == RunState.FAILED
+    eventually(lambda: not (engine.node_dir(run) / "scratch").exists())
+
+
+def test_scratch_that_will_not_go_keeps_no_run_from_ending(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("the disk is sick")
+
+    monkeypatch.setattr(nodes, "remove_tree", refuse)
+    assert engine.run("true").state == RunState.COMPLETED
+    assert engine.run("true").state == RunState.COMPLETED
 
 
 def test_cancelling_stops_the_whole_tree_and_then_says_cancelled(engine: Engine) -> None:

@@ -5,12 +5,12 @@ that. Each step begins where the last one was broken off, so that a server may s
 database knows of them last, but for code: an upload of the same archive must not be lost.
 """
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -19,8 +19,8 @@ from footfall.compute import storage
 from footfall.config import Settings
 from footfall.db import launch_inputs, projects, requests, retention, runs, volumes
 from footfall.db.engine import Database, now_us, to_us
-from footfall.errors import FootfallError
 from footfall.records import utc_now
+from footfall.removal import remove_tree
 from footfall.store import Buckets, Store
 
 HOUSEKEEPING_S = 30.0
@@ -57,6 +57,12 @@ class Housekeeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._drafts_swept_at = -SWEEP_DRAFTS_S
+        self._kept_at: float | None = None
+
+    @property
+    def last_round_s(self) -> float | None:
+        """How long ago, in seconds, a round was last done to its end; None before the first."""
+        return None if self._kept_at is None else time.monotonic() - self._kept_at
 
     def start(self) -> None:
         """Begin; the first round comes after a while, so that a start is not slowed down."""
@@ -80,10 +86,16 @@ class Housekeeper:
         ):
             if self._stop.is_set():
                 return
-            try:
-                step()
-            except (FootfallError, OSError) as error:
-                log.warning("housekeeping_failed", step=step.__name__, error=str(error))
+            self._try(step)
+        self._kept_at = time.monotonic()
+
+    def _try(self, step: Callable[..., bool | None], *arguments: Any) -> bool:
+        """The door of every step, and of each thing within one: what goes wrong is logged and stops nothing else."""
+        try:
+            return step(*arguments) is not False
+        except Exception:
+            log.exception("housekeeping_failed", step=step.__name__, arguments=[str(each) for each in arguments])
+            return False
 
     def _run(self) -> None:
         while not self._stop.wait(HOUSEKEEPING_S):
@@ -104,9 +116,12 @@ class Housekeeper:
         with self._db.read() as connection:
             prefixes = retention.find_tombstones(connection, BATCH)
         for prefix in prefixes:
-            self._internal.delete_prefix(prefix)
-            with self._db.write() as tx:
-                retention.remove_tombstone(tx, prefix)
+            self._try(self._sweep_prefix, prefix)
+
+    def _sweep_prefix(self, prefix: str) -> None:
+        self._internal.delete_prefix(prefix)
+        with self._db.write() as tx:
+            retention.remove_tombstone(tx, prefix)
 
     def _remove_files_of_runs(self) -> None:
         before = utc_now() - timedelta(days=self._settings.run_retention_days)
@@ -115,7 +130,8 @@ class Housekeeper:
         self._remove_runs(old)
 
     def _remove_runs(self, run_ids: list[str]) -> None:
-        gone = [id for id in run_ids if not self._stop.is_set() and _remove(self._root / layout.run_dir(id))]
+        directories = [(id, self._root / layout.run_dir(id)) for id in run_ids]
+        gone = [id for id, directory in directories if not self._stop.is_set() and self._try(remove_tree, directory)]
         if gone:
             with self._db.write() as tx:
                 retention.note_removed(tx, gone)
@@ -125,21 +141,27 @@ class Housekeeper:
         with self._db.read() as connection:
             unused = launch_inputs.find_unused_code(connection, before, BATCH)
         for project_id, digest in unused:
-            with self._db.write() as tx:
-                # In the transaction: an upload of the same archive puts its file there in one, too.
-                if launch_inputs.forget_code(tx, project_id, digest, before):
-                    (self._root / layout.code_path(project_id, digest)).unlink(missing_ok=True)
+            self._try(self._remove_archive, project_id, digest, before)
+
+    def _remove_archive(self, project_id: str, digest: str, before: int) -> None:
+        with self._db.write() as tx:
+            # In the transaction: an upload of the same archive puts its file there in one, too.
+            if launch_inputs.forget_code(tx, project_id, digest, before):
+                (self._root / layout.code_path(project_id, digest)).unlink(missing_ok=True)
 
     def _finish_projects(self) -> None:
         with self._db.read() as connection:
             closing = projects.find_closing(connection, BATCH)
         for project_id in closing:
-            if self._remove_project(project_id):
-                with self._db.write() as tx:
-                    volumes.delete_of_project(tx, project_id)
-                    retention.forget_code_of(tx, project_id)
-                    projects.finish_delete(tx, project_id)
-                log.info("project_deleted", project_id=project_id)
+            self._try(self._finish_project, project_id)
+
+    def _finish_project(self, project_id: str) -> None:
+        if self._remove_project(project_id):
+            with self._db.write() as tx:
+                volumes.delete_of_project(tx, project_id)
+                retention.forget_code_of(tx, project_id)
+                projects.finish_delete(tx, project_id)
+            log.info("project_deleted", project_id=project_id)
 
     def _remove_project(self, project_id: str) -> bool:
         """Remove all files of a closed project and hide its runs; False when that was broken off or not all could go."""
@@ -161,23 +183,17 @@ class Housekeeper:
         for number in numbers:
             storage.discard_volume(self._settings, number)
         self._remove_runs(left)
-        return len(left) < BATCH and _remove(self._root / layout.project_dir(project_id))
+        return len(left) < BATCH and self._try(remove_tree, self._root / layout.project_dir(project_id))
 
     def _forget_projects(self) -> None:
         before = utc_now() - PROJECT_KEPT
         with self._db.read() as connection:
             expired = retention.find_expired_projects(connection, before, BATCH)
         for project_id in expired:
-            is_done = False
-            while not is_done and not self._stop.is_set():
-                with self._db.write() as tx:
-                    is_done = retention.forget_project(tx, project_id, BATCH)
+            self._try(self._forget_project, project_id)
 
-
-def _remove(directory: Path) -> bool:
-    """Remove a directory with all in it, following no link; False when something would not go."""
-    shutil.rmtree(directory, ignore_errors=True)
-    if not directory.exists():
-        return True
-    log.warning("files_left", directory=str(directory))
-    return False
+    def _forget_project(self, project_id: str) -> None:
+        is_done = False
+        while not is_done and not self._stop.is_set():
+            with self._db.write() as tx:
+                is_done = retention.forget_project(tx, project_id, BATCH)

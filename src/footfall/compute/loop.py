@@ -80,7 +80,8 @@ class ReconcileLoop:
     def health(self) -> dict[str, object]:
         """Say whether the queue moves: who looks at the runs, how long ago, and how long the oldest one has waited.
 
-        Times are in seconds. ``queue`` is ``stuck`` when nobody has looked at the runs for ``STUCK_S``, here or elsewhere.
+        Times are in seconds; ``last_housekeeping_s``: since this server last kept house to the end, None before. ``queue`` is
+        ``stuck`` when nobody has looked at the runs for ``STUCK_S``, here or elsewhere.
         """
         oldest, beat = self._queue()
         age: float | None = None
@@ -88,6 +89,7 @@ class ReconcileLoop:
             age = time.monotonic() - self._looked_at
         elif beat is not None:
             age = max(0.0, time.time() - beat / 1e6)
+        kept_s = self._housekeeper.last_round_s
         is_new = time.monotonic() - self._begun_at < STUCK_S
         is_stuck = not is_new and (age is None or age > STUCK_S)
         return {
@@ -95,6 +97,7 @@ class ReconcileLoop:
             "queue": "stuck" if is_stuck else "moving",
             "last_look_s": None if age is None else round(age, 3),
             "oldest_waiting_s": None if oldest is None else round(max(0.0, time.time() - id_time(oldest)), 1),
+            "last_housekeeping_s": None if kept_s is None else round(kept_s, 1),
         }
 
     def _queue(self) -> tuple[str | None, int | None]:

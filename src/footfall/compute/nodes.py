@@ -1,7 +1,6 @@
 """What the nodes of a run say of themselves, read from the files that their runners write."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -10,6 +9,7 @@ from typing import Any
 
 from footfall import layout
 from footfall.db.run_pages import RunRow
+from footfall.removal import remove_tree
 from footfall.states import FailureReason
 
 
@@ -110,16 +110,15 @@ def read_progress(runs_root: Path, run_id: str, attempt: int) -> dict[str, Any] 
 
 
 def remove_scratch(runs_root: Path, run_id: str, attempt: int, n_nodes: int) -> None:
-    """Remove what a killed runner could not: scratch files and the job's private file."""
+    """Remove what a killed runner could not: scratch files and the job's private file.
+
+    Raises:
+        OSError: something would not go.
+    """
     for rank in range(n_nodes):
         node = runs_root / layout.node_dir(run_id, attempt, rank)
-        shutil.rmtree(node / layout.SCRATCH, ignore_errors=True)
         (node / layout.PRIVATE).unlink(missing_ok=True)
-
-
-def remove_run(runs_root: Path, run_id: str) -> None:
-    """Remove every file of a run: logs, statuses, scratch."""
-    shutil.rmtree(runs_root / layout.run_dir(run_id), ignore_errors=True)
+        remove_tree(node / layout.SCRATCH)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -148,7 +148,6 @@ class Reconciler:
         refusal = self._submitter.refused.get(run.id)
         if refusal is not None and outcome.state in (RunState.FAILED, RunState.REGISTERED):
             outcome = refusal
-        nodes.remove_scratch(self._root, run.id, run.attempt, run.spec.n_nodes)
         columns = _columns(run, outcome)
         if outcome.state.is_final:
             columns |= self._hooks.sum_up(run)
@@ -168,6 +167,10 @@ class Reconciler:
         self._submitter.refused.pop(run.id, None)
         self._has_moved = True
         log.info("run_moved", run_id=run.id, state=outcome.state, attempt=run.attempt, reason=outcome.reason)
+        try:  # last: what a run left behind must not keep it from ending
+            nodes.remove_scratch(self._root, run.id, run.attempt, run.spec.n_nodes)
+        except OSError as error:
+            log.warning("files_left", run_id=run.id, attempt=run.attempt, error=str(error))
 
     def _note_start(self, tx: Connection, run: Run, started_at: float, message: str | None) -> None:
         at = int(started_at * 1_000_000)

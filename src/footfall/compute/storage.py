@@ -4,18 +4,22 @@ A run's processes write in them as another user and may put anything there, link
 """
 
 import os
-import shutil
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
+
 from footfall import layout
 from footfall.config import Settings
+from footfall.removal import remove_tree
 
 KEPT_S = 60.0
 PATIENCE_S = 2.0
 _GONE = ".gone-"
+
+log = structlog.get_logger()
 
 
 def make_nas(settings: Settings, project_id: str) -> Path:
@@ -59,7 +63,10 @@ def discard_volume(settings: Settings, number: int) -> None:
 
 def _sweep(directory: Path) -> None:
     for path in directory.glob(f"{_GONE}*"):
-        shutil.rmtree(path, ignore_errors=True)
+        try:
+            remove_tree(path)
+        except OSError as error:
+            log.warning("files_left", directory=str(path), error=str(error))
 
 
 class UsedSizes:
