@@ -42,7 +42,12 @@ def enter(node_dir: Path, argv: Sequence[str]) -> int:
         is_terminal = os.isatty(0)
         size = shutil.get_terminal_size()
         asked = {"argv": list(argv), "rows": size.lines, "columns": size.columns, "term": os.environ.get("TERM", "")}
-        socket.send_fds(line, [json.dumps(asked).encode()], [] if is_terminal else [0, 1, 2])
+        # What proves that we may: a command of the same user, confined by Landlock, reaches the socket, not this file.
+        proof = os.open(node_dir / layout.SPEC, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            socket.send_fds(line, [json.dumps(asked).encode()], [proof] if is_terminal else [proof, 0, 1, 2])
+        finally:
+            os.close(proof)
         answer, handed, _, _ = socket.recv_fds(line, _MOST_BYTES, 1)
         first, _, rest = answer.partition(b"\n")
         said = json.loads(first or b'{"error": "its runner ended"}')

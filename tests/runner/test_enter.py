@@ -2,6 +2,7 @@ import json
 import os
 import pty
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -134,3 +135,29 @@ def test_a_node_that_does_not_run_cannot_be_entered(bench: RunnerBench) -> None:
     with pytest.raises(NotFoundError):
         enter(bench.node(run_id), ["true"])
     assert json.loads((bench.node(run_id) / "status.json").read_text())["exit_code"] == 0
+
+
+@pytest.mark.parametrize("shown", ["nothing", "another file", "only a path"])
+def test_row_14_who_cannot_read_the_nodes_files_is_not_let_in(bench: RunnerBench, tmp_path: Path, shown: str) -> None:
+    """A confined command of another run may have the server's user and find the socket, when the server is not root."""
+    run_id, handle = bench.submit("echo up; sleep 60")
+    bench.wait_log(run_id, "up")
+    node = bench.node(run_id)
+    eventually((node / "enter.sock").exists)
+    (tmp_path / "other").touch()
+    proof = {
+        "nothing": os.open(os.devnull, os.O_RDONLY),
+        "another file": os.open(tmp_path / "other", os.O_RDONLY),
+        "only a path": os.open(node / "spec.json", os.O_PATH),
+    }[shown]
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(node / "enter.sock"))
+        asked = {"argv": ["env"], "rows": 1, "columns": 1, "term": ""}
+        socket.send_fds(line, [json.dumps(asked).encode()], [] if shown == "nothing" else [proof])
+        answer, handed, _, _ = socket.recv_fds(line, 1 << 16, 4)
+    os.close(proof)
+    assert b"may read" in answer
+    assert handed == []
+    assert enter_with_pipes(node, "echo", "in").stdout == b"in\n"
+    bench.executor.cancel(handle)
+    bench.wait(run_id)

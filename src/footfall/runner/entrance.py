@@ -4,8 +4,9 @@ A socket in the node's directory, which only the server's user can reach. The pr
 and nothing more. A terminal is made here and its other end is handed to the client: the client's own terminal never is in
 reach of what runs in the node.
 
-The client sends one JSON object {``argv``, ``rows``, ``columns``, ``term``} with three descriptors, or with none if it wants a
-terminal; it is answered with ``{"started": true}``, the terminal's descriptor with it, and at the end ``{"exit_code": N}``.
+The client sends one JSON object {``argv``, ``rows``, ``columns``, ``term``} with a descriptor of the node's ``spec.json`` that
+can be read, which proves that it may read there, and three more unless it wants a terminal. It is answered with
+``{"started": true}``, the terminal's descriptor with it, and at the end ``{"exit_code": N}``.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Entrance:
 
     def __init__(self, directory: str, around: Surroundings, ears: Ears) -> None:
         self._around = around
+        self._directory = directory
         self._ears = ears
         self._guests: dict[int, socket.socket] = {}
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -95,12 +97,13 @@ class Entrance:
         _, uid, _ = _PEER.unpack(guest.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
         if uid not in (0, os.geteuid()):
             raise PermissionError("another user's process")
-        data, given, _, _ = socket.recv_fds(guest, MOST_BYTES, 3)
-        asked = json.loads(data)
+        data, given, _, _ = socket.recv_fds(guest, MOST_BYTES, 4)
         ours: list[int] = []
         try:
-            if len(given) == 3:
-                descriptors = (given[0], given[1], given[2])
+            self._check_proof(given)
+            asked = json.loads(data)
+            if len(given) == 4:
+                descriptors = (given[1], given[2], given[3])
             else:
                 master, slave = pty.openpty()
                 ours = [master, slave]
@@ -114,6 +117,13 @@ class Entrance:
                 os.close(fd)
         self._guests[pid] = guest
         self._ears.open(guest.fileno(), lambda _: self._guest_left(pid))
+
+    def _check_proof(self, given: Sequence[int]) -> None:
+        """Let in only who could open a file of the node: commands of other runs may have our user, and find the socket."""
+        own = os.stat(os.path.join(self._directory, layout.SPEC))
+        shown = os.fstat(given[0]) if given else None
+        if shown is None or not os.path.samestat(own, shown) or fcntl.fcntl(given[0], fcntl.F_GETFL) & os.O_PATH:
+            raise PermissionError("the client has not shown that it may read the node's files")
 
     def _guest_left(self, pid: int) -> None:
         """End a program whose guest has gone; nobody sees what it does any more."""
