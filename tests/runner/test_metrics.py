@@ -1,4 +1,6 @@
+import contextlib
 import json
+import socket
 import time
 from pathlib import Path
 
@@ -177,14 +179,36 @@ def raw(data):
             return one.recv(100)[:12].decode()
         except ConnectionResetError:
             return "reset"
-print(raw(b"POST / HTTP/1.1\\r\\nContent-Length: 99999999999\\r\\n\\r\\n"))
-print(raw(b"POST / HTTP/1.1\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\n"))
+post = b"POST " + to.path.encode()
+print(raw(b"POST / HTTP/1.1\\r\\nContent-Length: 9\\r\\n\\r\\n"))
+print(raw(post + b" HTTP/1.1\\r\\nContent-Length: 99999999999\\r\\n\\r\\n"))
+print(raw(post + b" HTTP/1.1\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\n"))
 print(raw(b"x" * 20_000))
 print(repr(raw(b"nonsense\\r\\n\\r\\n")))
 print(call("POST", {"loss": 1}))
 """,
     )
-    assert log.splitlines() == ["HTTP/1.1 413", "HTTP/1.1 411", "HTTP/1.1 400", "''", "(204, None)"]
+    assert log.splitlines() == ["HTTP/1.1 404", "HTTP/1.1 413", "HTTP/1.1 411", "HTTP/1.1 400", "''", "(204, None)"]
+
+
+def test_row_25_connections_of_another_run_take_nobodys_place(bench: RunnerBench) -> None:
+    post = (
+        "import os, urllib.request as u\n"
+        'for _ in range(20): u.urlopen(u.Request(os.environ["NSML_METRIC_API"], b"{\\"loss\\": 1}", method="POST"), timeout=5)'
+    )
+    wait = "while [ ! -e $NSML_PRJ_DIR/go ]; do sleep 0.02; done"
+    run_id, _ = bench.submit(f"echo $NSML_METRIC_API; {wait}; python -c '{post}' && echo posted")
+    bench.wait_log(run_id, "metrics")
+    port = int(bench.log(run_id).split(":")[2].split("/")[0])
+    with contextlib.ExitStack() as stack:
+        for n in range(200):
+            stranger = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            stranger.sendall(
+                b"" if n % 2 else b"POST /x/metrics HTTP/1.1\r\nContent-Length: 16000000\r\n\r\n" + bytes(9)
+            )
+        (bench.project / "go").touch()
+        status = bench.wait(run_id)
+    assert (status["exit_code"], bench.log(run_id).split()[-1]) == (0, "posted")
 
 
 def test_endpoints_that_were_killed_come_back_and_go_on(bench: RunnerBench) -> None:

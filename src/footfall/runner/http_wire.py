@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from typing import NamedTuple
 
 HEAD_S = 10.0
@@ -32,10 +33,18 @@ class Request(NamedTuple):
 
 
 class Connection:
-    """One client, and what it has sent so far."""
+    """One client, and what it has sent so far.
 
-    def __init__(self, accepted: socket.socket, now: float) -> None:
+    ``is_known``: it has asked for something that only those know who were told.
+
+    Args:
+        knows: whether the target of a request is such a thing; a body is taken for no other.
+    """
+
+    def __init__(self, accepted: socket.socket, now: float, knows: Callable[[str], bool]) -> None:
         self.socket = accepted
+        self.is_known = False
+        self._knows = knows
         self.is_open = True
         self._data = bytearray()
         self._head: tuple[str, str, dict[str, str], int, int] | None = None
@@ -103,6 +112,9 @@ class Connection:
         method, target, version = first.split(" ")
         if not version.startswith("HTTP/1."):
             raise ValueError("no HTTP/1")
+        if not self._knows(target):
+            self._refuse(404, "There is nothing here; take the address from NSML_METRIC_API.")
+        self.is_known = True
         pairs = [line.partition(":") for line in lines]
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
         if version == "HTTP/1.0":

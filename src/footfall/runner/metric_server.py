@@ -51,6 +51,7 @@ class Server:
     def __init__(self, directory: str, endpoints: Endpoints, listener: socket.socket, tell: int) -> None:
         self._directory = directory
         self._endpoints = endpoints
+        self._rescheduled = f"{endpoints.metadata}/v1/rescheduled".encode()
         self._listener = listener
         self._tell = tell
         self._metrics = Metrics(directory)
@@ -75,8 +76,8 @@ class Server:
                     self._is_over = True
                 elif key.fileobj is self._listener:
                     self._accept()
-                else:
-                    self._read(self._connections[key.fd])
+                elif (connection := self._connections.get(key.fd)) and connection.socket is key.fileobj:
+                    self._read(connection)
             self._tidy()
         self._publish()
 
@@ -85,12 +86,24 @@ class Server:
             accepted, _ = self._listener.accept()
         except OSError:
             return  # it went away before we looked
-        if len(self._connections) >= MOST_CONNECTIONS:
+        if len(self._connections) >= MOST_CONNECTIONS and not self._make_room():
             accepted.close()
             return
         accepted.setblocking(False)
-        self._connections[accepted.fileno()] = Connection(accepted, time.monotonic())
+        self._connections[accepted.fileno()] = Connection(accepted, time.monotonic(), self._knows)
         self._selector.register(accepted, selectors.EVENT_READ)
+
+    def _make_room(self) -> bool:
+        """Give up the connection that has said nothing of worth for longest: the host's other runs can reach this port."""
+        stranger = next((each for each in self._connections.values() if not each.is_known), None)
+        if stranger is not None:
+            self._forget(stranger)
+        return stranger is not None
+
+    def _knows(self, target: str) -> bool:
+        path = target.partition("?")[0].encode()
+        is_metrics = hmac.compare_digest(path, self._endpoints.metrics.encode())
+        return is_metrics or hmac.compare_digest(path, self._rescheduled)
 
     def _read(self, connection: Connection) -> None:
         try:
@@ -110,22 +123,21 @@ class Server:
             return respond(400, {"error": str(error)})
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             return respond(400, {"error": f"The body is not JSON: {error}."})
-        except (RecursionError, ValueError):
+        except (RecursionError, ValueError, ArithmeticError):
             return respond(400, {"error": "The body is nested too deep, or has a number that is too long."})
         except MemoryError:
             return respond(413, {"error": "The body takes too much memory; post fewer points at once."})
 
     def _route(self, request: Request) -> bytes:
-        path, _, _ = request.target.partition("?")
-        if hmac.compare_digest(path.encode(), self._endpoints.metrics.encode()):
-            return self._answer_metrics(request)
-        if hmac.compare_digest(path.encode(), f"{self._endpoints.metadata}/v1/rescheduled".encode()):
+        path = request.target.partition("?")[0].encode()
+        if hmac.compare_digest(path, self._rescheduled):
             return self._answer_rescheduled(request)
-        return respond(404, {"error": "There is nothing here; take the address from NSML_METRIC_API."})
+        return self._answer_metrics(request)
 
     def _answer_metrics(self, request: Request) -> bytes:
         if request.method == "POST":
-            self._metrics.post(json.loads(request.body))
+            # Integers become what is kept of them at once, however many digits they have.
+            self._metrics.post(json.loads(request.body, parse_int=float))
             return respond(204)
         if request.method == "DELETE":
             self._metrics.reset()
