@@ -274,6 +274,28 @@ def copy_program(path: str, root: Path) -> None:
             shutil.copy(word, root / word[1:])
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only a server that runs as root starts programs that have rights")
+def test_row_15_an_image_loads_nothing_into_a_program_that_still_has_rights(bench: RunnerBench, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for name in ("bin", "etc", "lib"):
+        (root / name).mkdir(parents=True)
+    for tool in ("bash", "id"):
+        copy_program(f"/usr/bin/{tool}", root)
+    source = tmp_path / "evil.c"
+    source.write_text(
+        "#include <stdio.h>\n#include <unistd.h>\n"
+        '__attribute__((constructor)) static void run(void) { fprintf(stderr, "loaded as %d\\n", (int) getuid()); }\n'
+    )
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(root / "lib" / "evil.so"), str(source)], check=True)
+    (root / "etc" / "ld.so.preload").write_text("/lib/evil.so\n")
+    status, log = bench.run("id -u", image=Image("evil", "rootfs", str(root)))
+    assert (status["exit_code"], log) == (0, f"{bench.settings.run_uid}\n")
+    (root / "etc" / "ld.so.preload").unlink()
+    (root / "etc" / "ld.so.preload").symlink_to("/lib/list")
+    status, _ = bench.run("id -u", image=Image("evil", "rootfs", str(root)))
+    assert (status["reason"], "is a link" in status["details"]) == ("rejected", True)
+
+
 def test_an_image_without_bash_drops_odd_names_and_says_so(bench: RunnerBench, tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "bin").mkdir(parents=True)

@@ -51,6 +51,9 @@ def look_at(image: Mapping[str, Any], isolation: Mapping[str, Any]) -> ImageView
     if kind == "venv":
         reads = (path, *_homes_of_venv(path))
         return ImageView(kind, path=os.path.join(path, "bin"), reads=reads, shell=_find_shell("/", name))
+    for part in ("etc", "etc/ld.so.preload"):
+        if os.path.islink(os.path.join(path, part)):
+            raise RefusalError(f"The image {name!r} cannot be used: its /{part} is a link.")
     return ImageView(kind, root=os.path.realpath(path), shell=_find_shell(path, name))
 
 
@@ -63,15 +66,19 @@ def small_files(image: ImageView, hosts: Sequence[str], uid: int | None, home: s
     """
     names = "".join(f"{host} node{rank}\n" for rank, host in enumerate(hosts))
     if image.root:
-        own = os.path.join(image.root, "etc/hosts")
-        is_there = os.path.isfile(own) and not os.path.islink(own)
-        return {"/etc/hosts": f"127.0.0.1 localhost\n{names}"} if is_there else {}
+        # The loader reads the second one, for the program of ours that still has rights, and would load what it names.
+        given = {"/etc/hosts": f"127.0.0.1 localhost\n{names}", "/etc/ld.so.preload": ""}
+        return {path: text for path, text in given.items() if _is_plain_file(image.root + path)}
     user, group = (os.geteuid(), os.getegid()) if uid is None else (uid, uid)
     return {
         "/etc/hosts": f"{_read_text('/etc/hosts')}\n127.0.0.1 localhost\n{names}",
         "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nuser:x:{user}:{group}:user:{home}:/bin/sh\n",
         "/etc/group": f"root:x:0:\nuser:x:{group}:\n",
     }
+
+
+def _is_plain_file(path: str) -> bool:
+    return os.path.isfile(path) and not os.path.islink(path)
 
 
 def _read_text(path: str) -> str:
