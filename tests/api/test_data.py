@@ -143,6 +143,32 @@ def test_more_transfers_than_threads_are_503(tmp_path: Path) -> None:
             assert time.monotonic() < deadline
 
 
+def test_row_25_no_account_holds_every_transfer_and_none_trickles_for_ever(tmp_path: Path) -> None:
+    with open_service(tmp_path / "home", transfer_threads=4, body_timeout_s=1.0) as service:
+        other = service.account("other")
+        slow = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(6)]
+        try:
+            for number, connection in enumerate(slow):
+                connection.sendall(_head(service, f"/data/v1/shop/slow{number}", "content-length: 100000") + b"x")
+            time.sleep(0.3)
+            assert other.put("theirs", "x", b"x").status == 200
+            assert service.operator.put("shop", "x", b"x").error == (503, "500", "Endpoint Error")
+            deadline = time.monotonic() + 10
+            answers: set[bytes] = set()
+            while b"HTTP/1.1 408" not in answers and time.monotonic() < deadline:
+                for connection in slow:
+                    connection.setblocking(False)
+                    with contextlib.suppress(BlockingIOError, ConnectionError):
+                        answers.add(connection.recv(12))
+                    with contextlib.suppress(BlockingIOError, ConnectionError):
+                        connection.sendall(b"x")
+                time.sleep(0.2)
+            assert b"HTTP/1.1 408" in answers  # although none of them was ever silent
+        finally:
+            for connection in slow:
+                connection.close()
+
+
 def test_a_full_disk_refuses_new_work(tmp_path: Path) -> None:
     with open_service(tmp_path / "home", min_free_mib=1 << 40) as service:
         call, refused = service.operator, (503, "500", "Endpoint Error")

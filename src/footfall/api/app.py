@@ -121,7 +121,9 @@ class Application:
 
     async def _upload(self, request: Request, receive: Receive, _send: Send) -> Answer:
         await self._authenticate(request)
-        return await self._transfers.upload(functools.partial(_traced, answer_upload, request), receive)
+        return await self._transfers.upload(
+            functools.partial(_traced, answer_upload, request), request.caller.account_id, receive
+        )
 
     async def _download(self, request: Request, receive: Receive, send: Send) -> None:
         await self._authenticate(request)

@@ -7,19 +7,23 @@ transfer up, its thread notices within ``LOOK_S`` and ends.
 
 import asyncio
 import threading
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from footfall.api.bodies import ClientGoneError, Receive, read_piece
-from footfall.api.errors import TOO_LARGE, UNAVAILABLE, GatewayError
+from footfall.api.errors import TIMED_OUT, TOO_LARGE, UNAVAILABLE, GatewayError
 from footfall.api.operations import Request
 from footfall.api.responses import Answer, Download, head_of_download
 from footfall.config import Settings
 
 PIECE_BYTES = 1 << 20
 LOOK_S = 0.5
+LEAST_BYTES_PER_S = 1024
+"""A body that trickles slower than this, behind its first silence, holds a thread for nothing."""
 
 T = TypeVar("T")
 Send = Callable[[Any], Awaitable[None]]
@@ -35,16 +39,19 @@ class Transfers:
     def __init__(self, settings: Settings) -> None:
         self._pool = ThreadPoolExecutor(settings.transfer_threads, "transfer")
         self._free = threading.BoundedSemaphore(settings.transfer_threads)
+        # Nobody may hold them all; with one account most of them are its own.
+        self._most_of_account = max(1, settings.transfer_threads * 3 // 4)
+        self._of_account: Counter[str] = Counter()  # touched in the event loop alone
         self._timeout_s, self._max_bytes = settings.body_timeout_s, settings.max_object_bytes
 
-    async def upload(self, work: Callable[[Iterator[bytes]], Answer], receive: Receive) -> Answer:
+    async def upload(self, work: Callable[[Iterator[bytes]], Answer], account_id: str, receive: Receive) -> Answer:
         """Return what ``work`` makes of the body, in a transfer thread.
 
         Raises:
             GatewayError: every thread is busy; the body is too large, or silent for too long.
             ClientGoneError: the connection broke off.
         """
-        with self._slot() as bridge:
+        with self._slot(account_id) as bridge:
             return await bridge.run(self._pool, work, self._pieces(bridge, receive))
 
     async def download(self, work: Callable[[], Download], request: Request, receive: Receive, send: Send) -> None:
@@ -54,7 +61,7 @@ class Transfers:
             GatewayError: every thread is busy.
             GivenUpError: nobody reads any more.
         """
-        with self._slot() as bridge:
+        with self._slot(request.caller.account_id) as bridge:
             download = await bridge.run(self._pool, work)
             request.is_started = True
             await send(head_of_download(download, request.trace_id))
@@ -67,15 +74,19 @@ class Transfers:
                 watcher.cancel()
 
     @contextmanager
-    def _slot(self) -> Iterator["_Bridge"]:
-        if not self._free.acquire(blocking=False):
+    def _slot(self, account_id: str) -> Iterator["_Bridge"]:
+        if self._of_account[account_id] >= self._most_of_account or not self._free.acquire(blocking=False):
             raise GatewayError(UNAVAILABLE, "As many objects are under way as the server moves at once; try again.")
+        self._of_account[account_id] += 1
         bridge = _Bridge()
         try:
             yield bridge
         finally:
             bridge.is_gone.set()
             self._free.release()
+            self._of_account[account_id] -= 1
+            if not self._of_account[account_id]:
+                del self._of_account[account_id]
 
     def _pieces(self, bridge: "_Bridge", receive: Receive) -> Iterator[bytes]:
         async def next_piece() -> tuple[bytes, bool] | Exception:
@@ -89,8 +100,10 @@ class Transfers:
                 size += len(piece)
                 if not more or size >= PIECE_BYTES:
                     return b"".join(pieces), more
+                if total + size < LEAST_BYTES_PER_S * (time.monotonic() - begun - self._timeout_s):
+                    return GatewayError(TIMED_OUT, "The body comes too slowly.", [(b"connection", b"close")])
 
-        total, more = 0, True
+        total, more, begun = 0, True, time.monotonic()
         while more:
             found = bridge.call(next_piece())
             if isinstance(found, Exception):
