@@ -111,7 +111,11 @@ def test_a_link_out_of_the_directory_is_refused(tmp_path: Path, target: str) -> 
 def test_too_much_is_refused_with_what_to_do(tmp_path: Path) -> None:
     root = tree(tmp_path, {})
     (root / "big").write_bytes(os.urandom(300_000))
+    (root / "after").touch()
     with pytest.raises(InputError, match="nsmlignore"):
         pack(root, max_bytes=100_000)
+    (root / "zz").write_bytes(os.urandom(300_000))
+    with pytest.raises(InputError, match=r"big \(0 MB\)"):
+        pack(root, max_bytes=400_000)
     with pytest.raises(InputError, match="no directory"):
         pack(root / "big")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pathspec import GitIgnoreSpec
 
@@ -23,6 +23,7 @@ from footfall.errors import InputError
 
 IGNORE_FILES = (".gitignore", ".nsmlignore")
 ALWAYS_LEFT_OUT = (".git",)
+N_NAMED = 3
 MEMORY_BYTES = 16 << 20
 """An archive up to this size is kept in memory."""
 
@@ -65,8 +66,9 @@ def pack(directory: Path, *, max_bytes: int | None = None) -> Archive:
 
 def _fill(file: IO[bytes], directory: Path, max_bytes: int | None) -> tuple[int, int]:
     n_files = unpacked = 0
+    bounded = _Bounded(file, directory, max_bytes)
     with (
-        gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6, mtime=0, filename="") as packed,
+        gzip.GzipFile(fileobj=bounded, mode="wb", compresslevel=6, mtime=0, filename="") as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         for path in find_files(directory):
@@ -74,16 +76,38 @@ def _fill(file: IO[bytes], directory: Path, max_bytes: int | None) -> tuple[int,
             if entry.isreg():
                 with open(path, "rb") as content:
                     tar.addfile(entry, _Exactly(content, entry.size, path))
+                bounded.note(entry)
                 n_files += 1
                 unpacked += entry.size
             else:
                 tar.addfile(entry)
-            if max_bytes is not None and file.tell() > max_bytes:
-                raise InputError(
-                    f"{directory} is larger than {max_bytes / 1e6:,.0f} MB when packed; name what the run does not need in "
-                    ".nsmlignore, and put data into the project's storage."
-                )
     return n_files, unpacked
+
+
+class _Bounded(io.RawIOBase):
+    """Writes to a file until it is larger than it may be; then says which of the files were large."""
+
+    def __init__(self, file: IO[bytes], directory: Path, max_bytes: int | None) -> None:
+        self._file, self._directory, self._max_bytes = file, directory, max_bytes
+        self._largest: list[tuple[int, str]] = []
+        self._is_over = False
+
+    def note(self, entry: tarfile.TarInfo) -> None:
+        """Remember a file that is in the archive now."""
+        self._largest = sorted([*self._largest, (entry.size, entry.name)], reverse=True)[:N_NAMED]
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if not self._is_over and self._max_bytes is not None and self._file.tell() > self._max_bytes:
+            self._is_over = True  # what is closed behind the error may still write its end
+            named = ", ".join(f"{name} ({size / 1e6:,.0f} MB)" for size, name in self._largest)
+            raise InputError(
+                f"{self._directory} is larger than {self._max_bytes / 1e6:,.0f} MB when packed; name what the run does not need "
+                f"in .nsmlignore, and put data into the project's storage. The largest so far: {named or 'one file alone'}."
+            )
+        return self._file.write(data)
 
 
 def find_files(directory: Path) -> Iterator[Path]:

@@ -268,3 +268,26 @@ def test_exec_enters_a_live_node_and_ends_with_the_commands_code(server: LiveSer
     finally:
         assert footfall("stop", "--wait", name).code == 0
     assert run_footfall("exec", name, "true", **home).code == 2
+
+
+def test_bytes_that_are_no_text_survive_json_and_letters_are_not_cut(footfall: Footfall) -> None:
+    name = detached(footfall, "--", r"printf '\353\252%s\377\n' ''; python3 -c 'print(chr(0xAC00) * 700000)'")
+    assert footfall("runs", "wait", name).code == 0
+    whole = b"\xeb\xaa\xff\n" + "가".encode() * 700_000 + b"\n"
+    for option in ((), ("-f",)):
+        lines = footfall("--json", "logs", *option, name).out.splitlines()
+        text = "".join(json.loads(line)["text"] for line in lines)
+        assert text.encode("utf-8", "surrogateescape") == whole
+
+
+def test_json_of_a_run_is_lines_of_json(footfall: Footfall) -> None:
+    done = footfall("--json", "run", "--project", PROJECT, "--no-code", "--", "echo a; exit 3")
+    first, *_, last = [json.loads(line) for line in done.out.splitlines()]
+    assert (done.code, first["text"], last["exitCode"]) == (3, "a\n", 3)
+
+
+def test_a_directory_that_is_too_large_is_refused_by_name(footfall: Footfall, tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(os.urandom(3_000_000))
+    refused = footfall("run", "--project", PROJECT, "--code", str(tmp_path), "--code-limit", "1", "--", "true")
+    assert refused.code == 125
+    assert ".nsmlignore" in refused.err

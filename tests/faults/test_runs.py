@@ -313,7 +313,7 @@ def test_a_clock_that_is_set_back_loses_no_run(tmp_path: Path) -> None:
         "FAKETIME_DONT_RESET": "1",
         "NO_FAKE_STAT": "1",
     }
-    house = House(tmp_path / "home", environment)
+    house = _start_under_faketime(tmp_path / "home", environment)
     try:
         project = house.client.projects.create("clock")
         maker = random.Random(SEED)
@@ -336,3 +336,15 @@ def test_a_clock_that_is_set_back_loses_no_run(tmp_path: Path) -> None:
         assert listed == ["6", "5", "4", "3", "2", "1"]
     finally:
         house.close()
+
+
+def _start_under_faketime(home: Path, environment: dict[str, str]) -> House:
+    """Start a server; its own ``poll`` fails now and then with EINVAL while a server reads what a child says."""
+    for _ in range(4):
+        try:
+            return House(home, environment)
+        except AssertionError as error:
+            if "Invalid argument" not in str(error):
+                raise
+            (home / "server.log").unlink()
+    raise AssertionError("faketime does not let a server start")

@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,14 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 def print_log(client: "Client", run: "Run", nodes: list[int], **how: Any) -> None:
     """Print the logs of some nodes of a run; ``how`` is as for ``client.runs.log``."""
-    if len(nodes) == 1:
-        for piece in client.runs.log(run, node=nodes[0], **how):
-            _print(run, nodes[0], piece)
-        return
-    for node, piece in _interleaved(client, run, nodes, how):
-        _print(run, node, piece, prefix=b"[%d] " % node)
+    with ExitStack() as stack:
+        printers = {node: stack.enter_context(output.LogPrinter(run=run.name, node=node)) for node in nodes}
+        if len(nodes) == 1:
+            for piece in client.runs.log(run, node=nodes[0], **how):
+                printers[nodes[0]].show(piece)
+            return
+        for node, line in _interleaved(client, run, nodes, how):
+            printers[node].show(line if choices().json else b"[%d] %b" % (node, line))
 
 
 def parse_since(text: str, now: datetime | None = None) -> datetime:
@@ -74,15 +76,6 @@ def saying_what_it_waits_for(client: "Client", run: "Run") -> Iterator[None]:
     finally:
         over.set()
         thread.join(timeout=LOOK_S)
-
-
-def _print(run: "Run", node: int, piece: bytes, prefix: bytes = b"") -> None:
-    if not piece:
-        return
-    if choices().json:
-        output.json_value({"run": run.name, "node": node, "text": piece.decode("utf-8", "replace")}, compact=True)
-    else:
-        output.raw(prefix + piece)
 
 
 def _interleaved(client: "Client", run: "Run", nodes: list[int], how: dict[str, Any]) -> Iterator[tuple[int, bytes]]:

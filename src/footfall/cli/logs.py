@@ -4,7 +4,7 @@ import click
 
 from footfall.cli import output
 from footfall.cli.behavior import KINDS, resources
-from footfall.cli.context import Command, choices, open_client
+from footfall.cli.context import Command, open_client
 from footfall.cli.following import node_numbers, parse_since, print_log
 
 
@@ -42,8 +42,6 @@ def logs(
             print_log(client, run, node_numbers(run, nodes), tail=tail, since=begin, grep=grep, follow=follow)
             return
         found = resources(client, kind).find(which)
-        for piece in client.log(found, follow=follow):
-            if choices().json:
-                output.json_value({"id": found.id, "text": piece.decode("utf-8", "replace")}, compact=True)
-            else:
-                output.raw(piece)
+        with output.LogPrinter(id=found.id) as printer:
+            for piece in client.log(found, follow=follow):
+                printer.show(piece)

@@ -4,6 +4,7 @@ Results go to stdout, everything else to stderr, so that ``--json`` leaves nothi
 outside (names, logs, messages) loses its control characters before it reaches a terminal, which would obey them.
 """
 
+import codecs
 import json
 import re
 import sys
@@ -73,6 +74,43 @@ def raw(piece: bytes) -> None:
     else:
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
+
+
+class LogPrinter:
+    """Prints a log that comes in pieces, which may cut a letter in two; used as ``with``, so that the last one is shown.
+
+    As JSON each piece is a line with the facts beside it; bytes that are no UTF-8 are there as lone surrogates, as Python's
+    ``surrogateescape`` writes them, so that nothing is lost.
+    """
+
+    def __init__(self, **facts: object) -> None:
+        self._facts = facts
+        errors = "surrogateescape" if _is_json() else "replace"
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors)
+
+    def __enter__(self) -> "LogPrinter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.show(b"", is_last=True)
+
+    def show(self, piece: bytes, *, is_last: bool = False) -> None:
+        """Print the next piece."""
+        if not _is_json() and not is_terminal(sys.stdout):
+            raw(piece)
+            return
+        text = self._decoder.decode(piece, is_last)
+        if text and _is_json():
+            json_value({**self._facts, "text": text}, compact=True)
+        elif text:
+            sys.stdout.write(strip_controls(text))
+            sys.stdout.flush()
+
+
+def _is_json() -> bool:
+    from footfall.cli.context import choices
+
+    return choices().json
 
 
 def json_value(value: Any, *, compact: bool = False) -> None:

@@ -45,6 +45,15 @@ BAR_POINTS = 32
     metavar="DIR",
     help="Directory to send; this one by default.",
 )
+@click.option(
+    "--code-limit",
+    "code_limit_mb",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    metavar="MB",
+    help="Send no more than this, packed; the server has a limit of its own.",
+)
 @click.option("--no-code", is_flag=True, help="Send nothing; the command starts in the project's storage.")
 @click.option(
     "--volume", "volumes", type=int, multiple=True, metavar="NO", help="A block storage that it holds; again for more."
@@ -65,6 +74,7 @@ def run(
     environment: tuple[str, ...],
     secrets: tuple[str, ...],
     code: Path,
+    code_limit_mb: int,
     no_code: bool,
     volumes: tuple[int, ...],
     wait: bool,
@@ -86,7 +96,7 @@ def run(
     with open_client() as client:
         id = client.projects.find(project_).id
         image_type, image_path = _image(client, image_)
-        digest = None if no_code or not command else _send_code(client, id, code)
+        digest = None if no_code or not command else _send_code(client, id, code, code_limit_mb * 1_000_000)
         line = (command[0] if len(command) == 1 else shlex.join(command)) if command else None
         made = client.runs.create(
             id,
@@ -287,7 +297,7 @@ def _attend(client: "Client", made: "Run", *, wait: bool) -> None:
 
 def _end(ended: "Run") -> None:
     if choices().json:
-        output.json_value(ended.wire)
+        output.json_value(ended.wire, compact=True)  # a line like those of the log before it
     elif ended.state == "completed":
         output.note(f"{ended.name} is completed.")
     else:
@@ -328,12 +338,12 @@ def _show(found: "Run") -> None:
     output.record({name: value for name, value in shown.items() if value not in (None, "")})
 
 
-def _send_code(client: "Client", project_id: str, directory: Path) -> str:
+def _send_code(client: "Client", project_id: str, directory: Path, max_bytes: int) -> str:
     from footfall.packing import pack
 
     with output.ProgressLine("code", delay_s=QUIET_S) as progress:
         progress.show("packing")
-        with pack(directory.absolute()) as archive:
+        with pack(directory.absolute(), max_bytes=max_bytes) as archive:
             size = size_text(archive.size_bytes)
             return client.runs.upload_code(
                 project_id, archive, lambda sent, total: progress.show("sending", sent, total, size)
