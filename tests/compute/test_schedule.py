@@ -240,6 +240,19 @@ def test_the_limits_of_a_project_hold_back_its_own_runs_alone() -> None:
     assert sorted(each.run.id for each in decisions if each.grant is not None) == ["000001", "000003"]
 
 
+def test_a_run_that_its_projects_limit_never_allows_says_so_and_holds_nobody_back() -> None:
+    limits = Limits(max_gpus=2)
+    wide, narrow = make_run(1, "a", n_gpus=1, n_nodes=4), make_run(2, "a", n_gpus=2)
+    decisions = schedule([wide, narrow], [], MACHINE, GPUS, limits)
+    assert {each.run.id: (each.grant is not None, each.message) for each in decisions} == {
+        wide.id: (
+            False,
+            "Can never start while the limit is what it is: it needs 4 GPUs (project_max_gpus lets a project have 2 at once).",
+        ),
+        narrow.id: (True, ""),
+    }
+
+
 def test_a_waiting_run_says_for_what() -> None:
     held = grants(schedule([make_run(1, n_cores=7, n_gpus=1, gpu_model="A100")], [], MACHINE, GPUS))
     [decision] = schedule([make_run(2, n_cores=2, n_gpus=2, gpu_model="A100")], held, MACHINE, GPUS)

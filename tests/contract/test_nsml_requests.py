@@ -274,6 +274,13 @@ def test_a_run_that_could_never_start_is_406_naming_what_is_short(service_of_dre
     assert make_run(service_of_dreams.operator, id, gpuSvrCode=1) == "1"
 
 
+def test_a_run_that_the_limit_of_a_project_never_allows_is_406_naming_it(service_of_few_gpus: Service) -> None:
+    id = make_project(service_of_few_gpus.operator)
+    body = RUN | {"gpuSvrCode": 8, "nodeCount": 4}
+    refuse(service_of_few_gpus, REFUSED, "POST", f"/projects/{id}/runs", body, "4 GPUs (project_max_gpus")
+    assert make_run(service_of_few_gpus.operator, id, gpuSvrCode=8) == "1"
+
+
 def test_refused_runs_leave_no_number_spent(shared: Service, made: dict[str, Any]) -> None:
     call = shared.operator
     id = make_project(call, "dense")

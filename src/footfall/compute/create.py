@@ -119,7 +119,7 @@ def check_new(connection: Connection, shop: Shop, caller: Caller, project_id: st
     image = shop.images.resolve(connection, wish.image_type, wish.image_path)
     hidden = environment.secret_names(variables, wish.secret_names)
     spec = _spec(shop.settings, project, product, wish, image, hidden)
-    _check_possible(connection, shop.machine, spec)
+    _check_possible(connection, shop, spec)
     shown = {name: MASK if name in hidden else value for name, value in variables.items()}
     secrets = {name: environment.text(variables[name]) for name in hidden}
     return Draft(caller, project.id, spec, product, wish.priority, _request(wish, product, shown), secrets)
@@ -141,7 +141,7 @@ def draft_again(connection: Connection, shop: Shop, caller: Caller, run_id: str,
     workload = old.spec.workload
     assert workload is not None
     assert old.product_code is not None
-    _check_possible(connection, shop.machine, old.spec)
+    _check_possible(connection, shop, old.spec)
     secrets = {} if sealed is None else json.loads(shop.secrets.open(sealed, run_id))
     product = Product(
         code=old.product_code,
@@ -199,15 +199,19 @@ def _check_numbers(wish: Wish) -> None:
         code.check_digest(wish.code_digest, "codeDigest")
 
 
-def _check_possible(connection: Connection, machine: Machine, spec: RunSpec) -> None:
+def _check_possible(connection: Connection, shop: Shop, spec: RunSpec) -> None:
+    machine = shop.machine
     isolation = machine.isolation
     if isolation is not None and isolation.level == "plain":
         refusal = isolation.refusal(accounts.count_accounts(connection))
         if refusal is not None:
             raise ShortageError(refusal)
-    short = schedule.missing(spec, machine.capacity, machine.gpus)
-    if short is not None:
-        raise ShortageError(f"The run could not start even if nothing else ran; it needs {short}.", [short])
+    lacking = [schedule.missing(spec, machine.capacity, machine.gpus)]
+    if machine.capacity is not None:  # an engine that queues for itself knows no limits of ours
+        lacking.append(schedule.beyond_limit(spec, schedule.Limits(max_gpus=shop.settings.project_max_gpus)))
+    short = [each for each in lacking if each]
+    if short:
+        raise ShortageError(f"The run could not start even if nothing else ran; it needs {' and '.join(short)}.", short)
 
 
 def _spec(

@@ -91,6 +91,14 @@ def missing(spec: RunSpec, capacity: Capacity | None, gpus: Sequence[Gpu] = ()) 
     return _Room(capacity, gpus).describe(spec, "{need} {unit} (there are {have})") or None
 
 
+def beyond_limit(spec: RunSpec, limits: Limits) -> str | None:
+    """Say what of a run no project may ever have under these limits; None when one may have it."""
+    n_gpus = spec.n_gpus * spec.n_nodes
+    if limits.max_gpus and n_gpus > limits.max_gpus:
+        return f"{n_gpus} GPUs (project_max_gpus lets a project have {limits.max_gpus} at once)"
+    return None
+
+
 def _share_out(look: "_Look", queues: Mapping[str, list[Run]]) -> None:
     for queue in queues.values():
         queue.sort(key=lambda run: (-run.priority, _age(run)), reverse=True)  # the next one is the last
@@ -169,6 +177,9 @@ class _Look:
 
     def _limit(self, run: Run) -> str | None:
         usage, limits = self._usage[run.project_id], self._limits
+        beyond = beyond_limit(run.spec, limits)
+        if beyond:
+            return f"Can never start while the limit is what it is: it needs {beyond}."
         if limits.max_runs and usage.n_runs >= limits.max_runs:
             return f"Waits for a run of its project to end: {limits.max_runs} may run at once."
         n_gpus = run.spec.n_gpus * run.spec.n_nodes
