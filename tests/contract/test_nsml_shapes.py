@@ -1,5 +1,6 @@
 """The NSML contract as data: every documented operation, field, enumeration and example."""
 
+import json
 import re
 from typing import Any
 
@@ -220,6 +221,32 @@ def test_every_state_is_shown_filtered_and_explained(shared: Service, state: Run
         assert (id, name) in [(run["projectId"], run["runName"]) for run in found["runList"]]
         others = [each for each in nsml_run_wire.STATUSES.values() if each != shown["status"]]
         assert call.get(f"{ROOT}/projects/{id}/runs?status={others[0]}").json == {"runList": [], "totalCount": 0}
+
+
+@pytest.mark.parametrize("form", ["{}", '{{"keys": {}, "droppedPoints": 1}}'])
+def test_the_metrics_of_a_run_are_summaries_by_key(shared: Service, form: str) -> None:
+    summary = {"last": 0.5, "min": 0.25, "max": None, "count": 3, "nonFinite": 1, "lastNonFiniteStep": 2.0}
+    call = shared.operator
+    id = make_project(call, f"metrics-{len(form)}")
+    name = make_run(call, id)
+    ended = (RunState.PENDING, RunState.IN_PROGRESS, RunState.COMPLETED)
+    move_run(
+        shared, call, id, name, *ended, metrics=form.format(json.dumps({"keys": summary, "droppedPoints": summary}))
+    )
+    shown = call.get(f"{ROOT}/projects/{id}/runs/{name}").json
+    assert shown["metrics"] == {"keys": summary, "droppedPoints": summary}
+    schema = call.get("/openapi.json").json["components"]["schemas"]["RunBody"]["properties"]["metrics"]
+    assert "SummaryBody" in json.dumps(schema)
+
+
+def test_a_row_whose_metrics_nothing_can_show_spoils_no_list_and_no_run(shared: Service) -> None:
+    call = shared.operator
+    id = make_project(call, "poisoned")
+    name = make_run(call, id)
+    ended = (RunState.PENDING, RunState.IN_PROGRESS, RunState.COMPLETED)
+    move_run(shared, call, id, name, *ended, metrics=json.dumps({"\ud800": {}}))
+    assert call.get(f"{ROOT}/projects/{id}/runs").json["totalCount"] == 1
+    assert call.get(f"{ROOT}/projects/{id}/runs/{name}").json["metrics"] is None
 
 
 def test_nodes_of_a_run_that_waits(shared: Service) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from footfall.api.nsml_data import SummaryBody
 from footfall.api.nsml_frame import OURS
 from footfall.api.nsml_shapes import Note, OurStamp, Stamp
 
@@ -122,7 +123,7 @@ class RunBody(msgspec.Struct, rename="camel"):
     log_limit_bytes: Annotated[int | None, _OUR]
     isolation: Annotated[str | None, _ours("How its commands are kept apart: bubblewrap, landlock or plain.")]
     metrics: Annotated[
-        dict[str, Any] | None, _ours("Last, least, greatest and number of values by key, once it has ended.")
+        dict[str, SummaryBody] | None, _ours("What is known of each key over all nodes, once it has ended.")
     ]
 
 

@@ -1,6 +1,9 @@
 """From runs and their nodes to the shapes of ``/nsml/v1``. The only place that knows both."""
 
+import msgspec
+
 from footfall.api import nsml_run_shapes as shapes
+from footfall.api.nsml_data import SummaryBody
 from footfall.api.nsml_frame import stamp, stamp_or_none
 from footfall.compute.nodes import NodeView
 from footfall.db.run_pages import RunRow
@@ -22,6 +25,9 @@ _MESSAGES = {
     RunState.FAILED: "It failed.",
     RunState.CANCELLED: "It was stopped on request.",
 }
+
+
+_Summaries = dict[str, SummaryBody]
 
 
 def run_item(row: RunRow) -> shapes.RunItem:
@@ -73,7 +79,7 @@ def run_body(row: RunRow, isolation: str | None) -> shapes.RunBody:
         output_limit_bytes=asked["outputLimitBytes"],
         log_limit_bytes=asked["logLimitBytes"],
         isolation=isolation,
-        metrics=row.metrics,
+        metrics=None if row.metrics is None else msgspec.convert(row.metrics, _Summaries),
     )
 
 

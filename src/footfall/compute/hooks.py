@@ -87,14 +87,21 @@ class CommandHooks:
 
     def sum_up(self, run: Run) -> dict[str, Any]:
         """Return what an ended run leaves in its row beside its state: the summary of its metrics."""
-        keys, dropped = read_summary(self._settings.runs_root, run.id, run.attempt + 1, run.spec.n_nodes)
-        if not keys and not dropped:
-            return {}
-        summary = {"keys": {key: value.to_wire() for key, value in keys.items()}, "droppedPoints": dropped}
-        return {"metrics": json.dumps(summary)}
+        summaries, _ = read_summary(self._settings.runs_root, run.id, run.attempt + 1, run.spec.n_nodes)
+        shown = {key: summary.to_wire() for key, summary in summaries.items() if _is_text(key)}
+        return {"metrics": json.dumps(shown)} if shown else {}
 
     def run_ended(self, tx: Connection, run: Run) -> None:
         """Nothing: what the run held is released by the statement that ends it."""
+
+
+def _is_text(key: str) -> bool:
+    """Whether a key can be written as UTF-8: a command may post half a surrogate pair, which JSON can say and nothing show."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class HooksByKind:

@@ -47,7 +47,7 @@ class RunRow:
     message: str | None
     attempt: int
     n_nodes: int
-    metrics: Json | None
+    metrics: Json | None  # summaries by key; None in lists
     data_removed_at: datetime | None
     cancel_requested_at: datetime | None
     cancelled_by: str | None
@@ -91,7 +91,7 @@ def page(
         page: counts from 1.
 
     Raises:
-        NotFoundError: the account has no such project.
+        NotFoundError: the account has no such project, or it is the system's.
     """
     column, scope, last = _scope(connection, account_id, project_id)
     states = [each.value for each in RunState] if state is None else [state.value]
@@ -106,7 +106,7 @@ def page(
         rows = _PAGE[column].all(connection, scope=scope, upto=upto, limit=take, skip=skip)
     else:
         rows = _filtered(connection, column, scope, states, run_types, total, index, take)
-    return Page([_run_row(row) for row in rows], total)
+    return Page([_run_row(row, has_metrics=False) for row in rows], total)
 
 
 def _scope(connection: Connection, account_id: str, project_id: str | None) -> tuple[str, str, int]:
@@ -141,7 +141,7 @@ def _filtered(
     return statement.all(connection, scope=scope, limit=take, skip=skip, **values)
 
 
-def _run_row(row: Sequence[Any]) -> RunRow:
+def _run_row(row: Sequence[Any], *, has_metrics: bool = True) -> RunRow:
     return RunRow(
         row[0],
         row[1],
@@ -162,12 +162,24 @@ def _run_row(row: Sequence[Any]) -> RunRow:
         row[16],
         row[17],
         row[18],
-        _decode(row[19]) if row[19] else None,
+        _summary(row[19]) if row[19] and has_metrics else None,
         from_us_or_none(row[20]),
         from_us_or_none(row[21]),
         row[22],
         row[23],
     )
+
+
+def _summary(text: str) -> Json | None:
+    """Return the summary of metrics by key. Rows of earlier versions have it one level deeper, or hold keys that are no text."""
+    try:
+        found: Json = _decode(text)
+    except msgspec.DecodeError:
+        return None  # the run can be shown without it, and its files have it too
+    if isinstance(found.get("droppedPoints"), int):
+        inner: Json = found["keys"]
+        return inner or None
+    return found
 
 
 _decode = msgspec.json.Decoder().decode
@@ -200,7 +212,9 @@ _GET = Prepared(
 )
 _LAST_SERIAL = Prepared(text("SELECT last_serial FROM accounts WHERE id = :id"))
 _LAST_NUMBER = Prepared(
-    text("SELECT last_run FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL")
+    text(
+        "SELECT last_run FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL"
+    )
 )
 
 
