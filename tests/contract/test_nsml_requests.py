@@ -183,7 +183,8 @@ def test_behaviors_own_project_is_hidden_and_cannot_be_changed(service: Service)
     shown = call.get(f"{ROOT}/projects?internal=true").json
     assert (shown["totalCount"], shown["projects"][0]["projectName"]) == (1, "_behavior")
     id = shown["projects"][0]["projectId"]
-    refuse(service, MISSING, "GET", f"/projects/{id}")
+    for path in ("", "/runs", "/runs?status=RUN_STATE_FAILED"):
+        refuse(service, MISSING, "GET", f"/projects/{id}{path}")
     assert call.get(f"{ROOT}/projects/{id}?internal=true").json["projectName"] == "_behavior"
     for method, path, body in (
         ("DELETE", "", None), ("PATCH", "/nas", {"nasVolumeSize": 600}), ("POST", "/runs", RUN), ("PUT", "/files/a", b"a"),

@@ -213,7 +213,8 @@ _GET = Prepared(
 _LAST_SERIAL = Prepared(text("SELECT last_serial FROM accounts WHERE id = :id"))
 _LAST_NUMBER = Prepared(
     text(
-        "SELECT last_run FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL"
+        "SELECT last_run FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL "
+        "AND NOT is_system"
     )
 )
 
