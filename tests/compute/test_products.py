@@ -56,6 +56,24 @@ def test_names_have_the_documented_form(settings: Settings) -> None:
     assert of_machine(settings, 1, 700).get(1).name == "[Train] 1vCPU, 700MB Mem"
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"gpus": 2, "gpu_model": "H200"}, "[Train] 2 x H200 (fake), 1vCPU, 1GB Mem"),
+        ({"gpus": 1}, "[Train] 1 x GPU (fake), 1vCPU, 1GB Mem"),
+        ({"gpus": 1, "gpu_model": "H200", "name": "Large"}, "Large (fake)"),
+        ({"gpu_model": "H200", "name": "Large"}, "Large"),
+    ],
+)
+def test_configured_products_say_that_gpus_are_fake(tmp_path: Path, given: dict[str, Any], name: str) -> None:
+    table = {"code": 1, "use": "TRAIN", "cores": 1, "memory_mib": 1024} | given
+    settings = load_settings(tmp_path / "home", {}, products=(table,))
+    gpus = (Gpu("0", "fake GPU", 1024, is_fake=True),)
+    assert Products(settings, Machine(Capacity(8, 8192, 1), gpus)).get(1).name == name
+    [real] = Products(settings, Machine(Capacity(8, 8192, 1), (Gpu("0", "H200", 1024),))).all
+    assert "fake" not in real.name
+
+
 def test_an_engine_that_queues_for_itself_needs_configured_products(settings: Settings) -> None:
     products = Products(settings, Machine())
     assert products.all == ()

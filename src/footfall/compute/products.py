@@ -50,7 +50,7 @@ class Products:
     """The products of a server by their code, in the order in which they are listed."""
 
     def __init__(self, settings: Settings, machine: Machine) -> None:
-        found = list(_configured(settings.products)) if settings.products else list(_of_machine(machine))
+        found = list(_configured(settings.products, machine)) if settings.products else list(_of_machine(machine))
         self.all: tuple[Product, ...] = tuple(found)
         self._by_code = {product.code: product for product in found}
 
@@ -69,7 +69,7 @@ class Products:
         return product
 
 
-def _configured(tables: Sequence[Mapping[str, Any]]) -> Iterator[Product]:
+def _configured(tables: Sequence[Mapping[str, Any]], machine: Machine) -> Iterator[Product]:
     codes: set[int] = set()
     for table in tables:
         try:
@@ -78,7 +78,9 @@ def _configured(tables: Sequence[Mapping[str, Any]]) -> Iterator[Product]:
             raise ConfigError("products", f"{dict(table)}: {error}") from error
         _check_product(one, codes)
         codes.add(one.code)
-        name = one.name or _name(one.use, one.cores, one.memory_mib, one.gpus, one.gpu_model)
+        is_fake = one.gpus > 0 and any(gpu.is_fake for gpu in machine.gpus)
+        shown = _model(one.gpu_model, is_fake)
+        name = _marked(one.name, is_fake) or _name(one.use, one.cores, one.memory_mib, one.gpus, shown)
         code = one.product_code or _product_code(one.use, one.cores, one.memory_mib, one.gpus)
         yield Product(
             one.code, one.use, one.node_counts, name, code, one.cores, one.memory_mib, one.gpus, one.gpu_model
@@ -130,10 +132,18 @@ def _product(
     if need.n_gpus:
         most = min(most, n_of_model // need.n_gpus)
     counts = tuple(range(1, max(1, most) + 1)) if use == "TRAIN" else (1,)
-    shown = f"{model} (fake)" if is_fake and "fake" not in model.lower() else model
-    name = _name(use, need.n_cores, need.memory_mib, need.n_gpus, shown)
+    name = _name(use, need.n_cores, need.memory_mib, need.n_gpus, _model(model, is_fake))
     product_code = _product_code(use, need.n_cores, need.memory_mib, need.n_gpus)
     return Product(code, use, counts, name, product_code, need.n_cores, need.memory_mib, need.n_gpus, model)
+
+
+def _model(model: str, is_fake: bool) -> str:
+    return _marked(model or "GPU", is_fake)
+
+
+def _marked(name: str, is_fake: bool) -> str:
+    """Return a name that says of fake GPUs that they are."""
+    return f"{name} (fake)" if name and is_fake and "fake" not in name.lower() else name
 
 
 def _doubling(most: int) -> Iterator[int]:
