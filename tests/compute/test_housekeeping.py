@@ -1,5 +1,6 @@
 """What goes, and when: files of runs, code, projects, each only when its time has come."""
 
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from engine_helpers import Engine
 from footfall import layout
 from footfall.compute import housekeeping
 from footfall.compute.housekeeping import Housekeeper
+from footfall.compute.nodes import NodeView, read_nodes
 from footfall.compute.runs import delete_run
 from footfall.config import load_settings
 from footfall.db import code, projects, run_pages, volumes
@@ -62,6 +64,25 @@ def test_files_of_an_ended_run_go_after_the_retention_time_and_the_run_says_when
     with still.db.read() as connection:
         assert run_pages.get(connection, "acc", "own", 1).data_removed_at is not None
         assert run_pages.get(connection, "acc", "own", 2).data_removed_at is None
+
+
+def test_nodes_of_a_run_past_retention_show_what_the_run_itself_knows(still: Engine, keeper: Housekeeper) -> None:
+    run = still.create_command()
+    still.move(run.id, *ENDED[:2], RunState.FAILED, exit_code=3, started_at=1_000_000, ended_at=2_000_000)
+    node = with_files(still, run) / "0/nodes/0"
+    ending = {"exit_code": 3, "started_at": 1.0, "ended_at": 2.0, "reason": None, "rescheduled": False}
+    (node / layout.STATUS).write_text(json.dumps(ending))
+
+    def views() -> list[NodeView]:
+        with still.db.read() as connection:
+            return read_nodes(still.settings.runs_root, run_pages.get(connection, "acc", "own", 1))
+
+    before = views()
+    keeper.keep()
+    assert not node.exists()
+    assert views() == before
+    assert before[0].exit_code == 3
+    assert before[0].started_at is not None
 
 
 def test_files_of_a_deleted_run_go_at_once(still: Engine, keeper: Housekeeper) -> None:

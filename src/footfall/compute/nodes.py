@@ -76,14 +76,16 @@ def _view(runs_root: Path, row: RunRow, rank: int) -> NodeView:
     spec = _read_json(runs_root / layout.node_dir(row.id, row.attempt, rank) / layout.SPEC) or {}
     gpu_ids = tuple((spec.get("share") or {}).get("gpus", ()))
     final = status.final or {}
-    ended_at = _time(final.get("ended_at"))
+    exit_code, started_at, ended_at = final.get("exit_code"), _time(status.started_at), _time(final.get("ended_at"))
     if row.state.is_final and ended_at is None:
         ended_at = row.ended_at
+    if row.data_removed_at is not None:  # what the node itself said is gone; the run's own is what is left
+        exit_code, started_at = row.exit_code, row.started_at
     return NodeView(
         rank,
         _state(row, status),
-        final.get("exit_code"),
-        _time(status.started_at),
+        exit_code,
+        started_at,
         ended_at,
         gpu_ids,
         spec.get("port"),
