@@ -125,13 +125,19 @@ def json_text(value: Any, *, compact: bool = False) -> str:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "", numbers: Sequence[int] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    empty: str = "",
+    numbers: Sequence[int] = (),
+    whole: Sequence[int] = (),
 ) -> None:
     """Print a table that fits the terminal; without a terminal every cell is whole.
 
     Args:
         empty: what to say when there are no rows.
         numbers: indexes of the columns to align right.
+        whole: indexes of those that are never cut, as of ids that people copy.
     """
     from rich import box
     from rich.table import Table
@@ -145,7 +151,8 @@ def table(
     widths = [max(map(len, column)) for column in zip(columns, *listed, strict=True)]
     gap = 3
     if is_terminal(sys.stdout):
-        widths = _fit(widths, [len(column) for column in columns], out.width - gap * (len(columns) - 1))
+        headers = [widths[index] if index in whole else len(column) for index, column in enumerate(columns)]
+        widths = _fit(widths, headers, out.width - gap * (len(columns) - 1))
     out.width = max(out.width, sum(widths) + gap * (len(columns) - 1))
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     for index, column in enumerate(columns):

@@ -69,6 +69,7 @@ def list_projects() -> None:
         ["NAME", "STATUS", "RUNS", "NODES", "CREATED (UTC)", "ID"],
         [[one.name, one.status, one.run_count, one.node_count, moment(one.created_at), one.id] for one in found],
         numbers=[2, 3],
+        whole=[5],
         empty="There are no projects yet; `footfall project create NAME` makes one.",
     )
 
@@ -335,12 +336,13 @@ def show_list(
     *,
     empty: str,
     numbers: list[int] | None = None,
+    whole: list[int] | None = None,
 ) -> None:
     """Print what was listed: the wire's JSON, or a table."""
     if choices().json:
         output.json_value([one.wire for one in found])
     else:
-        output.table(columns, rows, numbers=numbers or [], empty=empty)
+        output.table(columns, rows, numbers=numbers or [], empty=empty, whole=whole or [])
 
 
 def done(sentence: str, **facts: object) -> None:
