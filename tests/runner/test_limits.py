@@ -109,6 +109,16 @@ def test_a_stop_takes_a_moment_when_the_command_ends_on_request(any_bench: Runne
     assert min(taken) < 0.5
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.15])
+def test_a_stop_at_any_moment_of_the_start_is_heard_at_once(any_bench: RunnerBench, after_s: float) -> None:
+    run_id, handle = any_bench.submit("sleep 60", grace_s=10.0)
+    time.sleep(after_s)
+    begun = time.monotonic()
+    any_bench.executor.cancel(handle)
+    assert any_bench.wait(run_id)["reason"] == "stopped"
+    assert time.monotonic() - begun < 5, "it was killed only when its grace was over"
+
+
 def test_descriptors_that_a_daemon_keeps_do_not_hold_the_end(any_bench: RunnerBench) -> None:
     status, log = any_bench.run("setsid sleep 60 & echo done")
     assert (status["exit_code"], log) == (0, "done\n")

@@ -30,6 +30,8 @@ class SandboxProcesses:
         self.first = 0
         self._first_handle = -1
         self._halted = 0
+        self._is_asked = False
+        self._has_heard = False
 
     def learn_first(self) -> None:
         """Hear who the sandbox's first process is: at once, while its pid cannot be another's.
@@ -60,17 +62,22 @@ class SandboxProcesses:
     def terminate(self, processes: tree.Tree) -> None:
         """Send SIGTERM to all of them, and halt the shell that runs the script while others live."""
         inside = self.inside(processes)
+        self._is_asked = True
         command = next(
             (pid for pid in processes.children.get(self.first, []) if tree.own_number(pid) == _COMMAND_NUMBER), 0
         )
+        self._has_heard = bool(command)
         if command and len(inside) > 1 and _is_shell(command):
             self._halted = command
             tree.signal_all([command], tree.SIGSTOP)
         # Of two signals that wait the lower number is taken first: a shell asked now would end before it halts.
         tree.signal_all([pid for pid in inside if pid != self._halted], tree.SIGTERM)
 
-    def go_on(self, left: list[int]) -> None:
-        """Let a halted shell end once nothing else is left."""
+    def go_on(self, processes: tree.Tree) -> None:
+        """Ask again where the command had not begun yet; let a halted shell end once nothing else is left."""
+        if self._is_asked and not self._has_heard:
+            self.terminate(processes)
+        left = self.inside(processes) if self._halted else []
         if self._halted and not [pid for pid in left if pid != self._halted]:
             tree.signal_all([self._halted], tree.SIGTERM)
             tree.signal_all([self._halted], tree.SIGCONT)

@@ -132,7 +132,7 @@ class UserCommand(Command):
     def terminate_further(self, processes: tree.Tree) -> None:
         """Let a halted shell end when its time has come."""
         if self._sandbox is not None:
-            self._sandbox.go_on(self._sandbox.inside(processes))
+            self._sandbox.go_on(processes)
 
     def left(self) -> list[int]:
         """Return what lives once the command has ended; with a sandbox's first process every other one is gone."""
