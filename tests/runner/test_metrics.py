@@ -1,11 +1,13 @@
 import contextlib
 import json
+import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 from engine_helpers import eventually
-from footfall.runner.metrics import HAS_STEP, IS_NON_FINITE, IS_RESET, MOST_KEYS, POINT
+from footfall.runner.metrics import HAS_STEP, IS_NON_FINITE, IS_RESET, MOST_KEYS, POINT, Metrics
 from runner_bench import RunnerBench
 
 CLIENT = """
@@ -65,7 +67,7 @@ print(json.dumps(call("GET")[1]))
     summary = json.loads((node / "metrics.json").read_text())
     assert summary["droppedPoints"] == 0
     assert summary["keys"]["loss"] == {
-        "last": "-inf", "min": 0.25, "max": 0.5, "count": 4, "nonFinite": 2, "lastNonFiniteStep": 3,
+        "last": 0.25, "min": 0.25, "max": 0.5, "count": 4, "nonFinite": 2, "lastNonFiniteStep": 3,
     }  # fmt: skip
 
 
@@ -74,10 +76,11 @@ def test_what_is_wrong_is_refused_with_its_key_and_nothing_of_it_is_kept(bench: 
         bench,
         """
 wrong = [{"good": 1, "text": "x"}, {"flag": True}, {"nothing": None}, {"list": [1]}, {"a": 1, "@step": "x"}, 3, "x",
-         [{"fine": 1}, {"bad_one": {}}], {"": 1}, {"k" * 251: 1}, {"x": 1, "@time": float("inf")}]
+         [{"fine": 1}, {"bad_one": {}}], {"": 1}, {"k" * 251: 1}, {"x": 1, "@time": float("inf")},
+         {"half \\ud800": 3}, {"bell \\x07": 1}, {"two\\nlines": 1}, {"del \\x7f": 1}]
 for body in wrong:
     print(call("POST", body))
-for body in (b"{", b"", b"[" * 100_000, b'{"x": ' + b"9" * 5000 + b"}", b"\\xff"):
+for body in (b"{", b"", b"[" * 100_000, b'{"x": 1, "@step": ' + b"9" * 5000 + b"}", b"\\xff"):
     print(call("POST", body)[0])
 print(call("POST", {f"k{n}": n for n in range(1000)}), call("POST", {"one_more": 1}))
 print(call("POST", [{"k1": 1}] * 10_001)[0], call("PATCH")[0])
@@ -85,15 +88,66 @@ print(call("POST", {"k1": 1}, url=os.environ["NSML_METRIC_API"][:-9] + "x/metric
 """,
     )
     lines = log.splitlines()
-    assert all(line.startswith("(400") for line in lines[:11]), lines
+    assert all(line.startswith("(400") for line in lines[:15]), lines
     for key, line in zip(["text", "flag", "nothing", "list", "@step"], lines, strict=False):
         assert key in line
     assert "bad_one" in lines[7]
-    assert lines[11:16] == ["400"] * 5
-    assert lines[16].startswith("(204, None) (400")
-    assert "one_more" in lines[16]
-    assert lines[17:] == ["400 405", "404"]
+    for key, line in zip(
+        [r"half \\\\ud800", r"bell \\\\x07", r"two\\\\nlines", r"del \\\\x7f"], lines[11:15], strict=True
+    ):
+        assert key in line
+    assert lines[15:20] == ["400"] * 5
+    assert lines[20].startswith("(204, None) (400")
+    assert "one_more" in lines[20]
+    assert lines[21:] == ["400 405", "404"]
     assert len(points_of(node)) == MOST_KEYS
+
+
+def test_a_number_too_large_to_be_kept_is_not_finite_however_many_digits_it_has(bench: RunnerBench) -> None:
+    _, log, node = in_run(
+        bench,
+        """
+for digits in (b"1e999", b"1" + b"0" * 310, b"-1" + b"0" * 310, b"9" * 5000, b"-" + b"9" * 100_000):
+    print(call("POST", b'{"loss": ' + digits + b"}"))
+print(call("POST", {"loss": 12345678901234567890}))
+""",
+    )
+    assert log.splitlines() == ["(204, None)"] * 6
+    infinity = float("inf")
+    values = [value for _, _, _, value in points_of(node)]
+    assert values == [infinity, infinity, -infinity, infinity, -infinity, 12345678901234567890.0]
+    assert json.loads((node / "metrics.json").read_text())["keys"]["loss"]["nonFinite"] == 5
+
+
+def test_what_was_not_published_when_the_endpoints_were_lost_is_summed_up(tmp_path: Path) -> None:
+    def published() -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((tmp_path / "metrics.json").read_text())
+        return content
+
+    def begun_again() -> dict[str, Any]:
+        metrics = Metrics(str(tmp_path))
+        assert metrics.is_changed, "or nothing would publish it until more comes"
+        metrics.publish()
+        return published()
+
+    metrics = Metrics(str(tmp_path))
+    assert not metrics.is_changed
+    metrics.post({"loss": 5})
+    assert begun_again()["keys"]["loss"]["count"] == 1
+    metrics = Metrics(str(tmp_path))
+    for begin in range(0, 40_000, 10_000):
+        metrics.post([{"loss": n, "@step": n} for n in range(begin, begin + 10_000)])
+    metrics.post({"loss": float("nan")})
+    loss = begun_again()["keys"]["loss"]
+    assert (loss["count"], loss["last"], loss["nonFinite"], loss["lastNonFiniteStep"]) == (40_002, 39_999, 1, 40_001)
+    metrics = Metrics(str(tmp_path))
+    metrics.reset()
+    metrics.post({"acc": 1})
+    found = begun_again()
+    assert (found["keys"].keys(), found["keys"]["acc"]["count"]) == ({"acc"}, 1)
+    assert found["resetAt"] is not None
+    os.truncate(tmp_path / "metrics.dat", 3 * POINT.size)
+    assert begun_again()["keys"]["loss"]["count"] == 3
 
 
 def test_delete_hides_all_earlier_points(bench: RunnerBench) -> None:
@@ -234,7 +288,6 @@ print(len(call("GET")[1]))
     runner = int((bench.node(run_id) / "start").read_text())
     children = Path(f"/proc/{runner}/task/{runner}/children").read_text().split()
     server = next(pid for pid in map(int, children) if b"runner" in Path(f"/proc/{pid}/cmdline").read_bytes())
-    import os
     import signal
 
     os.kill(server, signal.SIGKILL)

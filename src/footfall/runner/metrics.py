@@ -1,7 +1,8 @@
 """The metric points of a node: taken whole or not at all, appended to a file, summed up a key. Knows no HTTP.
 
 ``metrics.dat`` holds records of ``POINT`` (key id, flags, step, time, value), ``metrics.keys`` the keys: line n is the key
-with id n, as a JSON string. A record with the flag RESET hides all before it. ``metrics.json`` sums up what is not hidden.
+with id n, as a JSON string. A record with the flag RESET hides all before it. ``metrics.json`` sums up what is not hidden of
+the first ``size`` bytes.
 
 Source: the in-node contract, D2 and D4 row 6.
 """
@@ -14,6 +15,7 @@ import math
 import os
 import struct
 import time
+import unicodedata
 from typing import Any
 
 from footfall import layout
@@ -26,6 +28,7 @@ MOST_OBJECTS = 10_000
 MOST_KEY_LENGTH = 250
 MOST_FILE_BYTES = 4 << 30
 """Behind so many, points are counted and dropped: no command may fill the disk through here."""
+_BLOCK_RECORDS = 1 << 15
 _STEP, _TIME = "@step", "@time"
 _RESERVED = (_STEP, _TIME)
 
@@ -49,8 +52,8 @@ class Metrics:
         self._summary: dict[str, dict[str, Any]] = {}
         self.n_dropped = 0
         self._reset_at: float | None = None
-        self._take_over()
         self.is_changed = False
+        self._take_over()
 
     def post(self, body: object) -> None:
         """Take one object or an array of them; when this returns they are with the operating system, or counted as dropped.
@@ -98,7 +101,9 @@ class Metrics:
     def publish(self) -> None:
         """Write the summary; on a full disk the one before stays."""
         self.is_changed = False
-        content = {"keys": self._summary, "droppedPoints": self.n_dropped, "resetAt": self._reset_at}
+        content = {
+            "keys": self._summary, "droppedPoints": self.n_dropped, "resetAt": self._reset_at, "size": self._size,
+        }  # fmt: skip
         draft = self._path(f"{layout.METRIC_SUMMARY}.draft")
         try:
             with open(draft, "w", encoding="utf-8") as file:
@@ -121,6 +126,8 @@ class Metrics:
 
     def _check_keys(self, points: list[tuple[str, bool, float, float, float]]) -> list[str]:
         new = [key for key in dict.fromkeys(point[0] for point in points) if key not in self._ids]
+        for key in new:
+            _check_key(key)
         if len(self._ids) + len(new) > MOST_KEYS:
             key = new[MOST_KEYS - len(self._ids)]
             raise PointError(f"The key {key!r} is one too many: a node may have at most {MOST_KEYS:,} keys.")
@@ -164,19 +171,31 @@ class Metrics:
             facts["min"] = value if facts["min"] is None else min(facts["min"], value)
             facts["max"] = value if facts["max"] is None else max(facts["max"], value)
         else:
-            facts["last"] = repr(value)
             facts["nonFinite"] += 1
             facts["lastNonFiniteStep"] = facts["count"] if step is None else step
         facts["count"] += 1
 
     def _take_over(self) -> None:
+        """Go on from what was published last, and sum up what was appended since."""
+        start = 0
         try:
             with open(self._path(layout.METRIC_SUMMARY), encoding="utf-8") as file:
                 before = json.load(file)
         except FileNotFoundError:
-            return
-        self._summary, self.n_dropped = before["keys"], before["droppedPoints"]
-        self._reset_at = before["resetAt"]
+            pass
+        else:
+            self.n_dropped = before["droppedPoints"]
+            if before["size"] <= self._size:
+                start, self._summary, self._reset_at = before["size"], before["keys"], before["resetAt"]
+        while data := os.pread(self._points, min(_BLOCK_RECORDS * POINT.size, self._size - start), start):
+            start += len(data)
+            self.is_changed = True
+            for number, flags, step, at, value in POINT.iter_unpack(data):
+                if flags & IS_RESET:
+                    self._reset_at = at
+                    self._summary.clear()
+                else:
+                    self._sum_up(self._names[number], step, value)
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, name)
@@ -197,10 +216,16 @@ def _points_of(given: object, now: float) -> list[tuple[str, bool, float, float,
             continue
         if value.__class__ is not float:
             value = _number(key, value)
-        if not key or len(key) > MOST_KEY_LENGTH:
-            raise PointError(f"The key {key[:40]!r} must have 1 to {MOST_KEY_LENGTH} characters.")
         points.append((key, has_step, step, at, value))
     return points
+
+
+def _check_key(key: str) -> None:
+    """Refuse what cannot stand in an answer, or would write over the terminal that shows it."""
+    if not key or len(key) > MOST_KEY_LENGTH:
+        raise PointError(f"The key {key[:40]!r} must have 1 to {MOST_KEY_LENGTH} characters.")
+    if not key.isprintable() and any(unicodedata.category(each) in ("Cc", "Cs") for each in key):
+        raise PointError(f"The key {key!a} must have neither control characters nor halves of surrogate pairs.")
 
 
 def _number(key: str, value: object) -> float:
@@ -209,7 +234,7 @@ def _number(key: str, value: object) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def _finite(key: str, value: object) -> float:
