@@ -3,15 +3,19 @@
 import json
 import math
 import struct
+import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from footfall import layout
 from footfall.compute import metrics
 from footfall.compute.metrics import NON_FINITE, RESET, read_series, read_summary
+from footfall.runner.metrics import Metrics
 
 ID = "01900000-0000-7000-8000-000000000000"
 Point = tuple[str, float, float]  # key, step, value
@@ -136,29 +140,121 @@ def test_half_a_record_at_the_end_is_not_read(tmp_path: Path) -> None:
     assert curves(tmp_path) == {("a", 0): [(1, 1.0)]}
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300),
-    st.integers(4, 60),
-    st.sampled_from([7, 64, 1 << 18]),
-    st.sampled_from([40, 1 << 22]),
-)
-def test_a_thinned_curve_keeps_its_ends_and_its_extremes(
-    tmp_path_factory: Any, values: list[float], max_points: int, block: int, held: int
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300), st.integers(4, 60), st.sampled_from([7, 64, 1 << 18]))
+def test_a_thinned_curve_keeps_its_ends_and_the_extremes_of_every_stretch(
+    tmp_path_factory: Any, values: list[float], max_points: int, block: int
 ) -> None:
     root = tmp_path_factory.mktemp("metrics")
     Writer(root).post(*[("v", step, value) for step, value in enumerate(values)])
-    before = metrics.BLOCK_RECORDS, metrics.MOST_SUMMED
-    metrics.BLOCK_RECORDS, metrics.MOST_SUMMED = block, held
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "BLOCK_RECORDS", block)
         [series] = read_series(root, ID, 1, 1, keys=None, max_points=max_points)
-    finally:
-        metrics.BLOCK_RECORDS, metrics.MOST_SUMMED = before
-    steps = [step for step, _, _ in series.points]
-    drawn = [value for _, value, _ in series.points]
+    steps = [int(step) for step, _, _ in series.points]
     assert series.n_points == len(values)
-    assert len(drawn) <= max(max_points, 4)
+    assert len(steps) <= max_points
     assert steps == sorted(set(steps))
     assert (steps[0], steps[-1]) == (0, len(values) - 1)
-    assert (min(drawn), max(drawn)) == (min(values), max(values))
-    assert all(values[int(step)] == value for step, value in zip(steps, drawn, strict=True))
+    assert all(values[step] == value for step, value, _ in ((int(step), *rest) for step, *rest in series.points))
+    if len(values) <= max_points:
+        assert len(steps) == len(values)
+        return
+    n_stretches = max(1, (max_points - 2) // 2)
+    edges = [len(values) * n // n_stretches for n in range(n_stretches + 1)]
+    for begin, end in pairwise(edges):
+        drawn = [values[step] for step in steps if begin <= step < end]
+        assert (min(drawn), max(drawn)) == (min(values[begin:end]), max(values[begin:end]))
+
+
+def test_all_curves_of_an_answer_are_bounded_together(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(metrics, "MOST_POINTS", 60)
+    Writer(tmp_path).post(*[(f"key{n % 5}", n, n) for n in range(500)])
+    found = curves(tmp_path)
+    assert len(found) == 5
+    assert all(8 <= len(points) <= 12 for points in found.values())
+    assert len(curves(tmp_path, keys=["key1"])["key1", 0]) > 50
+
+
+def test_a_chart_holds_a_block_in_memory_and_not_the_points(tmp_path: Path, monkeypatch: Any) -> None:
+    writer = Writer(tmp_path)
+    writer.post(("v", 0, 1.0))
+    record = struct.pack("<IIddd", 0, 1, 7.0, 1000.0, 2.0)
+    (writer.directory / layout.METRICS).write_bytes(record * 200_000)
+    monkeypatch.setattr(metrics, "BLOCK_RECORDS", 4096)
+    curves(tmp_path)  # imports
+    tracemalloc.start()
+    try:
+        [points] = curves(tmp_path, max_points=100).values()
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+    assert len(points) >= 2
+
+
+@pytest.mark.parametrize("left", [1, 150])
+def test_a_batch_that_is_taken_back_while_a_chart_is_made_harms_nothing(
+    tmp_path: Path, monkeypatch: Any, left: int
+) -> None:
+    """On a full disk the runner cuts off what it could write of a batch, and another batch may follow."""
+    writer = Writer(tmp_path)
+    writer.post(*[("a", step, 1.0) for step in range(100)], *[("b", step, 1.0) for step in range(50)])
+    count = metrics._count
+
+    def then_cut(*given: Any) -> Any:
+        found = list(count(*given))
+        path = writer.directory / layout.METRICS
+        path.write_bytes((path.read_bytes()[:32] * 150)[: left * 32])
+        return found
+
+    monkeypatch.setattr(metrics, "_count", then_cut)
+    found = curves(tmp_path, max_points=20)
+    assert found["a", 0][0] == (0, 1.0)
+    assert all(step == 0 and value == 1 for points in found.values() for step, value in points)
+
+
+def test_of_many_points_no_summary_reads_them(tmp_path: Path, monkeypatch: Any) -> None:
+    first, second = Writer(tmp_path), Writer(tmp_path, attempt=1, clock=1010)
+    first.post(("loss", 1, 100.0))
+    other = Writer(tmp_path, node=1)
+    other.post(("loss", 1, 50.0))
+    second.reset()
+    second.post(("loss", 2, 1.0))
+    assert (read_summary(tmp_path, ID, 2, 2)[0]["loss"].count, curves(tmp_path, 2, 2)) == (1, {("loss", 0): [(2, 1.0)]})
+    monkeypatch.setattr(metrics, "MOST_SUMMED_BYTES", 32 * 3)
+    monkeypatch.setattr(metrics, "_blocks", None)
+    summary = read_summary(tmp_path, ID, 2, 2)[0]["loss"]
+    assert (summary.count, summary.max) == (2, 50.0), "the first attempt is hidden by the node itself"
+    assert read_summary(tmp_path, ID, 2, 1)[0]["loss"].count == 1, "one node alone never needs the points"
+
+
+Posted = st.dictionaries(
+    st.sampled_from(["loss", "a,b", "é"]),
+    st.one_of(st.floats(), st.integers(-(10**400), 10**400)),
+    max_size=3,
+)
+Stepped = st.builds(lambda point, step: point | step, Posted, st.sampled_from([{}, {"@step": 3}, {"@step": -1.5}]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.just("again"), Stepped, st.lists(Stepped, max_size=4)), max_size=12))
+def test_what_a_runner_publishes_is_what_its_points_sum_up_to(tmp_path_factory: Any, given: list[Any]) -> None:
+    """Also when its process is begun again (``again``) between points and resets (None)."""
+    root = tmp_path_factory.mktemp("metrics")
+    directory = root / layout.node_dir(ID, 0, 0)
+    directory.mkdir(parents=True)
+    runner = Metrics(str(directory))
+    for n, each in enumerate(given):
+        if each is None:
+            runner.reset()
+        elif each == "again":
+            runner = Metrics(str(directory))
+        else:
+            runner.post(each)
+        if n % 3 == 0:
+            runner.publish()
+    runner.publish()
+    published, _ = read_summary(root, ID, 1, 1)
+    other = Writer(root, node=1)
+    other.reset_at = 1e-9  # hides nothing, and makes the points be read
+    other.publish()
+    assert read_summary(root, ID, 1, 2)[0] == published

@@ -7,7 +7,8 @@ have no place on a curve. Knows no HTTP.
 
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 from footfall import layout
 
 if TYPE_CHECKING:
-    from numpy import ndarray
+    from numpy import ndarray, ufunc
 
 RECORD_BYTES = 32
 NON_FINITE, RESET = 2, 4
 BLOCK_RECORDS = 1 << 18
-MOST_SUMMED = 1 << 22
-"""Points of one series that are held in memory to be thinned; of a longer one each block is thinned first."""
+MOST_POINTS = 1_000_000
+"""Points of one answer, over all of its curves: some 150 MB while it is made."""
+MOST_SUMMED_BYTES = 64 << 20
+"""Of files that are larger in all, no summary reads the points: it is made while a run's end waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +63,46 @@ class Summary:
 def read_series(
     runs_root: Path, run_id: str, attempts: int, n_nodes: int, *, keys: Collection[str] | None, max_points: int
 ) -> list[Series]:
-    """Return the curves of a run, each of at most about ``max_points`` points, ordered by key and node.
+    """Return the curves of a run, ordered by key and node.
+
+    Each has at most ``max_points`` points, and all together about ``MOST_POINTS``. The files are read twice: to count, and to
+    thin each block as it comes, so that no more is held in memory than a block and what is returned.
 
     Args:
         keys: only these; None for all.
     """
-    found: dict[tuple[str, int], _Thinner] = {}
-    for node, names, records in _visible(_files(runs_root, run_id, attempts, n_nodes)):
-        finite = records[records["flags"] & NON_FINITE == 0]
-        for name, of_key in _by_key(names, finite):
-            if keys is None or name in keys:
-                found.setdefault((name, node), _Thinner(max_points)).add(of_key)
-    return [Series(key, node, thinner.n_points, thinner.points()) for (key, node), thinner in sorted(found.items())]
+    files = _files(runs_root, run_id, attempts, n_nodes)
+    counts: Counter[tuple[str, int]] = Counter()
+    for node, names, records in _visible(files):
+        for name, n in _count(names, records):
+            if n and (keys is None or name in keys):
+                counts[name, node] += n
+    most = min(max_points, max(4, MOST_POINTS // max(1, len(counts))))
+    found = {of: _Thinner(n, most) for of, n in counts.items()}
+    for node, names, records in _visible(files):
+        for name, of_key in _by_key(names, records[records["flags"] & NON_FINITE == 0]):
+            if (name, node) in found:
+                found[name, node].add(of_key)
+    return [Series(key, node, counts[key, node], found.pop((key, node)).points()) for key, node in sorted(found)]
 
 
 def read_summary(runs_root: Path, run_id: str, attempts: int, n_nodes: int) -> tuple[dict[str, Summary], int]:
     """Return the summary of every key over all nodes and attempts, and how many points could not be kept.
 
     Made of what the runners publish about once a second, so that no points are read; but where one node's reset hides what
-    others wrote, only the points themselves can tell.
+    others wrote, only the points themselves can tell. Where there are more than ``MOST_SUMMED_BYTES`` of them, what a node
+    published counts whole unless a reset of its own hides it; the curves show what is hidden.
     """
     files = _files(runs_root, run_id, attempts, n_nodes)
     dropped = sum(int(one.published["droppedPoints"]) for one in files)
     merged: dict[str, Summary] = {}
-    if len(files) > 1 and any(one.reset_at for one in files):
+    n_writers = len({one.node for one in files})
+    if n_writers > 1 and any(one.reset_at for one in files) and sum(one.size for one in files) <= MOST_SUMMED_BYTES:
         for _, names, records in _visible(files):
             for name, of_key in _by_key(names, records):
                 merged[name] = _merge(merged.get(name), _sum_up(of_key))
     else:
-        for one in files:
+        for one in _not_hidden(files):
             for name, values in one.published["keys"].items():
                 merged[name] = _merge(merged.get(name), _published(values))
     return dict(sorted(merged.items())), dropped
@@ -96,11 +110,12 @@ def read_summary(runs_root: Path, run_id: str, attempts: int, n_nodes: int) -> t
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """What one node's runner wrote in one attempt."""
+    """What one node's runner wrote in one attempt; of its points, the first ``size`` bytes."""
 
     node: int
     directory: Path
     published: dict[str, Any]
+    size: int
 
     @property
     def reset_at(self) -> float:
@@ -115,8 +130,22 @@ def _files(runs_root: Path, run_id: str, attempts: int, n_nodes: int) -> list[_F
             directory = runs_root / layout.node_dir(run_id, attempt, node)
             path = directory / layout.METRIC_SUMMARY
             if path.exists():
-                found.append(_File(node, directory, json.loads(path.read_bytes())))
+                published = json.loads(path.read_bytes())
+                found.append(_File(node, directory, published, _size_of(directory / layout.METRICS)))
     return found
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _not_hidden(files: list[_File]) -> list[_File]:
+    """Return the files but for those that a reset of the same node in a later attempt hides."""
+    last_reset = {one.node: index for index, one in enumerate(files) if one.reset_at}
+    return [one for index, one in enumerate(files) if index >= last_reset.get(one.node, 0)]
 
 
 def _visible(files: list[_File]) -> "Iterator[tuple[int, list[str], ndarray[Any, Any]]]":
@@ -126,19 +155,24 @@ def _visible(files: list[_File]) -> "Iterator[tuple[int, list[str], ndarray[Any,
     """
     import numpy as np
 
-    for node in sorted({one.node for one in files}):
-        mine = [one for one in files if one.node == node]
-        others_s = max((one.reset_at for one in files if one.node != node), default=0.0)
-        last_reset = max((index for index, one in enumerate(mine) if one.reset_at), default=0)
-        for one in mine[last_reset:]:
-            resets = 0
-            if one.reset_at:
-                resets = sum(int(np.count_nonzero(part["flags"] & RESET)) for _, part in _blocks(one.directory))
-            for names, records in _blocks(one.directory):
-                is_reset = records["flags"] & RESET != 0
-                visible = np.cumsum(is_reset) >= resets if resets else np.ones(len(records), dtype=bool)
-                resets -= int(np.count_nonzero(is_reset))
-                yield node, names, records[visible & ~is_reset & (records["at"] > others_s)]
+    for one in _not_hidden(files):
+        others_s = max((other.reset_at for other in files if other.node != one.node), default=0.0)
+        resets = 0
+        if one.reset_at:
+            resets = sum(int(np.count_nonzero(part["flags"] & RESET)) for _, part in _blocks(one))
+        for names, records in _blocks(one):
+            is_reset = records["flags"] & RESET != 0
+            visible = np.cumsum(is_reset) >= resets if resets else np.ones(len(records), dtype=bool)
+            resets -= int(np.count_nonzero(is_reset))
+            yield one.node, names, records[visible & ~is_reset & (records["at"] > others_s)]
+
+
+def _count(names: list[str], records: "ndarray[Any, Any]") -> Iterable[tuple[str, int]]:
+    """Return how many points with finite values each key has."""
+    import numpy as np
+
+    is_drawn = (records["flags"] & NON_FINITE == 0) & (records["key"] < len(names))
+    return zip(names, np.bincount(records["key"][is_drawn], minlength=len(names)).tolist(), strict=True)
 
 
 def _by_key(names: list[str], records: "ndarray[Any, Any]") -> "Iterator[tuple[str, ndarray[Any, Any]]]":
@@ -187,76 +221,82 @@ def _merge(known: Summary | None, new: Summary) -> Summary:
 
 
 class _Thinner:
-    """Collects the points of a series; thins what it holds when that grows beyond a bound."""
+    """Takes the points of a series and keeps what is drawn: the first, the last, and two of each stretch.
 
-    def __init__(self, max_points: int) -> None:
-        self._max = max(4, max_points)
-        self._held: list[ndarray[Any, Any]] = []
-        self._n_held = 0
-        self.n_points = 0
+    Args:
+        n_points: how many will come.
+        max_points: the most that are kept; four always are.
+    """
+
+    def __init__(self, n_points: int, max_points: int) -> None:
+        import numpy as np
+
+        self._n_points = n_points
+        n_stretches = n_points if n_points <= max_points else max(1, (max_points - 2) // 2)
+        self._edges = np.linspace(0, n_points, n_stretches + 1).astype(np.int64)
+        self._n_taken = 0
+        # Rows of place, step, value, time; no value is smaller than that of a stretch not begun, nor larger.
+        self._lows, self._highs = np.full((n_stretches, 4), np.inf), np.full((n_stretches, 4), -np.inf)
+        self._ends = np.full((2, 4), np.inf)
 
     def add(self, records: "ndarray[Any, Any]") -> None:
         """Take the next points."""
         import numpy as np
 
-        points = np.column_stack((records["step"], records["value"], records["at"]))
-        self.n_points += len(points)
-        self._held.append(points)
-        self._n_held += len(points)
-        if self._n_held > MOST_SUMMED:
-            # Far finer than what is asked for, so that thinning twice loses nothing that thinning once would keep.
-            self._held = [_thin(self._all(), MOST_SUMMED // 4)]
-            self._n_held = len(self._held[0])
+        begin = self._n_taken
+        end = min(begin + len(records), self._n_points)
+        if begin == end:
+            return  # or a batch that was counted was taken back, for the disk was full, and another one came
+        records = records[: end - begin]
+        self._n_taken = end
+        rows = np.column_stack((np.arange(begin, end), records["step"], records["value"], records["at"]))
+        if not begin:
+            self._ends[0] = rows[0]
+        self._ends[1] = rows[-1]
+        first, last = np.searchsorted(self._edges, (begin, end - 1), side="right") - 1
+        starts = np.maximum(self._edges[first : last + 1] - begin, 0)
+        values, lows, highs = rows[:, 2], self._lows[first : last + 1], self._highs[first : last + 1]
+        found = rows[_places(values, starts, np.minimum)]
+        lows[:] = np.where((found[:, 2] < lows[:, 2])[:, None], found, lows)
+        found = rows[_places(values, starts, np.maximum)]
+        highs[:] = np.where((found[:, 2] > highs[:, 2])[:, None], found, highs)
 
     def points(self) -> list[tuple[float, float, float]]:
-        """Return them, thinned."""
-        return [(step, value, at) for step, value, at in _thin(self._all(), self._max).tolist()]
-
-    def _all(self) -> "ndarray[Any, Any]":
+        """Return what is kept, in order of arrival."""
         import numpy as np
 
-        return np.concatenate(self._held) if len(self._held) != 1 else self._held[0]
+        rows = np.concatenate((self._ends, self._lows, self._highs))
+        rows = rows[np.isfinite(rows[:, 0])]
+        rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
+        return list(zip(rows[:, 1].tolist(), rows[:, 2].tolist(), rows[:, 3].tolist(), strict=True))
 
 
-def _thin(points: "ndarray[Any, Any]", max_points: int) -> "ndarray[Any, Any]":
+def _places(values: "ndarray[Any, Any]", starts: "ndarray[Any, Any]", extreme: "ufunc") -> "ndarray[Any, Any]":
+    """Return where the smallest, or the largest, of each stretch is found first; a stretch goes to the start of the next."""
     import numpy as np
 
-    n = len(points)
-    if n <= max_points:
-        return points
-    n_stretches = max(1, (max_points - 2) // 2)
-    edges = np.linspace(0, n, n_stretches + 1).astype(np.int64)
-    values = points[:, 1]
-    keep = np.zeros(n, dtype=bool)
-    keep[[0, n - 1]] = True
-    for extreme in (np.minimum, np.maximum):
-        level = np.repeat(extreme.reduceat(values, edges[:-1]), np.diff(edges))
-        at = np.flatnonzero(values == level)
-        stretch = np.searchsorted(edges, at, side="right") - 1
-        keep[at[np.unique(stretch, return_index=True)[1]]] = True
-    return points[keep]
+    lengths = np.diff(starts, append=len(values))
+    at = np.flatnonzero(values == np.repeat(extreme.reduceat(values, starts), lengths))
+    found: ndarray[Any, Any] = at[np.searchsorted(at, starts)]
+    return found
 
 
-def _blocks(directory: Path) -> "Iterator[tuple[list[str], ndarray[Any, Any]]]":
-    """Yield the records of a node's attempt in blocks of bounded size, with the names of the keys that they use."""
+def _blocks(of: _File) -> "Iterator[tuple[list[str], ndarray[Any, Any]]]":
+    """Yield the records of a file in blocks of bounded size, with the names of the keys that they use."""
     # Here and not above: a server that nobody asks for a chart stays small.
     import numpy as np
 
     record = np.dtype([("key", "<u4"), ("flags", "<u4"), ("step", "<f8"), ("at", "<f8"), ("value", "<f8")])
     try:
-        file = os.open(directory / layout.METRICS, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(of.directory / layout.METRICS, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
-        offset = 0
-        while data := os.pread(file, BLOCK_RECORDS * RECORD_BYTES, offset):
-            whole = data[: len(data) // RECORD_BYTES * RECORD_BYTES]
+        offset, end = 0, of.size // RECORD_BYTES * RECORD_BYTES
+        while data := os.pread(file, min(BLOCK_RECORDS * RECORD_BYTES, end - offset), offset):
             # A key is written before its first point, so the keys are read behind the points.
-            names = [json.loads(line) for line in (directory / layout.METRIC_KEYS).read_bytes().split(b"\n")[:-1]]
-            if whole:
-                yield names, np.frombuffer(whole, dtype=record)
-            offset += len(whole)
-            if len(whole) < len(data) or len(data) < BLOCK_RECORDS * RECORD_BYTES:
-                return
+            names = [json.loads(line) for line in (of.directory / layout.METRIC_KEYS).read_bytes().split(b"\n")[:-1]]
+            yield names, np.frombuffer(data[: len(data) // RECORD_BYTES * RECORD_BYTES], dtype=record)
+            offset += len(data)
     finally:
         os.close(file)
