@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from footfall import layout
+from footfall.compute import metrics
 from footfall.db.engine import now_us
 from footfall.db.tables import runs as runs_table
 from footfall.states import RunState
@@ -267,6 +268,35 @@ def test_metrics_are_curves_and_summaries(run: OneRun) -> None:
         reply = run.caller.get(f"{run.path}/metrics?{query}")
         assert reply.error == (400, "400", "Bad Request")
         assert word in reply.details
+
+
+def test_one_account_has_one_chart_made_at_a_time_and_others_do_not_wait(
+    service: Service, run: OneRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now: list[str] = []
+    most: list[int] = []
+    are_two = threading.Event()
+
+    def slow(_root: Path, run_id: str, *_: object, **__: object) -> list[metrics.Series]:
+        now.append(run_id)
+        most.append(now.count(run_id))
+        if len(set(now)) == 2:
+            are_two.set()
+        are_two.wait(10)
+        time.sleep(0.05)
+        now.remove(run_id)
+        return []
+
+    monkeypatch.setattr(metrics, "read_series", slow)
+    other = OneRun(service, service.account("bob"))
+    targets = [run, run, run, other]
+    askers = [threading.Thread(target=each.caller.get, args=(f"{each.path}/metrics",)) for each in targets]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join(20)
+    assert are_two.is_set()
+    assert most == [1, 1, 1, 1]
 
 
 def test_row_12_artifacts_are_files_and_never_links(run: OneRun) -> None:

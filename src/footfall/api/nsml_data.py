@@ -7,6 +7,7 @@ says since when.
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from footfall.api.follow import LogStream, RunNow
 from footfall.api.nsml_frame import is_true, number_of, operation, query_of, stamp
 from footfall.api.nsml_shapes import Stamp
 from footfall.api.operations import Operation, QueryField, Request
-from footfall.api.responses import Answer, Download
+from footfall.api.responses import Answer, Download, json_answer
 from footfall.api.transfers import PIECE_BYTES
 from footfall.compute import artifacts, logs, metrics
 from footfall.db import run_pages
@@ -31,6 +32,7 @@ MAX_POINTS = 100_000
 MAX_KEYS = 1_000
 MAX_OFFSET = 1 << 53
 """Up to here every reader of JSON and every JavaScript agrees on an integer."""
+_METRIC_TURNS: dict[str, Lock] = {}  # by account: none can make another wait by the size of its files
 
 
 class CurveBody(msgspec.Struct, rename="camel"):
@@ -111,8 +113,11 @@ def get_logs(request: Request) -> Answer | LogStream:
     return Answer(page.data, 200, b"text/plain; charset=utf-8", headers)
 
 
-def get_metrics(request: Request) -> MetricsBody:
-    """Return the curves and summaries of a run."""
+def get_metrics(request: Request) -> Answer:
+    """Return the curves and summaries of a run, a ``MetricsBody``.
+
+    Made and encoded for one caller of an account after the other: one answer may take some 200 MB while it is made.
+    """
     query = query_of(request)
     max_points = number_of(query, "maxPoints", 1000, 4, MAX_POINTS)
     text = _text(query, "keys")
@@ -121,13 +126,16 @@ def get_metrics(request: Request) -> MetricsBody:
         raise InvalidFieldError("keys", None, "range", f"keys names {len(keys)}; give at most {MAX_KEYS}.")
     row = _find(request)
     where = (request.context.settings.runs_root, row.id, row.attempt + 1, row.n_nodes)
-    summary, dropped = metrics.read_summary(*where)
-    curves = metrics.read_series(*where, keys=keys, max_points=max_points)
-    return MetricsBody(
-        [CurveBody(one.key, one.node, one.n_points, one.points) for one in curves],
-        {key: SummaryBody(**_fields(one)) for key, one in summary.items()},
-        dropped,
-    )
+    with _METRIC_TURNS.setdefault(request.caller.account_id, Lock()):
+        summary, dropped = metrics.read_summary(*where)
+        curves = metrics.read_series(*where, keys=keys, max_points=max_points)
+        return json_answer(
+            MetricsBody(
+                [CurveBody(one.key, one.node, one.n_points, one.points) for one in curves],
+                {key: SummaryBody(**_fields(one)) for key, one in summary.items()},
+                dropped,
+            )
+        )
 
 
 def _fields(summary: metrics.Summary) -> dict[str, Any]:
@@ -251,7 +259,7 @@ _METRIC_QUERY = (
     QueryField(
         "maxPoints",
         {"type": "integer", "minimum": 4, "maximum": MAX_POINTS, "default": 1000},
-        "Thin each curve to about so many points, keeping minima and maxima.",
+        "Thin each curve to so many points, keeping minima and maxima; to fewer where all curves would have over 1,000,000.",
         is_ours=True,
     ),
 )
