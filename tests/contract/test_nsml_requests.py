@@ -417,6 +417,17 @@ def test_row_13_only_hosts_of_ncp_and_the_operators_can_be_repositories(shared: 
     refuse(shared, BAD, "DELETE", f"/images/secret?privateEp={quote(ep)}", says="privateEp")
 
 
+def test_the_21st_repository_of_an_account_is_406(service: Service) -> None:
+    call = service.operator
+    for number in range(20):
+        body = {"privateEp": f"r{number}.private-ncr.ntruss.com", "accessKey": "a", "secretKey": "s"}
+        assert call.post(f"{ROOT}/images/secret", body).status == 201
+    body["privateEp"] = "more.private-ncr.ntruss.com"
+    refuse(service, REFUSED, "POST", "/images/secret", body, "image repositories of an account is 20")
+    assert call("DELETE", f"{ROOT}/images/secret?privateEp=r0.private-ncr.ntruss.com").status == 200
+    assert call.post(f"{ROOT}/images/secret", body).status == 201
+
+
 def test_a_repository_is_stored_masked_sealed_and_once(service: Service) -> None:
     call = service.operator
     body = {"privateEp": EP.upper(), "accessKey": "access", "secretKey": "0123456789-secret-wxyz"}

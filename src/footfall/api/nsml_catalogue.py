@@ -31,9 +31,7 @@ def list_custom_images(request: Request) -> shapes.ImageList:
     with context.database.read() as connection:
         names = [image.name for image in images.list_imported(connection)]
         known = images.list_registries(connection, account_id)
-    for registry in known:
-        names += context.catalogues.images_of(account_id, registry)
-    return _image_list(names)
+    return _image_list(names + context.catalogues.images_of(account_id, known))
 
 
 def post_registry(request: Request) -> Change:

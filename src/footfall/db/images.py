@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from footfall.db.engine import from_us, now_us
 from footfall.db.prepared import Prepared
 from footfall.db.tables import imported_images, registries
-from footfall.errors import AlreadyExistsError, NotFoundError
+from footfall.errors import AlreadyExistsError, NotFoundError, QuotaExceededError
 from footfall.records import Image
+
+MAX_REGISTRIES = 20
+"""Of an account: each is asked when its images are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,11 @@ def insert_registry(tx: Connection, account_id: str, registry: Registry, created
 
     Raises:
         AlreadyExistsError: the account has one for this host.
+        QuotaExceededError: the account has ``MAX_REGISTRIES`` already.
     """
+    n = tx.execute(select(func.count()).where(registries.c.account_id == account_id)).scalar_one()
+    if n >= MAX_REGISTRIES:
+        raise QuotaExceededError("image repositories of an account", MAX_REGISTRIES, 1)
     try:
         tx.execute(
             insert(registries).values(
