@@ -270,6 +270,25 @@ def test_metrics_are_curves_and_summaries(run: OneRun) -> None:
         assert word in reply.details
 
 
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        (r"a\,b", [r"a,b"]), ("a,b", ["a", "b"]), (r"a\\,b", ["a\\", "b"]), (r"a\\\,b,a", ["a", r"a\,b"]), (r"\d", [r"\d"]),
+        (r"\\d", [r"\d"]), (",,b,", ["b"]), (",", []), ("", [",", r"\d", "a", "a,b", "a\\", r"a\,b", "b"]),
+        (r"\,", [","]),
+    ],
+)  # fmt: skip
+def test_a_comma_within_a_key_is_escaped(run: OneRun, keys: str, found: list[str]) -> None:
+    names = ["a", "b", "a,b", "a\\", r"a\,b", r"\d", ","]
+    node = run.node()
+    (node / layout.METRIC_KEYS).write_text("".join(json.dumps(name) + "\n" for name in names))
+    points = [struct.pack("<IIddd", key, 1, 1.0, 1000.0, 2.0) for key in range(len(names))]
+    (node / layout.METRICS).write_bytes(b"".join(points))
+    (node / layout.METRIC_SUMMARY).write_text(json.dumps({"keys": {}, "droppedPoints": 0, "resetAt": None}))
+    reply = run.caller.get(f"{run.path}/metrics?keys={quote(keys)}")
+    assert [series["key"] for series in reply.json["series"]] == sorted(found)
+
+
 def test_one_account_has_one_chart_made_at_a_time_and_others_do_not_wait(
     service: Service, run: OneRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ says since when.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from threading import Lock
@@ -32,6 +33,7 @@ MAX_POINTS = 100_000
 MAX_KEYS = 1_000
 MAX_OFFSET = 1 << 53
 """Up to here every reader of JSON and every JavaScript agrees on an integer."""
+_ESCAPED = re.compile(r"\\([\\,])")
 _METRIC_TURNS: dict[str, Lock] = {}  # by account: none can make another wait by the size of its files
 
 
@@ -61,7 +63,13 @@ class MetricsBody(msgspec.Struct, rename="camel"):
     """The metrics of a run."""
 
     series: list[CurveBody]
-    summary: dict[str, SummaryBody]
+    summary: Annotated[
+        dict[str, SummaryBody],
+        msgspec.Meta(
+            description="By key. Of more than 64 MiB of points, those count too that a reset of another node hides; "
+            "the curves leave them out."
+        ),
+    ]
     dropped_points: Annotated[int, msgspec.Meta(description="Points that could not be kept: the disk was full.")]
 
 
@@ -121,7 +129,7 @@ def get_metrics(request: Request) -> Answer:
     query = query_of(request)
     max_points = number_of(query, "maxPoints", 1000, 4, MAX_POINTS)
     text = _text(query, "keys")
-    keys = text.split(",") if text else None
+    keys = _split_keys(text) if text else None
     if keys is not None and len(keys) > MAX_KEYS:
         raise InvalidFieldError("keys", None, "range", f"keys names {len(keys)}; give at most {MAX_KEYS}.")
     row = _find(request)
@@ -136,6 +144,11 @@ def get_metrics(request: Request) -> Answer:
                 dropped,
             )
         )
+
+
+def _split_keys(text: str) -> list[str]:
+    r"""Return what stands between commas; ``\,`` is a comma of a key, ``\\`` a backslash."""
+    return [_ESCAPED.sub(r"\1", part) for part in re.findall(r"(?:\\[\\,]|[^,])+", text)]
 
 
 def _fields(summary: metrics.Summary) -> dict[str, Any]:
@@ -255,7 +268,12 @@ _LOG_QUERY = tuple(
     )
 )  # fmt: skip
 _METRIC_QUERY = (
-    QueryField("keys", {"type": "string"}, "Only these keys, with commas between.", is_ours=True),
+    QueryField(
+        "keys",
+        {"type": "string"},
+        "Only these keys, with commas between; write `\\,` for a comma within a key, and `\\\\` for a backslash.",
+        is_ours=True,
+    ),
     QueryField(
         "maxPoints",
         {"type": "integer", "minimum": 4, "maximum": MAX_POINTS, "default": 1000},
