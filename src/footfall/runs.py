@@ -247,7 +247,8 @@ class Runs:
 
     def metrics(self, run: Run, *, keys: Sequence[str] = (), max_points: int = 1000) -> Metrics:
         """Return the curves of a run, each thinned to about ``max_points`` that keep its minima and maxima."""
-        query = {"keys": ",".join(keys) or None, "maxPoints": max_points}
+        escaped = (key.replace("\\", "\\\\").replace(",", "\\,") for key in keys)
+        query = {"keys": ",".join(escaped) or None, "maxPoints": max_points}
         return reply(Metrics, self._transport.json("GET", self._path(run.project_id, run.number) + "/metrics", query))
 
     def artifacts(self, run: Run) -> Sequence[Artifact]:
