@@ -203,7 +203,7 @@ def load_settings(
     for name, setting in known.items():
         text = env.get(ENVIRONMENT_PREFIX + name.upper())
         if text is not None:
-            values[name] = _convert(setting, text)
+            values[name] = _convert(setting, _parse_list(name, text) if type(setting.default) is tuple else text)
     values |= {name: value for name, value in overrides.items() if value is not None}
     return _check(Settings(home=directory, **values))
 
@@ -224,15 +224,19 @@ def _convert(setting: Field[Any], value: object) -> Any:
     raise ConfigError(setting.name, f"{value!r} is no {kind.__name__}")
 
 
+def _parse_list(name: str, text: str) -> Any:
+    """Return a list of the environment, where it is JSON."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(name, f"is not valid JSON: {error}") from error
+
+
 def _convert_list(name: str, value: object) -> tuple[Any, ...]:
-    if isinstance(value, str):  # from the environment
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise ConfigError(name, f"is not valid JSON: {error}") from error
     item = str if name == "registry_hosts" else dict
     if not isinstance(value, list | tuple) or not all(isinstance(each, item) for each in value):
-        raise ConfigError(name, f"{value!r} is no list of {'texts' if item is str else 'tables'}")
+        form = f'texts: write {name} = ["…"]' if item is str else f"tables: write them as [[{name}]]"
+        raise ConfigError(name, f"{value!r} is no list of {form}, or in the environment as JSON")
     return tuple(value)
 
 

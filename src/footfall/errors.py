@@ -62,8 +62,8 @@ class NotFoundError(InputError):
 
     code = "not_found"
 
-    def __init__(self, kind: str, id: str) -> None:
-        super().__init__(f"There is no {kind} {id!r} in this account. List them to see which there are.")
+    def __init__(self, kind: str, id: str, details: str = "") -> None:
+        super().__init__(details or f"There is no {kind} {id!r} in this account. List them to see which there are.")
         self.kind, self.id = kind, id
 
 
@@ -73,7 +73,8 @@ class AlreadyExistsError(InputError):
     code = "already_exists"
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"A {kind} named {name!r} exists already. Choose another name or delete that one.")
+        article = "An" if kind[0] in "aeio" else "A"
+        super().__init__(f"{article} {kind} named {name!r} exists already. Choose another name or delete that one.")
         self.kind, self.name = kind, name
 
 

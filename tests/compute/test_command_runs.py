@@ -100,7 +100,7 @@ def test_a_node_whose_runner_vanishes_stops_the_others(tmp_path: Path) -> None:
 def test_code_that_is_gone_refuses_the_run_and_says_so(engine: Engine) -> None:
     run = engine.wait(engine.create_command(code_digest="a" * 64).id)
     assert (run.state, run.reason) == (RunState.FAILED, FailureReason.REJECTED)
-    assert "upload it again" in (run.fail_details or "")
+    assert "send the code again with `footfall run`" in (run.fail_details or "")
 
 
 def test_block_storages_are_free_again_when_their_run_has_ended(engine: Engine) -> None:

@@ -116,6 +116,20 @@ def test_a_setting_that_is_no_list_stops_the_start(tmp_path: Path, name: str) ->
             load_settings(tmp_path, {f"FOOTFALL_{name.upper()}": text})
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('images = "x"', r"'x' is no list of tables: write them as \[\[images\]\]"),
+        ("products = 1", r"1 is no list of tables"),
+        ('registry_hosts = "h"', r"'h' is no list of texts"),
+    ],
+)
+def test_what_is_no_list_in_the_file_is_not_called_json(tmp_path: Path, line: str, says: str) -> None:
+    (tmp_path / "footfall.toml").write_text(line)
+    with pytest.raises(ConfigError, match=says):
+        load_settings(tmp_path, {})
+
+
 def isolation(level: str, **engines: str) -> Isolation:
     return Isolation(level, "Because.", 65_534, engines, True, True)
 

@@ -222,9 +222,9 @@ def test_a_missing_or_mistyped_field_of_a_run_is_400(shared: Service, made: Any,
         ({"envs": {"NSML_RANK": "0"}}, "itself"),
         ({"env": {"CUDA_VISIBLE_DEVICES": "0"}}, "itself"),
         ({"envs": {"NVIDIA_VISIBLE_DEVICES": "0"}}, "itself"),
-        ({"envs": {"a": None}}, "envs"),
-        ({"envs": {"a": []}}, "envs"),
-        ({"envs": []}, "envs"),
+        ({"envs": {"a": None}}, "A value of envs is null; give true or false or a number or a text."),
+        ({"envs": {"a": []}}, "A value of envs is a list; give true"),
+        ({"envs": []}, "envs is a list; give an object or leave it out."),
         ({"envs": {"a": "x" * 100_000}}, "100000 bytes"),
         ({"envs": {f"a{n}": 1 for n in range(1001)}}, "1000"),
         ({"priority": 101}, "-100 to 100"),
@@ -237,7 +237,7 @@ def test_a_missing_or_mistyped_field_of_a_run_is_400(shared: Service, made: Any,
         ({"codeDigest": "abc"}, "SHA-256"),
         ({"codeDigest": "A" * 64}, "SHA-256"),
         ({"blockStorageNoList": [1, 1]}, "twice"),
-        ({"blockStorageNoList": ["1"]}, "blockStorageNoList"),
+        ({"blockStorageNoList": ["1"]}, "blockStorageNoList[0] is a text; give a whole number."),
         ({"blockStorageNoList": "1"}, "blockStorageNoList"),
     ],
 )
@@ -254,7 +254,7 @@ def test_a_run_that_breaks_a_rule_is_400(shared: Service, made: Any, fields: dic
         ({"blockStorageNoList": [999_999]}, MISSING, "block storage"),
         ({"blockStorageNoList": [-1]}, MISSING, "block storage"),
         ({"blockStorageNoList": [1 << 62]}, MISSING, "block storage"),
-        ({"codeDigest": "0" * 64}, MISSING, "code archive"),
+        ({"codeDigest": "0" * 64}, MISSING, "send the code again with `footfall run`"),
     ],
 )
 def test_a_run_of_what_is_not_there_is_refused(
@@ -265,7 +265,8 @@ def test_a_run_of_what_is_not_there_is_refused(
 
 def test_a_block_storage_of_another_project_is_not_there(shared: Service, made: dict[str, Any]) -> None:
     body = RUN | {"blockStorageNoList": [made["volume"]]}
-    refuse(shared, MISSING, "POST", f"/projects/{made['other']}/runs", body, "block storage")
+    says = f"There is no block storage {made['volume']} in this project."
+    refuse(shared, MISSING, "POST", f"/projects/{made['other']}/runs", body, says)
 
 
 def test_a_run_that_could_never_start_is_406_naming_what_is_short(service_of_dreams: Service) -> None:
@@ -434,7 +435,7 @@ def test_a_repository_is_stored_masked_sealed_and_once(service: Service) -> None
     made = call.post(f"{ROOT}/images/secret", body)
     assert made.status == 201
     assert (made.json["privateEp"], made.json["secretKey"]) == (EP, "****wxyz")
-    refuse(service, BAD, "POST", "/images/secret", body, "exists already")
+    refuse(service, BAD, "POST", "/images/secret", body, "An image repository named")
     listed = call.get(f"{ROOT}/images/secret").json
     assert listed == {"dockerCredentials": [made.json], "totalSize": 1, "totalCount": 1}
     for file in service.settings.data_dir.glob("footfall.db*"):

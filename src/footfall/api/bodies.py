@@ -5,6 +5,7 @@ Rules: whatever Content-Type says it is JSON; a field given twice counts as give
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote_to_bytes
@@ -21,6 +22,11 @@ MAX_DEPTH = 32
 MAX_UNKNOWN, MAX_UNKNOWN_LENGTH = 20, 64
 _INT_LIMIT = 1 << 63
 _decode = msgspec.json.Decoder().decode
+_WRONG_TYPE = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+_WORDS = {
+    "str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false", "object": "an object",
+    "array": "a list", "null": "null",
+}  # fmt: skip
 
 
 class ClientGoneError(Exception):
@@ -131,6 +137,15 @@ def _field_error(text: str) -> InvalidFieldError:
         return InvalidFieldError(field, None, "missing", f"{field} is missing; it is required.")
     what, _, path = text.partition(" - at `$.")
     field = path.rstrip("`") or "body"
+    wrong = _WRONG_TYPE.fullmatch(what)
+    if wrong is not None:
+        expected, got = ([word.strip() for word in each.split("|")] for each in wrong.groups())
+        unsaid = {"null", "int"} if "float" in expected else {"null"}
+        wanted = " or ".join(dict.fromkeys(_WORDS.get(word, word) for word in expected if word not in unsaid))
+        name = f"A value of {field.removesuffix('[...]')}" if field.endswith("[...]") else field
+        remedy = " or leave it out" if "null" in expected else ""
+        details = f"{name} is {_WORDS.get(got[0], got[0])}; give {wanted}{remedy}."
+        return InvalidFieldError(field, None, "type", details)
     return InvalidFieldError(field, None, "type", f"{field}: {what[:200]}.")
 
 

@@ -13,6 +13,8 @@ ROOT = "/nsml/v1"
 OURS = {"x-ours": True}
 MAX_PAGE = 1_000_000_000
 """Pages behind it are as empty as it is; products of larger numbers would not fit into a database's."""
+_MAX_DIGITS = 18
+"""What has more is taken for the least such number: as far beyond everything, and cheap to read."""
 
 PAGE = QueryField("page", {"type": "integer", "minimum": 0, "default": 1}, "Page, from 1; 0 is read as 1.")
 PAGE_SIZE = QueryField(
@@ -63,8 +65,9 @@ def number_of(query: dict[str, str], name: str, default: int, low: int, high: in
     text = query.get(name.lower())
     if text is None:
         return default
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        number = int(text)
+    if text.isascii() and text.isdigit():
+        digits = text.lstrip("0")
+        number = int(digits or "0") if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS
         if low <= number and (high is None or number <= high):
             return number
     limits = f"of at least {low}" if high is None else f"from {low} to {high}"

@@ -78,7 +78,8 @@ def take(tx: Connection, account_id: str, project_id: str, number: int, run_id: 
     """
     volume = get(tx, account_id, number)
     if volume.project_id != project_id:
-        raise NotFoundError("block storage of this project", str(number))
+        details = f"There is no block storage {number} in this project. List them to see which project has which."
+        raise NotFoundError("block storage", str(number), details)
     if not _TAKE.change(tx, account_id=account_id, number=number, run_id=run_id, now=now_us()):
         raise _in_use(volume)
 
