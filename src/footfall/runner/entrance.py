@@ -111,12 +111,15 @@ class Entrance:
                 size = struct.pack("HHHH", int(asked["rows"]), int(asked["columns"]), 0, 0)
                 fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
             pid = self._start([str(word) for word in asked["argv"]], str(asked["term"]), descriptors, bool(ours))
-            socket.send_fds(guest, [b'{"started": true}\n'], ours[:1])
+            self._guests[pid] = guest
+            self._ears.open(guest.fileno(), lambda _: self._guest_left(pid))
+            try:
+                socket.send_fds(guest, [b'{"started": true}\n'], ours[:1])
+            except OSError:
+                self._guest_left(pid)  # it went while its program was started
         finally:
             for fd in (*given, *ours):
                 os.close(fd)
-        self._guests[pid] = guest
-        self._ears.open(guest.fileno(), lambda _: self._guest_left(pid))
 
     def _check_proof(self, given: Sequence[int]) -> None:
         """Let in only who could open a file of the node: commands of other runs may have our user, and find the socket."""
