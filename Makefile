@@ -35,6 +35,7 @@ faults: .venv/ready-test  ## the fault suite at length
 bench: .venv/ready-test  ## the benchmarks; needs Debian's package wrk
 	$(BIN)/python benchmarks/api.py
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/compute.py
 
 docs: .venv/ready  ## write the generated reference pages anew
 	$(BIN)/python -m footfall.cli.reference docs/reference
