@@ -205,5 +205,5 @@ def test_a_client_of_the_documentation_works_with_an_alias(tmp_path: Path) -> No
 def test_machines_are_offered_as_the_settings_say(tmp_path: Path) -> None:
     said = run(sys.executable, EXAMPLES / "offer_machines.py", tmp_path / "home")
     assert "product 1: [Train] 1vCPU, 2GB Mem, nodes [1, 2]" in said
-    assert "product 20: [Train] 2 x GPU, 1vCPU, 2GB Mem" in said
+    assert "product 20: [Train] 2 x GPU (fake), 1vCPU, 2GB Mem" in said
     assert "image tools" in said

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine_helpers import Engine, open_engine
+from engine_helpers import Engine, eventually, open_engine
 from footfall.api.operations import Request
 from footfall.api.system import get_health, get_metrics
 from footfall.compute import loop as loop_module
@@ -17,6 +17,7 @@ from footfall.db.queue import find_oldest_waiting
 from footfall.errors import FootfallError
 from footfall.measures import Histogram
 from footfall.records import id_time, new_id
+from footfall.states import RunState
 from service import Service, open_service
 
 
@@ -81,8 +82,9 @@ def test_health_tells_how_long_the_oldest_run_waits_and_who_looked_last(
 ) -> None:
     monkeypatch.setattr(loop_module, "QUEUE_KEPT_S", 0.0)
     with open_engine(tmp_path / "home", local_cores=1) as engine, open_engine(tmp_path / "home") as other:
-        engine.create("sleep", "60")
+        first = engine.create("sleep", "60")
         waiting = engine.create("true")
+        eventually(lambda: engine.get(first).state == RunState.IN_PROGRESS)
         time.sleep(0.3)
         active, standby = (one.loop for one in (engine, other))
         assert active is not None
