@@ -11,8 +11,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -315,8 +313,7 @@ def test_a_clock_that_is_set_back_loses_no_run(tmp_path: Path) -> None:
         "FAKETIME_DONT_RESET": "1",
         "NO_FAKE_STAT": "1",
     }
-    _skip_where_faketime_breaks_sleep(environment)
-    house = House(tmp_path / "home", environment)
+    house = _start_under_faketime(tmp_path / "home", environment)
     try:
         project = house.client.projects.create("clock")
         maker = random.Random(SEED)
@@ -341,9 +338,13 @@ def test_a_clock_that_is_set_back_loses_no_run(tmp_path: Path) -> None:
         house.close()
 
 
-def _skip_where_faketime_breaks_sleep(environment: dict[str, str]) -> None:
-    """Under some builds of Python its ``clock_nanosleep`` fails with EINVAL, always or now and then: no server lives so."""
-    sleep = "import time\nfor _ in range(20): time.sleep(0.001)"
-    done = subprocess.run([sys.executable, "-c", sleep], env=os.environ | environment, capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"time.sleep fails under faketime in this Python: {done.stderr.decode().splitlines()[-1]}")
+def _start_under_faketime(home: Path, environment: dict[str, str]) -> House:
+    """Start a server; ``time.sleep`` fails under faketime with EINVAL, in some builds of Python always."""
+    for _ in range(4):
+        try:
+            return House(home, environment)
+        except AssertionError as error:
+            if "Invalid argument" not in str(error):
+                raise
+            (home / "server.log").unlink()
+    pytest.skip("time.sleep fails under faketime in this Python, and so no server starts")
