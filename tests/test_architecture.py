@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "footfall"
 FILES = sorted(SOURCE.rglob("*.py"))
 BUDGETS = {  # lines a room may have; raise one knowingly
-    "api": 5800, "behavior": 1300, "cli": 3700, "compute": 3900, "db": 4600, "executors": 400, "jobs": 700,
+    "api": 6300, "behavior": 1650, "cli": 4000, "compute": 3900, "db": 4900, "executors": 400, "jobs": 950,
     "modeling": 5000, "runner": 4600,
 }  # fmt: skip
 

@@ -174,12 +174,12 @@ def test_a_database_is_copied_before_it_is_migrated(tmp_path: Path, monkeypatch:
     (folder / "versions").mkdir(parents=True)
     for name in ("env.py", *(f"versions/{path.name}" for path in (migration._FOLDER / "versions").glob("v*.py"))):
         (folder / name).write_text((migration._FOLDER / name).read_text())
-    (folder / "versions/v0003_next.py").write_text(
-        'from alembic import op\nimport sqlalchemy as sa\nrevision = "0003"\ndown_revision = "0002"\n'
+    (folder / "versions/v0004_next.py").write_text(
+        'from alembic import op\nimport sqlalchemy as sa\nrevision = "0004"\ndown_revision = "0003"\n'
         'def upgrade():\n    op.add_column("accounts", sa.Column("note", sa.Text))\n'
     )
     monkeypatch.setattr(migration, "_FOLDER", folder)
-    monkeypatch.setattr(migration, "HEAD", "0003")
+    monkeypatch.setattr(migration, "HEAD", "0004")
     copy = migration.migrate(database, tmp_path / "backup", "now")
     assert copy is not None
     with (
@@ -190,7 +190,7 @@ def test_a_database_is_copied_before_it_is_migrated(tmp_path: Path, monkeypatch:
     assert "note" not in columns[0]
     assert "note" in columns[1]
     monkeypatch.undo()
-    with pytest.raises(ConfigError, match="0003"):
+    with pytest.raises(ConfigError, match="0004"):
         migration.migrate(database, tmp_path / "backup", "now")
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from footfall.db.engine import Database, back_up_sqlite
 from footfall.errors import ConfigError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in ``migrations/``; a test compares it with the folder, so that start-up need not import Alembic."""
 
 _FOLDER = Path(__file__).parent / "migrations"

@@ -31,4 +31,6 @@ from footfall.db.tables.compute import run_gaps as run_gaps
 from footfall.db.tables.compute import runs as runs
 from footfall.db.tables.compute import ssh_keys as ssh_keys
 from footfall.db.tables.compute import volumes as volumes
+from footfall.db.tables.profiles import custom_attributes as custom_attributes
+from footfall.db.tables.profiles import shopping_intents as shopping_intents
 from footfall.db.tables.schema import metadata as metadata

@@ -4,7 +4,7 @@ Rows are hidden when deleted, not removed, so that names and counts of what depe
 state of its own: its run has.
 """
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, String, Table
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, String, Table, Text
 
 from footfall.db.tables.schema import ID, metadata, page_index, unique_alive_name
 
@@ -41,6 +41,7 @@ features = Table(
     Column("run_id", ID, ForeignKey("runs.id"), nullable=False),
     Column("source_bucket", String(63), nullable=False),
     Column("source_file_path", String(1024), nullable=False),
+    Column("source_options", Text),  # how to read it, as JSON; None: find out
     Column("encoder_id", ID, ForeignKey("encoders.id")),
     Column("coverage", Float),
     Column("disk_usage", BigInteger),
