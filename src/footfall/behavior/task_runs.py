@@ -10,10 +10,7 @@ Its parameters (``RunSpec.job``)::
 Its result: ``line_count``, ``object`` and ``sha256`` of what it wrote.
 """
 
-import secrets
-from datetime import datetime
-
-from footfall.behavior import datasets, dependents, encoders, fields, ownership
+from footfall.behavior import dependents, encoders, fields, ownership, results
 from footfall.behavior.tasks import artefact_of, check_completed
 from footfall.behavior.workbench import Apply, Workbench, job_spec
 from footfall.compute import runs
@@ -21,9 +18,8 @@ from footfall.db import behavior
 from footfall.db.accounts import system_project
 from footfall.db.behavior import FEATURES, TASK_RUNS, TASKS
 from footfall.db.connection import Connection
-from footfall.errors import AlreadyExistsError, InvalidFieldError, StoreDeniedError
-from footfall.records import Caller, TaskRun, new_id, utc_now
-from footfall.store import Store
+from footfall.errors import AlreadyExistsError
+from footfall.records import Caller, TaskRun, new_id
 
 
 def create_task_run(
@@ -48,10 +44,7 @@ def create_task_run(
             encoders.check_same(f"the task {task.name!r}", task.encoder_id, made_by, feature)
         if TASK_RUNS.has_name(connection, account_id, name):
             raise AlreadyExistsError("task run", name)
-    store = datasets.open_bucket(bench, account_id, bucket, "result_bucket")
-    key = result_key(path, utc_now(), with_suffix=bench.settings.result_names == "suffix")
-    _check_free(bench, store, bucket, key)
-    store.check_writable(key)
+    key = results.choose_key(bench, account_id, bucket, path)
 
     def apply(tx: Connection) -> TaskRun:
         TASKS.lock(tx, account_id, task_id)
@@ -102,21 +95,3 @@ def delete_task_run(caller: Caller, id: str) -> Apply[TaskRun]:
         return task_run
 
     return apply
-
-
-def result_key(path: str, now: datetime, *, with_suffix: bool) -> str:
-    """Return the key of a result: a directory gets a name, a name is taken as it is unless the setting adds to it."""
-    stamp = f"{secrets.token_hex(4)}_{now:%Y%m%d%H}.tsv"
-    if not path or path.endswith("/"):
-        return f"{path}nclue_{stamp}"
-    return f"{path}_{stamp}" if with_suffix else path
-
-
-def _check_free(bench: Workbench, store: Store, bucket: str, key: str) -> None:
-    with bench.database.read() as connection:
-        taken = behavior.is_reserved(connection, bucket, key)
-    try:
-        if taken or store.exists(key):
-            raise AlreadyExistsError("result", f"{bucket}/{key}")
-    except StoreDeniedError as error:
-        raise InvalidFieldError("result_file_path", key, "missing_object", str(error)) from error

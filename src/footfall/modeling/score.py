@@ -153,7 +153,7 @@ def score_feature(
 
     def work(block: FeatureBlock) -> tuple[int, U8]:
         score_N = scorer.score(block)
-        return block.n_users, _write_lines(block.id_B, block.id_offset_N1, score_N)
+        return block.n_users, write_lines(block.id_B, block.id_offset_N1, score_N)
 
     with out_path.open("wb", buffering=0) as out:
         for n_users, line_B in map_ordered(work, feature.read_blocks()):
@@ -240,8 +240,8 @@ def _combine(
 
 
 @njit(cache=True, nogil=True)
-def _write_lines(id_B: U8, id_offset_N1: I32, score_N: F64) -> U8:
-    """Return ``id<TAB>d.dddddd<newline>`` for each user as bytes."""
+def write_lines(id_B: U8, id_offset_N1: I32, score_N: F64) -> U8:
+    """Return ``id<TAB>d.dddddd<newline>`` for each user as bytes; scores are in [0, 1]."""
     width = 10  # the tab, eight characters of the score, the newline
     n_users = score_N.size
     out_B = np.empty(np.int64(id_offset_N1[n_users] - id_offset_N1[0]) + width * n_users, np.uint8)

@@ -1,0 +1,62 @@
+"""Publish a job's result in a user's bucket, once, whatever attempts there were.
+
+The name and SHA-256 of the result are recorded before it is published, so that a later attempt knows its own work; other
+content is never overwritten. Source: the contract, 9-6.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from footfall.errors import ObjectNotFoundError
+from footfall.jobs.context import JobContext, ResultExistsError
+from footfall.layout import artefact_dir
+from footfall.store import Store
+
+
+def publish_result(context: JobContext, kind: str, id: str, path: Path) -> dict[str, str]:
+    """Put a file where ``bucket`` and ``path`` of the job's parameters say.
+
+    Args:
+        kind: of the resource that the job makes, e.g. ``task_run``.
+        id: its id.
+
+    Returns:
+        ``object``, and the ``sha256`` of what is there: this file or that of an earlier attempt.
+
+    Raises:
+        ResultExistsError: something else is there.
+    """
+    bucket, key = context.parameters["bucket"], context.parameters["path"]
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    record = f"{artefact_dir(kind, id, 0)}/result.json"
+    known = {sha256, *_read_record(context.internal, record)}
+    context.internal.write(record, json.dumps({"object": key, "sha256": sorted(known)}).encode())
+    size_bytes = path.stat().st_size
+    context.progress("publish", 0, size_bytes)
+    published = _publish(context.buckets.open(bucket), key, path, sha256, known)
+    context.progress("publish", size_bytes, size_bytes)
+    return {"object": f"{bucket}/{key}", "sha256": published}
+
+
+def _read_record(internal: Store, key: str) -> list[str]:
+    try:
+        return list(json.loads(internal.read_bytes(key))["sha256"])
+    except ObjectNotFoundError:
+        return []
+
+
+def _publish(store: Store, key: str, path: Path, sha256: str, known: set[str]) -> str:
+    try:
+        store.write(key, path, overwrite=False)
+    except FileExistsError as error:
+        digest = hashlib.sha256()
+        for chunk in store.read(key):
+            digest.update(chunk)
+        if digest.hexdigest() not in known:
+            raise ResultExistsError(
+                f"Another object is at {key}; it was not overwritten. Remove it, or ask for another name."
+            ) from error
+        return digest.hexdigest()
+    return sha256
