@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from footfall.config import Settings
+from footfall.db.group_commit import GroupCommit
 from footfall.errors import DatabaseUnavailableError
 
 BUSY_TIMEOUT_S = 30
@@ -33,15 +34,13 @@ class Database:
         self.engine = sa.create_engine(self.url, pool_size=pool_size, max_overflow=32, **self._connect)
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _configure_sqlite)
-        # SQLite lets one writer in at a time and others poll with growing sleeps; a lock of ours queues them fairly, and all
-        # of them share one connection.
-        self._writer = threading.Lock()
-        self._writing: Connection | None = None
         # Readers never need a transaction. Each thread keeps its connection: taking one from a pool costs more than a SELECT.
         self._readers = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool, **self._connect)
         if self.is_sqlite:
             sa.event.listen(self._readers, "connect", _configure_sqlite)
         self._of_thread = threading.local()
+        # SQLite lets one writer in at a time and others poll with growing sleeps; a lock of ours queues them.
+        self._writer = GroupCommit(self._readers.connect)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -63,18 +62,15 @@ class Database:
                 with self.engine.begin() as connection:
                     yield connection
                 return
-            with self._writer:
-                if self._writing is None:
-                    self._writing = self._readers.connect()
-                yield from _in_transaction(self._writing)
+            with self._writer.transaction() as connection:
+                yield connection
 
     def close(self) -> None:
         """Close the connections that no thread uses now."""
         connection = getattr(self._of_thread, "connection", None)
         if connection is not None:
             connection.close()
-        if self._writing is not None:
-            self._writing.close()
+        self._writer.close()
         self.engine.dispose()
         self._readers.dispose()
 
@@ -133,21 +129,6 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _in_transaction(connection: Connection) -> Iterator[Connection]:
-    # The driver itself is asked: this is on the path of every change, and going through SQLAlchemy would double its cost.
-    driver: Any = connection.connection.dbapi_connection
-    if not connection.in_transaction():
-        connection.begin()  # emits nothing on this connection, and keeps Alembic from beginning and committing by itself
-    driver.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        driver.execute("COMMIT")
-    finally:
-        # Also when the commit itself failed, e.g. on a full disk; some errors have ended the transaction already.
-        if driver.in_transaction:
-            driver.execute("ROLLBACK")
 
 
 @contextmanager

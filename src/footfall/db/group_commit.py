@@ -1,0 +1,138 @@
+"""SQLite's one writer: transactions that come at the same time are committed together, each whole or not at all.
+
+The first of a group begins the transaction; each that waited for it goes on inside, in a savepoint of its own; the last, with
+nobody waiting behind it, commits for all. So one wait for the disk serves a burst. Nobody goes on before the commit that holds
+its change has succeeded, and when that fails it fails for all.
+"""
+
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+MAX_MEMBERS = 64
+MAX_AGE_S = 0.02
+"""A group this old is committed though others wait, so that its first need not wait for long."""
+
+
+class _Group:
+    """Transactions that are committed together."""
+
+    def __init__(self) -> None:
+        self.n_members = 0
+        self.begun_at = time.monotonic()
+        self.error: BaseException | None = None
+        self._settled = threading.Event()
+
+    def settle(self, error: BaseException | None) -> None:
+        self.error = error
+        self._settled.set()
+
+    def wait(self) -> None:
+        """Return when the group is committed.
+
+        Raises:
+            sqlite3.OperationalError: it could not be.
+        """
+        self._settled.wait()
+        if self.error is not None:
+            raise sqlite3.OperationalError(str(self.error)) from self.error
+
+
+class GroupCommit:
+    """The writer of a database, shared by all threads."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._connection: Connection | None = None
+        self._turn = threading.Lock()
+        self._count = threading.Lock()
+        self._n_waiting = 0
+        self._group: _Group | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give the connection in a transaction that is committed, durably, when this returns, and undone when it raises.
+
+        Raises:
+            sqlite3.OperationalError: the database is away, locked or full; nothing was changed.
+        """
+        with self._count:
+            self._n_waiting += 1
+        with self._turn:
+            with self._count:
+                self._n_waiting -= 1
+            if self._connection is None:
+                self._connection = self._connect()
+            group = yield from self._take_part(self._connection)
+        group.wait()
+
+    def close(self) -> None:
+        """Close the connection, when no thread writes."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _take_part(self, connection: Connection) -> Generator[Connection, None, _Group]:
+        # The driver itself is asked: this is on the path of every change, and going through SQLAlchemy would double its cost.
+        driver: Any = connection.connection.dbapi_connection
+        if not connection.in_transaction():
+            connection.begin()  # emits nothing on this connection, and keeps Alembic from beginning and committing by itself
+        group = self._group
+        is_first = group is None
+        if group is None:
+            driver.execute("BEGIN IMMEDIATE")
+            group = self._group = _Group()
+        is_done = False
+        try:
+            if not is_first:
+                driver.execute("SAVEPOINT member")
+            yield connection
+            if not is_first:
+                driver.execute("RELEASE member")
+            group.n_members += 1
+            is_done = True
+        finally:
+            if not is_done:
+                self._undo(driver, group, is_first=is_first)
+            self._commit_if_last(driver)
+        return group
+
+    def _undo(self, driver: Any, group: _Group, *, is_first: bool) -> None:
+        """Take back one member, or all where that cannot be: some errors, such as a full disk, end the transaction of all."""
+        error = sys.exc_info()[1]
+        try:
+            if driver.in_transaction and not is_first:
+                driver.execute("ROLLBACK TO member")
+                driver.execute("RELEASE member")
+                return
+        except sqlite3.Error as failure:
+            error = failure
+        self._end(driver, group, error)
+
+    def _end(self, driver: Any, group: _Group, error: BaseException | None) -> None:
+        self._group = None
+        try:
+            if driver.in_transaction:
+                driver.execute("ROLLBACK")
+        finally:
+            group.settle(error or sqlite3.OperationalError("the transaction ended"))
+
+    def _commit_if_last(self, driver: Any) -> None:
+        group = self._group
+        if group is None:
+            return
+        is_full = group.n_members >= MAX_MEMBERS or time.monotonic() - group.begun_at > MAX_AGE_S
+        if self._n_waiting and not is_full:
+            return
+        try:
+            driver.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._end(driver, group, error)  # each member raises it for itself
+        else:
+            self._group = None
+            group.settle(None)
