@@ -125,9 +125,10 @@ def test_the_server_loads_no_science() -> None:
     } == set()
 
 
-def test_the_scoring_job_loads_no_trainer() -> None:
-    loaded = loaded_by("import footfall.jobs.score_task_run")
-    assert {name.partition(".")[0] for name in loaded} & {"sklearn", "lightgbm", "torch", "polars", "pandas"} == set()
+@pytest.mark.parametrize("job", ["score_task_run", "make_custom_attributes", "make_shopping_intent"])
+def test_a_scoring_job_loads_no_trainer(job: str) -> None:
+    loaded = {name.partition(".")[0] for name in loaded_by(f"import footfall.jobs.{job}")}
+    assert loaded & {"sklearn", "pyarrow", "lightgbm", "torch", "polars", "pandas"} == set()
 
 
 def test_row_32_every_dependency_is_pinned_and_installed_as_pinned() -> None:

@@ -11,7 +11,8 @@ from the dead cannot speak for the next attempt.
                                         rescheduled.json enter.sock
     runs/{id}/output/{rank}/            what a user's command leaves as artifacts, kept through all attempts
     projects/{id}/nas/  projects/{id}/code/{sha256}.tar.gz  volumes/{no}/    below the data directory
-    features|tasks|encoders/{id}/{attempt}/…
+    features|tasks|encoders|shopping_intents/{id}/{attempt}/…
+    task_runs|custom_attributes/{id}/0/result.json      what was published, until the run ends
 """
 
 SPEC = "spec.json"
@@ -32,6 +33,7 @@ METRIC_KEYS = "metrics.keys"
 METRIC_SUMMARY = "metrics.json"
 RESCHEDULED = "rescheduled.json"
 ENTRANCE = "enter.sock"
+PROFILE = "profile.tsv"
 
 LAUNCH_FD = 3
 """The file descriptor on which an executor hands a runner its launch: nothing of it is ever a file."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from footfall.errors import DataError, ObjectNotFoundError, StoreFullError
-from footfall.jobs import make_feature, score_task_run, train_task
+from footfall.jobs import make_custom_attributes, make_feature, make_shopping_intent, score_task_run, train_task
 from footfall.jobs.context import JobContext, ResultExistsError, explain
 from footfall.jobs.inputs import fetch_artefact, open_sources
 from footfall.places import Place
@@ -59,6 +59,22 @@ class World:
             "bucket": "shop", "path": path,
         }  # fmt: skip
         return score_task_run.main(self.context(job, attempt))
+
+    def attributes(
+        self, feature: dict[str, Any], keywords: list[str], path: str = "out.tsv", attempt: int = 0
+    ) -> dict[str, Any]:
+        job = {
+            "profile_id": "p1", "encoder_artefact": feature["encoder"]["artefact"], "keywords": keywords,
+            "feature_artefact": feature["artefact"], "bucket": "shop", "path": path,
+        }  # fmt: skip
+        return make_custom_attributes.main(self.context(job, attempt))
+
+    def intent(self, task: dict[str, Any], feature: dict[str, Any], **given: Any) -> dict[str, Any]:
+        job = {
+            "profile_id": f"p{self.n_jobs}", "task_artefact": task["artefact"], "others": [], "quota_left_bytes": None,
+            "feature_artefact": feature["artefact"], "encoder_artefact": feature["encoder"]["artefact"],
+        }  # fmt: skip
+        return make_shopping_intent.main(self.context({**job, **given}))
 
 
 def sequences(n_users: int, word: str = "thing", seed: int = 0) -> tuple[str, str]:
@@ -131,6 +147,56 @@ def test_scores_of_another_attempt_are_known_and_other_content_is_left_alone(wor
     with pytest.raises(ResultExistsError):
         world.score(task, feature, "out.tsv", attempt=2)
     assert world.buckets.open("shop").read_bytes("out.tsv") == b"somebody else's\n"
+
+
+def test_custom_attributes_are_published_once_and_name_what_nobody_knows(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, _ = sequences(300)
+    world.put("in.tsv", text)
+    feature = world.feature("in.tsv")
+    found = world.attributes(feature, ["red", "flibber"])
+    lines = world.buckets.open("shop").read_bytes("out.tsv").decode().splitlines()
+    similarity = {user: float(value) for user, value in (line.split("\t") for line in lines)}
+    red = {line.split("\t")[0]: line.count("red") for line in text.splitlines()}
+    assert (found["line_count"], found["unknown_keywords"], found["object"]) == (300, ["flibber"], "shop/out.tsv")
+    assert "'flibber'" in capsys.readouterr().out
+    assert min(similarity[u] for u in red if red[u] >= 6) > max(similarity[u] for u in red if red[u] == 0)
+    assert world.attributes(feature, ["red", "flibber"], attempt=1) == found
+    world.put("out.tsv", "somebody else's\n")
+    with pytest.raises(ResultExistsError):
+        world.attributes(feature, ["red"], attempt=2)
+    assert world.buckets.open("shop").read_bytes("out.tsv") == b"somebody else's\n"
+
+
+def test_keywords_that_nobody_knows_fail_by_name_and_publish_nothing(world: World) -> None:
+    world.put("in.tsv", sequences(300)[0])
+    with pytest.raises(DataError) as caught:
+        world.attributes(world.feature("in.tsv"), ["flibber", "gabble"])
+    refusal = explain(caught.value)
+    assert (refusal["reason"], refusal["name"]) == ("bad_input", "UNKNOWN_KEYWORD")
+    assert "'flibber' or 'gabble'" in refusal["details"]
+    assert not world.buckets.open("shop").exists("out.tsv")
+
+
+def test_a_shopping_intent_tells_what_a_target_has_in_common(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    text, answers = sequences(900)
+    world.put("in.tsv", text)
+    world.put("labels.tsv", answers)
+    feature = world.feature("in.tsv")
+    task, other = (world.task(feature, "labels.tsv") for _ in range(2))
+    others = [{"name": "twin", "artefact": other["artefact"]}, {"name": "gone", "artefact": "tasks/gone/0"}]
+    found = world.intent(task, feature, others=others)
+    table = world.internal.read_bytes(f"{found['artefact']}/profile.tsv")
+    rows = [line.split("\t") for line in table.decode().splitlines()]
+    assert rows[0] == ["section", "name", "target_share", "base_share", "lift", "users"]
+    assert all("red" in row[1] for row in rows[1:-1])
+    assert rows[-1][:2] == ["attribute", "twin"]
+    assert float(rows[-1][4]) > 1.3
+    assert (found["line_count"], found["disk_usage"]) == (900, len(table))
+    assert "'gone' was deleted meanwhile" in capsys.readouterr().out
+    with pytest.raises(StoreFullError, match="quota"):
+        world.intent(task, feature, quota_left_bytes=10)
 
 
 def test_a_given_test_set_is_used(world: World) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from footfall import modeling
+from footfall.modeling.audience import describe_audience
 from footfall.modeling.encoder import fit_encoder, load_encoder, measure_coverage
 from footfall.modeling.feature import make_feature, open_feature
+from footfall.modeling.keywords import match_keywords
 from footfall.modeling.labels import read_labels
 from footfall.modeling.score import score_feature
 from footfall.modeling.sequences import Source
@@ -47,6 +49,8 @@ def _run_flow(directory: Path) -> None:
     task = train_task(feature, read_labels([answers]), seed=1, min_labels_per_class=1)
     task.save(directory / "task")
     score_feature(directory / "task", directory / "feature", directory / "scores.tsv")
+    match_keywords(directory / "encoder", directory / "feature", ["item"], directory / "similarities.tsv")
+    describe_audience(directory / "task", directory / "feature", directory / "encoder", [], directory / "audience.tsv")
 
 
 def _source(text: str) -> Source:
