@@ -24,6 +24,7 @@ from footfall.db import accounts, api_keys, runs
 from footfall.db.encryption import open_secrets
 from footfall.db.engine import Database, sqlite_url
 from footfall.db.tables import metadata
+from footfall.engines import Engine, Engines
 from footfall.isolation import Isolation
 from footfall.records import Capacity, Gpu
 from footfall.states import RunState
@@ -32,7 +33,7 @@ from footfall.store import Buckets, Store
 MACHINE = Machine(
     Capacity(8, 65_536, 4),
     tuple(Gpu(f"GPU-{n}", "Test GPU", 1024, is_fake=True) for n in range(4)),
-    Isolation("bubblewrap", "", 65_534, {"docker": "there is no docker here"}, True, False),
+    Isolation("bubblewrap", "", 65_534, Engines({}, [Engine("docker", "", "there is no docker here")]), True, False),
 )
 _clock_lock = threading.Lock()
 _clock_last = 0

@@ -104,7 +104,7 @@ class Settings:
     )  # fmt: skip
     images: tuple[Mapping[str, Any], ...] = _setting(
         (), "Base images, tables of name, kind (host, venv, rootfs, oci or alias) and target: a directory, an image "
-        "of an engine, or the base image that an alias means; empty: host alone."
+        "of an engine, or the base image that an alias means; empty: host, and all images of container engines that work."
     )  # fmt: skip
     registry_hosts: tuple[str, ...] = _setting(
         (), "Hosts of image repositories that may be used beside those of private-ncr.ntruss.com."

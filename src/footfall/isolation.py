@@ -1,7 +1,7 @@
 """How users' commands are kept apart on this machine: found by starting one, with the arguments that a run will have.
 
 The levels, best first: ``bubblewrap``, ``landlock``, ``plain`` (not at all). What the runner needs to start one at that level
-is found here too, once, and travels with each launch. Knows no run.
+is found here too, once, and travels with each launch. Container engines are looked at when they are needed. Knows no run.
 """
 
 import importlib.util
@@ -16,29 +16,41 @@ from pathlib import Path
 from typing import Any
 
 from footfall.config import Settings
+from footfall.engines import NAMES, Engine, Engines
 from footfall.errors import ConfigError
 
 RUNNER = Path(__file__).parent / "runner" / "__main__.py"
 LEVELS = ("bubblewrap", "landlock", "plain")
-ENGINES = ("docker", "podman", "apptainer")
 PROBE_S = 60.0
-ENGINE_S = 10.0
+_ENGINES_READ = (
+    "HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG",
+    "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "CONTAINER_HOST", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "APPTAINER_TMPDIR",
+    "APPTAINER_CACHEDIR",
+)  # fmt: skip
+"""What the programs of container engines read to find their daemon and their images; they get nothing else of ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
     """What was found. ``why`` says why no better level is used, empty at the best; ``user`` is the commands' user id.
 
-    ``engines`` maps each engine for images by name to why it cannot be used, empty where it can. ``details`` is for runners.
+    ``engines``: where images of containers come from. ``details`` is for runners.
     """
 
     level: str
     why: str
     user: int
-    engines: Mapping[str, str]
+    engines: Engines
     refuses_as_root: bool
     allows_plain: bool
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def for_runner(self, *, needs_engine: bool) -> dict[str, Any]:
+        """Return what a runner must know to start a command here; with the engines that work when its image is of one."""
+        if not needs_engine:
+            return dict(self.details)
+        engines = {"programs": self.engines.programs(), "environment": dict(self.engines.environment)}
+        return {**self.details, "engines": engines}
 
     def refusal(self, n_accounts: int = 1) -> str | None:
         """Return why users' commands are not run here, one sentence that says what to do; None when they are."""
@@ -84,7 +96,7 @@ def find_isolation(settings: Settings) -> Isolation:
         level=found["level"],
         why=found["why"],
         user=os.geteuid() if uid is None or found["level"] == "plain" else uid,
-        engines=_find_engines(),
+        engines=_engines(found["level"]),
         refuses_as_root=os.geteuid() == 0,
         allows_plain=settings.allow_plain,
         details=found["details"],
@@ -112,23 +124,13 @@ def _probe(settings: Settings, asked: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _find_engines() -> dict[str, str]:
-    """Return why images of each container engine cannot be run here, by the engine's name."""
-    return {name: _try_engine(name) for name in ENGINES}
-
-
-def _try_engine(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        return f"there is no program {name}"
-    try:
-        done = subprocess.run([path, "info"], capture_output=True, text=True, timeout=ENGINE_S, check=False)
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"{path} cannot be asked: {error}"
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
-        return f"{path} does not work: {lines[-1][:200]}"
-    return f"{path} works, but commands are not started in its images by this version; unpack the image and offer it as rootfs"
+def _engines(level: str) -> Engines:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+    environment |= {name: os.environ[name] for name in _ENGINES_READ if name in os.environ}
+    if level == "bubblewrap":
+        return Engines(environment)
+    why = f"its images need isolation by bubblewrap, and here it is {level}"
+    return Engines(environment, [Engine(name, "", why) for name in NAMES])
 
 
 def _find_bubblewraps() -> list[str]:

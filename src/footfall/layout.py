@@ -11,6 +11,7 @@ from the dead cannot speak for the next attempt.
                                         rescheduled.json enter.sock
     runs/{id}/output/{rank}/            what a user's command leaves as artifacts, kept through all attempts
     projects/{id}/nas/  projects/{id}/code/{sha256}.tar.gz  volumes/{no}/    below the data directory
+    engine-images/{id}/  root/ config.json      engine-images/{id}.lock  {id}.draft    below the data directory
     features|tasks|encoders|shopping_intents/{id}/{attempt}/…
     task_runs|custom_attributes/{id}/0/result.json      what was published, until the run ends
 """
@@ -34,6 +35,9 @@ METRIC_SUMMARY = "metrics.json"
 RESCHEDULED = "rescheduled.json"
 ENTRANCE = "enter.sock"
 PROFILE = "profile.tsv"
+
+ENGINE_IMAGES = "engine-images"
+"""The directory of the unpacked images of container engines. Who uses one holds its lock file locked, shared."""
 
 LAUNCH_FD = 3
 """The file descriptor on which an executor hands a runner its launch: nothing of it is ever a file."""

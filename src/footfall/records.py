@@ -55,7 +55,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a command finds around it. ``path`` is a directory of the host for ``venv`` and ``rootfs``, a name for ``oci``."""
+    """What a command finds around it. ``path``: a directory of the host; of ``oci`` an engine's name of it, or a file."""
 
     name: str
     kind: str

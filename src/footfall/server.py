@@ -93,7 +93,9 @@ class Service:
                 internal=internal,
                 secrets=secrets,
                 wake=self.loop.wake,
-                health=lambda: self.loop.health() | facts,
+                health=lambda: (
+                    self.loop.health() | facts | {"engines": None if isolation is None else isolation.engines.known}
+                ),
                 measures=measures,
                 machine=Machine(executor.capacity, tuple(executor.gpus), isolation),
             )

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import engine_peer
 from footfall.compute.images import Images, import_image
 from footfall.compute.products import Machine, Products
 from footfall.compute.schedule import missing
@@ -12,6 +13,7 @@ from footfall.config import Settings, load_settings
 from footfall.db import images
 from footfall.db.engine import Database, sqlite_url
 from footfall.db.tables import metadata
+from footfall.engines import Engine, Engines
 from footfall.errors import AlreadyExistsError, ConfigError, InvalidFieldError, ShortageError
 from footfall.isolation import Isolation
 from footfall.records import Capacity, Gpu, Image, RunSpec
@@ -131,7 +133,8 @@ def test_what_is_no_list_in_the_file_is_not_called_json(tmp_path: Path, line: st
 
 
 def isolation(level: str, **engines: str) -> Isolation:
-    return Isolation(level, "Because.", 65_534, engines, True, True)
+    found = [Engine(name, "" if why else f"/usr/bin/{name}", why) for name, why in engines.items()]
+    return Isolation(level, "Because.", 65_534, Engines({}, found), True, True)
 
 
 @pytest.fixture
@@ -163,14 +166,44 @@ def test_each_kind_of_image_resolves_to_what_runs_it(settings: Settings, databas
                 other.resolve(connection, "BASE", "root")
             with pytest.raises(ShortageError, match=r"Engines tried: docker: no socket\.$"):
                 other.resolve(connection, "BASE", "oci:v1")
+    file = configured(settings, {"name": "sif", "kind": "oci", "target": "/srv/x.sif"}, machine=machine_with("docker"))
+    with database.read() as connection, pytest.raises(ShortageError, match=r"Engines tried: docker: works\.$"):
+        file.resolve(connection, "BASE", "sif")  # a file is apptainer's
     gone = configured(settings, {"name": "env", "kind": "venv", "target": "/nowhere"})
     with database.read() as connection, pytest.raises(ShortageError, match="is not there"):
         gone.resolve(connection, "BASE", "env")
 
 
+def machine_with(engine: str) -> Machine:
+    return Machine(isolation=isolation("bubblewrap", **{engine: ""}))
+
+
+def test_with_none_configured_the_images_of_engines_that_work_are_base_images(
+    settings: Settings, database: Database, tmp_path: Path
+) -> None:
+    state = engine_peer.install(tmp_path / "engines", "podman")
+    (state / "image-1.json").write_text('{"Id": "1", "name": "localhost/torch:2"}')
+    engines = Engines({"PATH": engine_peer.path_with(tmp_path / "engines"), "HOME": str(tmp_path)})
+    machine = Machine(isolation=Isolation("bubblewrap", "", 65_534, engines, True, True))
+    found = Images(settings, machine)
+    with database.read() as connection:
+        assert found.resolve(connection, "BASE", "host") == Image("host", "host")
+        assert engines.known is None, "whoever wants the host's environment does not wait for engines"
+        assert found.base[0] == "host"
+        assert "localhost/torch:2" in found.base
+        assert found.resolve(connection, "BASE", "localhost/torch:2") == Image(
+            "localhost/torch:2", "oci", "localhost/torch:2"
+        )
+        with pytest.raises(ShortageError, match=r"no BASE image 'torch:9'.*podman: works"):
+            found.resolve(connection, "BASE", "torch:9")
+    only = configured(settings, {"name": "host", "kind": "host"}, machine=machine)
+    assert only.base == ["host"], "what is configured is all that there is"
+
+
 @pytest.mark.parametrize(
     "tables",
     [
+        [{"name": "a", "kind": "oci", "target": "-v"}],
         [{"name": "a", "kind": "alias", "target": "a"}], [{"name": "a", "kind": "alias"}], [{"name": "a", "kind": "venv"}],
         [{"name": "a", "kind": "alias", "target": "b"}, {"name": "b", "kind": "alias", "target": "a"}],
         [{"name": "a", "kind": "rootfs", "target": "relative"}], [{"name": "a", "kind": "magic"}], [{"kind": "host"}],

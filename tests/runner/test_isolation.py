@@ -12,6 +12,7 @@ import pytest
 
 from engine_helpers import eventually, processes_of
 from footfall.config import load_settings
+from footfall.engines import Engines
 from footfall.errors import ConfigError
 from footfall.isolation import Isolation, find_isolation
 from footfall.records import Image
@@ -357,7 +358,7 @@ def test_landlock_keeps_files_processes_and_signals_apart(home: Path) -> None:
 def test_plain_is_refused_as_root_or_with_several_accounts_unless_it_is_wanted(home: Path) -> None:
     def found(**given: object) -> Isolation:
         return Isolation(
-            "plain", "bubblewrap: no.", 0, {}, **{"refuses_as_root": False, "allows_plain": False, **given}
+            "plain", "bubblewrap: no.", 0, Engines({}, []), **{"refuses_as_root": False, "allows_plain": False, **given}
         )
 
     assert found().refusal() is None

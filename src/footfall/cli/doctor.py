@@ -216,8 +216,9 @@ def _isolation(settings: "Settings") -> Iterator[Finding]:
     refusal = found.refusal()
     state = "ok" if found.level == "bubblewrap" else "warn"
     yield Finding("isolation", state, f"users' commands run at level {found.level}", refusal or found.why)
-    works = [name for name, why in found.engines.items() if not why]
-    fails = "; ".join(f"{name}: {why}" for name, why in found.engines.items() if why)
+    engines = found.engines.troubles()
+    works = [name for name, why in engines.items() if not why]
+    fails = "; ".join(f"{name}: {why}" for name, why in engines.items() if why)
     said = ", ".join(works) or (f"none works: {fails}" if fails else "none is installed")
     yield Finding("container engines", "ok", said)
 

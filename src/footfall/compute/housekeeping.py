@@ -1,4 +1,4 @@
-"""What goes when its time is over: files of old and deleted runs, closed projects, unused code, marks of requests.
+"""What goes when its time is over: files of old and deleted runs, closed projects, unused code and images, marks of requests.
 
 In a thread of its own beside the reconciler, for a project's storage may take long to remove and runs must not wait for
 that. Each step begins where the last one was broken off, so that a server may stop at any point. Files go first and what the
@@ -16,6 +16,7 @@ import structlog
 
 from footfall import layout
 from footfall.compute import storage
+from footfall.compute.engine_images import remove_unused_images
 from footfall.config import Settings
 from footfall.db import launch_inputs, projects, requests, retention, runs, volumes
 from footfall.db.engine import Database, now_us, to_us
@@ -81,6 +82,7 @@ class Housekeeper:
             self._sweep_artefacts,
             self._remove_files_of_runs,
             self._remove_code,
+            self._remove_engine_images,
             self._finish_projects,
             self._forget_projects,
         ):
@@ -148,6 +150,11 @@ class Housekeeper:
             # In the transaction: an upload of the same archive puts its file there in one, too.
             if launch_inputs.forget_code(tx, project_id, digest, before):
                 (self._root / layout.code_path(project_id, digest)).unlink(missing_ok=True)
+
+    def _remove_engine_images(self) -> None:
+        removed = remove_unused_images(self._root, time.time() - self._settings.run_retention_days * 86_400)
+        if removed:
+            log.info("engine_images_removed", ids=removed)
 
     def _finish_projects(self) -> None:
         with self._db.read() as connection:

@@ -1,6 +1,6 @@
 """Images: what a command finds around it. Base images come from the configuration, custom ones were imported.
 
-Knows no HTTP and starts nothing: whether an engine works is said by who looked.
+With none configured, the images that working container engines have are base images too. Knows no HTTP and starts nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from footfall.compute.products import Machine
 from footfall.config import Settings
 from footfall.db import images
+from footfall.engines import Engines
 from footfall.errors import ConfigError, InvalidFieldError, ShortageError
 from footfall.records import Image
 
@@ -35,11 +36,13 @@ class Images:
     def __init__(self, settings: Settings, machine: Machine) -> None:
         self._machine = machine
         self._base = _configured(settings.images) if settings.images else {HOST: Image(HOST, "host")}
+        self._has_engines_images = not settings.images
 
     @property
     def base(self) -> list[str]:
-        """The names of the base images."""
-        return list(self._base)
+        """The names of the base images; those of engines are at most a minute old."""
+        engines = self._engines if self._has_engines_images else None
+        return [*self._base, *(name for name in (engines.images() if engines else ()) if name not in self._base)]
 
     def resolve(self, connection: Connection, image_type: str, name: str) -> Image:
         """Return what the name of an image means, if it can be run here.
@@ -47,7 +50,7 @@ class Images:
         Raises:
             ShortageError: there is no such image, or nothing here can run it.
         """
-        found = self._base.get(name) if image_type == "BASE" else self._find_custom(connection, name)
+        found = self._find_base(name) if image_type == "BASE" else self._find_custom(connection, name)
         if found is None:
             known = self.base if image_type == "BASE" else [image.name for image in images.list_imported(connection)]
             shown = ", ".join(known[:_SHOWN]) + (" and more" if len(known) > _SHOWN else "") if known else "none"
@@ -55,6 +58,16 @@ class Images:
             raise ShortageError(f"{details}{self._tried()}")
         self._check_runnable(found)
         return found
+
+    @property
+    def _engines(self) -> Engines | None:
+        return None if self._machine.isolation is None else self._machine.isolation.engines
+
+    def _find_base(self, name: str) -> Image | None:
+        engines = self._engines if self._has_engines_images and name not in self._base else None
+        if engines is not None and engines.has_image(name):
+            return Image(name, "oci", name)
+        return self._base.get(name)
 
     def _find_custom(self, connection: Connection, name: str) -> Image | None:
         if not name.isprintable() or len(name) > MAX_NAME:
@@ -72,11 +85,12 @@ class Images:
                 f"The image {image.name!r} is a root file system, which needs isolation by bubblewrap; here it is "
             )
             raise ShortageError(f"{details}{isolation.level}. {isolation.why}".rstrip())
-        if image.kind == "oci" and all(isolation.engines.values()):
+        needed = ("apptainer",) if image.path.startswith("/") else ("docker", "podman")
+        if image.kind == "oci" and not set(needed) & set(isolation.engines.programs()):
             raise ShortageError(f"No container engine can run the image {image.name!r} here.{self._tried()}")
 
     def _tried(self) -> str:
-        engines = {} if self._machine.isolation is None else self._machine.isolation.engines
+        engines = {} if self._engines is None else self._engines.troubles()
         tried = "; ".join(f"{engine}: {why.rstrip('.') or 'works'}" for engine, why in engines.items())
         return f" Engines tried: {tried or 'none'}."
 
@@ -127,4 +141,8 @@ def _image(name: str, given: Mapping[str, _ImageTable]) -> Image:
         one = given[one.target]
     if one.kind in ("venv", "rootfs") and not one.target.startswith("/"):
         raise ConfigError("images", f"{one.name!r} needs target, the absolute path of a directory")
+    if one.kind == "oci" and (one.target or one.name).startswith("-"):
+        raise ConfigError(
+            "images", f"{one.name!r} needs target, the name of an image or the path of a file; none begins with -"
+        )
     return Image(name, one.kind, one.target or (one.name if one.kind == "oci" else ""))

@@ -190,13 +190,14 @@ class LocalExecutor(Executor):
 
     def _start_runner(self, node: Path, launch: Launch, spec: Mapping[str, Any]) -> None:
         """Start a runner; its launch is left on a descriptor, for it holds secrets, and so is what it listens on."""
-        is_users = launch.spec.workload is not None
+        work = launch.spec.workload
+        is_users = work is not None
         with contextlib.ExitStack() as kept:
             listener = kept.enter_context(_listen()) if is_users else None
             content = {
                 "spec": dict(spec),
                 "secrets": dict(launch.secrets),
-                "isolation": dict(self.isolation.details) if is_users else {},
+                "isolation": {} if work is None else self.isolation.for_runner(needs_engine=work.image.kind == "oci"),
                 "metric_port": listener.getsockname()[1] if listener is not None else None,
             }
             memory = os.memfd_create("footfall-launch", os.MFD_CLOEXEC)

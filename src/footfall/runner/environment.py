@@ -62,12 +62,21 @@ def command_environment(spec: Mapping[str, Any], scratch: str) -> dict[str, str]
 
 
 def workload_environment(
-    launch: Launch, endpoints: Endpoints, *, path: str, home: str, temporary: str, hosts: Sequence[str], port: int
+    launch: Launch,
+    endpoints: Endpoints,
+    *,
+    path: str,
+    given: Mapping[str, str],
+    home: str,
+    temporary: str,
+    hosts: Sequence[str],
+    port: int,
 ) -> dict[str, str]:
     """Return the whole environment of a user's command.
 
     Args:
         path: directories of programs that the image adds, or an empty text.
+        given: what the image sets; everything else wins over it.
         hosts: the address of each node, by rank.
         port: where the nodes meet.
     """
@@ -82,8 +91,8 @@ def workload_environment(
         **_habits(spec),
         **_launchers(spec, hosts[0], port),
     }
-    given = dict(spec["environment"]) | launch.secrets
-    return base | given | _platform(launch, hosts) | endpoints.variables() | _gpus(spec) | _marks(spec)
+    asked = dict(spec["environment"]) | launch.secrets
+    return {**given, **base} | asked | _platform(launch, hosts) | endpoints.variables() | _gpus(spec) | _marks(spec)
 
 
 def _habits(spec: Mapping[str, Any]) -> dict[str, str]:

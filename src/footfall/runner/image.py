@@ -1,7 +1,7 @@
 """What the image of a user's command is made of: which directories it reads, where its programs and its shell are.
 
 Kinds: ``host`` is the platform's own Python environment, ``venv`` another one of this host, ``rootfs`` a whole file system in
-a directory, ``oci`` a name that only an engine can resolve. Knows no isolation.
+a directory, ``oci`` a name that a container engine resolves first. Knows no isolation.
 """
 
 from __future__ import annotations
@@ -19,14 +19,28 @@ _SHELLS = ("usr/bin/bash", "bin/bash", "usr/local/bin/bash", "usr/bin/sh", "bin/
 
 
 class ImageView:
-    """An image, looked at. ``root`` is the directory that becomes /, or an empty text where that is the host's own."""
+    """An image, looked at. ``root`` is the directory that becomes /, or an empty text where that is the host's own.
 
-    def __init__(self, kind: str, *, root: str = "", path: str = "", reads: tuple[str, ...] = (), shell: str) -> None:
+    ``variables``: what an engine's image sets for its programs, None where it is of no engine.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        root: str = "",
+        path: str = "",
+        reads: tuple[str, ...] = (),
+        shell: str,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind = kind
         self.root = root
         self.path = path
         self.reads = reads
         self.shell = shell
+        self.is_engines = variables is not None
+        self.variables = variables or {}
 
     @property
     def has_bash(self) -> bool:
@@ -34,8 +48,13 @@ class ImageView:
         return self.shell.endswith("/bash")
 
 
-def look_at(image: Mapping[str, Any], isolation: Mapping[str, Any]) -> ImageView:
+def look_at(
+    image: Mapping[str, Any], isolation: Mapping[str, Any], variables: Mapping[str, str] | None = None
+) -> ImageView:
     """Return what an image is made of.
+
+    Args:
+        variables: what an engine's image sets, once it is a file system in a directory.
 
     Raises:
         RefusalError: its directory is not there, or there is no shell in it.
@@ -54,7 +73,10 @@ def look_at(image: Mapping[str, Any], isolation: Mapping[str, Any]) -> ImageView
     for part in ("etc", "etc/ld.so.preload"):
         if os.path.islink(os.path.join(path, part)):
             raise RefusalError(f"The image {name!r} cannot be used: its /{part} is a link.")
-    return ImageView(kind, root=os.path.realpath(path), shell=_find_shell(path, name))
+    programs = (variables or {}).get("PATH", "")
+    return ImageView(
+        kind, root=os.path.realpath(path), path=programs, shell=_find_shell(path, name), variables=variables
+    )
 
 
 def small_files(image: ImageView, hosts: Sequence[str], uid: int | None, home: str) -> dict[str, str]:
@@ -68,6 +90,8 @@ def small_files(image: ImageView, hosts: Sequence[str], uid: int | None, home: s
     if image.root:
         # The loader reads the second one, for the program of ours that still has rights, and would load what it names.
         given = {"/etc/hosts": f"127.0.0.1 localhost\n{names}", "/etc/ld.so.preload": ""}
+        if image.is_engines:
+            given["/etc/resolv.conf"] = _read_text("/etc/resolv.conf")
         return {path: text for path, text in given.items() if _is_plain_file(image.root + path)}
     user, group = (os.geteuid(), os.getegid()) if uid is None else (uid, uid)
     return {

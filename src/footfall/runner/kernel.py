@@ -80,6 +80,15 @@ def join_owner(namespace: str) -> None:
         os.close(owner)
 
 
+def sync_file_system(directory: str) -> None:
+    """Wait until all that was written to the file system of a directory is on the disk. Source: syncfs(2)."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _check(_libc.syncfs(handle), f"syncfs({directory})")
+    finally:
+        os.close(handle)
+
+
 def call(number: int, *arguments: object) -> int:
     """Make a system call by its number; raise OSError when it fails."""
     result: int = _libc.syscall(ctypes.c_long(number), *arguments)

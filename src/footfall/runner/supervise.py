@@ -83,7 +83,8 @@ class Supervisor:
     def _start(self) -> None:
         self._command = command = self._make_command()
         self._ending.level = command.level
-        if self._spec["n_nodes"] > 1 or (self._launch.workload or {}).get("code"):
+        work = self._launch.workload
+        if self._spec["n_nodes"] > 1 or (work is not None and (work["code"] or work["image"]["kind"] == "oci")):
             self._listen_for_signals()  # this may take a while, and can be stopped
         command.prepare(self._wait)
         hosts, port = self._meet(command)

@@ -14,11 +14,10 @@ import os
 import tarfile
 import zlib
 
+from footfall.runner.aside import DONE
 from footfall.runner.refusal import RefusalError
 from footfall.runner.spawn import fork_python
 
-DONE = b"\0done"
-"""What the process that unpacks says last when all went well."""
 MOST_ENTRIES = 200_000
 _BLOCK = 512
 _MOST_AT_ONCE = 8 << 20

@@ -48,6 +48,7 @@ class UserCommand(Command):
         self._isolation = launch.isolation
         self._files = files
         self._image: ImageView = look_at(self._work["image"], self._isolation)
+        self._source: dict[str, str] = {}  # where an engine's image comes from
         self.level = str(self._isolation["level"])
         self.endpoints = Endpoints(launch.metric_port or 0)
         self._sandbox: SandboxProcesses | None = None
@@ -67,6 +68,8 @@ class UserCommand(Command):
     def prepare(self, listen: Callable[[float], None]) -> None:
         """Lay out its directories, unpack its code, keep to its cores."""
         self._check_level()
+        if self._image.kind == "oci":
+            self._take_from_engine(listen)
         self._bound_processes()
         try:
             for path in (self._home, self._temporary, self._code, self._spec["output_dir"]):
@@ -197,15 +200,21 @@ class UserCommand(Command):
         refusal = self._isolation["refusal"]
         if refusal:
             raise RefusalError(refusal)
-        if self._image.kind == "oci":
-            raise RefusalError(
-                f"The image {self._work['image']['name']!r} needs a container engine, and none can be used here."
-            )
-        if self._image.root and self.level != "bubblewrap":
+        if (self._image.root or self._image.kind == "oci") and self.level != "bubblewrap":
             raise RefusalError(
                 f"The image {self._work['image']['name']!r} is a file system, which only bubblewrap can run; "
                 f"here commands run at level {self.level}: {self._isolation['why']}"
             )
+
+    def _take_from_engine(self, listen: Callable[[float], None]) -> None:
+        """Look at what an engine's image holds, once it lies in a directory; that stays as long as this process lives."""
+        from footfall.runner.engine_image import take_image
+
+        image = self._work["image"]
+        runs_root = os.path.dirname(self._spec["wake"])
+        taken = take_image(image, self._isolation["engines"], runs_root, self._spec["marker"], listen)
+        self._image = look_at({**image, "kind": "rootfs", "path": taken.root}, self._isolation, taken.variables)
+        self._source = {"engine": taken.engine, "id": taken.id}
 
     def _bound_processes(self) -> None:
         """Enter a control group where there are real ones; else the shell sets a limit that counts a user's processes."""
@@ -230,24 +239,15 @@ class UserCommand(Command):
                 os.chown(path, self.uid, self.uid, follow_symlinks=False)
 
     def _unpack(self, listen: Callable[[float], None]) -> None:
-        from footfall.runner.unpack import DONE, unpack_aside
+        from footfall.runner.aside import hear_out
+        from footfall.runner.unpack import unpack_aside
 
-        pid, heard = unpack_aside(self._work["code"], self._code, self.uid, self._work["code_limit_bytes"])
-        said = b""
-        try:
-            while not said.endswith(DONE):
-                listen(0.005)
-                data = _read_some(heard)
-                if data == b"":
-                    break
-                said += data or b""
-        finally:
-            tree.signal_all([pid], tree.SIGKILL)  # it has said all that it will, or nobody waits for it any more
-            os.close(heard)
-        if said != DONE:
-            sentence = said.removesuffix(DONE).decode("utf-8", "replace")
+        child = unpack_aside(self._work["code"], self._code, self.uid, self._work["code_limit_bytes"])
+        said, is_done = hear_out(*child, listen)
+        if not is_done:
             raise RefusalError(
-                sentence or "The code archive could not be unpacked: that was ended, or took too much memory."
+                said.decode("utf-8", "replace")
+                or "The code archive could not be unpacked: that was ended, or took too much memory."
             )
 
     def _pin(self) -> None:
@@ -270,6 +270,7 @@ class UserCommand(Command):
             self._launch,
             self.endpoints,
             path=self._image.path,
+            given=self._image.variables,
             home=self._home,
             # Paths of sockets are short; programs make them here.
             temporary="/tmp" if is_apart else self._temporary,
@@ -374,7 +375,7 @@ class UserCommand(Command):
             "level": self.level,
             "user": os.geteuid() if self.uid is None else self.uid,
             "network": self._work["network"],
-            "image": {"name": image["name"], "kind": image["kind"]},
+            "image": {"name": image["name"], "kind": image["kind"], **self._source},
             "not_enforced": self.notes,
         }
 
@@ -385,11 +386,3 @@ def _devices(gpus: Sequence[str]) -> list[str]:
     from footfall.runner.gpus import find_devices
 
     return find_devices(gpus)
-
-
-def _read_some(fd: int) -> bytes | None:
-    """Return what there is to read, nothing at the end, None when there is nothing yet."""
-    try:
-        return os.read(fd, 1 << 16)
-    except BlockingIOError:
-        return None
