@@ -1,6 +1,10 @@
 """What the supervisor needs of a command, be it a user's or a job of ours."""
 
+# ruff: noqa: B027 - what a command does not need it leaves as it is here: empty
+
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
 
 from footfall.runner import tree
 
@@ -12,7 +16,7 @@ if TYPE_CHECKING:
     from footfall.runner.ending import Ending
 
 
-class Command:
+class Command(ABC):
     """One command of a node; its methods are called in the order in which they stand here.
 
     ``level`` says how it is kept apart, ``notes`` what could not be enforced.
@@ -36,6 +40,7 @@ class Command:
     def move_endpoints(self) -> None:
         """Offer what the command can reach of its runner in the network that this process has entered."""
 
+    @abstractmethod
     def start(self, output: int, hosts: Sequence[str], port: int) -> int:
         """Start the command and return its pid.
 
@@ -47,7 +52,6 @@ class Command:
         Raises:
             OSError: it cannot be started.
         """
-        raise NotImplementedError
 
     def attend(self, pid: int, ears: Ears, stop: Callable[[str], None]) -> None:
         """Serve the command from now on; ``stop`` ends it, for a reason."""
