@@ -15,7 +15,7 @@ SOURCE = ROOT / "src" / "footfall"
 FILES = sorted(SOURCE.rglob("*.py"))
 BUDGETS = {  # lines a room may have; raise one knowingly
     "api": 6300, "behavior": 1650, "cli": 4000, "compute": 3900, "db": 4900, "executors": 400, "jobs": 950,
-    "modeling": 5000, "runner": 4900,
+    "modeling": 8200, "runner": 4900,
 }  # fmt: skip
 
 

@@ -50,10 +50,10 @@ def test_the_sample_is_bounded_and_does_not_depend_on_the_order_of_the_file() ->
     one = sample_users([make_source("".join(lines).encode())], seed=1, max_users=200, max_bytes=1 << 20)
     two = sample_users([make_source("".join(lines[::-1]).encode())], seed=1, max_users=200, max_bytes=1 << 20)
     assert one.n_users == 3000
-    assert 100 < one.tab_N.size <= 200
-    assert one.tab_N.size == two.tab_N.size
+    assert 100 < one.histories.n_users <= 200
+    assert one.histories.hash_L.tolist() == two.histories.hash_L.tolist()
     small = sample_users([make_source("".join(lines).encode())], seed=1, max_users=10**6, max_bytes=2000)
-    assert small.data_B.size <= 2000
+    assert small.histories.data_B.size <= 2000
 
 
 def test_a_saved_encoder_is_the_same_encoder(encoder: Encoder, rows: tuple[str, str], tmp_path: Path) -> None:

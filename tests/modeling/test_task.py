@@ -242,7 +242,7 @@ def test_folds_are_stratified_and_disjoint() -> None:
     assert (out.size, int(y[out].sum()), np.intersect1d(kept, out).size) == (200, 20, 0)
 
 
-@pytest.mark.parametrize("name", sorted(find_views()))
+@pytest.mark.parametrize("name", sorted(set(find_views()) - {"amounts"}))  # which needs an event log
 def test_every_view_separates_what_is_separable(name: str, feature: Feature, rows: tuple[str, str]) -> None:
     matched = match_labels(labels_of(rows[1]), feature)
     users, _ = gather_users(feature, matched.row_N)

@@ -10,10 +10,15 @@ from typing import Any
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, require_quota
 from footfall.layout import artefact_dir
+from footfall.modeling.dense import find_missing
 from footfall.modeling.encoder import Encoder, cover_sample, fit_sample, load_encoder, take_sample
+from footfall.modeling.event_columns import LogOptions
+from footfall.modeling.event_files import find_format
+from footfall.modeling.event_log import EventLog, read_log
 from footfall.modeling.feature import make_feature, summary_dict
+from footfall.modeling.histories import Schema
 from footfall.modeling.sample import Sample
-from footfall.modeling.sequences import PersonalData
+from footfall.modeling.sequences import PersonalData, Source
 
 SEED = 20251121
 MIN_COVERAGE = 0.8
@@ -33,17 +38,18 @@ def main(context: JobContext) -> dict[str, Any]:
     job = context.parameters
     sources = open_sources(context.buckets, job["bucket"], job["path"])
     mode: PersonalData = job["personal_data"]
+    data = _open_data(context, sources, mode)
     first_mode: PersonalData = "refuse" if mode == "refuse" else "off"  # refused before anything is learned from it
-    sample = take_sample(sources, seed=SEED, progress=context.progress, personal_data=first_mode)
+    sample = take_sample(data, seed=SEED, progress=context.progress, personal_data=first_mode)
     choice = _choose_encoder(context, sample)
+    _tell_missing(context, choice.encoder, data)
     directory = context.scratch / "feature"
     summary = make_feature(
-        sources,
+        data,
         choice.encoder,
         directory,
         max_tokens_per_user=job["max_tokens_per_user"] or None,
         personal_data="warn" if mode == "warn" else "off",
-        scratch=context.scratch,
         progress=context.progress,
     )
     for place in summary.personal_data_lines:
@@ -59,6 +65,32 @@ def main(context: JobContext) -> dict[str, Any]:
     }
 
 
+def _open_data(context: JobContext, sources: list[Source], mode: PersonalData) -> list[Source] | EventLog:
+    """Return the sequence files as they are; an event log read into scratch files."""
+    options = LogOptions.from_json(context.parameters.get("source_options"))
+    format = options.format
+    if format == "auto":
+        format = find_format(sources[0], has_columns=options.has_columns)
+    if format == "sequence":
+        return sources
+    directory = context.scratch / "log"
+    directory.mkdir()
+    context.log(f"the data set is an event log ({format})")
+    return read_log(
+        sources, format, options, directory, salt=SEED, personal_data=mode, progress=context.progress, log=context.log
+    )
+
+
+def _tell_missing(context: JobContext, encoder: Encoder, data: list[Source] | EventLog) -> None:
+    given = data.schema if isinstance(data, EventLog) else Schema()
+    missing = find_missing(encoder.schema, given)
+    if missing:
+        context.log(
+            f"warning: the encoder knows {', '.join(missing)} of events, which this data set does not have; they count as "
+            "missing for all of its users"
+        )
+
+
 def _choose_encoder(context: JobContext, sample: Sample) -> _Choice:
     job = context.parameters
     asked = job["encoder"]
@@ -70,9 +102,15 @@ def _choose_encoder(context: JobContext, sample: Sample) -> _Choice:
                 continue
             choice = _load(context, candidate, sample)
             context.log(f"encoder {candidate['name']!r} knows {choice.coverage:.1%} of the behaviors")
-            if choice.coverage >= MIN_COVERAGE:
+            if choice.coverage >= MIN_COVERAGE and _is_of_a_kind(choice.encoder, sample):
                 return choice
     return _fit(context, sample)
+
+
+def _is_of_a_kind(encoder: Encoder, sample: Sample) -> bool:
+    """Whether an encoder knows of events exactly what the data set has; another one would waste it, or miss it."""
+    facts = sample.histories.facts
+    return encoder.schema == (Schema() if facts is None else facts.schema)
 
 
 def _load(context: JobContext, candidate: dict[str, Any], sample: Sample) -> _Choice:

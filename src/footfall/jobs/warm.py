@@ -14,7 +14,10 @@ import numpy as np
 from footfall import modeling
 from footfall.modeling.audience import describe_audience
 from footfall.modeling.encoder import fit_encoder, load_encoder, measure_coverage
+from footfall.modeling.event_columns import LogOptions
+from footfall.modeling.event_log import read_log
 from footfall.modeling.feature import make_feature, open_feature
+from footfall.modeling.gather import gather_users
 from footfall.modeling.keywords import match_keywords
 from footfall.modeling.labels import read_labels
 from footfall.modeling.score import score_feature
@@ -49,8 +52,29 @@ def _run_flow(directory: Path) -> None:
     task = train_task(feature, read_labels([answers]), seed=1, min_labels_per_class=1)
     task.save(directory / "task")
     score_feature(directory / "task", directory / "feature", directory / "scores.tsv")
+    _run_log_flow(directory)
     match_keywords(directory / "encoder", directory / "feature", ["item"], directory / "similarities.tsv")
     describe_audience(directory / "task", directory / "feature", directory / "encoder", [], directory / "audience.tsv")
+
+
+def _run_log_flow(directory: Path) -> None:
+    """An event log with times, a number and a category; read-only arrays are types of their own."""
+    rng = np.random.default_rng(1)
+    lines = ["user_id,timestamp,behavior,amount,place\n"]
+    for n in range(3000):
+        day, item, amount = rng.integers(1, 28, 2).tolist(), int(rng.integers(40)), float(rng.gamma(2, 9))
+        lines.append(
+            f"u{n % 250},2025-{1 + day[0] % 12:02}-{day[1]:02},see item {item} of a/{item % 5},{amount:.2f},p{item % 3}\n"
+        )
+    scratch = directory / "log"
+    scratch.mkdir()
+    log = read_log([_source("".join(lines))], "csv", LogOptions(), scratch, salt=1, personal_data="refuse")
+    fitted = fit_encoder(log, seed=1)
+    fitted.save(directory / "log-encoder")
+    loaded = load_encoder(directory / "log-encoder")
+    for encoder, limit in ((fitted, None), (loaded, 20)):
+        make_feature(log, encoder, directory / "log-feature", max_tokens_per_user=limit)
+    gather_users(open_feature(directory / "log-feature"), np.arange(9))
 
 
 def _source(text: str) -> Source:

@@ -1,6 +1,6 @@
 """What can be counted of a user from the order and shape of the text alone.
 
-Knows behaviors by hash, number and group; nothing of their texts or of time (event logs add columns later). Raw
+Knows behaviors by hash, number and group; nothing of their texts or of time. Raw
 columns are turned into bytes by the encoder's quantile bins: trees read the bytes, linear heads look values up.
 Sources: modelling.md (order and shape aggregates); Shannon entropy in nats. A *pass* is ours: the longest stretch in
 which no behavior comes twice, a stand-in for a visit where there are no times.
@@ -21,6 +21,8 @@ U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
 
 MAX_BINS = 255
+MISSING = 255
+"""The byte of a value that is not known."""
 N_COUNTED = 32
 """The most frequent behaviors, counted one by one."""
 
@@ -236,13 +238,13 @@ def fit_bins(x_NA: F32) -> tuple[F32, I64, F32]:
 
     Returns:
         (edge_E, edge_offset_A1, rank_A256): byte q of column a stands for values above ``q`` of its edges
-        (ascending, at most 254); ``rank`` is the middle rank of bin q in the sample, in (0, 1).
+        (ascending, at most 254), byte 255 for none; ``rank`` is the middle rank of bin q in the sample, in (0, 1).
     """
     n_columns = x_NA.shape[1]
     edges: list[F32] = []
     rank_A256 = np.full((n_columns, 256), 0.5, np.float32)
     for a in range(n_columns):
-        x_N = x_NA[:, a]
+        x_N = x_NA[~np.isnan(x_NA[:, a]), a]
         values = np.unique(x_N)
         if values.size > MAX_BINS:
             values = np.unique(np.quantile(x_N, np.linspace(0, 1, MAX_BINS), method="lower").astype(np.float32))
@@ -251,15 +253,19 @@ def fit_bins(x_NA: F32) -> tuple[F32, I64, F32]:
         count_Q = np.bincount(bin_N, minlength=256).astype(np.float64)
         middle_Q = (np.cumsum(count_Q) - count_Q / 2) / max(1, x_N.size)
         rank_A256[a] = np.clip(middle_Q, 0.5 / max(1, x_N.size), 1 - 0.5 / max(1, x_N.size))
+        rank_A256[a, edges[a].size + 1 :] = 0.5  # missing, and bytes that do not occur
     offset_A1 = np.cumsum([0, *(e.size for e in edges)]).astype(np.int64)
     return np.concatenate(edges).astype(np.float32), offset_A1, rank_A256
 
 
 @njit(cache=True, nogil=True)
 def put_in_bins(x_NA: F32, edge_E: F32, edge_offset_A1: I64, out_NA: U8) -> None:
-    """Write the byte of each value: how many edges lie below it."""
+    """Write the byte of each value: how many edges lie below it; 255 for NaN."""
     for n in range(x_NA.shape[0]):
         for a in range(x_NA.shape[1]):
+            if np.isnan(x_NA[n, a]):
+                out_NA[n, a] = MISSING
+                continue
             low, high = edge_offset_A1[a], edge_offset_A1[a + 1]
             while low < high:
                 middle = (low + high) // 2

@@ -35,6 +35,7 @@ class Tables:
     word: tuple[U64, I32]
     ngram: tuple[U64, I32]
     group: tuple[U64, I32]
+    category: tuple[U64, I32]
 
 
 def build_tables(vocabulary: Vocabulary) -> Tables:
@@ -46,6 +47,7 @@ def build_tables(vocabulary: Vocabulary) -> Tables:
         build_table(vocabulary.word_hash_W, int(bound[0])),
         build_table(vocabulary.ngram_hash_G, int(bound[1])),
         build_table(vocabulary.group_hash_C),
+        build_table(vocabulary.category_hash_W),
     )
 
 
@@ -125,7 +127,7 @@ def count_tokens(offset_N1: I64, hash_L: U64, found: Found, tables: Tables) -> t
     """Return the bags of users as (offset_N1, token_M, count_M)."""
     v = tables.vocabulary
     text = (v.text_offset_U1, v.text_token_T, found.extra_offset_L1, found.extra_T)
-    return _count(offset_N1, hash_L, found.index_L, text, tables.ngram, v.n_tokens)
+    return _count(offset_N1, hash_L, found.index_L, text, tables.ngram, int(v.bound_K[2]))
 
 
 @njit(cache=True, nogil=True)

@@ -1,6 +1,6 @@
 """The fitted whole that turns histories into features, without labels: vocabulary, weights, latent space, bins.
 
-Knows local files and blocks of lines; nothing of labels or stores. Saved as JSON and safetensors; its id is the
+Knows local files and histories; nothing of labels or stores. Saved as JSON and safetensors; its id is the
 SHA-256 of those bytes. The same data and seed give the same bytes, whatever the number of threads.
 
 Shapes: N users, L behaviors, M bag entries, V tokens, D dimensions, A dense columns, K blocks.
@@ -9,8 +9,9 @@ Shapes: N users, L behaviors, M bag entries, V tokens, D dimensions, A dense col
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +19,19 @@ import scipy.sparse
 from safetensors.numpy import load_file, save_file
 
 from footfall.errors import DataError
-from footfall.modeling import aggregates, bag, latent
-from footfall.modeling.sample import Sample, sample_users
+from footfall.modeling import aggregates, amounts, bag, event_bag, latent
+from footfall.modeling.dense import DensePlan, align, choose_columns, choose_frequent
+from footfall.modeling.event_log import EventLog
+from footfall.modeling.histories import Histories, Schema, split_texts, take_users
+from footfall.modeling.sample import Sample, sample_log, sample_users
 from footfall.modeling.sequences import PersonalData, Progress, Source, keep_quiet
-from footfall.modeling.tokens import split_behaviors
 from footfall.modeling.vocabulary import Vocabulary, VocabularyConfig, fit_vocabulary
 
-FORMAT = 1
-_OWN_ARRAYS = ("idf_V", "vector_VD", "edge_E", "edge_offset_A1", "rank_A256", "spread_D")
-_VOCABULARY_ARRAYS = tuple(f.name for f in fields(Vocabulary) if f.name != "n_tail")
+FORMAT = 2
+_OWN_ARRAYS = ("idf_V", "vector_VD", "edge_E", "edge_offset_A1", "rank_A256", "spread_D", "unit_T")
+_PLAN_ARRAYS = ("frequent_F", "keep_A")
+_SETTINGS = ("n_tail", "has_facts")
+_VOCABULARY_ARRAYS = tuple(f.name for f in fields(Vocabulary) if f.name not in _SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,20 @@ class Encoder:
     """Middle rank of each bin of each dense column among the users it was fitted on."""
     spread_D: npt.NDArray[np.float32]
     """Standard deviation of the latent dimensions among them."""
+    unit_T: npt.NDArray[np.float32]
+    """What behaviors and words are worth to the middle user; empty without numbers."""
+    plan: DensePlan
     tables: bag.Tables = field(repr=False)
+
+    @property
+    def schema(self) -> Schema:
+        """What it knows of events beside their behavior."""
+        return self.plan.schema
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the A dense columns."""
+        return [*self.plan.names(), *(f"latent_{d}" for d in range(min(self.config.n_latent_bytes, self.n_dims)))]
 
     @property
     def n_dims(self) -> int:
@@ -105,11 +123,14 @@ class Encoder:
         )
 
     def _header(self) -> str:
-        header = {"format": FORMAT, "n_users": self.n_users, "config": asdict(self.config)}
+        header = {
+            "format": FORMAT, "n_users": self.n_users, "config": asdict(self.config), "schema": asdict(self.schema),
+            "value_column": self.plan.value_column,
+        }  # fmt: skip
         return json.dumps(header, indent=1, sort_keys=True) + "\n"
 
     def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        own = {name: getattr(self, name) for name in _OWN_ARRAYS}
+        own = {name: getattr(self, name) for name in _OWN_ARRAYS} | {n: getattr(self.plan, n) for n in _PLAN_ARRAYS}
         return own | {name: getattr(self.vocabulary, name) for name in _VOCABULARY_ARRAYS}
 
     def encode(
@@ -121,82 +142,82 @@ class Encoder:
         max_tokens_per_user: int | None = None,
     ) -> Encoded:
         """Encode the users whose texts are ``data_B[tab + 1:end]``."""
-        split = split_behaviors(data_B, tab_N, end_N, max_tokens_per_user or 0)
-        parts = _count_all(data_B, split, self.tables, self.idf_V)
-        z_ND = latent.fold_in(*parts.bag, self.idf_V, self.vocabulary.bound_K, parts.inverse_NK, self.vector_VD)
-        dense_NA = np.empty((tab_N.size, self.n_columns), np.uint8)
-        aggregates.put_in_bins(_dense(parts.raw_NA, z_ND, self.config), self.edge_E, self.edge_offset_A1, dense_NA)
-        n_tokens_N, n_cut_N = split[5], split[6]
+        return self.encode_histories(split_texts(data_B, tab_N, end_N, max_tokens_per_user or 0))
+
+    def encode_histories(self, found: Histories) -> Encoded:
+        """Encode users, from wherever their histories came."""
+        looked = bag.find_behaviors(found.data_B, found.hash_L, found.start_L, found.end_L, self.tables)
+        bags = _count_bags(found, looked, self.tables, self.plan, self.unit_T)
+        bound_K = self.vocabulary.bound_K
+        inverse_NK = bag.invert_norms(*bags, self.idf_V, bound_K)
+        z_ND = latent.fold_in(*bags, self.idf_V, bound_K, inverse_NK, self.vector_VD)
+        dense_NA = np.empty((found.n_users, self.n_columns), np.uint8)
+        raw_NA = _add_latent(self.plan.fill(found, looked, self.idf_V), z_ND, self.config)
+        aggregates.put_in_bins(raw_NA, self.edge_E, self.edge_offset_A1, dense_NA)
         return Encoded(
-            n_behaviors_N=np.diff(split[0]).astype(np.uint32),
-            inverse_NK=parts.inverse_NK,
+            n_behaviors_N=np.diff(found.offset_N1).astype(np.uint32),
+            inverse_NK=inverse_NK,
             latent_ND=latent.to_half(z_ND),
             dense_NA=dense_NA,
-            offset_N1=parts.bag[0],
-            token_M=parts.bag[1],
-            count_M=parts.bag[2],
-            n_tokens=int(n_tokens_N.sum()),
-            n_cut_users=int((n_cut_N > 0).sum()),
-            n_cut_tokens=int(n_cut_N.sum()),
+            offset_N1=bags[0],
+            token_M=bags[1],
+            count_M=bags[2],
+            n_tokens=int(found.n_tokens_N.sum()),
+            n_cut_users=int((found.n_cut_N > 0).sum()),
+            n_cut_tokens=int(found.n_cut_N.sum()),
         )
 
 
-@dataclass(frozen=True)
-class _Counted:
-    bag: tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.uint8]]
-    inverse_NK: npt.NDArray[np.float32]
-    raw_NA: npt.NDArray[np.float32]
+def _count_bags(
+    found: Histories, looked: bag.Found, tables: bag.Tables, plan: DensePlan, unit_T: npt.NDArray[np.float32] | None
+) -> event_bag.Bag:
+    """Return the whole bags of users; without ``unit_T`` the parts that need no units."""
+    bags = bag.count_tokens(found.offset_N1, found.hash_L, looked, tables)
+    v = tables.vocabulary
+    if not v.has_facts or unit_T is None:
+        return bags
+    facts, bound_K = align(found, plan.schema), v.bound_K
+    n_categories = v.category_hash_W.size
+    categories = event_bag.bag_categories(found.offset_N1, facts.category_LC, *tables.category, n_categories)
+    bags = event_bag.join_bags(bags, categories, int(bound_K[2]))
+    if plan.value_column < 0:
+        return bags
+    offset_N1, token_M, sum_M = _sum_values(found, looked, v, plan.value_of(facts))
+    values = (offset_N1, token_M, event_bag.to_bytes(token_M, sum_M, unit_T))
+    return event_bag.join_bags(bags, values, int(bound_K[3]))
 
 
-Split = tuple[
-    npt.NDArray[np.int64],
-    npt.NDArray[np.uint64],
-    npt.NDArray[np.int64],
-    npt.NDArray[np.int64],
-    npt.NDArray[np.int32],
-    npt.NDArray[np.int64],
-    npt.NDArray[np.int64],
-]
+def _sum_values(
+    found: Histories, looked: bag.Found, v: Vocabulary, value_L: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
+    text = (v.text_offset_U1, v.text_token_T, looked.extra_offset_L1, looked.extra_T)
+    n_behaviors = v.behavior_hash_U.size
+    n_tokens = n_behaviors + v.word_hash_W.size
+    return event_bag.sum_values(found.offset_N1, looked.index_L, text, value_L, n_behaviors, n_tokens)
 
 
-def _count_all(
-    data_B: npt.NDArray[np.uint8], split: Split, tables: bag.Tables, idf_V: npt.NDArray[np.float32] | None
-) -> _Counted:
-    """Count bags and aggregates; without ``idf_V`` only the bags."""
-    offset_N1, hash_L, start_L, end_L, words_L, _, _ = split
-    found = bag.find_behaviors(data_B, hash_L, start_L, end_L, tables)
-    bags = bag.count_tokens(offset_N1, hash_L, found, tables)
-    if idf_V is None:
-        none = np.empty((0, 0), np.float32)
-        return _Counted(bags, none, none)
-    n_groups = tables.vocabulary.group_hash_C.size
-    raw_NA = aggregates.aggregate(
-        offset_N1, hash_L, found.index_L, words_L, found.is_known_L, found.number_L, found.group_L,
-        idf_V, n_groups, len(aggregates.name_columns(n_groups)),
-    )  # fmt: skip
-    return _Counted(bags, bag.invert_norms(*bags, idf_V, tables.vocabulary.bound_K), raw_NA)
-
-
-def _dense(
+def _add_latent(
     raw_NA: npt.NDArray[np.float32], z_ND: npt.NDArray[np.float32], config: EncoderConfig
 ) -> npt.NDArray[np.float32]:
     return np.hstack([raw_NA, z_ND[:, : config.n_latent_bytes]])
 
 
 def take_sample(
-    sources: Sequence[Source],
+    sources: Sequence[Source] | EventLog,
     *,
     seed: int,
     progress: Progress = keep_quiet,
     config: EncoderConfig | None = None,
     personal_data: PersonalData = "off",
 ) -> Sample:
-    """Read ``sources`` once and keep what an encoder is chosen by, or fitted on.
+    """Read ``sources``, or a log, once and keep what an encoder is chosen by, or fitted on.
 
     Raises:
         DataError: as the reader does.
     """
     config = config or EncoderConfig()
+    if isinstance(sources, EventLog):
+        return sample_log(sources, max_users=config.sample_users, max_bytes=config.sample_bytes, progress=progress)
     return sample_users(
         sources, seed=seed, max_users=config.sample_users, max_bytes=config.sample_bytes,
         personal_data=personal_data, stage="sample", progress=progress,
@@ -204,22 +225,18 @@ def take_sample(
 
 
 def fit_encoder(
-    sources: Sequence[Source],
+    sources: Sequence[Source] | EventLog,
     *,
     seed: int,
-    scratch: Path | None = None,
     progress: Progress = keep_quiet,
     config: EncoderConfig | None = None,
     personal_data: PersonalData = "off",
 ) -> Encoder:
-    """Fit an encoder on a sample of the users of ``sources``.
-
-    ``scratch`` is for larger fits to come; the sample of this one stays under 64 MiB and is held in memory.
+    """Fit an encoder on a sample of the users of ``sources``, or of a log; it stays under 64 MiB of text.
 
     Raises:
         DataError: as the reader does.
     """
-    del scratch
     sample = take_sample(sources, seed=seed, progress=progress, config=config, personal_data=personal_data)
     return fit_sample(sample, seed=seed, progress=progress, config=config)
 
@@ -229,29 +246,57 @@ def fit_sample(
 ) -> Encoder:
     """Fit an encoder on a sample that was taken before."""
     config = config or EncoderConfig()
+    found = sample.histories
     progress("fit vocabulary", 0, 3)
     tables = bag.build_tables(fit_vocabulary(sample, config.vocabulary))
     progress("fit latent space", 1, 3)
-    split = split_behaviors(sample.data_B, sample.tab_N, sample.end_N, 0)
-    offset_N1, token_M, count_M = _count_all(sample.data_B, split, tables, None).bag
-    idf_V = _weigh_tokens(token_M, sample.tab_N.size, tables.vocabulary.n_tokens)
+    looked = bag.find_behaviors(found.data_B, found.hash_L, found.start_L, found.end_L, tables)
+    plan, unit_T = _plan_facts(found, looked, tables.vocabulary)
+    bags = _count_bags(found, looked, tables, plan, unit_T)
+    idf_V = _weigh_tokens(bags[1], found.n_users, tables.vocabulary.n_tokens)
     bound_K = tables.vocabulary.bound_K
-    inverse_NK = bag.invert_norms(offset_N1, token_M, count_M, idf_V, bound_K)
-    weight_M = bag.weigh(offset_N1, token_M, count_M, idf_V, bound_K, inverse_NK)
-    text_NV = scipy.sparse.csr_matrix(
-        (weight_M, token_M.astype(np.int32), offset_N1), shape=(sample.tab_N.size, tables.vocabulary.n_tokens)
-    )[: config.latent_users, : int(bound_K[1])]
-    n_dims = max(1, min(config.max_dims, sample.tab_N.size // 8, int(bound_K[1])))
-    vector_VD = latent.fit_latent(text_NV, n_dims, seed=seed)
+    inverse_NK = bag.invert_norms(*bags, idf_V, bound_K)
+    vector_VD = _fit_latent(bags, idf_V, bound_K, inverse_NK, config, seed)
     progress("fit aggregates", 2, 3)
-    raw_NA = _count_all(sample.data_B, split, tables, idf_V).raw_NA
-    z_ND = latent.fold_in(offset_N1, token_M, count_M, idf_V, bound_K, inverse_NK, vector_VD)
-    edge_E, edge_offset_A1, rank_A256 = aggregates.fit_bins(_dense(raw_NA, z_ND, config))
+    raw_NA = plan.fill_all(found, looked, idf_V)
+    plan = replace(plan, keep_A=choose_columns(raw_NA, plan.name_all()))
+    z_ND = latent.fold_in(*bags, idf_V, bound_K, inverse_NK, vector_VD)
+    edge_E, edge_offset_A1, rank_A256 = aggregates.fit_bins(_add_latent(raw_NA[:, plan.keep_A], z_ND, config))
     progress("fit aggregates", 3, 3)
     return Encoder(
         config, sample.n_users, tables.vocabulary, idf_V, vector_VD, edge_E, edge_offset_A1, rank_A256,
-        z_ND.std(axis=0), tables,
+        z_ND.std(axis=0), unit_T, plan, tables,
     )  # fmt: skip
+
+
+def _plan_facts(found: Histories, looked: bag.Found, v: Vocabulary) -> tuple[DensePlan, npt.NDArray[np.float32]]:
+    """Return what is made of times, numbers and categories, all columns kept, and the units of values."""
+    none = np.zeros(0, np.float32)
+    n_groups = v.group_hash_C.size
+    plan = DensePlan(n_groups, Schema(), -1, np.zeros(0, np.uint64), np.zeros(0, np.int64))
+    if found.facts is None or found.facts.schema == Schema():
+        return plan, none
+    facts = found.facts
+    value_column = amounts.choose_value(facts.number_LQ, looked.index_L)
+    plan = replace(
+        plan, schema=facts.schema, value_column=value_column,
+        frequent_F=choose_frequent(facts.category_LC, found.offset_N1),
+    )  # fmt: skip
+    if value_column < 0:
+        return plan, none
+    _, token_M, sum_M = _sum_values(found, looked, v, plan.value_of(facts))
+    return plan, event_bag.fit_units(token_M, sum_M, v.behavior_hash_U.size + v.word_hash_W.size)
+
+
+def _fit_latent(
+    bags: event_bag.Bag, idf_V: npt.NDArray[np.float32], bound_K: npt.NDArray[np.int64],
+    inverse_NK: npt.NDArray[np.float32], config: EncoderConfig, seed: int,
+) -> npt.NDArray[np.float32]:  # fmt: skip
+    n_users, n_text = bags[0].size - 1, int(bound_K[1])
+    weight_M = bag.weigh(*bags, idf_V, bound_K, inverse_NK)
+    text_NV = scipy.sparse.csr_matrix((weight_M, bags[1].astype(np.int32), bags[0]), shape=(n_users, idf_V.size))
+    n_dims = max(1, min(config.max_dims, n_users // 8, n_text))
+    return latent.fit_latent(text_NV[: config.latent_users, :n_text], n_dims, seed=seed)
 
 
 def _weigh_tokens(token_M: npt.NDArray[np.uint32], n_users: int, n_tokens: int) -> npt.NDArray[np.float32]:
@@ -268,15 +313,26 @@ def load_encoder(directory: Path) -> Encoder:
     """
     header = json.loads((directory / "encoder.json").read_text())
     if header["format"] != FORMAT:
-        raise DataError("COMMON_ERROR", f"the encoder has format {header['format']}; this release reads {FORMAT}.")
+        raise DataError(
+            "COMMON_ERROR", f"the encoder has format {header['format']}; this release reads {FORMAT}. Fit a new one."
+        )
     # copies, because compiled code takes writable arrays and read-only ones for different types
-    arrays = {name: np.array(a) for name, a in load_file(directory / "encoder.safetensors").items()}
+    arrays: dict[str, Any] = {n: np.array(a) for n, a in load_file(directory / "encoder.safetensors").items()}
     settings = dict(header["config"])
     config = EncoderConfig(vocabulary=VocabularyConfig(**settings.pop("vocabulary")), **settings)
-    vocabulary = Vocabulary(n_tail=config.vocabulary.n_tail, **{name: arrays[name] for name in _VOCABULARY_ARRAYS})
+    given = header["schema"]
+    schema = Schema(given["has_time"], tuple(given["numeric"]), tuple(given["categorical"]))
+    vocabulary = Vocabulary(
+        n_tail=config.vocabulary.n_tail,
+        has_facts=schema != Schema(),
+        **{name: arrays[name] for name in _VOCABULARY_ARRAYS},
+    )
+    plan = DensePlan(
+        vocabulary.group_hash_C.size, schema, header["value_column"], **{name: arrays[name] for name in _PLAN_ARRAYS}
+    )
     return Encoder(
         config, header["n_users"], vocabulary, **{name: arrays[name] for name in _OWN_ARRAYS},
-        tables=bag.build_tables(vocabulary),
+        plan=plan, tables=bag.build_tables(vocabulary),
     )  # fmt: skip
 
 
@@ -291,7 +347,8 @@ def measure_coverage(encoder: Encoder, sources: Sequence[Source], *, n_users: in
 
 def cover_sample(encoder: Encoder, sample: Sample, *, n_users: int = 10_000) -> float:
     """Return ``measure_coverage`` of a sample taken before, to ask several encoders; ``n_users`` of it, spread."""
-    chosen_N = np.unique(np.linspace(0, max(0, sample.tab_N.size - 1), n_users).astype(np.int64))[: sample.tab_N.size]
-    _, hash_L, start_L, end_L, *_ = split_behaviors(sample.data_B, sample.tab_N[chosen_N], sample.end_N[chosen_N], 0)
-    found = bag.find_behaviors(sample.data_B, hash_L, start_L, end_L, encoder.tables)
-    return float(found.is_known_L.mean()) if hash_L.size else 1.0
+    whole = sample.histories
+    chosen_N = np.unique(np.linspace(0, max(0, whole.n_users - 1), n_users).astype(np.int64))[: whole.n_users]
+    found = take_users(whole, chosen_N)
+    looked = bag.find_behaviors(found.data_B, found.hash_L, found.start_L, found.end_L, encoder.tables)
+    return float(looked.is_known_L.mean()) if found.hash_L.size else 1.0

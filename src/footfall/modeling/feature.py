@@ -9,7 +9,7 @@ Shapes: N users of a batch, K blocks of the bag, D latent dimensions, A dense co
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,10 @@ from safetensors.numpy import save_file
 
 from footfall.modeling.blocks import BUFFERS, FORMAT, LAYOUT_FILE, Feature, FeatureBlock, open_feature
 from footfall.modeling.encoder import Encoded, Encoder
+from footfall.modeling.event_log import EventLog
+from footfall.modeling.histories import Histories, split_texts, take_users
 from footfall.modeling.sequences import Block, PersonalData, Progress, Source, keep_quiet, map_blocks
+from footfall.modeling.threads import map_ordered
 
 __all__ = ["Feature", "FeatureBlock", "FeatureSummary", "make_feature", "open_feature"]
 
@@ -53,47 +56,40 @@ class FeatureSummary:
 
 
 def make_feature(
-    sources: Sequence[Source],
+    sources: Sequence[Source] | EventLog,
     encoder: Encoder,
     out_dir: Path,
     *,
     max_tokens_per_user: int | None = None,
     personal_data: PersonalData = "refuse",
-    scratch: Path | None = None,
     progress: Progress = keep_quiet,
     shard_bytes: int = _SHARD_BYTES,
 ) -> FeatureSummary:
-    """Encode every user of ``sources`` into ``out_dir``, in the order of the files.
+    """Encode every user of ``sources`` into ``out_dir``, in the order of the files, or of a log, in its order.
 
     ``max_tokens_per_user`` keeps the newest words and arrows of a user. Memory does not depend on the size of the
-    data but for 16 to 32 bytes a user; ``scratch`` is not needed for text.
+    data but for 16 to 32 bytes a user of sequence files. Personal data of a log is looked for as it is read.
 
     Raises:
         DataError: as the reader does.
     """
-    del scratch
     out_dir.mkdir(parents=True, exist_ok=True)
     writer = _ShardWriter(out_dir, shard_bytes)
     counts: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     places: list[str] = []
-
-    def work(block: Block) -> list[tuple[pa.RecordBatch, Encoded]]:
-        return [
-            _encode(block, slice(i, i + _BATCH_USERS), encoder, max_tokens_per_user)
-            for i in range(0, block.start_N.size, _BATCH_USERS)
-        ]
-
-    for block, batches in map_blocks(sources, work, personal_data=personal_data, stage="encode", progress=progress):
-        for batch, encoded in batches:
-            writer.write(batch)
-            counts["users"] += batch.num_rows
-            counts["tokens"] += encoded.n_tokens
-            counts["empty"] += int((encoded.n_behaviors_N == 0).sum())
-            counts["cut_users"] += encoded.n_cut_users
-            counts["cut_tokens"] += encoded.n_cut_tokens
-        kinds.update(kind for _, kind in block.personal)
-        places += [f"{block.source.name}, line {line}: {kind}" for line, kind in block.personal[: 10 - len(places)]]
+    if isinstance(sources, EventLog):
+        blocks = _encode_log(sources, encoder, max_tokens_per_user or 0, progress)
+        places += sources.personal_data_lines
+    else:
+        blocks = _encode_texts(sources, encoder, max_tokens_per_user or 0, personal_data, progress, kinds, places)
+    for batch, encoded in blocks:
+        writer.write(batch)
+        counts["users"] += batch.num_rows
+        counts["tokens"] += encoded.n_tokens
+        counts["empty"] += int((encoded.n_behaviors_N == 0).sum())
+        counts["cut_users"] += encoded.n_cut_users
+        counts["cut_tokens"] += encoded.n_cut_tokens
     shards = writer.close()
     save_file(
         {
@@ -111,6 +107,7 @@ def make_feature(
         "n_blocks": int(encoder.vocabulary.bound_K.size),
         "n_dims": encoder.n_dims,
         "n_columns": encoder.n_columns,
+        "columns": encoder.column_names,
         "shards": shards,
     }
     (out_dir / LAYOUT_FILE).write_text(json.dumps(layout, sort_keys=True) + "\n")
@@ -144,13 +141,53 @@ def _gather_ids(
     return offset_N1, out_B
 
 
+Blocks = Iterator[tuple[pa.RecordBatch, Encoded]]
+
+
+def _encode_texts(
+    sources: Sequence[Source], encoder: Encoder, max_tokens: int, personal_data: PersonalData, progress: Progress,
+    kinds: Counter[str], places: list[str],
+) -> Blocks:  # fmt: skip
+    """Encode sequence files; counts lines that look like personal data in ``kinds`` and names some in ``places``."""
+
+    def work(block: Block) -> list[tuple[pa.RecordBatch, Encoded]]:
+        found = []
+        for first in range(0, block.start_N.size, _BATCH_USERS):
+            rows = slice(first, first + _BATCH_USERS)
+            ids = _gather_ids(block.data_B, block.start_N[rows], block.tab_N[rows])
+            texts = split_texts(block.data_B, block.tab_N[rows], block.end_N[rows], max_tokens)
+            found.append(_encode(*ids, texts, encoder))
+        return found
+
+    for block, batches in map_blocks(sources, work, personal_data=personal_data, stage="encode", progress=progress):
+        yield from batches
+        kinds.update(kind for _, kind in block.personal)
+        places += [f"{block.source.name}, line {line}: {kind}" for line, kind in block.personal[: 10 - len(places)]]
+
+
+def _encode_log(log: EventLog, encoder: Encoder, max_tokens: int, progress: Progress) -> Blocks:
+    def work(block: tuple[int, int]) -> list[tuple[pa.RecordBatch, Encoded]]:
+        users = log.read_users(block, max_tokens)
+        found = []
+        for first in range(0, users.hash_N.size, _BATCH_USERS):
+            row_N = np.arange(first, min(first + _BATCH_USERS, users.hash_N.size))
+            offset_N1 = users.id_offset_N1[first : first + row_N.size + 1]
+            id_B = users.id_B[offset_N1[0] : offset_N1[-1]]
+            whole = row_N.size == users.hash_N.size
+            histories = users.histories if whole else take_users(users.histories, row_N)
+            found.append(_encode(offset_N1 - offset_N1[0], id_B, histories, encoder))
+        return found
+
+    plan = log.plan_blocks()
+    for done, batches in enumerate(map_ordered(work, plan)):
+        progress("encode", done + 1, len(plan))
+        yield from batches
+
+
 def _encode(
-    block: Block, rows: slice, encoder: Encoder, max_tokens_per_user: int | None
+    offset_N1: npt.NDArray[np.int32], id_B: npt.NDArray[np.uint8], histories: Histories, encoder: Encoder
 ) -> tuple[pa.RecordBatch, Encoded]:
-    encoded = encoder.encode(
-        block.data_B, block.tab_N[rows], block.end_N[rows], max_tokens_per_user=max_tokens_per_user
-    )
-    offset_N1, id_B = _gather_ids(block.data_B, block.start_N[rows], block.tab_N[rows])
+    encoded = encoder.encode_histories(histories)
     n = offset_N1.size - 1
     bag_offset = pa.py_buffer(encoded.offset_N1.astype(np.int32))
     columns = {

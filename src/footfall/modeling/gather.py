@@ -23,7 +23,10 @@ I64 = npt.NDArray[np.int64]
 def read_encoding(feature: Feature) -> Encoding:
     """Return what the feature keeps of its encoder."""
     arrays = load_file(Path(feature.directory) / ENCODING_FILE)
-    return Encoding(feature.encoder_hash, arrays["idf_V"], arrays["bound_K"], arrays["rank_A256"], arrays["spread_D"])
+    return Encoding(
+        feature.encoder_hash, arrays["idf_V"], arrays["bound_K"], arrays["rank_A256"], arrays["spread_D"],
+        tuple(feature.layout["columns"]),
+    )  # fmt: skip
 
 
 def gather_users(feature: Feature, row_N: I64) -> tuple[Users, npt.NDArray[np.uint32]]:
@@ -45,8 +48,9 @@ def gather_users(feature: Feature, row_N: I64) -> tuple[Users, npt.NDArray[np.ui
         bags.append(_weigh_block(block, encoding)[local_N])
     n_tokens = int(encoding.bound_K[-1])
     bag_NV = scipy.sparse.vstack(bags, format="csr") if bags else scipy.sparse.csr_matrix((0, n_tokens), dtype="f4")
-    n_text = int(encoding.bound_K[1])
-    return Users(encoding, bag_NV[:, :n_text], bag_NV[:, n_text:], latent_ND, dense_NA), n_behaviors_N
+    n_text, n_order = int(encoding.bound_K[1]), int(encoding.bound_K[2])
+    parts = bag_NV[:, :n_text], bag_NV[:, n_text:n_order], bag_NV[:, n_order:]
+    return Users(encoding, *parts, latent_ND, dense_NA), n_behaviors_N
 
 
 def _weigh_block(block: FeatureBlock, encoding: Encoding) -> scipy.sparse.csr_matrix:

@@ -1,6 +1,6 @@
 """A bounded, uniform sample of the users of a data set, taken in one pass.
 
-Knows lines and hashes of ids. Whether a user is in the sample depends on the hash of the id and on how many users
+Knows lines, logs and hashes of ids. Whether a user is in the sample depends on the hash of the id and on how many users
 there are, not on the order of the file. Long histories are clipped to their newest part.
 
 Shapes: B bytes, N users of the sample.
@@ -13,7 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from footfall.modeling.event_log import EventLog
+from footfall.modeling.event_texts import Texts
 from footfall.modeling.hashes import hash_bytes
+from footfall.modeling.histories import Histories, join_histories, keep_events, split_texts, take_users
 from footfall.modeling.sequences import Block, PersonalData, Progress, Source, keep_quiet, map_blocks
 
 U8 = npt.NDArray[np.uint8]
@@ -26,13 +29,13 @@ _TOP = 1 << 64
 
 @dataclass(frozen=True)
 class Sample:
-    """Texts of some users: user n is ``data_B[tab + 1:end]``."""
+    """Histories of some users, in the order of the hash of their ids."""
 
-    data_B: U8
-    tab_N: I64
-    end_N: I64
+    histories: Histories
     n_users: int
     """Users of the whole data set."""
+    categories: Texts | None = None
+    """Names of the categories of an event log."""
 
 
 def sample_users(
@@ -97,9 +100,57 @@ def _take(block: Block, hash_N: U64, below: int) -> _Piece:
 def _join(pieces: list[_Piece], n_users: int) -> Sample:
     length_N = np.concatenate([p.length_N for p in pieces])
     data_B = np.concatenate([p.data_B for p in pieces])
-    data_B.setflags(write=False)  # one type of array for the compiled code
+    order_N = np.argsort(np.concatenate([p.hash_N for p in pieces]), kind="stable")
     end_N = np.cumsum(length_N)
-    return Sample(data_B, end_N - length_N - 1, end_N, n_users)
+    data_B = _gather(data_B, (end_N - length_N)[order_N], end_N[order_N])
+    data_B.setflags(write=False)  # one type of array for the compiled code
+    end_N = np.cumsum(length_N[order_N])
+    return Sample(split_texts(data_B, end_N - length_N[order_N] - 1, end_N, 0), n_users)
+
+
+def sample_log(log: EventLog, *, max_users: int, max_bytes: int, progress: Progress = keep_quiet) -> Sample:
+    """Keep the users of a log that ``sample_users`` would keep of a sequence file with the same behaviors.
+
+    The log's users come by the hash that decides, so that only the first ones are read.
+    """
+    pieces: list[tuple[U64, I64, Histories]] = []
+    n_users = n_bytes = 0
+    blocks = log.plan_blocks()
+    for done, block in enumerate(blocks):
+        users = log.read_users(block)
+        histories, size_N = _clip_histories(users.histories)
+        pieces.append((users.hash_N, size_N, histories))
+        n_users, n_bytes = n_users + size_N.size, n_bytes + int(size_N.sum())
+        progress("sample", done + 1, len(blocks))
+        if n_users > max_users or n_bytes > max_bytes:
+            break
+    hash_N = np.concatenate([piece[0] for piece in pieces])
+    size_N = np.concatenate([piece[1] for piece in pieces])
+    below = _TOP
+    n_kept = hash_N.size
+    while n_kept > 1 and (n_kept > max_users or size_N[:n_kept].sum() > max_bytes):
+        below = below // 8 * 7
+        n_kept = int(np.searchsorted(hash_N, np.uint64(below)))
+    joined = join_histories([piece[2] for piece in pieces])
+    total = log.n_users if len(pieces) < len(blocks) else hash_N.size
+    return Sample(take_users(joined, np.arange(n_kept)), total, log.categories)
+
+
+def _clip_histories(found: Histories) -> tuple[Histories, I64]:
+    """Return histories without their oldest parts beyond the limit, and how many bytes they are as text."""
+    size_L = found.end_L - found.start_L + 2
+    total_L1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(size_L)])
+    size_N = total_L1[found.offset_N1[1:]] - total_L1[found.offset_N1[:-1]]
+    size_N -= 2 * (size_N > 0)
+    if not (size_N > _MAX_TEXT_BYTES).any():
+        return found, size_N
+    end_N = np.repeat(total_L1[found.offset_N1[1:]], np.diff(found.offset_N1))
+    is_long_N = np.repeat(size_N > _MAX_TEXT_BYTES, np.diff(found.offset_N1))
+    keep_L = ~is_long_N | (end_N - total_L1[:-1] <= _MAX_TEXT_BYTES)
+    found = keep_events(found, keep_L)
+    total_L1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(size_L[keep_L])])
+    size_N = total_L1[found.offset_N1[1:]] - total_L1[found.offset_N1[:-1]]
+    return found, size_N - 2 * (size_N > 0)
 
 
 @njit(cache=True, nogil=True)

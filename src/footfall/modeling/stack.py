@@ -94,7 +94,7 @@ def fit_stack(users: Users, label_N: U8, *, seed: int, prior: float, step: Calla
     """
     if min(label_N.sum(), (1 - label_N).sum()) < MIN_CLASS_USERS:
         return Stack((), (), (), Weights(np.zeros(0), np.zeros(0), 0.0, np.zeros(0), np.zeros(0)), prior, {})
-    kinds = find_views()
+    kinds = {name: kind for name, kind in find_views().items() if kind.can_see(users)}
     strengths = _choose_strengths(kinds, *_sample(users, label_N, MAX_CHOICE_USERS, seed), seed=seed, step=step)
     few, few_label_N = _sample(users, label_N, MAX_STACK_USERS, seed)
     out_NK = _predict_out_of_fold(kinds, strengths, few, few_label_N, seed=seed, step=step)

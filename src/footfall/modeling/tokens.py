@@ -42,7 +42,7 @@ def count_arrows(data_B: U8, start: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _skip_tokens(data_B: U8, start: int, end: int, n_skip: int) -> int:
+def skip_tokens(data_B: U8, start: int, end: int, n_skip: int) -> int:
     """Return where the text goes on after its first ``n_skip`` tokens (words and arrows)."""
     i, in_word = start, False
     while i < end:
@@ -88,7 +88,8 @@ def _count_words_slowly(data_B: U8, start: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _trim_left(data_B: U8, start: int, end: int) -> int:
+def trim_left(data_B: U8, start: int, end: int) -> int:
+    """Return where the text begins behind white space."""
     while start < end:
         width = space_width(data_B, start, end)
         if width == 0:
@@ -119,7 +120,7 @@ def _split(
         while i < end and not (data_B[i] == 45 and i + 1 < end and data_B[i + 1] == 62):
             i += 1
         arrows += 1
-        s = _trim_left(data_B, begin, i)
+        s = trim_left(data_B, begin, i)
         e = _trim_right(data_B, s, i)
         if e > s:
             hash_L[at] = hash_bytes(data_B, s, e, BEHAVIOR)
@@ -166,7 +167,7 @@ def split_behaviors(
         at, n_tokens_N[n] = _split(data_B, start, end, at, hash_L, start_L, end_L, n_words_L)
         if max_tokens > 0 and n_tokens_N[n] > max_tokens:
             n_cut_N[n] = n_tokens_N[n] - max_tokens
-            start = _skip_tokens(data_B, start, end, n_cut_N[n])
+            start = skip_tokens(data_B, start, end, n_cut_N[n])
             at, _ = _split(data_B, start, end, first, hash_L, start_L, end_L, n_words_L)
         offset_N1[n + 1] = at
     return offset_N1, hash_L[:at], start_L[:at], end_L[:at], n_words_L[:at], n_tokens_N, n_cut_N

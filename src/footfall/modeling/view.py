@@ -50,6 +50,8 @@ class Users:
     text_NV: scipy.sparse.csr_matrix
     """Weights of behaviors and words."""
     ngram_NV: scipy.sparse.csr_matrix
+    fact_NV: scipy.sparse.csr_matrix
+    """Weights of categories, and of behaviors and words by value; no columns without an event log."""
     latent_ND: F32
     dense_NA: U8
 
@@ -61,8 +63,9 @@ class Users:
     def take(self, row_N: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Users":
         """Return some of the users, in the order asked."""
         return Users(
-            self.encoding, self.text_NV[row_N], self.ngram_NV[row_N], self.latent_ND[row_N], self.dense_NA[row_N]
-        )
+            self.encoding, self.text_NV[row_N], self.ngram_NV[row_N], self.fact_NV[row_N], self.latent_ND[row_N],
+            self.dense_NA[row_N],
+        )  # fmt: skip
 
 
 class View(ABC):
@@ -70,6 +73,11 @@ class View(ABC):
 
     strengths: tuple[float, ...]
     """Candidates, from strongly to weakly regularised; the stack chooses by log loss."""
+
+    @classmethod
+    def can_see(cls, users: Users) -> bool:
+        """Whether the users have what this view looks at."""
+        return users.n_users > 0
 
     @abstractmethod
     def fit(self, users: Users, label_N: U8, *, strength: float, seed: int) -> None:

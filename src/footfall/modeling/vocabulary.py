@@ -2,28 +2,29 @@
 
 Knows hashes and document frequencies; nothing of weights or users' ids. Token numbers are laid out in blocks, each
 normalised by itself (``Vocabulary.bound_K``): behaviors, then words (with path prefixes, codes, numbers and, for
-words nobody knows, buckets of their trigrams), then 2- and 3-grams of behaviors.
+words nobody knows, buckets of their trigrams), then 2- and 3-grams of behaviors. Of an event log also: values of
+categories, then behaviors and words once more, by how much they are worth.
 
 Shapes: B bytes, N users, L behaviors of all users, U distinct behaviors, V tokens, K blocks.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from footfall.modeling.hashes import build_table, combine, hash_lowered, look_up
+from footfall.modeling.histories import Schema
 from footfall.modeling.sample import Sample
-from footfall.modeling.tokens import WORD, emit_tokens, emit_trigrams, next_word, read_number, split_behaviors
+from footfall.modeling.tokens import WORD, emit_tokens, emit_trigrams, next_word, read_number
 
 U8 = npt.NDArray[np.uint8]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 F32 = npt.NDArray[np.float32]
-
-N_BLOCKS = 3
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class VocabularyConfig:
     max_behaviors: int = 65_536
     max_words: int = 65_536
     max_ngrams: int = 65_536
+    max_categories: int = 16_384
     n_tail: int = 4_096
     n_groups: int = 16
     min_users: int = 2
@@ -59,12 +61,21 @@ class Vocabulary:
     text_B: U8
     """The behaviors' texts, UTF-8, one after the other."""
     text_end_U: I64
+    category_hash_W: U64
+    category_text_B: U8
+    """``column=value`` of each category, UTF-8, one after the other."""
+    category_end_W: I64
+    has_facts: bool = False
+    """Whether there are the blocks that only event logs have."""
 
     @property
     def bound_K(self) -> I64:
         """The first token number after each block."""
-        n_behaviors, n_words = self.behavior_hash_U.size, self.word_hash_W.size + self.n_tail
-        return np.cumsum(np.array([n_behaviors, n_words, self.ngram_hash_G.size], np.int64))
+        n_behaviors, n_words = self.behavior_hash_U.size, self.word_hash_W.size
+        blocks = [n_behaviors, n_words + self.n_tail, self.ngram_hash_G.size]
+        if self.has_facts:
+            blocks += [self.category_hash_W.size, n_behaviors, n_words]
+        return np.cumsum(np.array(blocks, np.int64))
 
     @property
     def n_tokens(self) -> int:
@@ -74,26 +85,26 @@ class Vocabulary:
 
 def fit_vocabulary(sample: Sample, config: VocabularyConfig) -> Vocabulary:
     """Choose the tokens that enough users of the sample share."""
-    n_users = sample.tab_N.size
-    min_users = config.min_users if n_users >= 20 else 1
-    offset_N1, hash_L, start_L, end_L, _, _, _ = split_behaviors(sample.data_B, sample.tab_N, sample.end_N, 0)
+    found = sample.histories
+    min_users = config.min_users if found.n_users >= 20 else 1
+    offset_N1, hash_L, start_L, end_L = found.offset_N1, found.hash_L, found.start_L, found.end_L
     all_hash_A, first_A, of_L = np.unique(hash_L, return_index=True, return_inverse=True)
     of_L = of_L.astype(np.int64)
     users_A = _count_users(offset_N1, of_L, all_hash_A.size)
     start_A, end_A = start_L[first_A], end_L[first_A]
 
     known_U = _most_frequent(users_A, all_hash_A, min_users, config.max_behaviors)
-    word_hash_W = _choose_words(sample, offset_N1, of_L, start_A, end_A, min_users, config.max_words)
+    word_hash_W = _choose_words(found.data_B, offset_N1, of_L, start_A, end_A, min_users, config.max_words)
     ngram_hash_G = _choose_ngrams(offset_N1, hash_L, config)
-    group_hash_C = _choose_groups(sample.data_B, start_A, end_A, offset_N1, of_L, config.n_groups)
+    group_hash_C = _choose_groups(found.data_B, start_A, end_A, offset_N1, of_L, config.n_groups)
 
     start_U, end_U = start_A[known_U], end_A[known_U]
     word_key_S, word_value_S = build_table(word_hash_W, known_U.size)
     group_key_S, group_value_S = build_table(group_hash_C)
     tail = (known_U.size + word_hash_W.size, config.n_tail)
-    text_offset_U1, text_token_T = _text_tokens(sample.data_B, start_U, end_U, word_key_S, word_value_S, tail)
-    number_U, group_U = _describe(sample.data_B, start_U, end_U, group_key_S, group_value_S, group_hash_C.size)
-    text = b"".join(sample.data_B[s:e].tobytes() for s, e in zip(start_U.tolist(), end_U.tolist(), strict=True))
+    text_offset_U1, text_token_T = _text_tokens(found.data_B, start_U, end_U, word_key_S, word_value_S, tail)
+    number_U, group_U = _describe(found.data_B, start_U, end_U, group_key_S, group_value_S, group_hash_C.size)
+    text = b"".join(found.data_B[s:e].tobytes() for s, e in zip(start_U.tolist(), end_U.tolist(), strict=True))
     return Vocabulary(
         behavior_hash_U=all_hash_A[known_U],
         word_hash_W=word_hash_W,
@@ -106,7 +117,35 @@ def fit_vocabulary(sample: Sample, config: VocabularyConfig) -> Vocabulary:
         group_U=group_U,
         text_B=np.frombuffer(text, np.uint8),
         text_end_U=np.cumsum(end_U - start_U),
+        **_choose_categories(sample, min_users, config.max_categories),
     )
+
+
+def _choose_categories(sample: Sample, min_users: int, limit: int) -> dict[str, Any]:
+    """Return the fields of ``Vocabulary`` about categories."""
+    facts, texts = sample.histories.facts, sample.categories
+    if facts is None or texts is None or facts.schema == Schema():
+        none = np.zeros(0, np.uint64)
+        return {
+            "category_hash_W": none,
+            "category_text_B": np.zeros(0, np.uint8),
+            "category_end_W": none.astype(np.int64),
+        }
+    n_columns = facts.category_LC.shape[1]
+    hash_A, of_L = np.unique(facts.category_LC.ravel(), return_inverse=True)
+    users_A = _count_users(sample.histories.offset_N1 * n_columns, of_L.astype(np.int64), hash_A.size)
+    users_A[hash_A == 0] = 0
+    hash_W = hash_A[_most_frequent(users_A, hash_A, min_users, limit)]
+    order_V = np.argsort(texts.hash_V, kind="stable")
+    code_W = order_V[np.searchsorted(texts.hash_V[order_V], hash_W)]
+    places = zip(texts.start_of(code_W).tolist(), texts.end_V[code_W].tolist(), strict=True)
+    parts = [texts.data_B[start:end].tobytes() for start, end in places]
+    return {
+        "category_hash_W": hash_W,
+        "category_text_B": np.frombuffer(b"".join(parts), np.uint8),
+        "category_end_W": np.cumsum([len(part) for part in parts], dtype=np.int64),
+        "has_facts": True,
+    }
 
 
 def _most_frequent(users_A: I64, hash_A: U64, min_users: int, limit: int) -> I64:
@@ -116,10 +155,8 @@ def _most_frequent(users_A: I64, hash_A: U64, min_users: int, limit: int) -> I64
     return enough_A[order[:limit]]
 
 
-def _choose_words(
-    sample: Sample, offset_N1: I64, of_L: I64, start_A: I64, end_A: I64, min_users: int, limit: int
-) -> U64:
-    token_offset_A1, token_T = _emit_all(sample.data_B, start_A, end_A)
+def _choose_words(data_B: U8, offset_N1: I64, of_L: I64, start_A: I64, end_A: I64, min_users: int, limit: int) -> U64:
+    token_offset_A1, token_T = _emit_all(data_B, start_A, end_A)
     hash_W, of_T = np.unique(token_T, return_inverse=True)
     users_W = _count_text_users(offset_N1, of_L, token_offset_A1, of_T.astype(np.int64), hash_W.size)
     return hash_W[_most_frequent(users_W, hash_W, min_users, limit)]

@@ -20,13 +20,13 @@ class OrderView(View):
     def __init__(self) -> None:
         self._head: LinearHead | None = None
         self._idf_V = np.zeros(0, np.float32)
-        self._first = 0
+        self._first, self._last = 0, 0
 
     def fit(self, users: Users, label_N: U8, *, strength: float, seed: int) -> None:
         """See ``View``."""
         self._head = fit_linear(users.ngram_NV, label_N, strength, self._head)
         self._idf_V = users.encoding.idf_V
-        self._first = int(users.encoding.bound_K[1])
+        self._first, self._last = (int(bound) for bound in users.encoding.bound_K[1:3])
 
     def predict(self, users: Users) -> F64:
         """See ``View``."""
@@ -37,7 +37,7 @@ class OrderView(View):
         """See ``View``."""
         assert self._head is not None
         token_V = np.zeros(self._idf_V.size, np.float32)
-        token_V[self._first :] = self._head.weight_V
+        token_V[self._first : self._last] = self._head.weight_V
         return {"bias": np.array([self._head.bias]), "token_V": token_V * self._idf_V}
 
 

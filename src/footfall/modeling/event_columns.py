@@ -1,0 +1,191 @@
+"""Which column of an event log is what: the user, the time, the behavior, numbers and categories.
+
+Knows names and kinds of columns; nothing of files or values. What is declared holds; what is not is found by name and
+kind: a user id by its name, a time by its name or type, a behavior by its name, every other column of numbers is
+numeric and every other column of text a category. Ours: the contract knows sequence files alone.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from footfall.errors import DataError
+
+NUMBER, TIME, TEXT, OTHER = "number", "time", "text", "other"
+"""Kinds of columns: what their values look like."""
+
+FORMATS = ("auto", "sequence", "parquet", "csv", "jsonl")
+MAX_NUMERIC, MAX_CATEGORICAL = 8, 8
+"""Columns beyond the first so many are left out, and the log says so."""
+
+_USER = ("user_id", "userid", "user", "uid", "customer_id", "customerid", "customer", "client_id", "member_id", "member",
+         "account_id", "visitor_id", "visitorid", "person_id", "subscriber_id", "mid")  # fmt: skip
+_TIME = ("timestamp", "event_time", "event_timestamp", "time", "datetime", "date_time", "ts", "occurred_at", "created_at",
+         "event_date", "date", "day", "invoice_date", "order_date", "transaction_date")  # fmt: skip
+_BEHAVIOR = ("behavior", "behaviour", "activity", "act")
+_VERB = ("event", "event_type", "event_name", "action", "verb", "type")
+_OBJECT = ("description", "item_description", "text", "title", "item_name", "product_name", "name", "item", "product",
+           "page", "url", "path", "category", "item_id", "product_id", "sku", "query", "code", "mcc", "mcc_code")  # fmt: skip
+
+_CODES = ("id", "code", "mcc", "zip", "zipcode", "postcode", "sku", "no", "type", "kind", "status")
+"""What numbers that are only names are called."""
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """What a request says of its data set; every part may be left open."""
+
+    format: str = "auto"
+    user_id: str | None = None
+    timestamp: str | None = None
+    behavior: tuple[str, ...] = ()
+    """One column, or several whose texts are joined by a blank."""
+    numeric: tuple[str, ...] | None = None
+    categorical: tuple[str, ...] | None = None
+    observed_until: datetime | None = None
+    """Later events are left out; recency is counted back from here, else from the last event."""
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether a column is declared, which only an event log has."""
+        return any((self.user_id, self.timestamp, self.behavior, self.numeric, self.categorical))
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any] | None) -> "LogOptions":
+        """Return the options of a checked request: ``format``, ``columns``, ``observed_until``."""
+        given = given or {}
+        columns = given.get("columns") or {}
+        behavior = columns.get("behavior") or ()
+        until = given.get("observed_until")
+        return cls(
+            format=given.get("format") or "auto",
+            user_id=columns.get("user_id"),
+            timestamp=columns.get("timestamp"),
+            behavior=(behavior,) if isinstance(behavior, str) else tuple(behavior),
+            numeric=None if columns.get("numeric") is None else tuple(columns["numeric"]),
+            categorical=None if columns.get("categorical") is None else tuple(columns["categorical"]),
+            observed_until=None if until is None else _aware(datetime.fromisoformat(until)),
+        )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a log by what they are."""
+
+    user_id: str
+    timestamp: str | None
+    behavior: tuple[str, ...]
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """All of them, once each."""
+        time = () if self.timestamp is None else (self.timestamp,)
+        return list(dict.fromkeys((self.user_id, *time, *self.behavior, *self.numeric, *self.categorical)))
+
+
+def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Columns:
+    """Say which columns of a log are what; ``kinds`` are all of its columns, in order.
+
+    Raises:
+        DataError: UNEXPECTED_TXT_FORMAT, naming the columns: a declared one is not there or cannot be used, or no user
+            id or behavior is found.
+    """
+    _check_declared(options, kinds, path)
+    simple = _Names(kinds)
+    user = options.user_id or simple.find(_USER, lambda name: kinds[name] != OTHER)
+    if user is None:
+        raise _refuse(path, kinds, "no column is the user id", '"user_id"')
+    timestamp = options.timestamp or _find_time(simple, kinds, user)
+    taken = {user, timestamp, *(options.numeric or ()), *(options.categorical or ())}
+    behavior = options.behavior or _find_behavior(simple, kinds, taken)
+    if not behavior:
+        raise _refuse(path, kinds, "no column says what the user did", '"behavior"')
+    rest = [name for name in kinds if name not in {user, timestamp, *behavior}]
+    numeric, categorical = options.numeric, options.categorical
+    codes = {n for n in rest if kinds[n] == NUMBER and _simple(n).split("_")[-1] in _CODES}
+    if numeric is None:
+        numeric = tuple(n for n in rest if kinds[n] == NUMBER and n not in {*codes, *(categorical or ())})[:MAX_NUMERIC]
+    if categorical is None:
+        found = [n for n in rest if (kinds[n] == TEXT or n in codes) and n not in numeric]
+        # a verb that is part of the behavior tells kinds of events apart by itself, too
+        verbs = [n for n in behavior if len(behavior) > 1 and _simple(n) in _VERB]
+        categorical = tuple([*verbs, *found])[:MAX_CATEGORICAL]
+    return Columns(user, timestamp, behavior, numeric, categorical)
+
+
+class _Names:
+    """Columns by their names in small letters with underscores."""
+
+    def __init__(self, kinds: Mapping[str, str]) -> None:
+        self._by_name: dict[str, str] = {}
+        for name in kinds:
+            self._by_name.setdefault(_simple(name), name)
+
+    def find(self, wanted: tuple[str, ...], is_fit: Callable[[str], bool]) -> str | None:
+        for simple in wanted:
+            name = self._by_name.get(simple)
+            if name is not None and is_fit(name):
+                return name
+        return None
+
+
+def _simple(name: str) -> str:
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
+    return re.sub(r"[^0-9a-z]+", "_", snake.lower()).strip("_")
+
+
+def _find_time(simple: _Names, kinds: Mapping[str, str], user: str) -> str | None:
+    by_name = simple.find(_TIME, lambda name: kinds[name] in (TIME, NUMBER) and name != user)
+    return by_name or next((name for name, kind in kinds.items() if kind == TIME and name != user), None)
+
+
+def _find_behavior(simple: _Names, kinds: Mapping[str, str], taken: set[str | None]) -> tuple[str, ...]:
+    def is_free(name: str) -> bool:
+        return kinds[name] in (TEXT, NUMBER) and name not in taken
+
+    one = simple.find(_BEHAVIOR, is_free)
+    if one is not None:
+        return (one,)
+    verb, thing = simple.find(_VERB, is_free), simple.find(_OBJECT, is_free)
+    if verb is not None and thing is not None:
+        return (verb, thing)
+    if (verb or thing) is not None:
+        return (str(verb or thing),)
+    return tuple(name for name, kind in kinds.items() if kind == TEXT and name not in taken)[:1]
+
+
+def _check_declared(options: LogOptions, kinds: Mapping[str, str], path: str) -> None:
+    declared = {
+        "user_id": (options.user_id,), "timestamp": (options.timestamp,), "behavior": options.behavior,
+        "numeric": options.numeric or (), "categorical": options.categorical or (),
+    }  # fmt: skip
+    for role, names in declared.items():
+        for name in names:
+            if name is None:
+                continue
+            if name not in kinds:
+                raise _refuse(path, kinds, f"there is no column {name!r}, which `columns` declares", f'"{role}"')
+            if kinds[name] == OTHER:
+                raise _refuse(
+                    path, kinds, f"the column {name!r} is nested or of a type that cannot be read", f'"{role}"'
+                )
+    for role, limit in (("numeric", MAX_NUMERIC), ("categorical", MAX_CATEGORICAL)):
+        if len(declared[role]) > limit:
+            raise _refuse(path, kinds, f"more than {limit} {role} columns are declared", f'"{role}"')
+
+
+def _refuse(path: str, kinds: Mapping[str, str], what: str, role: str) -> DataError:
+    shown = ", ".join(f"{name} ({kind})" for name, kind in list(kinds.items())[:40]) or "none"
+    return DataError(
+        "UNEXPECTED_TXT_FORMAT",
+        f"{what}. The columns are: {shown}. Name the right one as {role} in `columns`, or rename it.",
+        path=path,
+    )
+
+
+def _aware(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

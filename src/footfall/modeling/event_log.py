@@ -1,0 +1,305 @@
+"""Read an event log of any order and size: rows to whole users, out of core.
+
+Knows columns, values and scratch files; nothing of vocabularies. Rows are written as fixed-size records into chunks
+that are sorted by the leading bits of the user's hash; a block of users is what all chunks hold of some leading bits,
+sorted by user and time. So users come in the order of their hash, whatever the order of the rows or the number of
+threads, and memory does not grow with the log. Events at one time stay in the order of the files.
+
+Shapes: N rows or users, L events, Q numeric columns, C categorical columns, P partitions.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from footfall.errors import DataError
+from footfall.modeling.event_arrays import read_numbers, read_texts, read_times
+from footfall.modeling.event_columns import Columns, LogOptions, find_columns
+from footfall.modeling.event_files import EventFile, Place, open_file
+from footfall.modeling.event_texts import ACT, CATEGORY, USER, Texts, TextTable
+from footfall.modeling.event_users import group_users
+from footfall.modeling.histories import Histories, Schema
+from footfall.modeling.sequences import PersonalData, Progress, Source, keep_quiet
+
+I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+T = TypeVar("T")
+
+N_PARTITIONS = 1024
+CHUNK_ROWS = 1 << 19
+BLOCK_EVENTS = 1 << 17
+_SHIFT = np.uint64(54)
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Users:
+    """Whole users of a log."""
+
+    id_B: npt.NDArray[np.uint8]
+    id_offset_N1: npt.NDArray[np.int32]
+    hash_N: U64
+    histories: Histories
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """A log in scratch files, which go with their directory."""
+
+    columns: Columns
+    schema: Schema
+    until_us: int
+    n_events: int
+    personal_data_lines: tuple[str, ...]
+    _path: Path
+    _kinds: tuple[tuple[str, npt.DTypeLike, int | None], ...]
+    _chunks: tuple[tuple[int, int, I64], ...]
+    """(place in the file, rows, first row of each partition) of each chunk."""
+    _ids: Texts = field(repr=False)
+    _texts: Texts = field(repr=False)
+    categories: Texts = field(repr=False)
+
+    @property
+    def n_users(self) -> int:
+        """How many users there are; an upper bound in logs of more than about two million."""
+        return int(self._ids.end_V.size)
+
+    def plan_blocks(self, max_events: int = BLOCK_EVENTS) -> list[tuple[int, int]]:
+        """Return ranges of partitions of about so many events each, none of them empty."""
+        size_P = np.zeros(N_PARTITIONS, np.int64)
+        for _, _, first_P1 in self._chunks:
+            size_P += np.diff(first_P1)
+        found, start, held = [], 0, 0
+        for p in range(N_PARTITIONS):
+            if held and held + size_P[p] > max_events:
+                found.append((start, p))
+                start, held = p, 0
+            held += int(size_P[p])
+        return [*found, (start, N_PARTITIONS)] if held else found
+
+    def read_users(self, block: tuple[int, int], max_tokens: int = 0) -> Users:
+        """Return the users of a range of partitions; their ``max_tokens`` newest words and arrows, 0 for all."""
+        file_B = np.asarray(np.memmap(self._path, np.uint8, "r"))
+        parts: dict[str, list[Any]] = {name: [] for name, _, _ in self._kinds}
+        for place, n_rows, first_P1 in self._chunks:
+            start, end = int(first_P1[block[0]]), int(first_P1[block[1]])
+            for name, kind, width in self._kinds:
+                size = np.dtype(kind).itemsize * (1 if width is None else width)
+                part = file_B[place + start * size : place + end * size].view(kind)
+                parts[name].append(part if width is None else part.reshape(end - start, width))
+                place += n_rows * size
+        records = {name: np.concatenate(pieces) for name, pieces in parts.items()}
+        return Users(*group_users(records, self._ids, self._texts, self.schema, self.until_us, max_tokens))
+
+
+def read_log(
+    sources: Sequence[Source],
+    format: str,
+    options: LogOptions,
+    scratch: Path,
+    *,
+    salt: int,
+    personal_data: PersonalData = "off",
+    progress: Progress = keep_quiet,
+    log: Log = lambda line: None,
+) -> EventLog:
+    """Read all rows of a log into scratch files; ``salt`` decides in which order its users come.
+
+    Raises:
+        DataError: by the contract's names, with the file and the line, or the row group and row, and a remedy.
+    """
+    first = open_file(sources[0], format, scratch)
+    columns = find_columns(options, first.kinds, first.name)
+    log(_describe(columns, first.kinds))
+    writer = _Writer(columns, options, scratch, salt, personal_data)
+    total, done = sum(source.size_bytes for source in sources), 0
+    try:
+        for number, source in enumerate(sources):
+            file = open_file(source, format, scratch) if number else first
+            _check_same(file, columns, source.name)
+            for place, found in _ahead(file.read(columns.names)):
+                writer.add(place, found)
+                progress("read events", done, total)
+            done += source.size_bytes
+        found_log = writer.close()
+    finally:
+        writer.shut()
+    progress("read events", total, total)
+    _tell(found_log, writer, log)
+    return found_log
+
+
+def _describe(columns: Columns, kinds: dict[str, str]) -> str:
+    left = [name for name in kinds if name not in columns.names]
+    parts = [
+        f"user_id: {columns.user_id}", f"timestamp: {columns.timestamp or 'none'}", f"behavior: {' + '.join(columns.behavior)}",
+        f"numeric: {', '.join(columns.numeric) or 'none'}", f"categorical: {', '.join(columns.categorical) or 'none'}",
+    ]  # fmt: skip
+    return "columns: " + "; ".join(parts) + (f"; not used: {', '.join(left)}" if left else "")
+
+
+def _check_same(file: EventFile, columns: Columns, path: str) -> None:
+    missing = [name for name in columns.names if name not in file.kinds]
+    if missing:
+        raise DataError(
+            "UNEXPECTED_TXT_FORMAT",
+            f"there is no column {missing[0]!r}, which the first file has. All files of a log have the same columns.",
+            path=path,
+        )
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield ``items``, the next one being made while one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, items, None)
+        while True:
+            item = waiting.result()
+            if item is None:
+                return
+            waiting = pool.submit(next, items, None)
+            yield item
+
+
+def _tell(found: EventLog, writer: "_Writer", log: Log) -> None:
+    counts = writer.counts
+    log(f"{counts['rows']:,} events of {found.n_users:,} users")
+    if found.schema.has_time:
+        log(f"times are numbers of {writer.unit_us:g} microseconds" if writer.unit_us else "times are dates")
+        shown = np.datetime64(found.until_us, "us")
+        log(f"observed until {str(shown)[:19]} UTC" + ("" if writer.is_until_given else ", the last event"))
+        if found.until_us > np.datetime64("now", "us").astype(np.int64) and not writer.is_until_given:
+            log("warning: the last event lies in the future; `observed_until` leaves such events out")
+    if counts["late"]:
+        log(f"{counts['late']:,} events after observed_until were left out")
+    if counts["blank"]:
+        log(f"{counts['blank']:,} events without a behavior were left out")
+
+
+class _Writer:
+    """Turns batches into records and writes them."""
+
+    def __init__(
+        self, columns: Columns, options: LogOptions, scratch: Path, salt: int, personal_data: PersonalData
+    ) -> None:
+        self.columns, self.counts = columns, Counter[str]()
+        self.unit_us = 0.0
+        self.is_until_given = options.observed_until is not None
+        self._until_us = 0 if options.observed_until is None else int(options.observed_until.timestamp() * 1e6)
+        self._last_us = int(np.iinfo(np.int64).min)
+        self._personal: PersonalData = personal_data
+        self._warnings: list[str] = []
+        self._ids = TextTable(scratch, "ids", kind=USER, salt=salt)
+        self._acts = TextTable(scratch, "acts", kind=ACT)
+        self._categories = TextTable(scratch, "categories", kind=CATEGORY)
+        n_q, n_c = len(columns.numeric), len(columns.categorical)
+        self._kinds: tuple[tuple[str, npt.DTypeLike, int | None], ...] = (
+            ("hash", np.uint64, None), ("time", np.int64, None), ("category", np.uint64, n_c), ("user", np.uint32, None),
+            ("act", np.int32, None), ("number", np.float32, n_q),
+        )  # fmt: skip
+        self._path = scratch / "events"
+        self._file = self._path.open("wb")
+        self._held: list[dict[str, Any]] = []
+        self._n_held = 0
+        self._chunks: list[tuple[int, int, I64]] = []
+
+    def add(self, place: Place, found: dict[str, Any]) -> None:
+        """Take the rows of one batch."""
+        columns = self.columns
+        texts = {
+            name: read_texts(found[name], place)
+            for name in (columns.user_id, *columns.behavior, *columns.categorical)
+        }  # fmt: skip
+        user_N, hash_N, warnings = self._ids.add(texts[columns.user_id], place, personal_data=self._personal)
+        if user_N.size and user_N.min() < 0:
+            raise place.error(int(user_N.argmin()), "the user id is blank. Give every event a user.")
+        acts = read_texts([found[name] for name in columns.behavior], place)
+        act_N, _, more = self._acts.add(acts, place, personal_data=self._personal)
+        self._warnings += [*warnings, *more][: 10 - len(self._warnings)]
+        record: dict[str, Any] = {"hash": hash_N, "user": user_N.astype(np.uint32), "act": act_N.astype(np.int32)}
+        record["time"] = self._read_times(found, place, user_N.size)
+        record["category"] = np.zeros((user_N.size, len(columns.categorical)), np.uint64)
+        for c, name in enumerate(columns.categorical):
+            record["category"][:, c] = self._categories.add(texts[name], place, column=name)[1]
+        record["number"] = np.empty((user_N.size, len(columns.numeric)), np.float32)
+        for q, name in enumerate(columns.numeric):
+            record["number"][:, q] = read_numbers(found[name], name, place)
+        self._hold(record)
+
+    def _read_times(self, found: dict[str, Any], place: Place, n_rows: int) -> I64:
+        name = self.columns.timestamp
+        if name is None:
+            return np.zeros(n_rows, np.int64)
+        time_N, self.unit_us = read_times(found[name], name, place, self.unit_us)
+        return time_N
+
+    def _hold(self, record: dict[str, Any]) -> None:
+        self.counts["rows"] += record["hash"].size
+        self.counts["blank"] += int((record["act"] < 0).sum())
+        if self.is_until_given and self.columns.timestamp is not None:
+            keep_N = record["time"] <= self._until_us
+            self.counts["late"] += int(keep_N.size - keep_N.sum())
+            if not keep_N.all():
+                record = {name: column[keep_N] for name, column in record.items()}
+        if record["time"].size:
+            self._last_us = max(self._last_us, int(record["time"].max()))
+        self._held.append(record)
+        self._n_held += record["hash"].size
+        if self._n_held >= CHUNK_ROWS:
+            self._write_chunk()
+
+    def _write_chunk(self) -> None:
+        if self._n_held == 0:
+            return
+        hash_N = np.concatenate([record["hash"] for record in self._held])
+        order_N, first_P1 = _sort_partitions(hash_N)
+        self._chunks.append((self._file.tell(), hash_N.size, first_P1))
+        for name, kind, _ in self._kinds:
+            column = np.concatenate([record[name] for record in self._held])
+            self._file.write(np.ascontiguousarray(column[order_N], dtype=kind).data if column.size else b"")
+        self._held, self._n_held = [], 0
+
+    def shut(self) -> None:
+        """Close the files."""
+        self._file.close()
+        for table in (self._ids, self._acts, self._categories):
+            table.shut()
+
+    def close(self) -> EventLog:
+        """Return the log."""
+        self._write_chunk()
+        self._file.close()
+        if not self._chunks:
+            why = " before observed_until" if self.counts["late"] else ""
+            raise DataError("NOT_EXIST_FILE", f"the log has no events{why}. Check the path and `observed_until`.")
+        has_time = self.columns.timestamp is not None
+        until_us = self._until_us if self.is_until_given else self._last_us if has_time else 0
+        return EventLog(
+            self.columns, Schema(has_time, self.columns.numeric, self.columns.categorical), until_us,
+            self.counts["rows"] - self.counts["late"], tuple(self._warnings), self._path, self._kinds,
+            tuple(self._chunks), self._ids.close(), self._acts.close(),
+            self._categories.close(),
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _sort_partitions(hash_N: U64) -> tuple[I64, I64]:
+    """Return (rows by the leading bits of their hash, stable; first row of each partition)."""
+    first_P1 = np.zeros(N_PARTITIONS + 1, np.int64)
+    for n in range(hash_N.size):
+        first_P1[np.int64(hash_N[n] >> _SHIFT) + 1] += 1
+    for i in range(N_PARTITIONS):
+        first_P1[i + 1] += first_P1[i]
+    at_P = first_P1[:-1].copy()
+    order_N = np.empty(hash_N.size, np.int64)
+    for n in range(hash_N.size):
+        p = int(hash_N[n] >> _SHIFT)
+        order_N[at_P[p]] = n
+        at_P[p] += 1
+    return order_N, first_P1

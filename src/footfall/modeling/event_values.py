@@ -1,0 +1,219 @@
+"""Values of event logs as numbers and times: compiled parsers of texts, and the scale of numeric times.
+
+Knows texts and numbers; nothing of columns or files. A number is what C's strtod reads, without hexadecimal; empty,
+NaN and infinite ones are missing. A time is ISO 8601 (a blank may stand for the T; without a zone it is UTC), or a
+number of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by size once for a column.
+
+Shapes: B bytes, N rows.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+U8 = npt.NDArray[np.uint8]
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+US = 1_000_000
+"""Microseconds in a second; times are int64 microseconds since 1970 in UTC."""
+NO_TIME = np.iinfo(np.int64).min
+_MAX_US = 1 << 58
+
+
+@njit(cache=True, nogil=True)
+def _strip(data_B: U8, start: int, end: int) -> tuple[int, int]:
+    while start < end and data_B[start] <= 32:
+        start += 1
+    while end > start and data_B[end - 1] <= 32:
+        end -= 1
+    return start, end
+
+
+@njit(cache=True, nogil=True)
+def _digits(data_B: U8, i: int, end: int) -> tuple[float, int]:
+    """Return (value of the digits from ``i`` on, where they end)."""
+    value = 0.0
+    while i < end and 48 <= data_B[i] <= 57:
+        value = value * 10.0 + (data_B[i] - 48)
+        i += 1
+    return value, i
+
+
+@njit(cache=True, nogil=True)
+def _is_missing(data_B: U8, start: int, end: int) -> bool:
+    """Empty, or nan, null, none, na, inf, infinity in any case, with or without a sign."""
+    if end > start and (data_B[start] == 43 or data_B[start] == 45):
+        start += 1
+    n = end - start
+    if n == 0:
+        return True
+    a = data_B[start] | 32
+    if n == 2:
+        return bool(a == 110 and data_B[start + 1] | 32 == 97)
+    if n == 3:
+        b, c = data_B[start + 1] | 32, data_B[start + 2] | 32
+        return bool((a == 110 and b == 97 and c == 110) or (a == 105 and b == 110 and c == 102))
+    if n == 4:
+        b, c = data_B[start + 1] | 32, data_B[start + 2] | 32
+        return bool(a == 110 and ((b == 117 and c == 108) or (b == 111 and c == 110)))
+    return bool(n == 8 and a == 105 and data_B[start + 1] | 32 == 110 and data_B[start + 2] | 32 == 102)
+
+
+@njit(cache=True, nogil=True)
+def _number(data_B: U8, start: int, end: int) -> tuple[float, bool]:
+    """Return (value, whether it could be read); NaN for a missing one."""
+    start, end = _strip(data_B, start, end)
+    if _is_missing(data_B, start, end):
+        return np.nan, end == start or data_B[end - 1] != 43
+    i, sign = start, 1.0
+    if data_B[i] == 45 or data_B[i] == 43:
+        sign = -1.0 if data_B[i] == 45 else 1.0
+        i += 1
+    value, j = _digits(data_B, i, end)
+    n = j - i
+    if j < end and data_B[j] == 46:
+        part, k = _digits(data_B, j + 1, end)
+        value += part / 10.0 ** (k - j - 1)
+        n += k - j - 1
+        j = k
+    if n > 0 and j < end and data_B[j] | 32 == 101:
+        k, down = j + 1, False
+        if k < end and (data_B[k] == 43 or data_B[k] == 45):
+            down = data_B[k] == 45
+            k += 1
+        power, j = _digits(data_B, k, end)
+        if j == k or power > 400:
+            return np.nan, False
+        value = value / 10.0**power if down else value * 10.0**power
+    return sign * value, n > 0 and j == end
+
+
+@njit(cache=True, nogil=True)
+def parse_numbers(data_B: U8, offset_N1: I64, out_N: F64) -> int:
+    """Read a number from each text; return the first row that holds none, or -1."""
+    for n in range(out_N.size):
+        out_N[n], is_number = _number(data_B, offset_N1[n], offset_N1[n + 1])
+        if not is_number:
+            return n
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _field(data_B: U8, i: int, end: int, width: int) -> int:
+    """Return the value of ``width`` digits, -1 if there are none."""
+    value, j = _digits(data_B, i, min(i + width, end))
+    return int(value) if j == i + width else -1
+
+
+@njit(cache=True, nogil=True)
+def _days(year: int, month: int, day: int) -> int:
+    """Return the days since 1970-01-01 of the Gregorian calendar. Source: Hinnant, days_from_civil."""
+    y = year - (1 if month <= 2 else 0)
+    era = y // 400
+    of_era = y - era * 400
+    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+
+
+@njit(cache=True, nogil=True)
+def _zone(data_B: U8, i: int, end: int) -> int:
+    """Return the offset from UTC in seconds of what follows the time; -1e9 when it is no zone."""
+    if i == end or (end - i == 1 and data_B[i] | 32 == 122):
+        return 0
+    if end - i == 3 and data_B[i] | 32 == 117 and data_B[i + 1] | 32 == 116 and data_B[i + 2] | 32 == 99:
+        return 0
+    if data_B[i] != 43 and data_B[i] != 45:
+        return -1_000_000_000
+    hours, j = _field(data_B, i + 1, end, 2), i + 3
+    minutes = 0
+    if j < end:
+        j += data_B[j] == 58
+        minutes = _field(data_B, j, end, 2)
+        j += 2
+    if hours < 0 or minutes < 0 or j != end or hours > 15 or minutes > 59:
+        return -1_000_000_000
+    seconds = 3600 * hours + 60 * minutes
+    return -seconds if data_B[i] == 45 else seconds
+
+
+@njit(cache=True, nogil=True)
+def _clock(data_B: U8, i: int, end: int) -> tuple[int, int]:
+    """Return (microseconds of the day, where the clock ends); -1 if it is none. Seconds may be missing."""
+    hours, minutes = _field(data_B, i, end, 2), _field(data_B, i + 3, end, 2)
+    if hours < 0 or minutes < 0 or hours > 24 or minutes > 59 or data_B[i + 2] != 58:
+        return -1, end
+    j, seconds, micro = i + 5, 0, 0
+    if j < end and data_B[j] == 58:
+        seconds = _field(data_B, j + 1, end, 2)
+        j += 3
+        if seconds < 0 or seconds > 60:
+            return -1, end
+        if j < end and (data_B[j] == 46 or data_B[j] == 44):
+            value, k = _digits(data_B, j + 1, min(end, j + 10))
+            micro = int(value * 10.0 ** (6 - (k - j - 1)))
+            j = k
+    if j < end and data_B[j] == 32:
+        j += 1
+    return (hours * 3600 + minutes * 60 + seconds) * US + micro, j
+
+
+@njit(cache=True, nogil=True)
+def _iso(data_B: U8, start: int, end: int) -> int:
+    """Return the microseconds of an ISO 8601 text, ``NO_TIME`` if it is none."""
+    year, month, day = (
+        _field(data_B, start, end, 4),
+        _field(data_B, start + 5, end, 2),
+        _field(data_B, start + 8, end, 2),
+    )
+    if year < 0 or not 1 <= month <= 12 or not 1 <= day <= 31 or data_B[start + 4] != data_B[start + 7]:
+        return NO_TIME
+    if data_B[start + 4] != 45 and data_B[start + 4] != 47 and data_B[start + 4] != 46:
+        return NO_TIME
+    days = _days(year, month, day)
+    if day > 28 and _days(year + month // 12, month % 12 + 1, 1) <= days:  # there is no such day in the month
+        return NO_TIME
+    i = start + 10
+    if i == end:
+        return days * 86400 * US
+    if data_B[i] != 32 and data_B[i] | 32 != 116:
+        return NO_TIME
+    micro, j = _clock(data_B, i + 1, end)
+    zone = _zone(data_B, j, end)
+    if micro < 0 or zone == -1_000_000_000:
+        return NO_TIME
+    return days * 86400 * US + micro - zone * US
+
+
+@njit(cache=True, nogil=True)
+def parse_times(data_B: U8, offset_N1: I64, unit_us: float, out_N: I64) -> int:
+    """Read a time from each text, a plain number as ``unit_us`` microseconds; return the first bad row, or -1."""
+    for n in range(out_N.size):
+        start, end = _strip(data_B, offset_N1[n], offset_N1[n + 1])
+        out_N[n] = NO_TIME
+        if end - start >= 10:
+            out_N[n] = _iso(data_B, start, end)
+        if out_N[n] == NO_TIME:
+            value, is_number = _number(data_B, start, end)
+            if not is_number or not abs(value * unit_us) < _MAX_US:
+                return n
+            out_N[n] = int(np.floor(value * unit_us))
+    return -1
+
+
+def unit_of_times(value_N: F64) -> float:
+    """Return how many microseconds one of a column's numbers is, by the size of their median: s, ms, us or ns."""
+    known_N = np.abs(value_N[np.isfinite(value_N)])
+    middle = float(np.median(known_N)) if known_N.size else 0.0
+    for limit, unit_us in ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0)):
+        if middle < limit:
+            return unit_us
+    return 1e-3
+
+
+def scale_times(value_N: F64, unit_us: float) -> tuple[I64, int]:
+    """Return (times, the first row that is none or -1) of numbers."""
+    scaled_N = value_N * unit_us
+    is_bad_N = ~(np.abs(scaled_N) < _MAX_US)
+    bad = int(is_bad_N.argmax()) if is_bad_N.any() else -1
+    return np.floor(np.where(is_bad_N, 0.0, scaled_N)).astype(np.int64), bad

@@ -1,0 +1,124 @@
+"""What can be counted of when a user acted: how lately, how long, how often, at which hours and on which days.
+
+Knows times of events, oldest first, and the end of observation; nothing of behaviors. Events that follow each other
+within half an hour are one *visit*: counting visits before events is what makes few numbers tell much (modelling.md).
+Source: recency, frequency and tenure after Fader, Hardie & Lee 2005; the rest is ours.
+
+Shapes: N users, L events, A columns.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+VISIT_GAP_US = 30 * 60 * 1_000_000
+DAY_US = 86_400 * 1_000_000
+_WINDOWS = np.array([7.0, 30.0, 90.0])
+
+NAMES = (
+    "days_since_last", "days_since_first", "days_between", "visits", "active_days", "events_per_visit", "largest_visit",
+    "last_visit", "gap_mean", "gap_spread", "gap_longest", "gap_last", "gap_regularity", "overdue", "last_over_first",
+    "recent_half", "visit_trend", "visits_decayed_30", "visits_decayed_90", "visits_per_day", "visit_minutes",
+    *(f"{what}_{days}_days" for what in ("events", "visits") for days in (7, 30, 90)),
+    *(f"hour_{4 * h}_share" for h in range(6)), *(f"weekday_{d}_share" for d in range(7)), "hours", "weekdays",
+)  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def find_visits(time_L: I64, out_L: I32) -> int:
+    """Number the visits of one user's events; return how many there are."""
+    n = 0
+    for i in range(time_L.size):
+        if i > 0 and time_L[i] - time_L[i - 1] > VISIT_GAP_US:
+            n += 1
+        out_L[i] = n
+    return n + 1 if time_L.size else 0
+
+
+@njit(cache=True, nogil=True)
+def _fill_gaps(day_V: npt.NDArray[np.float64], since_last: float, out_A: F32) -> None:
+    n_gaps = day_V.size - 1
+    if n_gaps < 1:
+        return  # one visit has no gap: missing
+    mean = (day_V[-1] - day_V[0]) / n_gaps
+    square, longest = 0.0, 0.0
+    for v in range(n_gaps):
+        gap = day_V[v + 1] - day_V[v]
+        square += (gap - mean) ** 2
+        longest = max(longest, gap)
+    spread = np.sqrt(square / n_gaps)
+    out_A[8], out_A[9], out_A[10], out_A[11] = mean, spread, longest, day_V[-1] - day_V[-2]
+    out_A[12] = spread / mean if mean > 0 else 0.0
+    out_A[13] = since_last / mean if mean > 0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _fill_profile(time_L: I64, out_A: F32) -> None:
+    """Fill the shares of six parts of the day (UTC) and seven days of the week, and how many are used."""
+    out_A[:] = 0.0
+    for i in range(time_L.size):
+        out_A[(time_L[i] % DAY_US) // (DAY_US // 6)] += 1.0
+        out_A[6 + (time_L[i] // DAY_US + 3) % 7] += 1.0
+    for a in range(13):
+        out_A[13 if a < 6 else 14] += out_A[a] > 0
+        out_A[a] /= time_L.size
+
+
+@njit(cache=True, nogil=True)
+def _fill_windows(time_L: I64, day_V: npt.NDArray[np.float64], until_us: int, out_A: F32) -> None:
+    for w in range(_WINDOWS.size):
+        events = 0
+        for i in range(time_L.size):
+            events += until_us - time_L[i] < _WINDOWS[w] * DAY_US
+        visits = 0
+        for v in range(day_V.size):
+            visits += -day_V[v] < _WINDOWS[w]
+        out_A[w], out_A[3 + w] = events, visits
+
+
+@njit(cache=True, nogil=True)
+def _fill_user(time_L: I64, visit_L: I32, until_us: int, out_A: F32) -> None:
+    n, n_visits = time_L.size, visit_L[time_L.size - 1] + 1
+    day_V, size_V = np.empty(n_visits, np.float64), np.zeros(n_visits, np.int64)
+    active, in_visits = 1, 0.0
+    for i in range(n):
+        if i == 0 or visit_L[i] != visit_L[i - 1]:
+            day_V[visit_L[i]] = (time_L[i] - until_us) / DAY_US
+        else:
+            in_visits += time_L[i] - time_L[i - 1]
+        size_V[visit_L[i]] += 1
+        active += i > 0 and time_L[i] // DAY_US != time_L[i - 1] // DAY_US
+    since_last, since_first = (until_us - time_L[n - 1]) / DAY_US, (until_us - time_L[0]) / DAY_US
+    out_A[0], out_A[1], out_A[2] = since_last, since_first, since_first - since_last
+    out_A[3], out_A[4], out_A[5], out_A[6] = n_visits, active, n / n_visits, size_V.max()
+    out_A[7] = size_V[n_visits - 1]
+    _fill_gaps(day_V, since_last, out_A)
+    out_A[14] = since_last / since_first if since_first > 0 else 0.0
+    recent, fast, slow, late, early = 0, 0.0, 0.0, 0, 0
+    for i in range(n):
+        recent += until_us - time_L[i] < (until_us - time_L[0]) / 2
+    for v in range(n_visits):
+        fast += 2.0 ** (day_V[v] / 30.0)
+        slow += 2.0 ** (day_V[v] / 90.0)
+        late += day_V[v] > -30.0
+        early += -90.0 < day_V[v] <= -30.0
+    out_A[15], out_A[16], out_A[17], out_A[18] = recent / n, (late + 0.5) / (early / 2 + 0.5), fast, slow
+    out_A[19], out_A[20] = n_visits / (since_first + 1.0), in_visits / n_visits / 60e6
+    _fill_windows(time_L, day_V, until_us, out_A[21:])
+    _fill_profile(time_L, out_A[27:])
+
+
+@njit(cache=True, nogil=True)
+def count_times(offset_N1: I64, time_L: I64, until_us: int, visit_L: I32, n_columns: int) -> F32:
+    """Return (N, A) float32, the columns ``NAMES``; NaN where there is no value. Writes the visit of each event."""
+    out_NA = np.full((offset_N1.size - 1, n_columns), np.nan, np.float32)
+    for n in range(offset_N1.size - 1):
+        s, e = offset_N1[n], offset_N1[n + 1]
+        if e > s:
+            find_visits(time_L[s:e], visit_L[s:e])
+            _fill_user(time_L[s:e], visit_L[s:e], until_us, out_NA[n])
+    return out_NA
