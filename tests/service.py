@@ -167,7 +167,7 @@ class Service:
 
     def run_id_of(self, resource_id: str) -> str:
         with self.database.read() as connection:
-            for table in ("features", "tasks", "task_runs"):
+            for table in ("features", "tasks", "task_runs", "shopping_intents", "custom_attributes"):
                 query = metadata.tables[table].select().where(metadata.tables[table].c.id == resource_id)
                 row = connection.execute(query).one_or_none()
                 if row is not None:
@@ -293,3 +293,17 @@ def make_task(service: Service, caller: Caller, name: str, feature_id: str, *, b
     id = str(caller.post("/api/v1/tasks", body).json["task_id"])
     service.complete(id, {"AUROC": "0.8731", "disk_usage": 7, "artefact": f"tasks/{id}/0"})
     return id
+
+
+def make_profiles(caller: Caller, task_id: str, feature_id: str) -> tuple[str, str]:
+    """Return the ids of a shopping intent and of custom attributes, both registered, that write to ``shop``."""
+    intent = caller.post("/api/v1/profile/shopping-intents", {"name": "p", "task_id": task_id})
+    body = {
+        "name": "p",
+        "feature_id": feature_id,
+        "keyword_set": "run\nmarathon",
+        "result_bucket": "shop",
+        "result_file_path": "p.tsv",
+    }
+    attributes = caller.post("/api/v1/profile/custom-attributes", body)
+    return str(intent.json["profile_id"]), str(attributes.json["profile_id"])

@@ -290,6 +290,32 @@ class TaskRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ShoppingIntent:
+    """What the users whom a task found have in common; ``feature_id`` is that of its users, the task's train feature."""
+
+    id: str
+    name: str
+    task_id: str
+    task_name: str
+    feature_id: str
+    run: RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CustomAttributes:
+    """How alike every user of a feature is to keywords, written to the result object. ``keyword_set``: one a line."""
+
+    id: str
+    name: str
+    feature_id: str
+    feature_name: str
+    keyword_set: str
+    result_bucket: str
+    result_file_path: str
+    run: RunStatus
+
+
+@dataclass(frozen=True, slots=True)
 class Encoder:
     """What was fitted once, without labels, on the users of one feature, and can encode others."""
 

@@ -9,7 +9,7 @@ import pytest
 from footfall.api.operations import Operation
 from footfall.api.table import OPERATIONS
 from nsml_service import CODE, RUN, ask_run, make_nsml, make_project, make_run
-from service import Caller, Service, make_feature, make_task, send
+from service import Caller, Service, make_feature, make_profiles, make_task, send
 
 FORBIDDEN = (403, "230", "Forbidden")
 
@@ -35,7 +35,10 @@ def tenants(shared: Service) -> Tenants:
         "result_bucket": "shop",
         "result_file_path": "r.tsv",
     }
+    intent, attributes = make_profiles(owner, task, feature)
     ids = {
+        "shopping_intent": intent,
+        "custom_attribute": attributes,
         "feature_id": feature,
         "task_id": task,
         "run_id": owner.post("/api/v1/task-runs", body).json["run_id"],
@@ -70,7 +73,8 @@ LISTS = [o for o in OPERATIONS if o.kind == "read" and "{" not in o.path]
 
 def _target(operation: Operation, ids: dict[str, str]) -> str:
     path = operation.path.replace("...}", "}")
-    return path.format(**ids)
+    profile = ids["custom_attribute" if "custom" in path else "shopping_intent"]
+    return path.format(**ids, profile_id=profile)
 
 
 @pytest.mark.parametrize("operation", WITH_ID, ids=lambda o: o.id)
@@ -122,6 +126,14 @@ CREATES: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
         "name": "x",
         "task_id": ids["task_id"],
         "feature_id": ids["feature_id"],
+        "result_bucket": "shop",
+        "result_file_path": "y.tsv",
+    },
+    "/api/v1/profile/shopping-intents": lambda ids: {"name": "x", "task_id": ids["task_id"]},
+    "/api/v1/profile/custom-attributes": lambda ids: {
+        "name": "x",
+        "feature_id": ids["feature_id"],
+        "keyword_set": "run",
         "result_bucket": "shop",
         "result_file_path": "y.tsv",
     },

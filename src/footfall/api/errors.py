@@ -105,6 +105,7 @@ NOT_READY = Code(409, "10203", "DEPENDENCY_NOT_COMPLETED", "What it needs is not
 INCOMPATIBLE = Code(422, "10204", "INCOMPATIBLE_FEATURE", "The features were not made by one encoder.", False)
 RESULT_EXISTS = Code(409, "10205", "RESULT_EXISTS", "An object is, or will be, where the result should go.", False)
 INCOMPLETE_TEST_SET = Code(422, "10206", "INCOMPLETE_TEST_SET", "Some of test_* are given, but not all.", False)
+NOT_COMPLETED = Code(409, "10207", "NOT_COMPLETED", "It is not completed, so there is nothing to download.", False)
 LIMIT_REACHED = Code(409, "10208", "LIMIT_REACHED", "The account has as many as it may.", False)
 ALREADY_ENDED = Code(409, "10209", "ALREADY_ENDED", "It has ended; nothing is left to cancel.", False)
 
@@ -140,6 +141,8 @@ def _of_field(error: InvalidFieldError) -> Code:
 def _of_state(error: WrongStateError) -> Code:
     if error.allowed == ("completed",):
         return NOT_READY
+    if error.allowed == ("available",):
+        return NOT_COMPLETED
     return IN_USE if error.allowed == ("stopped",) else ALREADY_ENDED
 
 

@@ -50,24 +50,26 @@ def fail_message(run: RunStatus) -> tuple[str | None, str | None]:
     return run.fail_name or _FAIL_NAMES[run.reason], run.fail_details or run.reason.message()
 
 
-def _ended(run: RunStatus) -> str | None:
+def stamp_of_end(run: RunStatus) -> str | None:
+    """Return when it ended, None before."""
     return stamp(run.ended_at) if run.ended_at is not None else None
 
 
-def _results(run: RunStatus) -> dict[str, Any]:
+def found_out(run: RunStatus) -> dict[str, Any]:
+    """Return what a completed run found out; nothing before."""
     return run.result or {} if run.state is RunState.COMPLETED else {}
 
 
 def feature_body(feature: Feature, progress: shapes.ProgressBody | None = None) -> shapes.FeatureBody:
     """Return what GET shows of a feature."""
-    run, found = feature.run, _results(feature.run)
+    run, found = feature.run, found_out(feature.run)
     message, details = fail_message(run)
     return shapes.FeatureBody(
         feature_id=feature.id,
         feature_name=feature.name,
         status=wire_status(run),
         created_at=stamp(run.created_at),
-        completed_at=_ended(run),
+        completed_at=stamp_of_end(run),
         source_bucket=feature.source_bucket,
         source_file_path=feature.source_file_path,
         user_count=found.get("user_count"),
@@ -84,14 +86,14 @@ def feature_body(feature: Feature, progress: shapes.ProgressBody | None = None) 
 
 def task_body(task: Task, progress: shapes.ProgressBody | None = None) -> shapes.TaskBody:
     """Return what GET shows of a task."""
-    run, found = task.run, _results(task.run)
+    run, found = task.run, found_out(task.run)
     message, details = fail_message(run)
     return shapes.TaskBody(
         task_id=task.id,
         task_name=task.name,
         status=wire_status(run),
         created_at=stamp(run.created_at),
-        completed_at=_ended(run),
+        completed_at=stamp_of_end(run),
         train_feature_id=task.train_feature_id,
         train_feature_name=task.train_feature_name,
         train_bucket=task.train_bucket,
@@ -122,10 +124,10 @@ def task_run_body(task_run: TaskRun, progress: shapes.ProgressBody | None = None
         feature_name=task_run.feature_name,
         status=wire_status(run),
         created_at=stamp(run.created_at),
-        completed_at=_ended(run),
+        completed_at=stamp_of_end(run),
         result_bucket=task_run.result_bucket,
         result_file_path=task_run.result_file_path,
-        line_count=_results(run).get("line_count"),
+        line_count=found_out(run).get("line_count"),
         fail_message=message,
         fail_details=details,
         progress=progress,

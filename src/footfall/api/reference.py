@@ -36,7 +36,7 @@ _INTROS = {
     )
 }
 _TITLES = {
-    "nclue": "Features, tasks, task runs: /api/v1",
+    "nclue": "Features, tasks, task runs, profiles: /api/v1",
     "nsml": "Projects and runs: /nsml/v1",
     "accounts": "Accounts: /accounts/v1",
     "data": "Data: /data/v1",

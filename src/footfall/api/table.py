@@ -9,12 +9,14 @@ from footfall.api import (
     nsml_projects,
     nsml_runs,
     nsml_storage,
+    profiles,
     system,
 )
 from footfall.api.operations import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
     *nclue.OPERATIONS,
+    *profiles.OPERATIONS,
     *nsml_projects.OPERATIONS,
     *nsml_runs.OPERATIONS,
     *nsml_data.OPERATIONS,

@@ -1,1 +1,1 @@
-"""The behavior wing: features, tasks and task runs, each made by a run of the compute wing."""
+"""The behavior wing: features, tasks, task runs and profiles, each made by a run of the compute wing."""

@@ -1,16 +1,20 @@
 """What the behavior wing does at two moments of a run's life; the reconciler calls it and knows nothing of features."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from footfall.behavior import encoders, ownership
 from footfall.config import Settings
-from footfall.db import behavior
+from footfall.db import behavior, profiles
 from footfall.db.connection import Connection
 from footfall.layout import artefact_dir
 from footfall.records import Run, RunSpec
 from footfall.states import RunState
+
+MAX_ATTRIBUTES = 100
+"""How many other tasks a shopping intent looks at: the newest."""
 
 
 class BehaviorHooks:
@@ -22,6 +26,8 @@ class BehaviorHooks:
             "feature": self._feature_ended,
             "task": self._task_ended,
             "task_run": self._task_run_ended,
+            "shopping_intent": self._shopping_intent_ended,
+            "custom_attribute": self._custom_attributes_ended,
         }
 
     def complete_spec(self, tx: Connection, run: Run) -> RunSpec:
@@ -31,11 +37,13 @@ class BehaviorHooks:
             DataError: its account may no longer use a bucket that it reads or writes.
         """
         ownership.check_claims(self._settings, tx, run)
-        if run.spec.job is None or run.kind not in ("feature", "task"):
+        if run.spec.job is None or run.kind not in ("feature", "task", "shopping_intent"):
             return run.spec
         late: dict[str, Any] = {"quota_left_bytes": self._quota_left(tx, run.account_id)}
         if run.kind == "feature" and run.spec.job["encoder"] is None:
             late["encoders"] = [encoders.candidate(e) for e in behavior.list_encoders(tx, run.account_id)]
+        if run.kind == "shopping_intent":
+            late["others"] = _other_tasks(tx, run.account_id, run.spec.job)
         return replace(run.spec, job={**run.spec.job, **late})
 
     def run_ended(self, tx: Connection, run: Run) -> None:
@@ -86,6 +94,21 @@ class BehaviorHooks:
         behavior.release_result(tx, run.id)
         # What its attempts told each other of the object that they wrote.
         behavior.entomb(tx, [artefact_dir("task_run", str((run.spec.job or {})["run_id"]), 0)])
+
+    def _shopping_intent_ended(self, tx: Connection, run: Run) -> None:
+        id = str((run.spec.job or {})["profile_id"])
+        if run.result is not None and run.state is RunState.COMPLETED:
+            profiles.set_shopping_intent_result(tx, id, disk_usage=run.result["disk_usage"])
+        behavior.entomb(tx, _in_vain("shopping_intent", id, run))
+
+    def _custom_attributes_ended(self, tx: Connection, run: Run) -> None:
+        behavior.release_result(tx, run.id)
+        behavior.entomb(tx, [artefact_dir("custom_attribute", str((run.spec.job or {})["profile_id"]), 0)])
+
+
+def _other_tasks(tx: Connection, account_id: str, job: Mapping[str, Any]) -> list[dict[str, str]]:
+    found = profiles.list_other_tasks(tx, account_id, job["feature_id"], job["task_id"], MAX_ATTRIBUTES)
+    return [{"name": name, "artefact": str(json.loads(result)["artefact"])} for name, result in found]
 
 
 def _in_vain(kind: str, id: str, run: Run) -> list[str]:

@@ -42,6 +42,7 @@ FAIL_MESSAGES: tuple[tuple[str, bool, str, str], ...] = (
     ("UNEXPECTED_FILE_TYPE", True, "a compressed file is broken, or unpacks beyond measure", "compress it again"),
     ("UNEXPECTED_LABEL", True, "a label is not 0 or 1, or a user has both", "correct the line"),
     ("UNEXPECTED_TXT_FORMAT", True, "tabs, control characters, encoding or length of a line", "correct the line"),
+    ("UNKNOWN_KEYWORD", False, "the encoder knows no word of any keyword", "use words that behaviors hold"),
 )
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
@@ -216,7 +217,8 @@ def errors_page() -> str:
         "`details` is a sentence: what was wrong, what was expected, what to do. Codes of three digits are the gateway's,\n"
         "of five NCLUE's; below `/nsml/v1` the service's own errors bear their HTTP status as code.\n\n"
         f"| HTTP | errorCode | message | means | mark |\n|---|---|---|---|---|\n{codes}\n\n"
-        "## `fail_message`\n\nWhy a feature, task or task run is `failed`; `fail_details` (ours) says where and what to do.\n\n"
+        "## `fail_message`\n\nWhy a feature, task, task run or profile is `failed`; `fail_details` (ours) says where and\n"
+        "what to do.\n\n"
         f"| name | cause | remedy | mark |\n|---|---|---|---|\n{names}\n\n"
         "## Exceptions\n\nIn Python, `code` is a word for programs and the text a sentence for people. The client raises\n"
         "`ServiceError` with `status`, `error_code`, `symbol` and `trace_id`; `status` is 0 when nothing answered.\n\n"

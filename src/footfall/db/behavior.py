@@ -9,7 +9,16 @@ from sqlalchemy.engine import Connection
 from footfall.db.engine import from_us, now_us
 from footfall.db.prepared import Prepared
 from footfall.db.resources import RUN_COLUMNS, Page, Resources, run_status
-from footfall.db.tables import encoders, features, result_reservations, runs, task_runs, tasks
+from footfall.db.tables import (
+    custom_attributes,
+    encoders,
+    features,
+    result_reservations,
+    runs,
+    shopping_intents,
+    task_runs,
+    tasks,
+)
 from footfall.errors import AlreadyExistsError, NotFoundError
 from footfall.records import Encoder, Feature, Task, TaskRun
 from footfall.states import LIVE_STATES
@@ -115,21 +124,18 @@ _RESERVED = Prepared(
 
 def live_users_of_feature(connection: Connection, feature_id: str, limit: int = 5) -> list[str]:
     """Return what has not ended and depends on a feature, as words for a sentence."""
-    of_tasks = select(_word("task", tasks.c.name)).join(runs, runs.c.id == tasks.c.run_id)
-    of_runs = select(_word("task run", task_runs.c.name)).join(runs, runs.c.id == task_runs.c.run_id)
     uses = or_(tasks.c.train_feature_id == feature_id, tasks.c.test_feature_id == feature_id)
     query = union_all(
-        of_tasks.where(uses, tasks.c.deleted_at.is_(None), runs.c.state.in_(_LIVE)),
-        of_runs.where(task_runs.c.feature_id == feature_id, task_runs.c.deleted_at.is_(None), runs.c.state.in_(_LIVE)),
+        _live("task", tasks, uses),
+        *(_live(kind, table, table.c.feature_id == feature_id) for kind, table in _MADE_OF_FEATURES),
     )
     return list(connection.execute(query.limit(limit)).scalars())
 
 
 def live_users_of_task(connection: Connection, task_id: str, limit: int = 5) -> list[str]:
     """Return what has not ended and depends on a task, as words for a sentence."""
-    query = select(_word("task run", task_runs.c.name)).join(runs, runs.c.id == task_runs.c.run_id)
-    alive = (task_runs.c.task_id == task_id, task_runs.c.deleted_at.is_(None), runs.c.state.in_(_LIVE))
-    return list(connection.execute(query.where(*alive).limit(limit)).scalars())
+    query = union_all(*(_live(kind, table, table.c.task_id == task_id) for kind, table in _MADE_OF_TASKS))
+    return list(connection.execute(query.limit(limit)).scalars())
 
 
 def live_users_of_bucket(connection: Connection, bucket: str, account_id: str, limit: int = 5) -> list[str]:
@@ -138,6 +144,7 @@ def live_users_of_bucket(connection: Connection, bucket: str, account_id: str, l
         ("feature", features, features.c.source_bucket == bucket),
         ("task", tasks, or_(tasks.c.train_bucket == bucket, tasks.c.test_bucket == bucket)),
         ("task run", task_runs, task_runs.c.result_bucket == bucket),
+        ("custom attribute", custom_attributes, custom_attributes.c.result_bucket == bucket),
     )
     live = select(runs.c.id).where(text(_LIVE_RUN))
     queries = [
@@ -260,9 +267,10 @@ def set_task_result(tx: Connection, task_id: str, *, disk_usage: int) -> None:
 
 
 def used_bytes(connection: Connection, account_id: str) -> int:
-    """Return what the features, tasks and encoders of an account take."""
+    """Return what the features, tasks, shopping intents and encoders of an account take."""
     total = 0
-    for table, column in ((features, "disk_usage"), (tasks, "disk_usage"), (encoders, "size_bytes")):
+    tables = (features, "disk_usage"), (tasks, "disk_usage"), (shopping_intents, "disk_usage"), (encoders, "size_bytes")
+    for table, column in tables:
         alive = (table.c.account_id == account_id, table.c.deleted_at.is_(None))
         total += connection.execute(select(func.coalesce(func.sum(table.c[column]), 0)).where(*alive)).scalar_one()
     return total
@@ -294,6 +302,16 @@ def collect_encoders(tx: Connection, account_id: str, *, but_run_id: str | None 
     for id, _ in found:
         tx.execute(update(encoders).where(encoders.c.id == id).values(deleted_at=now_us()))
     return [artefact for _, artefact in found]
+
+
+_MADE_OF_TASKS = (("task run", task_runs), ("shopping intent", shopping_intents))
+_MADE_OF_FEATURES = (*_MADE_OF_TASKS, ("custom attribute", custom_attributes))
+
+
+def _live(kind: str, table: Any, condition: Any) -> Any:
+    """Name those of a kind that a condition holds for and that have not ended."""
+    query = select(_word(kind, table.c.name)).join(runs, runs.c.id == table.c.run_id)
+    return query.where(condition, table.c.deleted_at.is_(None), runs.c.state.in_(_LIVE))
 
 
 def _word(kind: str, name: Any) -> Any:

@@ -21,7 +21,6 @@ from footfall.modeling.tokens import WORD
 I64 = npt.NDArray[np.int64]
 
 _WORD = re.compile(r"(?:[0-9A-Za-z]|[^\x00-\x7f\s])+")
-_IS_WORD = re.compile(r"[0-9A-Za-z]|[^\x00-\x7f\s]")
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Lexicon:
         at = self._text.find(folded)
         while at >= 0:
             end = at + len(folded)
-            is_whole = not _IS_WORD.match(self._text[at - 1]) and not _IS_WORD.match(self._text[end])
+            is_whole = not _WORD.match(self._text[at - 1]) and not _WORD.match(self._text[end])
             step = at + 1
             if is_whole or in_longer:
                 line = bisect_right(self._line_starts, at) - 1
