@@ -198,10 +198,9 @@ class Supervisor:
             self._stop("log_limit")
 
     def _watch(self, command: Command) -> None:
-        below = command.below(tree.Tree())
-        if tree.resident_mib(below) > self._spec["memory_mib"]:
+        if tree.resident_mib(command.below(tree.Watched())) > self._spec["memory_mib"]:
             self._stop("out_of_memory")
-            command.kill(below)
+            command.kill(command.below(tree.Tree()))
 
     def _stop(self, reason: str) -> None:
         if self._ending.stop_reason is None:

@@ -40,6 +40,43 @@ class Tree:
         return found
 
 
+class Watched(Tree):
+    """The same for who only watches: found from process to child, for a fraction of the time that all of /proc takes.
+
+    The kernel may leave out the brother of a process that ends just then, so nothing is ended by this.
+    Source: proc(5), ``/proc/pid/task/tid/children``; kernels without it are looked through whole.
+    """
+
+    def __init__(self) -> None:
+        if not os.path.exists(f"/proc/self/task/{os.getpid()}/children"):
+            super().__init__()
+            return
+        self.children = {}
+
+    def below(self, root: int | None = None) -> list[int]:
+        """Return all descendants of ``root``, or else of this process, parents before children; zombies too."""
+        if self.children:
+            return super().below(root)
+        found: list[int] = []
+        queue = [os.getpid() if root is None else root]
+        while queue:
+            below = _children_of(queue.pop())
+            found += below
+            queue += below
+        return found
+
+
+def _children_of(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        pass  # it ended while we looked
+    return found
+
+
 def signal_all(pids: list[int], number: int) -> None:
     """Send a signal to each process that is still there."""
     for pid in pids:
