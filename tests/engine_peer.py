@@ -1,7 +1,7 @@
 """A container engine of our own, for machines without one: a program that obeys the verbs that docker and podman share.
 
 It keeps each image as a tar and each container as a name, in the directory beside it. ``slow`` there: an export waits in the
-middle until that file is gone.
+middle until that file is gone. ``fails-once``: the next list of images fails. ``broken``: everything does.
 """
 
 import os
@@ -35,6 +35,9 @@ if verb == "import":
 elif verb == "image" and rest[0] == "inspect":
     print(json.dumps([find(rest[1])]))
 elif verb == "image" and rest[0] == "ls":
+    if (here / "fails-once").exists():
+        (here / "fails-once").unlink()
+        fail("an image was removed meanwhile")
     for path in sorted(here.glob("image-*.json")):
         print(json.loads(path.read_text())["name"])
 elif verb == "create":

@@ -1,6 +1,7 @@
 """Container engines: tried for real, once somebody asks, and asked for their images."""
 
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -130,3 +131,25 @@ def test_what_is_fixed_is_never_tried(peer: Path) -> None:
     assert engines.troubles() == {"docker": "not here"}
     assert engines.has_image("a:1") is False
     assert asked(peer) == []
+
+
+def test_servers_that_try_at_once_share_nothing(peer: Path) -> None:
+    first = found(peer)
+    second = Engines(first.environment)
+    threads = [threading.Thread(target=engines.troubles) for engines in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert first.troubles()["docker"] == second.troubles()["docker"] == ""
+    imported = [line for line in asked(peer) if line.startswith("import")]
+    assert len(set(imported)) == 2
+    assert [path.name for path in peer.iterdir() if path.name != "asked"] == []
+
+
+def test_a_list_that_fails_once_is_asked_for_again(peer: Path) -> None:
+    add_image(peer, "a:1")
+    (peer / "fails-once").touch()
+    engines = found(peer)
+    assert engines.images() == ["a:1"]
+    assert engines.troubles()["docker"] == ""

@@ -24,6 +24,7 @@ COMMAND_S = 10.0
 FRESH_S = 60.0
 """What was seen so long ago is looked at again, behind the back of who asks."""
 _MISS_S = 1.0
+_AGAIN_S = 0.3
 _MOST_IMAGES = 1000
 _PROBE = "footfall-probe"
 _MARKER = "marker"
@@ -146,7 +147,7 @@ def _try(name: str, environment: Mapping[str, str]) -> Engine:
 def _try_daemon(program: str, environment: Mapping[str, str]) -> None:
     """Make an image of one file, export a container of it, and look for that file."""
     name = f"{_PROBE}-{secrets.token_hex(8)}"
-    _ask([program, "import", "-", f"{name}:1"], environment, _tiny_tar())
+    _ask([program, "import", "-", f"{name}:1"], environment, _tiny_tar(name))
     try:
         create = [program, "create", "--pull=never", "--network=none", "--name", name, f"{name}:1", f"/{_MARKER}"]
         _ask(create, environment)
@@ -177,8 +178,13 @@ def _list(engine: Engine, environment: Mapping[str, str]) -> tuple[Engine, tuple
     """Return the images of an engine, and the engine, which may work no more."""
     if engine.why or engine.name == "apptainer":  # its images are files, which the configuration names
         return engine, ()
+    argv = [engine.program, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
     try:
-        said = _ask([engine.program, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], environment)
+        try:
+            said = _ask(argv, environment)
+        except _FailedError:
+            time.sleep(_AGAIN_S)  # podman fails where somebody removes an image at that very moment
+            said = _ask(argv, environment)
     except (_FailedError, OSError) as error:
         return replace(engine, why=f"{engine.program} works no more: {error}"), ()
     names = said.decode("utf-8", "replace").split()
@@ -198,11 +204,12 @@ def _ask(argv: Sequence[str], environment: Mapping[str, str], given: bytes = b""
     return done.stdout
 
 
-def _tiny_tar() -> bytes:
+def _tiny_tar(content: str) -> bytes:
+    """Return a tar of one file, unlike any other one: servers that try at once must not share a layer that one removes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         member = tarfile.TarInfo(_MARKER)
         member.mtime = int(time.time())
-        member.uid, member.gid = os.geteuid(), os.getegid()
-        tar.addfile(member)
+        member.uid, member.gid, member.size = os.geteuid(), os.getegid(), len(content)
+        tar.addfile(member, io.BytesIO(content.encode()))
     return buffer.getvalue()
