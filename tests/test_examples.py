@@ -18,6 +18,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 HOWTOS = EXAMPLES.parent / "docs" / "howto"
 COVERED = {
     "own-data.md": "score_users.py",
+    "profiles.md": "find_people.py",
     "curl.md": "curl_openssl.sh",
     "keys.md": "rotate_keys.py",
     "s3.md": "use_s3.py",
@@ -108,6 +109,40 @@ def test_score_users(server: LiveServer, tmp_path: Path) -> None:
     said = run(sys.executable, EXAMPLES / "score_users.py", tmp_path / "s.csv", tmp_path / "l.tsv", **variables(server))
     assert said.startswith("AUROC 1.0") or said.startswith("AUROC 0.9")
     assert "user_id" in said
+
+
+def test_find_people(server: LiveServer, tmp_path: Path) -> None:
+    chance = random.Random(6)
+    with (tmp_path / "s.csv").open("w") as sequences, (tmp_path / "l.tsv").open("w") as labels:
+        for n in range(600):
+            runs = n % 6 == 0
+            acts = chance.choices(["buy bread", "buy milk", "see news"], k=5)
+            acts += chance.choices(["running shoes", "marathon ticket"], k=3) if runs else ["sit down"]
+            sequences.write(f"{'runner' if runs else 'u'}{n}\t{'->'.join(acts)}\n")
+            labels.write(f"{'runner' if runs else 'u'}{n}\t{int(runs)}\n")
+    files = (tmp_path / "s.csv", tmp_path / "l.tsv")
+    said = run(sys.executable, EXAMPLES / "find_people.py", *files, "running", "marathon", "xyzzy", **variables(server))
+    assert "running shoes" in said
+    assert "marathon ticket" in said
+    assert "unknown: ['xyzzy']" in said
+    assert said.partition("unknown")[2].count("runner") == 10
+
+
+def test_the_page_on_profiles_works_as_it_is_written(server: LiveServer) -> None:
+    page = (HOWTOS / "profiles.md").read_text("utf-8")
+    lines = re.findall(r"^\$ (.*)$", page, re.MULTILINE)
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    acts = ("running shoes->marathon ticket", "buy bread->buy milk")
+    with Client(home=server.home) as client:
+        rows = [f"u{n}\t{acts[n % 4 > 0]}->see page {n % 7}\n" for n in range(600)]
+        client.put_object("shop", "march.csv", "".join(rows).encode())
+        client.put_object("shop", "again.tsv", "".join(f"u{n}\t{int(n % 4 == 0)}\n" for n in range(600)).encode())
+        feature = client.wait(client.features.create("march", "shop", "march.csv"), timeout_s=120)
+        client.wait(client.tasks.create("will buy again", feature.id, "shop", "again.tsv"), timeout_s=120)
+    said = run("bash", "-ec", "\n".join(lines), FOOTFALL_HOME=str(server.home))
+    assert re.search(r"^behavior +running shoes +1\.0 ", said, re.MULTILINE), said
+    assert re.search(r"^u\d+ +0\.\d+$", said, re.MULTILINE), said
+    assert "similarity" in run(sys.executable, "-c", code, FOOTFALL_HOME=str(server.home))
 
 
 def test_rotate_keys(tmp_path: Path) -> None:

@@ -14,13 +14,16 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
+from footfall import replies
 from footfall.administration import Accounts, ApiKeys, Buckets, Keys, Users
 from footfall.errors import InputError, ServiceError
+from footfall.profiles import CustomAttributes, Profiles, ShoppingIntents
 from footfall.projects import Catalogue, Projects, SshKeys, Storage, Volumes
 from footfall.replies import Encoder, Feature, ObjectSummary, Resource, Task, TaskRun, reply
+from footfall.resources import FIRST_PAUSE_S, LONGEST_PAUSE_S, PAGE, Resources
 from footfall.runs import Runs
 from footfall.transport import CHUNK_BYTES, TRIES, Transport, find_credentials
 
@@ -31,91 +34,7 @@ R = TypeVar("R", bound=Resource)
 Source = bytes | str | os.PathLike[str] | Iterable[bytes]
 """Bytes, the path of a file, or pieces of bytes."""
 
-PAGE = 100
-LOG_PIECE_BYTES = 1 << 20
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
 PATIENCE_S = 60.0
-
-
-class Resources(Generic[R]):
-    """The verbs that every kind has: get, list, delete, cancel, log."""
-
-    def __init__(self, transport: Transport, kind: type[R], path: str, array: str) -> None:
-        self._transport, self._kind, self._path, self._array = transport, kind, path, array
-
-    def get(self, id: str) -> R:
-        """Return one, with its status and progress as they are now."""
-        return reply(self._kind, self._transport.json("GET", self._one(id)))
-
-    def list(self, limit: int | None = None) -> Iterator[R]:
-        """Yield all of the account's, newest first, asking for more pages as they are needed."""
-        index, seen = 0, set[str]()
-        while limit is None or len(seen) < limit:
-            page = self._transport.json("GET", self._path, {"index": index, "limit": PAGE})
-            items = page[self._array]
-            for item in items:
-                resource = reply(self._kind, item)
-                if resource.id in seen:  # one that was made meanwhile pushed it to this page
-                    continue
-                seen.add(resource.id)
-                yield resource
-                if limit is not None and len(seen) >= limit:
-                    return
-            index += len(items)
-            if not items or index >= page["total"]:
-                return
-
-    def find(self, name_or_id: str) -> R:
-        """Return the one with this id, or else with this name.
-
-        Raises:
-            InputError: there is none.
-        """
-        if len(name_or_id) == 36 and name_or_id.count("-") == 4:
-            try:
-                return self.get(name_or_id)
-            except ServiceError as error:
-                if error.status != 404:
-                    raise
-        for resource in self.list():
-            if resource.name == name_or_id:
-                return self.get(resource.id)
-        what = self._path.rpartition("/")[2][:-1].replace("-", " ")
-        raise InputError(f"There is no {what} with the id or name {name_or_id!r}; list them to see which there are.")
-
-    def delete(self, id: str) -> None:
-        """Delete one that is not running and that nothing unfinished depends on."""
-        self._transport.json("DELETE", self._one(id))
-
-    def cancel(self, id: str) -> None:
-        """Stop one that has not ended; it becomes ``failed`` with ``CANCELLED``."""
-        self._transport.json("POST", self._one(id) + "/cancel")
-
-    def log(self, id: str, *, follow: bool = False, offset: int = 0) -> Iterator[bytes]:
-        """Yield the log of the job from a byte offset; with ``follow``, until the job has ended."""
-        pause_s = FIRST_PAUSE_S
-        while True:
-            query = {"offset": offset, "limit": LOG_PIECE_BYTES}
-            answer = self._transport.call("GET", self._one(id) + "/log", query)
-            piece = self._transport.read(answer)
-            if piece:
-                yield piece
-                pause_s = FIRST_PAUSE_S
-            offset = int(answer.headers.get("x-next-offset", offset + len(piece)))
-            if answer.headers.get("x-log-complete", "").lower() == "true":
-                return
-            if not piece:
-                if not follow:
-                    return
-                time.sleep(pause_s)
-                pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
-
-    def _one(self, id: str) -> str:
-        return f"{self._path}/{quote(id, safe='')}"
-
-    def _create(self, **fields: object) -> R:
-        body = {name: value for name, value in fields.items() if value is not None}
-        return reply(self._kind, self._transport.json("POST", self._path, body=body))
 
 
 class Features(Resources[Feature]):
@@ -195,6 +114,9 @@ class Client:
         self.features = Features(self.transport, Feature, "/api/v1/features", "features")
         self.tasks = Tasks(self.transport, Task, "/api/v1/tasks", "tasks")
         self.task_runs = TaskRuns(self.transport, TaskRun, "/api/v1/task-runs", "runs")
+        self.shopping_intents = ShoppingIntents(self.transport)
+        self.custom_attributes = CustomAttributes(self.transport)
+        self.profiles = Profiles(self.shopping_intents, self.custom_attributes)
         self.accounts = Accounts(self.transport)
         self.users = Users(self.transport)
         self.keys = Keys(self.transport)
@@ -218,7 +140,7 @@ class Client:
         return dict(self.transport.decode(answer))
 
     def wait(self, resource: R, callback: Callable[[R], None] | None = None, timeout_s: float | None = None) -> R:
-        """Ask until a feature, task or task run has ended, and return it as it is then; look at its ``status``.
+        """Ask until a feature, task, task run or profile has ended, and return it as it is then; look at its ``status``.
 
         A server that is away for up to a minute, as when it is started anew, does not end the waiting: its runs go on.
 
@@ -346,9 +268,14 @@ class Client:
         self.close()
 
     def _kind_of(self, resource: Resource) -> Resources[Any]:
-        if isinstance(resource, Feature):
-            return self.features
-        return self.tasks if isinstance(resource, Task) else self.task_runs
+        kinds: dict[type[Resource], Resources[Any]] = {
+            Feature: self.features,
+            Task: self.tasks,
+            TaskRun: self.task_runs,
+            replies.ShoppingIntent: self.shopping_intents,
+            replies.CustomAttributes: self.custom_attributes,
+        }
+        return kinds[type(resource)]
 
 
 def _object_path(bucket: str, key: str) -> str:

@@ -104,6 +104,51 @@ class TaskRun(Resource, kw_only=True):
     line_count: int | None = None
 
 
+class ShoppingIntent(Resource, kw_only=True):
+    """What the users whom a task found have in common; ``client.shopping_intents.table`` reads it."""
+
+    id: str = msgspec.field(name="profile_id")
+    name: str = msgspec.field(name="profile_name")
+    task_id: str
+    task_name: str | None = None
+    line_count: int | None = None
+    disk_usage: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The word for it."""
+        return "shopping intent"
+
+    @property
+    def subject(self) -> str:
+        """What it is about: the task's name."""
+        return self.task_name or self.task_id
+
+
+class CustomAttributes(Resource, kw_only=True):
+    """How alike every user of a feature is to keywords; the result is at ``result_bucket``/``result_file_path``."""
+
+    id: str = msgspec.field(name="profile_id")
+    name: str = msgspec.field(name="profile_name")
+    feature_id: str
+    feature_name: str | None = None
+    keyword_set: str
+    result_bucket: str
+    result_file_path: str
+    line_count: int | None = None
+    unknown_keywords: list[str] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The word for it."""
+        return "custom attributes"
+
+    @property
+    def subject(self) -> str:
+        """What it is about: the keywords, with commas between them."""
+        return self.keyword_set
+
+
 class Record(msgspec.Struct, kw_only=True):
     """What the other answers share."""
 

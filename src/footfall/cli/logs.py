@@ -1,15 +1,15 @@
-"""``footfall logs``: of runs, and of the jobs that make features, tasks and task runs."""
+"""``footfall logs``: of runs, and of the jobs that make features, tasks, task runs and profiles."""
 
 import click
 
 from footfall.cli import output
-from footfall.cli.behavior import KINDS, resources
 from footfall.cli.context import Command, open_client
 from footfall.cli.following import node_numbers, parse_since, print_log
+from footfall.cli.verbs import KINDS, resources
 
 
 @click.command(cls=Command)
-@click.argument("kind", metavar="[feature|task|task-run]")
+@click.argument("kind", metavar="[feature|task|task-run|profile]")
 @click.argument("which", metavar="PROJECT/NUMBER | ID | NAME", required=False)
 @click.option("--follow", "-f", is_flag=True, help="Go on until it has ended.")
 @click.option("--node", "nodes", type=int, multiple=True, metavar="N", help="Of this node of a run; all if not given.")
@@ -25,7 +25,7 @@ def logs(
     since: str | None,
     grep: str | None,
 ) -> None:
-    """Print the log of a run, or of the job that makes a feature, task or task run.
+    """Print the log of a run, or of the job that makes a feature, task, task run or profile.
 
     Several nodes are shown line by line as they come, each line behind its node's number.
     """

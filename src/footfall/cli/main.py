@@ -9,7 +9,7 @@ import traceback
 
 import click
 
-from footfall.cli import accounts, behavior, data, doctor, entering, logs, output, projects, runs, serve
+from footfall.cli import accounts, behavior, data, doctor, entering, logs, output, profile, projects, runs, serve
 from footfall.cli.context import Choices, RootGroup, RunFailed
 from footfall.errors import (
     DatabaseUnavailableError,
@@ -37,6 +37,7 @@ cli.add_command(data.data)
 cli.add_command(behavior.feature)
 cli.add_command(behavior.task)
 cli.add_command(behavior.task_run)
+cli.add_command(profile.profile)
 cli.add_command(behavior.encoder)
 cli.add_command(projects.project)
 cli.add_command(runs.run)

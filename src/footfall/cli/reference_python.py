@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from footfall import administration, client, projects, replies, run_replies, runs
+from footfall import administration, client, profiles, projects, replies, run_replies, runs
 from footfall.cli.reference import first_sentence, page_head
 
-SOURCES = "`footfall.client`, `footfall.projects`, `footfall.runs`, `footfall.administration` and what they answer"
+SOURCES = "`footfall.client`, `footfall.profiles`, `footfall.projects`, `footfall.runs` and what they answer"
 
 
 def python_page() -> str:
@@ -17,6 +17,9 @@ def python_page() -> str:
         "features": client.Features,
         "tasks": client.Tasks,
         "task_runs": client.TaskRuns,
+        "profiles": profiles.Profiles,
+        "shopping_intents": profiles.ShoppingIntents,
+        "custom_attributes": profiles.CustomAttributes,
         "accounts": administration.Accounts,
         "users": administration.Users,
         "keys": administration.Keys,

@@ -1,0 +1,108 @@
+"""``footfall profile``: what the users whom a task found have in common, and who is like some keywords."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from footfall.cli import output
+from footfall.cli.context import Group, bucket_and_key, choices, open_client
+from footfall.cli.files import fetch
+from footfall.cli.verbs import add_verbs, show_made, timeout_option, wait_option
+from footfall.errors import InputError
+from footfall.replies import ShoppingIntent
+
+if TYPE_CHECKING:
+    from footfall.client import Client
+    from footfall.profiles import Profile
+
+
+@click.group(cls=Group)
+def profile() -> None:
+    """Profiles: what users have in common, and who is like some keywords."""
+
+
+@profile.command("common")
+@click.argument("name")
+@click.option("--task", "task_", metavar="TASK", required=True, help="Name or id of the task that finds the users.")
+@wait_option
+@timeout_option
+def common(name: str, task_: str, wait: bool, timeout_s: float | None) -> None:
+    """Find what the users whom a task finds have in common (a shopping intent).
+
+    The tenth of the users with the highest scores is compared with all of them: behaviors that are more frequent among them,
+    and how many of them the other tasks of the same feature find. `footfall profile result NAME` shows it.
+    """
+    with open_client() as client:
+        made = client.shopping_intents.create(name, client.tasks.find(task_).id)
+        show_made(client, "profile", made, wait, timeout_s)
+
+
+@profile.command("like")
+@click.argument("name")
+@click.argument("keywords")
+@click.option("--feature", "feature_", metavar="FEATURE", required=True, help="Name or id of the feature of the users.")
+@click.option("--result", metavar="BUCKET/PATH", required=True, help="Where it goes; a directory ends in '/'.")
+@wait_option
+@timeout_option
+def like(name: str, keywords: str, feature_: str, result: str, wait: bool, timeout_s: float | None) -> None:
+    """Find who is like KEYWORDS, as "running, marathon" (custom attributes).
+
+    Commas stand between keywords; all of them are wanted. Every user gets a similarity from 0 to 1.
+    `footfall profile result NAME` shows who is most alike.
+    """
+    bucket, path = bucket_and_key(result, what="BUCKET/PATH")
+    words = [word.strip() for word in re.split(r"[,\n]", keywords) if word.strip()]
+    with open_client() as client:
+        feature_id = client.features.find(feature_).id
+        made = client.custom_attributes.create(name, feature_id, words, bucket, path)
+        show_made(client, "profile", made, wait, timeout_s)
+
+
+@profile.command("result")
+@click.argument("which", metavar="ID|NAME")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Only the first N rows."
+)
+@click.option("--output", "file", metavar="FILE|-", help="Write all of it to FILE as TSV instead.")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def result(which: str, limit: int, file: str | None, force: bool) -> None:
+    """Show what a profile found: what users have in common, or who is most alike."""
+    with open_client() as client:
+        found = client.profiles.find(which)
+        if found.status != "completed":
+            raise InputError(f"The profile {found.name!r} is {found.status}; `footfall profile wait {found.id}` waits.")
+        if file is not None:
+            fetch(_tsv(client, found), file, f"{found.id}.tsv", force=force, facts={"id": found.id})
+            return
+        names, rows = _rows(client, found, limit)
+    if choices().json:
+        output.json_value([dict(zip(names, row, strict=True)) for row in rows])
+        return
+    numbers = [index for index, name in enumerate(names) if name not in ("section", "name", "user_id")]
+    titles = [name.upper().replace("_", " ") for name in names]
+    output.table(titles, rows, numbers=numbers, empty="Nothing sets these users apart from all.")
+
+
+def _tsv(client: "Client", found: "Profile") -> Iterator[bytes]:
+    if isinstance(found, ShoppingIntent):
+        return iter([client.shopping_intents.download(found.id)])
+    return client.get_object(found.result_bucket, found.result_file_path)
+
+
+def _rows(client: "Client", found: "Profile", limit: int) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return the columns and the first rows of a result; an intent's attributes count by themselves."""
+    import polars
+
+    if isinstance(found, ShoppingIntent):
+        whole = client.shopping_intents.table(found.id)
+        parts = [whole.filter(polars.col("section") == section).head(limit) for section in ("behavior", "attribute")]
+        table = polars.concat(parts)
+    else:
+        table = client.custom_attributes.similarities(found).top_k(limit, by="similarity")
+        table = table.sort("similarity", "user_id", descending=[True, False])
+    return table.columns, table.rows()
+
+
+add_verbs(profile, "profile")

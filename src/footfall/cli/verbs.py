@@ -1,0 +1,140 @@
+"""What the commands of every kind of resource have in common: the verbs, and how one is shown and waited for."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from footfall.cli import output
+from footfall.cli.context import Group, RunFailed, choices, open_client
+
+if TYPE_CHECKING:
+    from footfall.client import Client
+    from footfall.replies import Resource
+    from footfall.resources import Resources
+
+KINDS = {"feature": "features", "task": "tasks", "task-run": "task_runs", "profile": "profiles"}
+COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
+    "feature": (("USERS", "user_count"), ("TOKENS", "token_count"), ("BYTES", "disk_usage"), ("ENCODER", "encoder")),
+    "task": (("AUROC", "AUROC"), ("USERS", "line_count"), ("FEATURE", "train_feature_name")),
+    "task-run": (("USERS", "line_count"), ("TASK", "task_name"), ("FEATURE", "feature_name")),
+    "profile": (("KIND", "kind"), ("USERS", "line_count"), ("TASK OR KEYWORDS", "subject")),
+}
+_NUMBERS = {"USERS", "TOKENS", "BYTES", "AUROC"}
+
+wait_option = click.option("--wait", is_flag=True, help="Wait until it has ended, with a progress bar.")
+timeout_option = click.option(
+    "--timeout", "timeout_s", type=float, metavar="S", help="Give up waiting after S seconds."
+)
+
+
+def add_verbs(group: Group, kind: str) -> None:
+    """Give a group what every kind can do: list, show, wait, cancel, delete."""
+    words = kind.replace("-", " ")
+
+    @group.command("list", help=f"List the {words}s, newest first.")
+    @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the newest N.")
+    def list_(limit: int | None) -> None:
+        with open_client() as client:
+            found = list(resources(client, kind).list(limit))
+        if choices().json:
+            output.json_value([item.wire for item in found])
+            return
+        extra = COLUMNS[kind]
+        names = ["NAME", "STATUS", "CREATED (UTC)", *(title for title, _ in extra), "ID"]
+        rows = [
+            [item.name, item.status, moment(item.created_at), *(getattr(item, field) for _, field in extra), item.id]
+            for item in found
+        ]
+        numbers = [index for index, name in enumerate(names) if name in _NUMBERS]
+        output.table(
+            names, rows, numbers=numbers, empty=f"There are no {words}s yet; `footfall {kind} create` makes one."
+        )
+
+    @group.command("show", help=f"Show a {words} by its id or name.")
+    @click.argument("which", metavar="ID|NAME")
+    def show(which: str) -> None:
+        with open_client() as client:
+            _show(resources(client, kind).find(which))
+
+    @group.command("wait", help=f"Wait until a {words} has ended; exit code 1 if it failed.")
+    @click.argument("which", metavar="ID|NAME")
+    @timeout_option
+    def wait(which: str, timeout_s: float | None) -> None:
+        with open_client() as client:
+            _wait_and_show(client, kind, resources(client, kind).find(which), timeout_s)
+
+    @group.command("cancel", help=f"Stop a {words} that has not ended.")
+    @click.argument("which", metavar="ID|NAME")
+    def cancel(which: str) -> None:
+        with open_client() as client:
+            found = resources(client, kind).find(which)
+            resources(client, kind).cancel(found.id)
+        _done(kind, found, "cancel", f"The {words} {found.name} is being stopped.")
+
+    @group.command("delete", help=f"Delete a {words}.")
+    @click.argument("which", metavar="ID|NAME")
+    def delete(which: str) -> None:
+        with open_client() as client:
+            found = resources(client, kind).find(which)
+            resources(client, kind).delete(found.id)
+        _done(kind, found, "delete", f"The {words} {found.name} is deleted.")
+
+
+def resources(client: "Client", kind: str) -> "Resources[Any]":
+    """Return the verbs of a kind."""
+    found: Resources[Any] = getattr(client, KINDS[kind])
+    return found
+
+
+def show_made(client: "Client", kind: str, made: "Resource", wait: bool, timeout_s: float | None) -> None:
+    """Show what was made; with ``wait``, when it has ended.
+
+    Raises:
+        RunFailed: it ended as failed.
+    """
+    if wait:
+        _wait_and_show(client, kind, made, timeout_s)
+    elif choices().json:
+        output.json_value(made.wire)
+    else:
+        output.line(f"{made.id}")
+        output.note(f"Made the {kind.replace('-', ' ')} {made.name}; `footfall {kind} wait {made.id}` waits for it.")
+
+
+def _wait_and_show(client: "Client", kind: str, found: "Resource", timeout_s: float | None) -> None:
+    try:
+        with output.watching(found.name) as callback:
+            ended = client.wait(found, callback, timeout_s)
+    except KeyboardInterrupt:
+        output.note(f"Stopped waiting; it goes on. `footfall {kind} wait {found.id}` waits again.")
+        raise
+    _show(ended)
+    if ended.status == "failed":
+        details = f": {ended.fail_details}" if ended.fail_details else ""
+        raise RunFailed(f"{ended.fail_message or 'COMMON_ERROR'}{details} The log: `footfall logs {kind} {ended.id}`.")
+
+
+def _show(found: "Resource") -> None:
+    if choices().json:
+        output.json_value(found.wire)
+        return
+    fields = dict(found.wire)
+    now = found.progress
+    if now is not None:
+        share = f" {100 * now.done / now.total:.0f} %" if now.total else ""
+        fields["progress"] = f"{now.stage}{share}"
+    else:
+        fields.pop("progress", None)
+    output.record(fields)
+
+
+def _done(kind: str, found: "Resource", verb: str, sentence: str) -> None:
+    if choices().json:
+        output.json_value({"kind": kind, "id": found.id, "name": found.name, "action": verb})
+    else:
+        output.line(sentence)
+
+
+def moment(at: Any) -> str:
+    """Return a time for people."""
+    return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
