@@ -12,7 +12,8 @@ Knows routes and resources; ``transport.py`` knows how to ask, ``replies.py`` wh
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -40,9 +41,30 @@ PATIENCE_S = 60.0
 class Features(Resources[Feature]):
     """Sets of encoded users."""
 
-    def create(self, name: str, source_bucket: str, source_file_path: str, *, encoder: str | None = None) -> Feature:
-        """Make a feature from a sequence file; ``encoder`` names the one to use, or is ``new``."""
-        return self._create(name=name, source_bucket=source_bucket, source_file_path=source_file_path, encoder=encoder)
+    def create(
+        self,
+        name: str,
+        source_bucket: str,
+        source_file_path: str,
+        *,
+        encoder: str | None = None,
+        format: str | None = None,
+        columns: Mapping[str, str | Sequence[str]] | None = None,
+        observed_until: datetime | str | None = None,
+    ) -> Feature:
+        """Make a feature from a sequence file or an event log.
+
+        Args:
+            encoder: the one to use, by name or id, or ``new``.
+            format: ``sequence``, ``parquet``, ``csv`` or ``jsonl``; found by the content when left out.
+            columns: of an event log: ``user_id``, ``timestamp``, ``behavior``, ``numeric``, ``categorical``.
+            observed_until: later events are left out; a text is ISO 8601.
+        """
+        until = observed_until.isoformat() if isinstance(observed_until, datetime) else observed_until
+        return self._create(
+            name=name, source_bucket=source_bucket, source_file_path=source_file_path, encoder=encoder, format=format,
+            columns=None if columns is None else dict(columns), observed_until=until,
+        )  # fmt: skip
 
 
 class Tasks(Resources[Task]):

@@ -254,6 +254,8 @@ class Feature:
     encoder_id: str | None
     encoder_name: str | None
     coverage: float | None
+    source_options: dict[str, Any] | None = None
+    """How its data set is read (``behavior/source_options.py``); None: found out by the job."""
 
 
 @dataclass(frozen=True, slots=True)

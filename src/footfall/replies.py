@@ -65,6 +65,9 @@ class Feature(Resource, kw_only=True):
     disk_usage: int | None = None
     encoder: str | None = None
     coverage: float | None = None
+    format: str | None = None
+    columns: dict[str, Any] | None = None
+    observed_until: str | None = None
 
 
 class Task(Resource, kw_only=True):

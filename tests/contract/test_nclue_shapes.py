@@ -32,7 +32,7 @@ DOCUMENTED = {
     ("GET", "/api/v1/task-runs"): "index limit total runs",
     ("DELETE", "/api/v1/task-runs/{run_id}"): "run_id",
 }
-OURS = {"fail_details", "progress", "encoder", "encoder_id", "coverage"}
+OURS = {"fail_details", "progress", "encoder", "encoder_id", "coverage", "format", "columns", "observed_until"}
 FEATURE = {"name": "n", "source_bucket": "shop", "source_file_path": "seq.csv"}
 
 
@@ -64,6 +64,9 @@ def test_what_is_not_known_yet_is_null(shared: Service) -> None:
         "encoder",
         "encoder_id",
         "coverage",
+        "format",
+        "columns",
+        "observed_until",
         "progress",
     }
     assert STAMP.fullmatch(shown["created_at"])

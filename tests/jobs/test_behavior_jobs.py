@@ -268,3 +268,46 @@ def test_warnings_of_personal_data_reach_the_log(world: World, capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "line 2: a mobile phone number" in out
     assert "1234" not in out
+
+
+def event_rows(n_users: int, *, dear: bool = False) -> str:
+    rng = np.random.default_rng(7)
+    lines = ["user_id,timestamp,behavior,amount"]
+    for n in range(n_users):
+        for day in rng.integers(1, 28, 6).tolist():
+            lines.append(
+                f"u{n},2025-03-{day:02}T10:00:00Z,see thing {rng.integers(9)},{rng.gamma(2, 9) * (1 + dear):.2f}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def test_an_event_log_becomes_a_feature_whose_encoder_a_later_log_takes(world: World) -> None:
+    world.put("march.csv", event_rows(300))
+    world.put("april.csv", event_rows(300, dear=True))
+    options = {"columns": {"numeric": ["amount"]}, "observed_until": "2025-03-20T00:00:00+00:00"}
+    march = world.feature("march.csv", source_options=options)
+    assert march["user_count"] <= 300
+    known = {key: march["encoder"][key] for key in ("id", "name", "artefact", "n_users")}
+    april = world.feature("april.csv", encoders=[known])
+    assert (april["encoder"]["id"], april["encoder"]["fitted"]) == (known["id"], False)
+    assert april["user_count"] == 300
+
+
+def test_a_sequence_file_does_not_take_the_encoder_of_a_log_unless_it_is_asked_to(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.put("log.csv", event_rows(300))
+    world.put("text.csv", "".join(f"u{n}\t{'->'.join(f'see thing {k}' for k in range(9))}\n" for n in range(300)))
+    log = world.feature("log.csv")
+    known = {key: log["encoder"][key] for key in ("id", "name", "artefact", "n_users")}
+    assert world.feature("text.csv", encoders=[known])["encoder"]["fitted"]
+    asked = world.feature("text.csv", encoder=known)
+    assert asked["encoder"]["id"] == known["id"]
+    assert "the encoder knows times, amount of events, which this data set does not have" in capsys.readouterr().out
+
+
+def test_a_bad_event_ends_the_job_with_its_line(world: World) -> None:
+    world.put("log.csv", event_rows(20) + "u1,soon,see,1\n")
+    with pytest.raises(DataError, match="line 122: 'soon' in the column 'timestamp' is no time") as caught:
+        world.feature("log.csv")
+    assert explain(caught.value)["name"] == "UNEXPECTED_TXT_FORMAT"

@@ -1,5 +1,7 @@
 """``/api/v1``: the twelve documented operations on features, tasks and task runs; profiles are in ``profiles.py``."""
 
+import msgspec
+
 from footfall.api import nclue_shapes as shapes
 from footfall.api import nclue_wire as wire
 from footfall.api.errors import (
@@ -20,6 +22,7 @@ from footfall.api.errors import (
 from footfall.api.nclue_operations import INDEX, LIMIT, operations_of, page_of, progress_of
 from footfall.api.operations import Change, Operation, Request
 from footfall.behavior.features import create_feature, delete_feature
+from footfall.behavior.source_options import check_options
 from footfall.behavior.task_runs import create_task_run, delete_task_run
 from footfall.behavior.tasks import LabelSet, create_task, delete_task, test_set
 from footfall.db import behavior
@@ -36,6 +39,9 @@ def post_feature(request: Request) -> Change:
         bucket=new.source_bucket,
         path=new.source_file_path,
         encoder=new.encoder,
+        source_options=check_options(
+            new.format, None if new.columns is None else msgspec.to_builtins(new.columns), new.observed_until
+        ),
     )
     return Change(lambda tx: wire.feature_made(apply(tx)))
 

@@ -27,6 +27,35 @@ Path = Annotated[str, PATH]
 Stamp = Annotated[str, STAMP]
 
 
+class SourceColumns(msgspec.Struct, omit_defaults=True):
+    """Which column of an event log is what; what is left out is found by name and type."""
+
+    user_id: str | None = None
+    timestamp: str | None = None
+    behavior: Annotated[
+        str | list[str] | None, msgspec.Meta(description="A column, or several whose texts are joined by a blank.")
+    ] = None
+    numeric: list[str] | None = None
+    categorical: list[str] | None = None
+
+
+SourceFormat = Annotated[
+    str | None,
+    msgspec.Meta(
+        description="`auto` (by the content), `sequence`, or an event log: `parquet`, `csv`, `jsonl`.",
+        extra_json_schema=OURS,
+    ),
+]
+Columns = Annotated[SourceColumns | None, msgspec.Meta(description="Columns of an event log.", extra_json_schema=OURS)]
+ObservedUntil = Annotated[
+    str | None,
+    msgspec.Meta(
+        description="ISO 8601, UTC without a zone. Later events are left out; else the last event is the end.",
+        extra_json_schema=OURS,
+    ),
+]
+
+
 class NewFeature(msgspec.Struct):
     """What POST /features takes."""
 
@@ -36,6 +65,9 @@ class NewFeature(msgspec.Struct):
     encoder: Annotated[
         str | None, msgspec.Meta(description="Id or name of the encoder to use, or `new`.", extra_json_schema=OURS)
     ] = None
+    format: SourceFormat = None
+    columns: Columns = None
+    observed_until: ObservedUntil = None
 
 
 class NewTask(msgspec.Struct):
@@ -131,6 +163,9 @@ class FeatureBody(msgspec.Struct, kw_only=True):
     encoder: Annotated[str | None, msgspec.Meta(description="Name of the encoder.", extra_json_schema=OURS)]
     encoder_id: Annotated[str | None, Ours]
     coverage: Annotated[float | None, Ours]
+    format: SourceFormat = None
+    columns: Columns = None
+    observed_until: ObservedUntil = None
     progress: Progress = None
 
 

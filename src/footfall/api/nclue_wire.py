@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from footfall.api import nclue_shapes as shapes
 from footfall.records import Encoder, Feature, RunStatus, Task, TaskRun
 from footfall.states import FailureReason, RunState
@@ -62,7 +64,7 @@ def found_out(run: RunStatus) -> dict[str, Any]:
 
 def feature_body(feature: Feature, progress: shapes.ProgressBody | None = None) -> shapes.FeatureBody:
     """Return what GET shows of a feature."""
-    run, found = feature.run, found_out(feature.run)
+    run, found, options = feature.run, found_out(feature.run), feature.source_options or {}
     message, details = fail_message(run)
     return shapes.FeatureBody(
         feature_id=feature.id,
@@ -80,6 +82,9 @@ def feature_body(feature: Feature, progress: shapes.ProgressBody | None = None) 
         encoder=feature.encoder_name,
         encoder_id=feature.encoder_id,
         coverage=feature.coverage,
+        format=options.get("format"),
+        columns=msgspec.convert(options["columns"], shapes.SourceColumns) if "columns" in options else None,
+        observed_until=options.get("observed_until"),
         progress=progress,
     )
 

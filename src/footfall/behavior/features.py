@@ -5,6 +5,7 @@ Its parameters (``RunSpec.job``)::
     feature_id, account_id, name
     bucket, path          the data set: an object, or a directory of objects
     buckets               what ``ownership.claim_bucket`` says of each bucket that is read or written
+    source_options        null, or what ``source_options.check_options`` returns: format, columns, observed_until
     encoder               null: the job chooses; "new"; or the candidate to use
     encoders              candidates {id, name, artefact, n_users}, newest first; filled in when its turn comes
     max_tokens_per_user   0 means all
@@ -14,6 +15,9 @@ Its parameters (``RunSpec.job``)::
 Its result: ``user_count``, ``token_count``, ``disk_usage``, ``artefact``, ``coverage`` and
 ``encoder`` {id, name, artefact, n_users, size_bytes, fitted}.
 """
+
+import json
+from typing import Any
 
 from footfall.behavior import datasets, dependents, encoders, fields, ownership
 from footfall.behavior.workbench import Apply, Workbench, job_spec
@@ -30,7 +34,14 @@ TURN_KEY = "feature:{}"
 
 
 def create_feature(
-    bench: Workbench, caller: Caller, *, name: str, bucket: str, path: str, encoder: str | None = None
+    bench: Workbench,
+    caller: Caller,
+    *,
+    name: str,
+    bucket: str,
+    path: str,
+    encoder: str | None = None,
+    source_options: dict[str, Any] | None = None,
 ) -> Apply[Feature]:
     """Check a new feature; the answer makes it and its run.
 
@@ -46,7 +57,10 @@ def create_feature(
             raise AlreadyExistsError("feature", name)
     store = datasets.open_bucket(bench, caller.account_id, bucket, "source_bucket")
     objects = datasets.find_objects(store, bucket, path, "source_file_path")
-    if bench.settings.personal_data == "refuse":
+    is_log = source_options is not None and source_options.get("format") != "sequence"
+    if (
+        bench.settings.personal_data == "refuse" and not is_log
+    ):  # the job looks at the texts of a log, not at its numbers
         datasets.refuse_personal_data(store, objects, "source_file_path")
 
     def apply(tx: Connection) -> Feature:
@@ -58,6 +72,7 @@ def create_feature(
             "bucket": bucket,
             "path": path,
             "buckets": [ownership.claim_bucket(bench.settings, tx, caller.account_id, bucket, "source_bucket")],
+            "source_options": source_options,
             "encoder": chosen,
             "encoders": [],
             "max_tokens_per_user": bench.settings.max_tokens_per_user,
@@ -80,6 +95,7 @@ def create_feature(
             run_id=run.id,
             source_bucket=bucket,
             source_file_path=path,
+            source_options=None if source_options is None else json.dumps(source_options, sort_keys=True),
             limit=bench.settings.max_resources,
         )
         return FEATURES.get(tx, caller.account_id, id)

@@ -1,10 +1,39 @@
 """``footfall feature | task | task-run | encoder``."""
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from footfall.cli import output
 from footfall.cli.context import Group, bucket_and_key, choices, open_client
 from footfall.cli.verbs import add_verbs, moment, show_made, timeout_option, wait_option
+
+
+def log_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how an event log is read."""
+    options = (
+        click.option(
+            "--format", type=click.Choice(["sequence", "parquet", "csv", "jsonl"]), help="Else found by the content."
+        ),
+        click.option(
+            "--user-id", metavar="COLUMN", help="Column of the user id of an event log. Else found by name, as all are."
+        ),
+        click.option("--timestamp", metavar="COLUMN", help="Column of the time."),
+        click.option(
+            "--behavior", metavar="COLUMN", multiple=True, help="Column of what was done; several are joined."
+        ),
+        click.option("--numeric", metavar="COLUMN", multiple=True, help="Column of numbers; may come several times."),
+        click.option(
+            "--categorical", metavar="COLUMN", multiple=True, help="Column of categories; may come several times."
+        ),
+        click.option(
+            "--observed-until", metavar="TIME", help="Leave later events out (ISO 8601, UTC). Else the last is the end."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group(cls=Group)
@@ -33,13 +62,27 @@ def encoder() -> None:
 @click.option(
     "--encoder", "encoder_name", metavar="NAME", help="Use this encoder; `new` fits one. Else the service chooses."
 )
+@log_options
 @wait_option
 @timeout_option
-def create_feature(name: str, source: str, encoder_name: str | None, wait: bool, timeout_s: float | None) -> None:
-    """Make the feature NAME from the sequence file (or directory of files) at BUCKET/PATH."""
+def create_feature(
+    name: str, source: str, encoder_name: str | None, wait: bool, timeout_s: float | None, **given: Any
+) -> None:
+    """Make the feature NAME from the sequence file or event log (or a directory of files) at BUCKET/PATH."""
+    _create_feature(name, source, encoder_name, wait, timeout_s, given)
+
+
+def _create_feature(
+    name: str, source: str, encoder_name: str | None, wait: bool, timeout_s: float | None, given: dict[str, Any]
+) -> None:
     bucket, path = bucket_and_key(source, what="BUCKET/PATH")
+    columns = {role: given[role] for role in ("user_id", "timestamp") if given[role]}
+    columns |= {role: list(given[role]) for role in ("behavior", "numeric", "categorical") if given[role]}
     with open_client() as client:
-        made = client.features.create(name, bucket, path, encoder=encoder_name)
+        made = client.features.create(
+            name, bucket, path, encoder=encoder_name, format=given["format"], columns=columns or None,
+            observed_until=given["observed_until"],
+        )  # fmt: skip
         show_made(client, "feature", made, wait, timeout_s)
 
 
@@ -110,6 +153,17 @@ def list_encoders() -> None:
         numbers=[1, 2],
         empty="There are no encoders yet; the first feature fits one.",
     )
+
+
+@encoder.command("fit")
+@click.argument("name")
+@click.argument("source", metavar="BUCKET/PATH")
+@log_options
+@wait_option
+@timeout_option
+def fit_encoder(name: str, source: str, wait: bool, timeout_s: float | None, **given: Any) -> None:
+    """Fit the encoder NAME on the users at BUCKET/PATH; they become the feature NAME, the first that it encodes."""
+    _create_feature(name, source, "new", wait, timeout_s, given)
 
 
 @encoder.command("show")

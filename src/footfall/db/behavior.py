@@ -1,5 +1,6 @@
 """Features, tasks, task runs and encoders, each joined to the run that makes it; who uses what; what runs leave behind."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -31,7 +32,17 @@ _test = features.alias("test")
 
 
 def _feature(row: Sequence[Any]) -> Feature:
-    return Feature(row[0], row[1], row[2], row[3], run_status(row[8:], row[4]), row[5], row[6], row[7])
+    return Feature(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        run_status(row[9:], row[4]),
+        row[5],
+        row[6],
+        row[7],
+        row[8] and json.loads(row[8]),
+    )
 
 
 def _task(row: Sequence[Any]) -> Task:
@@ -60,6 +71,7 @@ FEATURES: Resources[Feature] = Resources(
         features.c.encoder_id,
         encoders.c.name,
         features.c.coverage,
+        features.c.source_options,
         *RUN_COLUMNS,
     ),
     _feature,

@@ -22,12 +22,14 @@ import pyarrow.parquet as pq
 from footfall.errors import DataError
 from footfall.modeling.compression import decompress
 from footfall.modeling.event_columns import NUMBER, OTHER, TEXT, TIME
-from footfall.modeling.event_values import NO_TIME, parse_numbers, parse_times
+from footfall.modeling.event_values import parse_numbers, parse_times
 from footfall.modeling.sequences import Source
 
 BATCH_ROWS = 131_072
 LOOK_ROWS = 1_000
 _LOOK_BYTES = 1 << 20
+_MOST = 0.8
+"""Of the first values, how many must be dates in a column of times."""
 _BLOCK_BYTES = 4 << 20
 _PARQUET, _BOM = b"PAR1", b"\xef\xbb\xbf"
 
@@ -129,12 +131,21 @@ def kind_of(values: pa.Array, *, is_typed: bool) -> str:
         return OTHER
     known = [text for text in _decoded(values).to_pylist() if text]
     data_B, offset_N1 = pack_texts(known)
-    number_N, time_N = np.empty(len(known)), np.empty(len(known), np.int64)
+    number_N = np.empty(len(known))
     is_number = bool(known) and parse_numbers(data_B, offset_N1, number_N) < 0 and bool(np.isfinite(number_N).any())
     if not is_number:
-        is_time = bool(known) and parse_times(data_B, offset_N1, np.nan, time_N) < 0 and bool((time_N != NO_TIME).any())
-        return TIME if is_time else TEXT
+        return TIME if known and _count_times(data_B, offset_N1) >= _MOST * len(known) else TEXT
     return TEXT if is_typed else NUMBER
+
+
+def _count_times(data_B: Any, offset_N1: Any) -> int:
+    """Count the texts that are dates; a column of which most are is one of times, and the others are refused later."""
+    start, n_bad, n_rows = 0, 0, len(offset_N1) - 1
+    while start < n_rows:
+        bad = parse_times(data_B, offset_N1[start:], np.nan, np.empty(n_rows - start, np.int64))
+        n_bad += int(bad >= 0)
+        start = n_rows if bad < 0 else start + bad + 1
+    return n_rows - n_bad
 
 
 def pack_texts(texts: Sequence[bytes]) -> tuple[Any, Any]:
