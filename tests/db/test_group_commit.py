@@ -109,6 +109,22 @@ def test_who_was_answered_is_on_disk_and_who_was_refused_is_not(database: Databa
     assert len(names(path)) == THREADS * 24
 
 
+def test_who_is_refused_for_what_another_of_the_group_did_finds_that_on_disk(database: Database) -> None:
+    path = Path(database.url.database or "")
+    found: list[bool] = []
+
+    def take_the_name() -> None:
+        try:
+            add(database, "only one")
+        except sa.exc.IntegrityError as error:
+            found.append("only one" in names(path))
+            raise RefusedError from error
+
+    outcomes = together(database, [take_the_name] * THREADS)
+    assert outcomes.count(None) == 1
+    assert found == [True] * (THREADS - 1)
+
+
 def test_a_full_database_fails_all_that_it_takes_back_and_leaves_the_rest_usable(database: Database) -> None:
     with database.write() as tx:
         n_pages = tx.execute(sa.text("PRAGMA page_count")).scalar_one()

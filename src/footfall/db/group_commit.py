@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,12 +34,15 @@ class _Group:
         self._settled.set()
 
     def wait(self) -> None:
-        """Return when the group is committed.
+        """Return when the group is committed, or has failed."""
+        self._settled.wait()
+
+    def require(self) -> None:
+        """Refuse if the group could not be committed.
 
         Raises:
             sqlite3.OperationalError: it could not be.
         """
-        self._settled.wait()
         if self.error is not None:
             raise sqlite3.OperationalError(str(self.error)) from self.error
 
@@ -64,29 +67,37 @@ class GroupCommit:
         """
         with self._count:
             self._n_waiting += 1
-        with self._turn:
-            with self._count:
-                self._n_waiting -= 1
-            if self._connection is None:
-                self._connection = self._connect()
-            group = yield from self._take_part(self._connection)
-        group.wait()
+        group: _Group | None = None
+        try:
+            with self._turn:
+                with self._count:
+                    self._n_waiting -= 1
+                if self._connection is None:
+                    self._connection = self._connect()
+                # The driver itself is asked: this is on the path of every change, and SQLAlchemy would double its cost.
+                driver: Any = self._connection.connection.dbapi_connection
+                if not self._connection.in_transaction():
+                    self._connection.begin()  # emits nothing here, and keeps Alembic from beginning and committing by itself
+                is_first = self._group is None
+                group = self._join(driver)
+                yield from self._take_part(self._connection, driver, group, is_first=is_first)
+        finally:
+            if group is not None:
+                group.wait()  # who raises too: what it has seen of the others must be there, or gone, when it goes on
+        group.require()
 
     def close(self) -> None:
         """Close the connection, when no thread writes."""
         if self._connection is not None:
             self._connection.close()
 
-    def _take_part(self, connection: Connection) -> Generator[Connection, None, _Group]:
-        # The driver itself is asked: this is on the path of every change, and going through SQLAlchemy would double its cost.
-        driver: Any = connection.connection.dbapi_connection
-        if not connection.in_transaction():
-            connection.begin()  # emits nothing on this connection, and keeps Alembic from beginning and committing by itself
-        group = self._group
-        is_first = group is None
-        if group is None:
+    def _join(self, driver: Any) -> _Group:
+        if self._group is None:
             driver.execute("BEGIN IMMEDIATE")
-            group = self._group = _Group()
+            self._group = _Group()
+        return self._group
+
+    def _take_part(self, connection: Connection, driver: Any, group: _Group, *, is_first: bool) -> Iterator[Connection]:
         is_done = False
         try:
             if not is_first:
@@ -100,7 +111,6 @@ class GroupCommit:
             if not is_done:
                 self._undo(driver, group, is_first=is_first)
             self._commit_if_last(driver)
-        return group
 
     def _undo(self, driver: Any, group: _Group, *, is_first: bool) -> None:
         """Take back one member, or all where that cannot be: some errors, such as a full disk, end the transaction of all."""
