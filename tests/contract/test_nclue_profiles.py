@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from footfall.api.profiles import OPERATIONS
-from footfall.behavior.custom_attributes import MAX_KEYWORD_SET
+from footfall.behavior.custom_attributes import MAX_KEYWORD_SET, create_custom_attributes
 from footfall.behavior.hooks import BehaviorHooks
+from footfall.behavior.shopping_intents import create_shopping_intent
 from footfall.db import retention, runs
 from footfall.db.behavior import used_bytes
-from footfall.records import Run
+from footfall.errors import NotFoundError
+from footfall.records import Caller, Run
 from footfall.states import RunState
 from service import Reply, Service, make_feature, make_profiles, make_task, open_service
 
@@ -264,6 +266,26 @@ def test_a_task_whose_feature_is_deleted_has_no_users_to_speak_of(service: Servi
     reply = refused(service, INTENTS, {"name": "i", "task_id": task})
     assert reply.error == NOT_READY
     assert "'march'" in reply.details
+
+
+def test_what_goes_between_check_and_insert_is_noticed(service: Service) -> None:
+    call = service.operator
+    call.put("shop", "seq.csv", b"u1\ta\n")
+    call.put("shop", "labels.tsv", b"u1\t1\n")
+    feature = make_feature(service, call, "f")
+    task = make_task(service, call, "t", feature)
+    caller = Caller(call.account_id, call.user_id, call.access_key, {"nclue": "MANAGER"})
+    body = attributes({"feature": feature})
+    place = {"bucket": body["result_bucket"], "path": body["result_file_path"], "keyword_set": body["keyword_set"]}
+    halves: list[Any] = [
+        create_shopping_intent(service.context.bench, caller, name="i", task_id=task),
+        create_custom_attributes(service.context.bench, caller, name="a", feature_id=feature, **place),
+    ]
+    assert call("DELETE", f"/api/v1/features/{feature}").status == 200
+    for apply in halves:
+        with pytest.raises(NotFoundError), service.database.write() as tx:
+            apply(tx)
+    assert [call.get(base).json["total"] for base in (INTENTS, ATTRIBUTES)] == [0, 0]
 
 
 def test_a_result_is_never_overwritten_10205(shared: Service, made: dict[str, str]) -> None:

@@ -11,9 +11,12 @@ from modeling_data import SHIPPED, make_source
 
 from footfall.errors import DataError
 from footfall.modeling.arrays import map_arrays, read_arrays
-from footfall.modeling.encoder import fit_encoder
+from footfall.modeling.encoder import EncoderConfig, fit_encoder
+from footfall.modeling.event_columns import LogOptions
+from footfall.modeling.event_log import read_log
 from footfall.modeling.feature import make_feature
-from footfall.modeling.keywords import Meeting, match_keywords
+from footfall.modeling.keywords import Meeting, build_meter, match_keywords
+from footfall.modeling.lexicon import Lexicon
 
 TOPICS = {
     "sport": ["run in the park", "marathon ticket", "buy Running shoes", "energy bar", "heart rate watch"],
@@ -98,6 +101,20 @@ def test_a_word_is_not_found_within_another(match: Match) -> None:
     assert caught.value.name == "UNKNOWN_KEYWORD"
 
 
+def test_the_keywords_own_tokens_count_in_full(tmp_path: Path) -> None:
+    source = make_source("".join(topic_lines()).encode())
+    encoder = fit_encoder(
+        [source], seed=1, config=EncoderConfig(max_dims=2)
+    )  # too few for any word to be its own direction
+    encoder.save(tmp_path / "encoder")
+    make_feature([source], encoder, tmp_path / "feature")
+    meter = build_meter(tmp_path / "encoder", tmp_path / "feature", ["marathon"])
+    v = encoder.vocabulary
+    own = Lexicon(v.text_B, v.text_end_U, v.word_hash_W, int(v.bound_K[0])).find("marathon").own_tokens
+    assert len(own) == 2  # the word, and the one behavior that holds it
+    assert meter.weight_VQ[own, 0] == pytest.approx(encoder.idf_V[own])
+
+
 def test_several_keywords_mean_and(match: Match) -> None:
     _, running = match("running")
     _, herbs = match("herbs")
@@ -135,6 +152,28 @@ def test_a_feature_of_another_encoder_is_refused(match: Match, tmp_path: Path) -
     make_feature([make_source(b"a\trun in the park\n")], mine, tmp_path / "feature")
     with pytest.raises(ValueError, match="another encoder"):
         match_keywords(tmp_path / "other", tmp_path / "feature", ["run"], tmp_path / "out.tsv")
+
+
+def test_users_of_an_event_log_meet_keywords_too(tmp_path: Path) -> None:
+    rows = ["user_id,timestamp,behavior,minutes,place"]
+    for n in range(400):
+        acts = ["run a marathon", "buy shoes"] if n % 2 else ["bake a cake", "buy herbs"]
+        rows += [
+            f"u{n},2025-05-{1 + (n + i) % 28:02d}T10:00:00Z,{act},{5 + n % 7},p{n % 3}" for i, act in enumerate(acts)
+        ]
+    (tmp_path / "log").mkdir()
+    log = read_log([make_source("\n".join(rows).encode())], "csv", LogOptions(), tmp_path / "log", salt=1)
+    encoder = fit_encoder(log, seed=1)
+    encoder.save(tmp_path / "encoder")
+    make_feature(log, encoder, tmp_path / "feature")
+    match_keywords(tmp_path / "encoder", tmp_path / "feature", ["marathon"], tmp_path / "out.tsv")
+    found = {
+        user: float(value)
+        for user, value in (row.split("\t") for row in (tmp_path / "out.tsv").read_text().split("\n")[:-1])
+    }
+    assert len(found) == 400
+    assert min(found[f"u{n}"] for n in range(1, 400, 2)) > 0.5
+    assert max(found[f"u{n}"] for n in range(0, 400, 2)) < 0.1
 
 
 def test_mapped_arrays_are_the_arrays_read(tmp_path: Path) -> None:
