@@ -108,10 +108,10 @@ def test_the_keywords_own_tokens_count_in_full(tmp_path: Path) -> None:
     )  # too few for any word to be its own direction
     encoder.save(tmp_path / "encoder")
     make_feature([source], encoder, tmp_path / "feature")
-    meter = build_meter(tmp_path / "encoder", tmp_path / "feature", ["marathon"])
+    meter = build_meter(tmp_path / "encoder", tmp_path / "feature", ["buy"])
     v = encoder.vocabulary
-    own = Lexicon(v.text_B, v.text_end_U, v.word_hash_W, int(v.bound_K[0])).find("marathon").own_tokens
-    assert len(own) == 2  # the word, and the one behavior that holds it
+    own = Lexicon(v.text_B, v.text_end_U, v.word_hash_W, int(v.bound_K[0])).find("buy").own_tokens
+    assert len(own) == 3  # the word, and the two behaviors that hold it
     assert meter.weight_VQ[own, 0] == pytest.approx(encoder.idf_V[own])
 
 
