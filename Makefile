@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test check tests faults bench docs lock clean
+.PHONY: help setup demo test check tests faults bench quality docs lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ bench: .venv/ready-test  ## the benchmarks; needs Debian's package wrk
 	$(BIN)/python benchmarks/api.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/compute.py
+
+quality: .venv/ready-test  ## the table of quality, on the data sets of FOOTFALL_QUALITY_DATA or on the one that is shipped
+	$(BIN)/python benchmarks/quality.py --out docs/explanation/quality.md
 
 docs: .venv/ready  ## write the generated reference pages anew
 	$(BIN)/python -m footfall.cli.reference docs/reference

@@ -363,3 +363,20 @@ def test_output_into_a_closed_pipe_is_no_error(footfall: Footfall, server: LiveS
         ["bash", "-c", command], env=clean_environment(FOOTFALL_HOME=str(server.home)), capture_output=True, timeout=60
     )
     assert done.stderr == b""
+
+
+def test_an_event_log_becomes_a_feature_by_declared_columns(footfall: Footfall) -> None:
+    days = "".join(f"c{n},2025-03-{1 + n % 27:02},buy cup,{n}\n" for n in range(40))
+    footfall("data", "put", "-", "logs/log.csv", stdin=f"who,when,what,paid\n{days}".encode())
+    options = ["--user-id", "who", "--timestamp", "when", "--behavior", "what", "--numeric", "paid"]
+    done = footfall(
+        "encoder", "fit", "of a log", "logs/log.csv", *options, "--observed-until", "2025-03-20", "--wait", "--json"
+    )
+    assert done.code == 0, done.err
+    assert done.json["columns"] == {"user_id": "who", "timestamp": "when", "behavior": ["what"], "numeric": ["paid"]}
+    assert (done.json["user_count"], done.json["observed_until"]) == (33, "2025-03-20T00:00:00+00:00")
+    assert "7 events after observed_until were left out" in footfall("logs", "feature", "of a log").out
+    assert footfall("encoder", "show", "of a log").code == 0
+    assert footfall("feature", "create", "x", "logs/log.csv", "--format", "xlsx").code == 2
+    refused = footfall("feature", "create", "x", "logs/log.csv", "--observed-until", "soon")
+    assert (refused.code, "ISO 8601" in refused.err) == (2, True)

@@ -32,7 +32,8 @@ R = TypeVar("R", bound=Resource)
 BUCKET = "demo"
 RESULT = "scores.tsv"
 TASK, TASK_RUN = ": buys again", ": scores"
-INPUTS = ("sequences.csv.gz", "train.tsv", "test.tsv")
+INPUTS = ("events.parquet", "train.tsv", "test.tsv")
+OBSERVED_UNTIL = "2011-09-10"
 ASKED_WRONGLY = 2
 START_TIMEOUT_S, STOP_TIMEOUT_S = 60.0, 90.0
 _MARKER = ".made-by-footfall-demo"
@@ -68,7 +69,7 @@ def run_demo(home: Path, *, fresh: bool, keep_running: bool = False) -> None:
 def _play(client: Client, home: Path) -> dict[str, Any]:
     name = _free_name(client, "online-retail")
     _upload(client)
-    feature = client.features.create(name, BUCKET, INPUTS[0])
+    feature = client.features.create(name, BUCKET, INPUTS[0], observed_until=OBSERVED_UNTIL)
     feature = _watch(client, "feature", feature)
     _step(
         "",
