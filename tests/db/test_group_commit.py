@@ -1,5 +1,6 @@
 """Transactions that come at the same time: each whole or not at all, none answered before it is on disk, few commits."""
 
+import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -135,6 +136,8 @@ def test_a_full_database_fails_all_that_it_takes_back_and_leaves_the_rest_usable
     failed = {f"n{n}" for n, outcome in enumerate(outcomes) if outcome is not None}
     assert failed
     assert all(outcome is None or isinstance(outcome, DatabaseUnavailableError) for outcome in outcomes)
+    # One account's request must not be read in the answer to another's.
+    assert not any("INSERT" in str(outcome) or "30000" in str(outcome) for outcome in outcomes)
     path = Path(database.url.database or "")
     assert names(path) == {f"n{n}" for n in range(THREADS)} - failed
     with database.write() as tx:
@@ -163,3 +166,38 @@ def test_a_commit_that_fails_is_said_to_all_and_the_next_one_works(database: Dat
     assert len(names(path)) == 5 - len(failed)
     add(database, "later")
     assert "later" in names(path)
+
+
+def test_who_is_interrupted_while_it_waits_keeps_nobody_waiting(database: Database) -> None:
+    inside, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with database.write():
+            inside.set()
+            may_end.wait(10)
+
+    def interrupt(*_: object) -> None:
+        raise RefusedError
+
+    holder = threading.Thread(target=hold, daemon=True)
+    holder.start()
+    assert inside.wait(10)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(RefusedError):
+            add(database, "never")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    may_end.set()
+    holder.join(10)
+    assert not holder.is_alive()
+    add(database, "later")
+    assert names(Path(database.url.database or "")) == {"later"}
+
+
+def test_what_a_change_holds_is_not_in_the_error_that_a_log_may_show(database: Database) -> None:
+    add(database, "a secret")
+    with pytest.raises(sa.exc.IntegrityError) as caught:
+        add(database, "a secret")
+    assert "a secret" not in str(caught.value)

@@ -28,9 +28,10 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 32) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._connect: dict[str, Any] = (
-            {"connect_args": {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}} if self.is_sqlite else {}
-        )
+        # Errors land in logs, and what a statement was given may be a user's.
+        self._connect: dict[str, Any] = {"hide_parameters": True}
+        if self.is_sqlite:
+            self._connect["connect_args"] = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
         self.engine = sa.create_engine(self.url, pool_size=pool_size, max_overflow=32, **self._connect)
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _configure_sqlite)

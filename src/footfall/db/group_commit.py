@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 MAX_MEMBERS = 64
 MAX_AGE_S = 0.02
@@ -26,10 +27,10 @@ class _Group:
     def __init__(self) -> None:
         self.n_members = 0
         self.begun_at = time.monotonic()
-        self.error: BaseException | None = None
+        self.error: sqlite3.Error | None = None
         self._settled = threading.Event()
 
-    def settle(self, error: BaseException | None) -> None:
+    def settle(self, error: sqlite3.Error | None) -> None:
         self.error = error
         self._settled.set()
 
@@ -65,13 +66,9 @@ class GroupCommit:
         Raises:
             sqlite3.OperationalError: the database is away, locked or full; nothing was changed.
         """
-        with self._count:
-            self._n_waiting += 1
         group: _Group | None = None
         try:
-            with self._turn:
-                with self._count:
-                    self._n_waiting -= 1
+            with self._my_turn():
                 if self._connection is None:
                     self._connection = self._connect()
                 # The driver itself is asked: this is on the path of every change, and SQLAlchemy would double its cost.
@@ -90,6 +87,21 @@ class GroupCommit:
         """Close the connection, when no thread writes."""
         if self._connection is not None:
             self._connection.close()
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        with self._count:
+            self._n_waiting += 1
+        try:
+            self._turn.acquire()
+        finally:
+            # Also for who was interrupted: groups would wait for it for ever.
+            with self._count:
+                self._n_waiting -= 1
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _join(self, driver: Any) -> _Group:
         if self._group is None:
@@ -130,7 +142,7 @@ class GroupCommit:
             if driver.in_transaction:
                 driver.execute("ROLLBACK")
         finally:
-            group.settle(error or sqlite3.OperationalError("the transaction ended"))
+            group.settle(_for_all(error))
 
     def _commit_if_last(self, driver: Any) -> None:
         group = self._group
@@ -146,3 +158,9 @@ class GroupCommit:
         else:
             self._group = None
             group.settle(None)
+
+
+def _for_all(error: BaseException | None) -> sqlite3.Error:
+    """Return what all of a group are told: what SQLite said, and nothing of the change that it said it about."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return said if isinstance(said, sqlite3.Error) else sqlite3.OperationalError("the transaction ended")
