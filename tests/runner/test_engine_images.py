@@ -1,5 +1,6 @@
 """Images of container engines: unpacked by the engine, once, and run by us. With docker and podman where they work."""
 
+import fcntl
 import io
 import json
 import os
@@ -192,6 +193,28 @@ def test_two_runs_wait_for_one_unpacking(peer: Place, bench: RunnerBench, tmp_pa
     assert len([line for line in asked if line.startswith("export")]) == 1
     [directory] = unpacked(bench)
     assert directory.name.isalnum()
+
+
+def test_who_waited_for_an_unpacking_does_not_wait_for_the_runs_that_use_it(
+    peer: Place, bench: RunnerBench, tmp_path: Path
+) -> None:
+    peer.ask("import", "-", NAME, given=image_tar(tmp_path / "i.tar"))
+    assert bench.run("true", image=Image("tiny", "oci", NAME))[0]["exit_code"] == 0
+    [whole] = unpacked(bench)
+    aside = whole.rename(whole.with_suffix(".aside"))
+    lock = os.open(whole.with_suffix(".lock"), os.O_RDWR | os.O_CLOEXEC)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as who unpacks it
+    assert peer.state is not None
+    (peer.state / "asked").unlink()
+    run_id = bench.submit("echo ran", image=Image("tiny", "oci", NAME), run_id=new_id())[0]
+    eventually(lambda: (peer.state / "asked").exists(), 20)  # it has found the image, and goes on to the lock
+    time.sleep(0.5)
+    aside.rename(whole)
+    fcntl.flock(lock, fcntl.LOCK_SH)  # as a run that uses it
+    try:
+        assert bench.wait(run_id)["exit_code"] == 0
+    finally:
+        os.close(lock)
 
 
 def test_a_stop_ends_an_unpacking_and_leaves_nothing(peer: Place, bench: RunnerBench, tmp_path: Path) -> None:

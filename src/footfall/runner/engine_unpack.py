@@ -18,6 +18,7 @@ import os
 import signal
 import stat
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ASK_S = 30.0
+_LOOK_S = 0.02
 _TAR = (
     "tar", "--extract", "--file=-", "--no-same-owner", "--no-same-permissions", "--delay-directory-restore", "--anchored",
     *(f"--exclude={prefix}{name}/*" for prefix in ("", "./") for name in ("dev", "proc", "sys")),
@@ -127,16 +129,21 @@ class _Unpacking:
 
     @contextlib.contextmanager
     def _locked(self, id: str, whole: str) -> Iterator[int]:
-        """Hold an image that is whole as one of several, one that is not alone; wait for who has it."""
+        """Hold an image that is whole as one of several, one that is not alone; wait for who has it.
+
+        It is asked for again and again: what waited to have it alone would wait for the runs that use it meanwhile.
+        """
         path = os.path.join(self._directory, f"{id}.lock")
         while True:
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 wants_shared = os.path.isdir(whole)
-                fcntl.flock(lock, fcntl.LOCK_SH if wants_shared else fcntl.LOCK_EX)
+                fcntl.flock(lock, (fcntl.LOCK_SH if wants_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
                 if is_lock_of(lock, path) and (not wants_shared or os.path.isdir(whole)):
                     yield lock
                     return
+            except BlockingIOError:
+                time.sleep(_LOOK_S)
             finally:
                 os.close(lock)
 
