@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def test_what_is_in_use_stays_however_old_it_is(images: Path) -> None:
     assert (images / "old" / "config.json").exists()
     os.close(lock)
     assert remove_unused_images(images.parent, time.time()) == ["old"]
+
+
+def test_servers_that_clean_up_at_once_do_not_stumble_over_each_other(images: Path) -> None:
+    ids = {f"i{number}" for number in range(100)}
+    for id in ids:
+        put(images, id, DAY_S)
+    with ThreadPoolExecutor(8) as pool:
+        removed = list(pool.map(remove_unused_images, [images.parent] * 8, [time.time()] * 8))
+    assert sorted(id for some in removed for id in some) == sorted(ids)
+    assert list(images.iterdir()) == []
 
 
 def test_where_no_image_was_ever_unpacked_there_is_nothing_to_do(tmp_path: Path) -> None:

@@ -15,16 +15,18 @@ from footfall.removal import remove_tree
 def remove_unused_images(data_directory: Path, before: float) -> list[str]:
     """Remove each image that nothing uses and nothing has used since ``before``, a Unix time; return their ids."""
     directory = data_directory / layout.ENGINE_IMAGES
-    old = [path for path in sorted(directory.glob("*.lock")) if path.stat().st_mtime < before]
-    return [path.stem for path in old if _remove(path, before)]
+    return [path.stem for path in sorted(directory.glob("*.lock")) if _remove(path, before)]
 
 
 def _remove(path: Path, before: float) -> bool:
-    lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    lock = -1
     try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(lock).st_mtime >= before:
-            return False  # somebody used it while we looked
+        seen = os.fstat(lock)
+        # Another server may have removed it, and somebody unpacked it anew, with a lock that is another file.
+        if seen.st_mtime >= before or not os.path.samestat(seen, path.stat()):
+            return False
         whole, draft = path.with_suffix(""), path.with_suffix(".draft")
         remove_tree(draft)
         if whole.exists():
@@ -34,5 +36,8 @@ def _remove(path: Path, before: float) -> bool:
         return True
     except BlockingIOError:
         return False  # it is in use
+    except FileNotFoundError:
+        return False  # another server removed it
     finally:
-        os.close(lock)
+        if lock >= 0:
+            os.close(lock)
