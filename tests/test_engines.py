@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,16 @@ def test_an_image_that_was_just_pulled_is_found_at_once_and_listed_in_a_while(
     add_image(peer, "new:1")
     assert engines.has_image("new:1")
     assert "new:1" in engines.images()
+
+
+def test_many_who_miss_an_image_at_once_wait_for_one_look(peer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engines = found(peer)
+    assert not engines.has_image("far:1")
+    time.sleep(module._MISS_S + 0.1)
+    n_asked = len(asked(peer))
+    with ThreadPoolExecutor(8) as pool:
+        assert not any(pool.map(engines.has_image, ["far:1"] * 8))
+    assert len(asked(peer)) == n_asked + 1
 
 
 def test_an_engine_that_comes_up_later_is_found_without_making_anybody_wait(

@@ -82,9 +82,11 @@ class Engines:
     def has_image(self, name: str) -> bool:
         """Whether one of those that work has an image of this very name; a new one is seen at once."""
         sight = self._see()
-        if name not in _names(sight) and time.monotonic() - sight.at > _MISS_S:
+        if _is_missed(name, sight):
             with self._looking:
-                sight = self._sight = self._look(sight, tries_again=False)
+                sight = self._sight or sight  # others may have waited for the same look
+                if _is_missed(name, sight):
+                    sight = self._sight = self._look(sight, tries_again=False)
         return name in _names(sight)
 
     def _see(self) -> _Sight:
@@ -118,6 +120,10 @@ class Engines:
             found = [each.result() for each in listed]
         images = {engine.name: names for engine, names in found}
         return _Sight(tuple(engine for engine, _ in found), images, time.monotonic())
+
+
+def _is_missed(name: str, sight: _Sight) -> bool:
+    return name not in _names(sight) and time.monotonic() - sight.at > _MISS_S
 
 
 def _names(sight: _Sight) -> list[str]:
