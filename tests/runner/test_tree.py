@@ -1,5 +1,6 @@
 """The processes below one, found two ways."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,3 +35,18 @@ def test_who_watches_sees_what_is_there_children_of_threads_too(
             subprocess.run(["kill", "-9", str(pid)], check=False)
         program.wait()
     assert Watched().below(program.pid) == []
+
+
+def test_a_thread_that_has_ended_meanwhile_hides_no_child_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = subprocess.Popen([sys.executable, "-c", NESTED])
+    try:
+        eventually(lambda: len(Tree().below(program.pid)) == 4, 10)
+        list_all = os.listdir
+        ended = "999999999"  # no pid is that high
+        monkeypatch.setattr("footfall.runner.tree.os.listdir", lambda path: [ended, *list_all(path)])
+        assert len(Watched().below(program.pid)) == 4
+    finally:
+        monkeypatch.undo()
+        for pid in [*Tree().below(program.pid), program.pid]:
+            subprocess.run(["kill", "-9", str(pid)], check=False)
+        program.wait()

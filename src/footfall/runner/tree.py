@@ -69,11 +69,15 @@ class Watched(Tree):
 def _children_of(pid: int) -> list[int]:
     found: list[int] = []
     try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found  # it ended while we looked
+    for thread in threads:
+        try:
             with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
                 found += map(int, file.read().split())
-    except OSError:
-        pass  # it ended while we looked
+        except OSError:
+            continue  # the thread has; others may have started something
     return found
 
 
