@@ -311,3 +311,16 @@ def test_a_bad_event_ends_the_job_with_its_line(world: World) -> None:
     with pytest.raises(DataError, match="line 122: 'soon' in the column 'timestamp' is no time") as caught:
         world.feature("log.csv")
     assert explain(caught.value)["name"] == "UNEXPECTED_TXT_FORMAT"
+
+
+def test_an_encoder_of_another_release_is_passed_over(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.put("a.csv", sequences(200)[0])
+    first = world.feature("a.csv")
+    known = {key: first["encoder"][key] for key in ("id", "name", "artefact", "n_users")}
+    assert not world.feature("a.csv", encoders=[known])["encoder"]["fitted"]
+    header = world.root / "internal" / first["encoder"]["artefact"] / "encoder.json"
+    header.write_text(json.dumps({**json.loads(header.read_text()), "format": 1}))
+    assert world.feature("a.csv", encoders=[known])["encoder"]["fitted"]
+    assert "is passed over: the encoder has format 1" in capsys.readouterr().out
+    with pytest.raises(DataError, match="format 1"):
+        world.feature("a.csv", encoder=known)

@@ -7,6 +7,7 @@ hears of it if that fails. Source: the contract, 9-13, 9-14, 9-18, 9-21.
 from dataclasses import dataclass
 from typing import Any
 
+from footfall.errors import DataError
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, require_quota
 from footfall.layout import artefact_dir
@@ -100,7 +101,11 @@ def _choose_encoder(context: JobContext, sample: Sample) -> _Choice:
         for candidate in job["encoders"]:
             if candidate["n_users"] < MIN_USERS_SHARE * sample.n_users:
                 continue
-            choice = _load(context, candidate, sample)
+            try:
+                choice = _load(context, candidate, sample)
+            except DataError as error:  # an encoder of an earlier release is no reason to fail
+                context.log(f"encoder {candidate['name']!r} is passed over: {error}")
+                continue
             context.log(f"encoder {candidate['name']!r} knows {choice.coverage:.1%} of the behaviors")
             if choice.coverage >= MIN_COVERAGE and _is_of_a_kind(choice.encoder, sample):
                 return choice
