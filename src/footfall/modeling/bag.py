@@ -132,9 +132,8 @@ def count_tokens(offset_N1: I64, hash_L: U64, found: Found, tables: Tables) -> t
 
 @njit(cache=True, nogil=True)
 def _add(token: int, count_V: I32, touched_V: I32, n: int) -> int:
-    if count_V[token] == 0:
-        touched_V[n] = token
-        n += 1
+    touched_V[n] = token  # without a branch, which would be guessed wrong half of the time
+    n += count_V[token] == 0
     count_V[token] += 1
     return n
 

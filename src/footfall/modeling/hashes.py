@@ -39,16 +39,17 @@ def mix(h: np.uint64) -> np.uint64:
 def hash_bytes(data_B: npt.NDArray[np.uint8], start: int, end: int, seed: np.uint64) -> np.uint64:
     """Hash ``data_B[start:end]``; not 0."""
     h = _OFFSET ^ (seed * _GOLDEN)
-    i = start
-    while i + 8 <= end:  # eight bytes at a time: the chain of multiplications is what takes time
+    i, stop = np.uintp(start), np.uintp(end)  # an index that cannot be negative saves a test at each byte
+    while i + np.uintp(8) <= stop:  # eight bytes at a time: the chain of multiplications is what takes time
         word = np.uint64(0)
         for j in range(8):
-            word |= np.uint64(data_B[i + j]) << np.uint64(8 * j)
+            word |= np.uint64(data_B[i + np.uintp(j)]) << np.uint64(8 * j)
         h = (h ^ word) * _M1
         h ^= h >> np.uint64(32)
-        i += 8
-    for k in range(i, end):
-        h = (h ^ np.uint64(data_B[k])) * _PRIME
+        i += np.uintp(8)
+    while i < stop:
+        h = (h ^ np.uint64(data_B[i])) * _PRIME
+        i += np.uintp(1)
     return mix(h)
 
 

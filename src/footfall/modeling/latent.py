@@ -23,6 +23,8 @@ U32 = npt.NDArray[np.uint32]
 
 _OVERSAMPLE = 16
 _POWER_ITERATIONS = 2
+_GROUP = 4
+"""Tokens that are added at a time, so that a user's vector is read and written a quarter as often."""
 
 
 def fit_latent(bag_NV: scipy.sparse.csr_matrix, n_dims: int, *, seed: int) -> F32:
@@ -68,17 +70,26 @@ def fold_in(
     """Return (N, D) float32: each user's tokens of the first two blocks, summed by weight."""
     n_users, n_dims = offset_N1.size - 1, vector_VD.shape[1]
     z_ND = np.zeros((n_users, n_dims), np.float32)
+    w_G, token_G = np.empty(_GROUP, np.float32), np.empty(_GROUP, np.int64)
     for n in range(n_users):
-        z_D = z_ND[n]
+        z_D, k = z_ND[n], 0
         for i in range(offset_N1[n], offset_N1[n + 1]):
             token = token_M[i]
             if token >= bound_K[1]:
                 break
             block = 0 if token < bound_K[0] else 1
-            weight = TF_256[count_M[i]] * idf_V[token] * inverse_NK[n, block]
-            vector_D = vector_VD[token]
+            w_G[k], token_G[k] = TF_256[count_M[i]] * idf_V[token] * inverse_NK[n, block], token
+            k += 1
+            if k == _GROUP:
+                a_D, b_D = vector_VD[token_G[0]], vector_VD[token_G[1]]
+                c_D, d_D = vector_VD[token_G[2]], vector_VD[token_G[3]]
+                for d in range(n_dims):
+                    z_D[d] += w_G[0] * a_D[d] + w_G[1] * b_D[d] + w_G[2] * c_D[d] + w_G[3] * d_D[d]
+                k = 0
+        for j in range(k):
+            a_D = vector_VD[token_G[j]]
             for d in range(n_dims):
-                z_D[d] += weight * vector_D[d]
+                z_D[d] += w_G[j] * a_D[d]
     return z_ND
 
 

@@ -23,6 +23,8 @@ BEHAVIOR, WORD, PATH, CODE, NUMBER, TRIGRAM = (np.uint64(k) for k in range(11, 1
 """Seeds that keep the kinds of token apart."""
 
 _MAX_PATHS = 8
+_FIRST_OF_WIDE_SPACE = 0xC2
+"""No white space beyond the blank begins with a lower byte."""
 
 # 1 for bytes that words are made of: letters, digits, and all of a character beyond ASCII
 WORD_256 = np.array(
@@ -34,10 +36,9 @@ _IS_PATH_256 = np.array([1 if chr(b) in "/>|:" else 0 for b in range(256)], dtyp
 @njit(cache=True, nogil=True)
 def count_arrows(data_B: U8, start: int, end: int) -> int:
     """Return how often ``->`` stands in ``data_B[start:end]``."""
-    n = 0
-    for i in range(start + 1, end):
-        if data_B[i] == 62 and data_B[i - 1] == 45:
-            n += 1
+    text_B, n = data_B[start:end], 0
+    for i in range(1, text_B.size):  # without a branch, so that the compiler looks at many bytes at a time
+        n += (text_B[i] == 62) & (text_B[i - 1] == 45)
     return n
 
 
@@ -66,18 +67,6 @@ def skip_tokens(data_B: U8, start: int, end: int, n_skip: int) -> int:
 @njit(cache=True, nogil=True)
 def count_words(data_B: U8, start: int, end: int) -> int:
     """Return the number of runs of bytes that are not white space."""
-    if end == start:
-        return 0
-    # without branches, so that the compiler looks at many bytes at a time; bytes of 0xC2 and more may begin a space
-    n, highest = int(data_B[start] != 32), data_B[start]
-    for i in range(start + 1, end):
-        n += (data_B[i] != 32) & (data_B[i - 1] == 32)
-        highest = max(highest, data_B[i])
-    return n if highest < 0xC2 else _count_words_slowly(data_B, start, end)
-
-
-@njit(cache=True, nogil=True)
-def _count_words_slowly(data_B: U8, start: int, end: int) -> int:
     n, in_word, i = 0, False, start
     while i < end:
         width = space_width(data_B, i, end)
@@ -115,22 +104,44 @@ def _split(
     data_B: U8, start: int, end: int, at: int, hash_L: U64, start_L: I64, end_L: I64, n_words_L: npt.NDArray[np.int32]
 ) -> tuple[int, int]:
     """Append the behaviors of one text from index ``at``; return (next index, tokens of the text)."""
-    words, arrows, begin, i = 0, -1, start, start
+    total, arrows, i = 0, -1, start
     while i <= end:
-        while i < end and not (data_B[i] == 45 and i + 1 < end and data_B[i + 1] == 62):
-            i += 1
+        begin, i, n_words, highest = i, *_scan_behavior(data_B, i, end)
         arrows += 1
-        s = trim_left(data_B, begin, i)
-        e = _trim_right(data_B, s, i)
+        s, e = begin, i
+        if highest < _FIRST_OF_WIDE_SPACE:
+            while s < e and data_B[s] == 32:
+                s += 1
+            while e > s and data_B[e - 1] == 32:
+                e -= 1
+        else:
+            s = trim_left(data_B, begin, i)
+            e = _trim_right(data_B, s, i)
+            n_words = count_words(data_B, s, e)
         if e > s:
             hash_L[at] = hash_bytes(data_B, s, e, BEHAVIOR)
             start_L[at], end_L[at] = s, e
-            n_words_L[at] = count_words(data_B, s, e)
-            words += n_words_L[at]
+            n_words_L[at] = n_words
+            total += n_words
             at += 1
-        begin = i + 2
-        i = begin
-    return at, words + arrows
+        i += 2
+    return at, total + arrows
+
+
+@njit(cache=True, nogil=True)
+def _scan_behavior(data_B: U8, start: int, end: int) -> tuple[int, int, int]:
+    """Return (the next arrow or ``end``, words before it if blanks are the only white space, the highest byte)."""
+    n_words, before, highest = 0, np.uint8(32), np.uint8(0)
+    i = np.uintp(start)  # an index that cannot be negative saves a test at each byte
+    while i < np.uintp(end):
+        c = data_B[i]
+        if c == 45 and i + np.uintp(1) < np.uintp(end) and data_B[i + np.uintp(1)] == 62:
+            break
+        n_words += (c != 32) & (before == 32)
+        highest = max(highest, c)
+        before = c
+        i += np.uintp(1)
+    return int(i), n_words, int(highest)
 
 
 @njit(cache=True, nogil=True)
