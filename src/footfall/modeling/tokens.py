@@ -8,6 +8,8 @@ codes (``01``, ``0102`` of ``010203``), and the logarithmic bucket of each numbe
 Shapes: B bytes, N users, L behaviors, M tokens of a behavior.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -106,17 +108,18 @@ def _split(
     """Append the behaviors of one text from index ``at``; return (next index, tokens of the text)."""
     total, arrows, i = 0, -1, start
     while i <= end:
-        begin, i, n_words, highest = i, *_scan_behavior(data_B, i, end)
+        begin = i
+        stop, n_words, highest = _scan_behavior(data_B, begin, end)
         arrows += 1
-        s, e = begin, i
+        s, e = begin, stop
         if highest < _FIRST_OF_WIDE_SPACE:
             while s < e and data_B[s] == 32:
                 s += 1
             while e > s and data_B[e - 1] == 32:
                 e -= 1
         else:
-            s = trim_left(data_B, begin, i)
-            e = _trim_right(data_B, s, i)
+            s = trim_left(data_B, begin, stop)
+            e = _trim_right(data_B, s, stop)
             n_words = count_words(data_B, s, e)
         if e > s:
             hash_L[at] = hash_bytes(data_B, s, e, BEHAVIOR)
@@ -124,12 +127,12 @@ def _split(
             n_words_L[at] = n_words
             total += n_words
             at += 1
-        i += 2
+        i = stop + 2
     return at, total + arrows
 
 
 @njit(cache=True, nogil=True)
-def _scan_behavior(data_B: U8, start: int, end: int) -> tuple[int, int, int]:
+def _scan_behavior(data_B: U8, start: int, end: int) -> tuple[Any, int, Any]:
     """Return (the next arrow or ``end``, words before it if blanks are the only white space, the highest byte)."""
     n_words, before, highest = 0, np.uint8(32), np.uint8(0)
     i = np.uintp(start)  # an index that cannot be negative saves a test at each byte
@@ -141,7 +144,7 @@ def _scan_behavior(data_B: U8, start: int, end: int) -> tuple[int, int, int]:
         highest = max(highest, c)
         before = c
         i += np.uintp(1)
-    return int(i), n_words, int(highest)
+    return np.int64(i), n_words, np.int64(highest)
 
 
 @njit(cache=True, nogil=True)
