@@ -132,6 +132,16 @@ def test_what_is_no_finite_number_is_counted_and_not_drawn(tmp_path: Path) -> No
     assert (summary["bad"].last, summary["bad"].non_finite) == (None, 1)
 
 
+def test_a_summary_that_a_loss_of_power_left_empty_spoils_nothing_else(tmp_path: Path) -> None:
+    first, second = Writer(tmp_path), Writer(tmp_path, node=1)
+    first.post(("loss", 1, 0.5))
+    second.post(("loss", 1, 0.7))
+    (second.directory / layout.METRIC_SUMMARY).write_bytes(bytes(40))
+    summary, dropped = read_summary(tmp_path, ID, 1, 2)
+    assert (summary["loss"].count, summary["loss"].max, dropped) == (1, 0.5, 0)
+    assert curves(tmp_path, 1, 2) == {("loss", 0): [(1, 0.5)], ("loss", 1): [(1, 0.7)]}
+
+
 def test_half_a_record_at_the_end_is_not_read(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
     writer.post(("a", 1, 1.0))

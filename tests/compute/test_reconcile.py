@@ -77,6 +77,20 @@ def test_a_run_is_rescued_when_its_runner_is_killed(engine: Engine) -> None:
     eventually(lambda: processes_of(run.id) == [], 2.0)  # the runner itself takes a moment to go
 
 
+def test_files_that_a_loss_of_power_left_empty_keep_no_run_from_ending(engine: Engine) -> None:
+    run_id = engine.create_command("sleep 300").id
+    run = engine.wait(run_id, RunState.IN_PROGRESS)
+    engine.stop()
+    for pid in processes_of(run_id):
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: processes_of(run_id) == [])
+    for name in ("started.json", "metrics.json", "rescheduled.json"):
+        (engine.node_dir(run) / name).write_bytes(bytes(40))
+    engine.start()
+    run = engine.wait(run_id)
+    assert (run.state, run.reason) == (RunState.FAILED, FailureReason.LOST)
+
+
 def test_an_attempt_leaves_no_scratch_files_also_when_its_runner_is_killed(engine: Engine) -> None:
     run = engine.run("sh", "-c", "touch here; mkdir sub; touch sub/there; kill -9 $PPID; sleep 300")
     assert run.state == RunState.FAILED

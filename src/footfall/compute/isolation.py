@@ -26,7 +26,7 @@ class IsolationLevels:
         path = self._runs_root / layout.node_dir(run_id, attempt, 0) / layout.ISOLATION
         try:
             level = str(json.loads(path.read_bytes())["level"])
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # as nodes.py reads: a file of nothing is none
             return None
         with self._lock:
             self._known[key] = level

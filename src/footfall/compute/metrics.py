@@ -130,9 +130,17 @@ def _files(runs_root: Path, run_id: str, attempts: int, n_nodes: int) -> list[_F
             directory = runs_root / layout.node_dir(run_id, attempt, node)
             path = directory / layout.METRIC_SUMMARY
             if path.exists():
-                published = json.loads(path.read_bytes())
-                found.append(_File(node, directory, published, _size_of(directory / layout.METRICS)))
+                found.append(_File(node, directory, _read(path), _size_of(directory / layout.METRICS)))
     return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        published: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError:
+        # A machine that lost its power may leave a file of nothing; the run's end must not wait for it.
+        return {"keys": {}, "droppedPoints": 0, "resetAt": None}
+    return published
 
 
 def _size_of(path: Path) -> int:

@@ -126,6 +126,7 @@ def remove_scratch(runs_root: Path, run_id: str, attempt: int, n_nodes: int) -> 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
+        # What is published is whole; but of what was not synced a machine that lost its power may leave a file of nothing.
         return None
     return content
