@@ -161,3 +161,16 @@ def test_row_14_who_cannot_read_the_nodes_files_is_not_let_in(bench: RunnerBench
     assert enter_with_pipes(node, "echo", "in").stdout == b"in\n"
     bench.executor.cancel(handle)
     bench.wait(run_id)
+
+
+@pytest.mark.parametrize("asked", ['{"argv": [], "rows": 100000, "columns": 1, "term": ""}', "[" * 60_000, "no JSON"])
+def test_whatever_a_client_asks_for_the_run_goes_on(live: tuple[RunnerBench, str], asked: str) -> None:
+    bench, run_id = live
+    node = bench.node(run_id)
+    proof = os.open(node / "spec.json", os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(node / "enter.sock"))
+        socket.send_fds(line, [asked.encode()], [proof])
+        assert "error" in json.loads(line.recv(1 << 16))
+    os.close(proof)
+    assert enter_with_pipes(node, "echo", "in").stdout == b"in\n"

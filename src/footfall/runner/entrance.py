@@ -89,7 +89,7 @@ class Entrance:
         guest.settimeout(PATIENCE_S)
         try:
             self._serve(guest)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, struct.error, RecursionError) as error:
             _tell(guest, {"error": str(error)})
             guest.close()
 
