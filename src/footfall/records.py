@@ -104,7 +104,7 @@ class RunSpec:
 
     ``command`` is an argument vector. ``job`` holds the parameters of one of our own jobs; a command of a user has a
     ``workload`` instead, and no ``command``. ``n_cores``, ``memory_mib`` and ``n_gpus`` are for each node; an empty ``gpu_model``
-    takes GPUs of any model.
+    takes GPUs of any model. ``max_attempts`` is of our own jobs; a user's command is attempted again when it asks for that.
     """
 
     command: tuple[str, ...]

@@ -22,7 +22,6 @@ from footfall.errors import InvalidFieldError, ShortageError
 from footfall.records import Caller, Image, Json, MountedVolume, Product, Project, Run, RunSpec, Workload, new_id
 
 MAX_COMMAND_CHARACTERS, MAX_COMMAND_BYTES = 32_768, 100_000
-MAX_ATTEMPTS = 10
 MAX_PRIORITY = 100
 MAX_TIMEOUT_S = 10 * 366 * 86_400
 
@@ -194,7 +193,9 @@ def _check_numbers(wish: Wish) -> None:
         if value is not None and value < 1:
             raise InvalidFieldError(field, value, "range", f"{field} is {value}; give at least 1.")
     if len(set(wish.volumes)) < len(wish.volumes):
-        raise InvalidFieldError("blockStorageNoList", None, "choice", "blockStorageNoList has a number twice.")
+        raise InvalidFieldError(
+            "blockStorageNoList", None, "choice", "blockStorageNoList has a number twice; name each once."
+        )
     if wish.code_digest:
         code.check_digest(wish.code_digest, "codeDigest")
 
@@ -230,7 +231,6 @@ def _spec(
         environment={name: environment.text(value) for name, value in variables.items() if name not in hidden},
         timeout_s=min(timeouts) if timeouts else None,
         grace_s=settings.stop_grace_s,
-        max_attempts=MAX_ATTEMPTS,
         log_limit_bytes=min(wish.log_limit_bytes or settings.log_limit_bytes, settings.log_limit_bytes),
         workload=Workload(
             script=wish.command if product.use_type == "TRAIN" else None,

@@ -59,16 +59,6 @@ def insert_imported(tx: Connection, image: Image) -> None:
         raise AlreadyExistsError("image", image.name) from error
 
 
-def delete_imported(tx: Connection, name: str) -> None:
-    """Forget an image; its files stay.
-
-    Raises:
-        NotFoundError: there is none.
-    """
-    if not tx.execute(delete(imported_images).where(imported_images.c.name == name)).rowcount:
-        raise NotFoundError("image", name)
-
-
 def list_registries(connection: Connection, account_id: str) -> list[Registry]:
     """Return the image repositories of an account, newest first."""
     query = select(registries).where(registries.c.account_id == account_id)

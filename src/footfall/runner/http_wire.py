@@ -15,7 +15,6 @@ BODY_S = 30.0
 IDLE_S = 300.0
 MOST_HEAD_BYTES = 16 << 10
 MOST_BODY_BYTES = 16 << 20
-MOST_ANSWER_BYTES = 8 << 20
 _CHUNK = 256 << 10
 _MEANINGS = {
     200: "OK", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed",
