@@ -99,6 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="*", type=Path)
     parser.add_argument("--only", action="append", help="only this task; may come several times")
+    parser.add_argument("--labels", choices=["all", "500"], help="only with so many labels")
     parser.add_argument("--out", type=Path, help="write the table into this page")
     given = parser.parse_args()
     folders = given.folder or [Path(p) for p in os.environ.get("FOOTFALL_QUALITY_DATA", "").split(os.pathsep) if p]
@@ -112,7 +113,8 @@ def main() -> None:
                 if given.only and task not in given.only:
                     continue
                 for train in ("train.tsv", "train_500.tsv"):
-                    if not (data.folder(task) / train).exists():
+                    is_wanted = given.labels in (None, "all" if train == "train.tsv" else "500")
+                    if not is_wanted or not (data.folder(task) / train).exists():
                         continue
                     cells.append(measure(data, task, train))
                     say(cells[-1])

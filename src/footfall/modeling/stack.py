@@ -29,7 +29,7 @@ F64 = npt.NDArray[np.float64]
 CHOICE_FOLDS, STACK_FOLDS = 3, 5
 FEW_USERS, FEW_REPEATS = 1_500, 3
 """With few labels one split is mostly noise, so strengths are chosen on several."""
-MAX_CHOICE_USERS, MAX_STACK_USERS = 50_000, 200_000
+MAX_CHOICE_USERS, MAX_STACK_USERS = 20_000, 60_000
 """More labelled users than these are sampled, to choose strengths and to weigh views; all fit the heads."""
 MIN_CLASS_USERS = 10
 """With fewer of a class the views stay silent and every score is the prior."""
@@ -98,7 +98,8 @@ def fit_stack(users: Users, label_N: U8, *, seed: int, prior: float, step: Calla
     strengths = _choose_strengths(kinds, *_sample(users, label_N, MAX_CHOICE_USERS, seed), seed=seed, step=step)
     few, few_label_N = _sample(users, label_N, MAX_STACK_USERS, seed)
     out_NK = _predict_out_of_fold(kinds, strengths, few, few_label_N, seed=seed, step=step)
-    weights = _weigh_views(out_NK, few_label_N, seed=seed + 2)
+    with threadpool_limits(1):  # the same sums on any number of cores
+        weights = _weigh_views(out_NK, few_label_N, seed=seed + 2)
     quality = {name: measure_auroc(out_NK[:, k], few_label_N) for k, name in enumerate(kinds)}
     quality["stack"] = measure_auroc(weights.combine(out_NK), few_label_N)
     stack = Stack(tuple(kinds), (), tuple(strengths.values()), weights, prior, quality)
