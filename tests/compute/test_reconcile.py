@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+import structlog
 
 from engine_helpers import Engine, eventually, open_engine, processes_of
 from footfall.compute import nodes
@@ -146,6 +147,19 @@ def test_a_run_that_waits_for_cores_says_so_and_starts_when_they_are_free(tmp_pa
         assert engine.get(second).state == RunState.PENDING
         gate.touch()
         assert engine.wait(second).state == RunState.COMPLETED
+
+
+def test_a_run_that_is_stopped_while_it_waits_is_logged_as_any_other(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with open_engine(tmp_path / "home", local_cores=1) as engine, structlog.testing.capture_logs() as said:
+        engine.wait(engine.create("sleep", "60"), RunState.IN_PROGRESS)
+        waits = engine.create("true")
+        engine.wait(waits, RunState.PENDING)
+        with engine.db.write() as tx:
+            cancel_run(tx, waits, "alice")
+        assert engine.loop is not None
+        engine.loop.wake()
+        assert engine.wait(waits, RunState.CANCELLED).state == RunState.CANCELLED
+        eventually(lambda: [one["state"] for one in said if one.get("run_id") == waits] == ["cancelled"])
 
 
 def test_a_restarted_engine_finds_the_run_that_went_on_without_it(engine: Engine) -> None:

@@ -190,10 +190,12 @@ class Reconciler:
 
     def _cancel_waiting(self, run: Run) -> None:
         with self._db.write() as tx:
-            if runs.advance(tx, run.id, RunState.PENDING, RunState.CANCELLED, in_attempt=run.attempt, message=None):
-                self._hooks.run_ended(tx, runs.get(tx, run.id))
-                self._measures.note_move(RunState.CANCELLED.value, "")
+            if not runs.advance(tx, run.id, RunState.PENDING, RunState.CANCELLED, in_attempt=run.attempt, message=None):
+                return
+            self._hooks.run_ended(tx, runs.get(tx, run.id))
+        self._measures.note_move(RunState.CANCELLED.value, "")
         self._has_moved = True
+        log.info("run_moved", run_id=run.id, state=RunState.CANCELLED, attempt=run.attempt, reason=None)
 
     def _start_waiting(self, waiting: Sequence[Run], held: dict[str, Holder]) -> bool:
         with self._db.read() as connection:
