@@ -38,7 +38,8 @@ def check(variables: Mapping[str, Value]) -> None:
             raise InvalidFieldError("envs", name, "choice", details)
         written = text(value)
         if "\0" in written:
-            raise InvalidFieldError("envs", name, "pattern", f"The value of {name[:60]} in envs holds a NUL character.")
+            details = f"The value of {name[:60]} in envs holds a NUL character; leave it out."
+            raise InvalidFieldError("envs", name, "pattern", details)
         if len(name.encode()) + len(written.encode()) > MAX_VALUE_BYTES:
             details = f"{name[:60]} in envs has more than {MAX_VALUE_BYTES} bytes; put it into a file."
             raise InvalidFieldError("envs", name, "too_long", details)
