@@ -295,14 +295,14 @@ def make_task(service: Service, caller: Caller, name: str, feature_id: str, *, b
     return id
 
 
-def make_profiles(caller: Caller, task_id: str, feature_id: str) -> tuple[str, str]:
-    """Return the ids of a shopping intent and of custom attributes, both registered, that write to ``shop``."""
+def make_profiles(caller: Caller, task_id: str, feature_id: str, *, bucket: str = "shop") -> tuple[str, str]:
+    """Return the ids of a shopping intent and of custom attributes, both registered."""
     intent = caller.post("/api/v1/profile/shopping-intents", {"name": "p", "task_id": task_id})
     body = {
         "name": "p",
         "feature_id": feature_id,
         "keyword_set": "run\nmarathon",
-        "result_bucket": "shop",
+        "result_bucket": bucket,
         "result_file_path": "p.tsv",
     }
     attributes = caller.post("/api/v1/profile/custom-attributes", body)

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi import checks
 from footfall.api.openapi import document
 from footfall.api.table import OPERATIONS
 from nsml_service import make_nsml
-from service import Caller, Service, make_feature, make_task
+from service import Caller, Service, make_feature, make_profiles, make_task
 
 CHECKS = [
     not_a_server_error,
@@ -55,11 +55,14 @@ def known(shared: Service, request: pytest.FixtureRequest) -> tuple[Caller, dict
     task = make_task(shared, account, "t", feature, bucket=bucket)
     run = {"name": "r", "task_id": task, "feature_id": feature, "result_bucket": bucket, "result_file_path": "r"}
     robot = shared.user(account, "robot", nclue="VIEWER")
+    intent, attributes = make_profiles(account, task, feature, bucket=bucket)
+    is_of_intents = "shopping_intent" in request.node.callspec.params["operation"].id
     ids = {
         "feature_id": feature,
         "task_id": task,
         "run_id": account.post("/api/v1/task-runs", run).json["run_id"],
         "encoder_id": feature,
+        "profile_id": intent if is_of_intents else attributes,
         "user_id": robot.user_id,
         "access_key": robot.access_key,
         "api_key_id": account.post("/accounts/v1/api-keys", {"name": "k"}).json["api_key_id"],
