@@ -174,3 +174,17 @@ def test_whatever_a_client_asks_for_the_run_goes_on(live: tuple[RunnerBench, str
         assert "error" in json.loads(line.recv(1 << 16))
     os.close(proof)
     assert enter_with_pipes(node, "echo", "in").stdout == b"in\n"
+
+
+def test_clients_that_say_nothing_hold_up_nobody(live: tuple[RunnerBench, str]) -> None:
+    bench, run_id = live
+    node = bench.node(run_id)
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(40)]
+    for line in silent:
+        line.connect(str(node / "enter.sock"))
+    before = time.monotonic()
+    assert enter_with_pipes(node, "echo", "in").stdout == b"in\n"
+    assert time.monotonic() - before < 8
+    for line in silent:
+        line.close()
+    assert enter_with_pipes(node, "echo", "in").stdout == b"in\n"

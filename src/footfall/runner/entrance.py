@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 << 10
 PATIENCE_S = 2.0
+_MOST_SILENT = 16
 _PEER = struct.Struct("3i")
 
 
@@ -56,6 +57,7 @@ class Entrance:
         self._directory = directory
         self._ears = ears
         self._guests: dict[int, socket.socket] = {}
+        self._silent: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # Through a descriptor, for a socket's path may have only a hundred bytes.
         handle = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -86,7 +88,21 @@ class Entrance:
             guest, _ = self._listener.accept()
         except OSError:
             return  # it thought better of it
-        guest.settimeout(PATIENCE_S)
+        guest.setblocking(False)
+        if len(self._silent) == _MOST_SILENT:
+            self._drop(self._silent[0])
+        self._silent.append(guest)
+        self._ears.open(guest.fileno(), lambda _: self._hear(guest))
+
+    def _drop(self, guest: socket.socket) -> None:
+        self._silent.remove(guest)
+        self._ears.close(guest.fileno(), keep=True)
+        guest.close()
+
+    def _hear(self, guest: socket.socket) -> None:
+        """Serve a guest that says something: who comes and is silent must keep the runner from nothing."""
+        self._silent.remove(guest)
+        self._ears.close(guest.fileno(), keep=True)
         try:
             self._serve(guest)
         except (OSError, ValueError, KeyError, TypeError, struct.error, RecursionError) as error:
@@ -98,6 +114,7 @@ class Entrance:
         if uid not in (0, os.geteuid()):
             raise PermissionError("another user's process")
         data, given, _, _ = socket.recv_fds(guest, MOST_BYTES, 4)
+        guest.settimeout(PATIENCE_S)
         ours: list[int] = []
         try:
             self._check_proof(given)
