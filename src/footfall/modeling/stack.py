@@ -29,7 +29,7 @@ F64 = npt.NDArray[np.float64]
 CHOICE_FOLDS, STACK_FOLDS = 3, 5
 FEW_USERS, FEW_REPEATS = 1_500, 3
 """With few labels one split is mostly noise, so strengths are chosen on several."""
-MAX_CHOICE_USERS, MAX_STACK_USERS = 20_000, 60_000
+MAX_CHOICE_USERS, MAX_STACK_USERS = 50_000, 60_000
 """More labelled users than these are sampled, to choose strengths and to weigh views; all fit the heads."""
 MIN_CLASS_USERS = 10
 """With fewer of a class the views stay silent and every score is the prior."""
