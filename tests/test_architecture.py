@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "footfall"
 FILES = sorted(SOURCE.rglob("*.py"))
 BUDGETS = {  # lines a room may have; raise one knowingly
-    "api": 6300, "behavior": 1650, "cli": 4000, "compute": 3900, "db": 4900, "executors": 400, "jobs": 950,
-    "modeling": 8200, "runner": 4900,
+    "api": 6500, "behavior": 1700, "cli": 4200, "compute": 3900, "db": 4900, "executors": 400, "jobs": 950,
+    "modeling": 8600, "runner": 4900,
 }  # fmt: skip
 
 

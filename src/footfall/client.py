@@ -92,6 +92,10 @@ class Tasks(Resources[Task]):
             test_file_path=test_file_path,
         )
 
+    def report(self, id: str) -> dict[str, Any]:
+        """Return the report of a completed task as it is on the wire; the reference of the API describes its fields."""
+        return dict(self._transport.json("GET", self._one(id) + "/report"))
+
 
 class TaskRuns(Resources[TaskRun]):
     """Tasks applied to features."""

@@ -6,6 +6,7 @@
     ├── InputError                      the caller can fix it
     │   ├── InvalidFieldError           .field .value .rule
     │   ├── NotFoundError               .kind .id
+    │   │   └── ReportMissingError      the task is of a release that made no reports
     │   ├── AlreadyExistsError          .kind .name
     │   ├── WrongStateError             .kind .id .state .allowed
     │   ├── InUseError                  .kind .id .used_by
@@ -65,6 +66,12 @@ class NotFoundError(InputError):
     def __init__(self, kind: str, id: str, details: str = "") -> None:
         super().__init__(details or f"There is no {kind} {id!r} in this account. List them to see which there are.")
         self.kind, self.id = kind, id
+
+
+class ReportMissingError(NotFoundError):
+    """The task is there, its report is not: it was learned by a release that made none."""
+
+    code = "report_missing"
 
 
 class AlreadyExistsError(InputError):

@@ -35,6 +35,7 @@ METRIC_SUMMARY = "metrics.json"
 RESCHEDULED = "rescheduled.json"
 ENTRANCE = "enter.sock"
 PROFILE = "profile.tsv"
+REPORT = "report.json"
 
 ENGINE_IMAGES = "engine-images"
 """The directory of the unpacked images of container engines. Who uses one holds its lock file locked, shared."""

@@ -346,6 +346,13 @@ def test_deleting_a_registered_resource_cancels_it_and_frees_its_result(shared: 
     assert call.post("/api/v1/task-runs", body).status == 200
 
 
+def test_a_task_of_before_has_no_report_and_says_what_to_do_10210(shared: Service, made: dict[str, str]) -> None:
+    reply = shared.operator.get(f"/api/v1/tasks/{made['task']}/report")
+    assert reply.error == (404, "10210", "REPORT_NOT_FOUND")
+    assert "Train it again" in reply.details
+    assert shared.operator.get("/api/v1/tasks/x/report").error == (404, "10201", "NOT_FOUND")
+
+
 def test_a_running_resource_is_cancelled_and_an_ended_one_is_10209(shared: Service) -> None:
     call = shared.operator
     id = call.post("/api/v1/features", FEATURE | {"name": "stopped"}).json["feature_id"]

@@ -44,6 +44,7 @@ from footfall.errors import (
     NotFoundError,
     ObjectNotFoundError,
     QuotaExceededError,
+    ReportMissingError,
     ShortageError,
     StoreDeniedError,
     StoreError,
@@ -108,6 +109,7 @@ INCOMPLETE_TEST_SET = Code(422, "10206", "INCOMPLETE_TEST_SET", "Some of test_* 
 NOT_COMPLETED = Code(409, "10207", "NOT_COMPLETED", "It is not completed, so there is nothing to download.", False)
 LIMIT_REACHED = Code(409, "10208", "LIMIT_REACHED", "The account has as many as it may.", False)
 ALREADY_ENDED = Code(409, "10209", "ALREADY_ENDED", "It has ended; nothing is left to cancel.", False)
+NO_REPORT = Code(404, "10210", "REPORT_NOT_FOUND", "The task is older than reports; train it again.", False)
 
 NSML_BAD_REQUEST = Code(400, "400", "Bad Request", "A field or the body is not as it should be, or a name is taken.")
 NSML_NOT_FOUND = Code(404, "404", "Not Found", "There is no such thing in this account.")
@@ -149,6 +151,7 @@ def _of_state(error: WrongStateError) -> Code:
 _TABLE: tuple[tuple[type[FootfallError], Code | Callable[[Any], Code]], ...] = (
     (GatewayError, lambda error: error.kind),
     (InvalidFieldError, _of_field),
+    (ReportMissingError, NO_REPORT),
     (NotFoundError, NO_SUCH),
     (AlreadyExistsError, lambda error: RESULT_EXISTS if error.kind == "result" else DUPLICATE_NAME),
     (WrongStateError, _of_state),

@@ -11,7 +11,9 @@ from footfall.api.errors import (
     INCOMPATIBLE,
     INCOMPLETE_TEST_SET,
     INVALID_REQUEST,
+    NO_REPORT,
     NO_SUCH,
+    NOT_COMPLETED,
     NOT_READY,
     PATH_NOT_FOUND,
     PERSONAL_DATA,
@@ -21,10 +23,11 @@ from footfall.api.errors import (
 )
 from footfall.api.nclue_operations import INDEX, LIMIT, operations_of, page_of, progress_of
 from footfall.api.operations import Change, Operation, Request
+from footfall.api.report_shapes import TaskReport
 from footfall.behavior.features import create_feature, delete_feature
 from footfall.behavior.source_options import check_options
 from footfall.behavior.task_runs import create_task_run, delete_task_run
-from footfall.behavior.tasks import LabelSet, create_task, delete_task, test_set
+from footfall.behavior.tasks import LabelSet, create_task, delete_task, report_key, test_set
 from footfall.db import behavior
 from footfall.db.behavior import FEATURES, TASK_RUNS, TASKS
 
@@ -86,6 +89,14 @@ def get_task(request: Request) -> shapes.TaskBody:
     with request.context.database.read() as connection:
         task = TASKS.get(connection, request.caller.account_id, request.params["task_id"])
     return wire.task_body(task, progress_of(request, task.run))
+
+
+def get_task_report(request: Request) -> TaskReport:
+    """Return the report of a task."""
+    with request.context.database.read() as connection:
+        task = TASKS.get(connection, request.caller.account_id, request.params["task_id"])
+    stored = msgspec.json.decode(request.context.internal.read_bytes(report_key(task)))
+    return msgspec.convert({**stored, "task_id": task.id, "task_name": task.name}, TaskReport)
 
 
 def get_task_run(request: Request) -> shapes.TaskRunBody:
@@ -187,6 +198,15 @@ OPERATIONS: tuple[Operation, ...] = (
         (list_tasks, shapes.TaskList),
         (remove_task, shapes.TaskId),
         shapes.TaskCancelled,
+    ),
+    Operation(
+        "get_task_report",
+        "GET",
+        "/api/v1/tasks/{task_id}/report",
+        "Get the report of a completed task: how good it is, why, and what to be careful about.",
+        get_task_report,
+        response=TaskReport,
+        errors=(NO_SUCH, NOT_COMPLETED, NO_REPORT),
     ),
     *operations_of(
         "task-runs",

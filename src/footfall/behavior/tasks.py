@@ -3,14 +3,16 @@
 Its parameters (``RunSpec.job``)::
 
     task_id
-    train                 {feature_artefact, encoder_id, bucket, path}: the encoded users and their labels
+    train                 {feature_artefact, encoder_id, encoder_artefact, coverage, bucket, path}: the encoded users, what is
+                          known of their encoding, and their labels
     test                  the same, or null: the job holds a fifth of the labels back
     buckets               what ``ownership.claim_bucket`` says of each bucket that is read
     min_labels_per_class
     personal_data         refuse, warn or off
     quota_left_bytes      null: no limit; filled in when its turn comes
 
-Its result: ``AUROC`` (text with 4 decimals), ``disk_usage``, ``artefact``, and what a report may need.
+Its result: ``AUROC`` (text with 4 decimals), ``disk_usage``, ``artefact``, ``report`` (the name of the report in it; tasks of
+before had none), and a few numbers more.
 """
 
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from footfall.db import behavior
 from footfall.db.accounts import system_project
 from footfall.db.behavior import FEATURES, TASKS
 from footfall.db.connection import Connection
-from footfall.errors import AlreadyExistsError, InvalidFieldError, WrongStateError
+from footfall.errors import AlreadyExistsError, InvalidFieldError, ReportMissingError, WrongStateError
 from footfall.layout import artefact_dir
 from footfall.records import Caller, Feature, RunStatus, Task, new_id
 from footfall.states import RunState
@@ -128,6 +130,33 @@ def artefact_of(status: RunStatus) -> str:
     return str((status.result or {})["artefact"])
 
 
+def report_key(task: Task) -> str:
+    """Return the key of a task's report in the internal store.
+
+    Raises:
+        WrongStateError: it is not completed; allowed is only ``available``.
+        ReportMissingError: it was learned by a release that made no reports.
+    """
+    if task.run.state is not RunState.COMPLETED:
+        state = "failed" if task.run.state.is_final else "not finished"
+        raise WrongStateError(
+            "task",
+            task.id,
+            task.run.state,
+            ("available",),
+            f"The task {task.name!r} is {state}; it has a report when it is completed.",
+        )
+    name = (task.run.result or {}).get("report")
+    if name is None:
+        raise ReportMissingError(
+            "report",
+            task.id,
+            f"The task {task.name!r} was learned by a release that made no reports. Train it again: make a task of another "
+            "name from the same labels.",
+        )
+    return f"{artefact_of(task.run)}/{name}"
+
+
 def _check_labels(bench: Workbench, caller: Caller, sets: list[LabelSet]) -> None:
     found = []
     for labels in sets:
@@ -143,10 +172,13 @@ def _insert(
     bench: Workbench, caller: Caller, tx: Connection, name: str, sets: list[LabelSet], features: list[Feature]
 ) -> Task:
     id = new_id()
+    encoder = behavior.get_encoder(tx, caller.account_id, str(features[0].encoder_id))
     inputs: list[dict[str, Any]] = [
         {
             "feature_artefact": artefact_of(feature.run),
             "encoder_id": feature.encoder_id,
+            "encoder_artefact": encoder.artefact,
+            "coverage": (feature.run.result or {}).get("coverage"),
             "bucket": labels.bucket,
             "path": labels.path,
         }

@@ -9,7 +9,20 @@ import traceback
 
 import click
 
-from footfall.cli import accounts, behavior, data, doctor, entering, logs, output, profile, projects, runs, serve
+from footfall.cli import (
+    accounts,
+    behavior,
+    data,
+    doctor,
+    entering,
+    logs,
+    output,
+    profile,
+    projects,
+    report,
+    runs,
+    serve,
+)
 from footfall.cli.context import Choices, RootGroup, RunFailed
 from footfall.errors import (
     DatabaseUnavailableError,
@@ -36,6 +49,7 @@ cli.add_command(serve.demo)
 cli.add_command(data.data)
 cli.add_command(behavior.feature)
 cli.add_command(behavior.task)
+behavior.task.add_command(report.report)
 cli.add_command(behavior.task_run)
 cli.add_command(profile.profile)
 cli.add_command(behavior.encoder)

@@ -3,13 +3,15 @@
 Parameters and result: see ``behavior/tasks.py``. Source: the contract, 9-7, 9-12, 9-18.
 """
 
+import json
 from typing import Any
 
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, require_quota
-from footfall.layout import artefact_dir
+from footfall.layout import REPORT, artefact_dir
 from footfall.modeling.feature import Feature, open_feature
 from footfall.modeling.labels import Labels, read_labels
+from footfall.modeling.report import Sources, make_report
 from footfall.modeling.task import train_task
 
 SEED = 20251121
@@ -31,11 +33,33 @@ def main(context: JobContext) -> dict[str, Any]:
     )
     directory = context.scratch / "task"
     task.save(directory)
+    context.progress("report", 0, 1)
+    sources = Sources(train_feature, train_labels, test_feature, test_labels, **_about_encoder(context))
+    report = make_report(task, sources, seed=SEED)
+    (directory / REPORT).write_text(json.dumps(report, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    for warning in report["warnings"]:
+        context.log(f"{warning['code']}: {warning['text']}")
+    context.progress("report", 1, 1)
     size_bytes = sum(path.stat().st_size for path in directory.iterdir())
     require_quota(size_bytes, job["quota_left_bytes"])
     artefact = artefact_dir("task", job["task_id"], context.attempt)
     put_artefact(context.internal, artefact, directory, context.progress)
-    return {**task.summary, "AUROC": f"{task.auroc:.4f}", "disk_usage": size_bytes, "artefact": artefact}
+    return {
+        **task.summary,
+        "AUROC": f"{task.auroc:.4f}",
+        "disk_usage": size_bytes,
+        "artefact": artefact,
+        "report": REPORT,
+    }
+
+
+def _about_encoder(context: JobContext) -> dict[str, Any]:
+    """Return what the report wants to know of the train feature's encoder; nothing for a task that was asked for before."""
+    train = context.parameters["train"]
+    if "encoder_artefact" not in train:
+        return {}
+    encoder_dir = fetch_artefact(context.internal, train["encoder_artefact"], context.scratch)
+    return {"encoder_dir": encoder_dir, "coverage": train["coverage"]}
 
 
 def _read_set(context: JobContext, given: dict[str, Any]) -> tuple[Feature, Labels]:

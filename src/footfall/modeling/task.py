@@ -39,6 +39,19 @@ _TEST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What the quality of a task was measured with."""
+
+    stack: Stack
+    """As it was then: without a test set it had not seen the users that were held out."""
+    train: Matched
+    """The users it had learned from."""
+    test: Matched
+    score_N: npt.NDArray[np.float64]
+    """Scores of ``test``."""
+
+
+@dataclass(frozen=True)
 class TrainedTask:
     """A task's model and what is known of it."""
 
@@ -49,6 +62,7 @@ class TrainedTask:
     encoder_hash: str
     bound_K: npt.NDArray[np.int64]
     """The first token number after each block of the bag."""
+    evidence: Evidence
 
     def save(self, directory: Path) -> None:
         """Write ``task.json`` and ``task.safetensors``; scoring needs nothing else."""
@@ -106,15 +120,15 @@ def train_task(
         _require(test, test_labels, 1)
     meter.step()
     if test is None:
-        stack, score_N, label_N = _train_and_hold_out(train_feature, train, prior, seed, meter)
+        stack, evidence = _train_and_hold_out(train_feature, train, prior, seed, meter)
     else:
         users, label_N = _gather(train_feature, train, seed)
         stack = fit_stack(users, label_N, seed=seed, prior=prior, step=meter.step)
-        score_N, label_N = _predict(stack, test_feature, test), test.label_N
+        evidence = Evidence(stack, train, test, _predict(stack, test_feature, test))
     meter.finish()
-    summary = _summarise(train, test, score_N, label_N, stack)
+    summary = _summarise(train, test, evidence.score_N, evidence.test.label_N, stack)
     bound_K = read_encoding(train_feature).bound_K
-    return TrainedTask(summary["AUROC"], summary, stack, train_feature.encoder_hash, bound_K)
+    return TrainedTask(summary["AUROC"], summary, stack, train_feature.encoder_hash, bound_K, evidence)
 
 
 class _Steps:
@@ -146,15 +160,15 @@ def _require(found: Matched, labels: Labels, minimum: int) -> None:
 
 def _train_and_hold_out(
     feature: Feature, train: Matched, prior: float, seed: int, meter: _Steps
-) -> tuple[Stack, npt.NDArray[np.float64], U8]:
+) -> tuple[Stack, Evidence]:
     kept_N, held_N = hold_out(train.label_N, _TEST_SHARE, seed=seed)
     kept = Matched(train.row_N[kept_N], train.label_N[kept_N], 0)
     held = Matched(train.row_N[held_N], train.label_N[held_N], 0)
     users, label_N = _gather(feature, kept, seed)
     first = fit_stack(users, label_N, seed=seed, prior=float(kept.label_N.mean()), step=meter.step)
-    score_N = _predict(first, feature, held)
+    evidence = Evidence(first, kept, held, _predict(first, feature, held))
     users, label_N = _gather(feature, train, seed)
-    return refit_stack(first, users, label_N, seed=seed, prior=prior, step=meter.step), score_N, held.label_N
+    return refit_stack(first, users, label_N, seed=seed, prior=prior, step=meter.step), evidence
 
 
 def _gather(feature: Feature, found: Matched, seed: int) -> tuple[Users, U8]:

@@ -1,0 +1,77 @@
+"""``footfall task report``: how good a task is, as text or as a page."""
+
+from typing import Any
+
+import click
+
+from footfall.cli import output
+from footfall.cli.context import Command, choices, open_client
+
+MODEL_NAMES = {
+    "footfall": "Footfall",
+    "majority": "everybody alike",
+    "tfidf_logistic": "tf-idf and logistic regression",
+    "aggregates_trees": "aggregates and boosted trees",
+}
+"""What the models that are compared are called in front of people."""
+
+
+@click.command("report", cls=Command)
+@click.argument("which", metavar="ID|NAME")
+def report(which: str) -> None:
+    """Show how good a task is, why, and what to be careful about."""
+    with open_client() as client:
+        found = client.tasks.report(client.tasks.find(which).id)
+    if choices().json:
+        output.json_value(found)
+        return
+    _show(found)
+
+
+def _show(found: dict[str, Any]) -> None:
+    output.line(found["summary"])
+    for warning in found["warnings"]:
+        output.line(f"\n{warning['code']}: {warning['text']}")
+    quality, labels = found["quality"], found["labels"]
+    low, high = quality["AUROC_interval"]
+    output.line()
+    output.record(
+        {
+            "task": found["task_name"],
+            "AUROC": f"{quality['AUROC']:.4f} (95 % interval {low:.4f} to {high:.4f})",
+            "average precision": f"{quality['average_precision']:.4f}",
+            "log loss": f"{quality['log_loss']:.4f}",
+            "calibration error": f"{quality['calibration_error']:.4f}",
+            "measured on": f"{labels['measured']['ones']:,} ones, {labels['measured']['zeros']:,} zeros ({labels['test']})",
+            "learned from": f"{labels['train']['ones']:,} ones, {labels['train']['zeros']:,} zeros",
+            "labels without a match": f"{labels['unmatched_train']:,} train, {labels['unmatched_test']:,} test",
+        }
+    )
+    _table(
+        ["MODEL", "AUROC", "LOG LOSS"],
+        [[MODEL_NAMES.get(b["name"], b["name"]), b["AUROC"], b["log_loss"]] for b in found["baselines"]],
+    )
+    _table(["LABELS", "AUROC"], [[f"{p['labels']:,}", p["AUROC"]] for p in found["learning_curve"]], first=0)
+    _table(
+        ["TENTH", "USERS", "ONES SHARE", "LIFT", "GAIN"],
+        [[d["decile"], d["users"], d["ones_share"], d["lift"], d["gain"]] for d in quality["deciles"]],
+        first=0,
+    )
+    _table(
+        ["VIEW", "PART OF WEIGHT", "AUROC OUT OF FOLD"],
+        [[v["name"], v["share"], v["AUROC_out_of_fold"]] for v in found["views"]],
+    )
+    for side in ("for", "against"):
+        _table(
+            [f"SPEAKS {side.upper()}", "WEIGHT", "USERS", "ONES SHARE"],
+            [[b["text"], b["weight"], b["users"], b["ones_share"]] for b in found["behaviors"][side]],
+        )
+
+
+def _table(titles: list[str], rows: list[list[Any]], first: int = 1) -> None:
+    """Print a table; ``first`` is its first column of numbers."""
+    if not rows:
+        return
+    output.line()
+    shown = [[f"{value:.4f}" if isinstance(value, float) else value for value in row] for row in rows]
+    output.table(titles, shown, numbers=list(range(first, len(titles))), empty="")
