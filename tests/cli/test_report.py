@@ -1,6 +1,11 @@
 """``footfall task report`` from end to end: real jobs make what is shown."""
 
 import random
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +54,61 @@ def test_a_task_that_failed_has_none_and_the_answer_says_so(footfall: Footfall, 
     with Client(home=server.home) as client, pytest.raises(ServiceError) as caught:
         client.tasks.report(client.tasks.find("without users").id)
     assert (caught.value.status, caught.value.error_code) == (409, "10207")
+
+
+class Page(HTMLParser):
+    """What a page holds: its text, its tags, and every address in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text, self.tags, self.ids, self.addresses = "", [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_whole_by_itself_and_the_same_again(footfall: Footfall, tmp_path: Path) -> None:
+    paths = [tmp_path / "a.html", tmp_path / "b.html"]
+    for path in paths:
+        done = footfall("task", "report", "with report", "--html", str(path))
+        assert (done.code, str(path) in done.out) == (0, True), done.err
+    text = paths[0].read_text("utf-8")
+    assert text == paths[1].read_text("utf-8")
+    page = Page(text)
+    assert page.tags.count("svg") == 8
+    assert len(page.ids) == len(set(page.ids))
+    assert {"script", "link", "img", "iframe"} & set(page.tags) == set()
+    assert all(address.startswith("#") and address[1:] in page.ids for address in page.addresses)
+    assert all(url[1:] in page.ids for url in re.findall(r"url\((.*?)\)", text))
+    assert "Speaks for label 1" in page.text
+    again = footfall("task", "report", "with report", "--html", str(paths[0]))
+    assert (again.code, "--force" in again.err) == (2, True)
+    assert footfall("task", "report", "with report", "--html", str(paths[0]), "--force").code == 0
+
+
+def test_markup_in_behaviors_is_text_in_the_page(footfall: Footfall) -> None:
+    text = footfall("task", "report", "with report", "--html", "-").out
+    assert "<b>red</b> & co" in Page(text).text
+    assert "<b>red</b>" not in text
+
+
+def test_a_task_that_cannot_tell_anything_has_a_page_too(footfall: Footfall, server: LiveServer) -> None:
+    with Client(home=server.home) as client:
+        client.put_object("reports", "same.csv", b"".join(b"s%d\tsame\n" % n for n in range(300)))
+        client.put_object("reports", "same.tsv", b"".join(b"s%d\t%d\n" % (n, n % 2) for n in range(300)))
+        feature = client.wait(client.features.create("all alike", "reports", "same.csv"), timeout_s=120)
+        client.wait(client.tasks.create("all alike", feature.id, "reports", "same.tsv"), timeout_s=120)
+    assert "CONSTANT_SCORES" in footfall("task", "report", "all alike").out
+    assert "All users get the same score" in Page(footfall("task", "report", "all alike", "--html", "-").out).text
+
+
+def test_no_other_command_waits_for_the_charts() -> None:
+    code = "import footfall.cli.main, sys; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

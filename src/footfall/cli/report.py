@@ -1,11 +1,15 @@
 """``footfall task report``: how good a task is, as text or as a page."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from footfall.cli import output
 from footfall.cli.context import Command, choices, open_client
+from footfall.cli.files import fetch
+from footfall.cli.report_charts import Report
+from footfall.cli.report_page import make_page
 
 MODEL_NAMES = {
     "footfall": "Footfall",
@@ -18,17 +22,29 @@ MODEL_NAMES = {
 
 @click.command("report", cls=Command)
 @click.argument("which", metavar="ID|NAME")
-def report(which: str) -> None:
-    """Show how good a task is, why, and what to be careful about."""
+@click.option("--html", "file", metavar="FILE|-", help="Write it to FILE as one page with charts instead.")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def report(which: str, file: str | None, force: bool) -> None:
+    """Show how good a task is, why, and what to be careful about.
+
+    The page of --html needs no network and no other file.
+    """
     with open_client() as client:
         found = client.tasks.report(client.tasks.find(which).id)
-    if choices().json:
+    if file is not None:
+        fetch(_page(found), file, f"{found['task_id']}.html", force=force, facts={"id": found["task_id"]})
+    elif choices().json:
         output.json_value(found)
-        return
-    _show(found)
+    else:
+        _show(found)
 
 
-def _show(found: dict[str, Any]) -> None:
+def _page(found: Report) -> Iterator[bytes]:
+    """Yield the page in one piece, drawn when it is known that it can be written."""
+    yield make_page(found, MODEL_NAMES).encode()
+
+
+def _show(found: Report) -> None:
     output.line(found["summary"])
     for warning in found["warnings"]:
         output.line(f"\n{warning['code']}: {warning['text']}")
