@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from footfall.modeling.blocks import Feature
 from footfall.modeling.folds import sample_rows
@@ -74,8 +75,9 @@ def make_report(task: TrainedTask, sources: Sources, *, seed: int) -> dict[str, 
         "views": _describe_views(task),
         "calibrated": task.summary["calibrated"],
         "coverage": sources.coverage,
-        **_try_things(task, sources, sample, texts, seed),
     }
+    with threadpool_limits(1):  # the same sums on any number of cores
+        report |= _try_things(task, sources, sample, texts, seed)
     report["warnings"] = warn(report)
     report["summary"] = describe_report(report)
     return report
