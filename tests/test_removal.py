@@ -38,7 +38,7 @@ def test_a_tree_deeper_than_recursion_paths_and_open_files_allow_is_removed(tmp_
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert not root.exists()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_row_12_links_go_and_what_they_name_stays(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_replaced_object_is_never_seen_half(shared: Service) -> None:
 
 
 def test_row_25_a_silent_body_is_given_up_and_others_are_served(tmp_path: Path) -> None:
-    with open_service(tmp_path / "home", body_timeout_s=0.5, transfer_threads=2) as service:
+    with open_service(tmp_path / "home", body_timeout_s=3, transfer_threads=2) as service:
         service.operator.put("shop", "x", b"x")
         sleepers = []
         for n in range(60):
@@ -110,10 +110,10 @@ def test_row_25_a_silent_body_is_given_up_and_others_are_served(tmp_path: Path) 
             sleepers.append(connection)
         start = time.monotonic()
         assert service.operator.get("/api/v1/features").status == 200
-        assert time.monotonic() - start < 0.4
+        assert time.monotonic() - start < 2.5
         answers = set()
         for connection in sleepers:
-            connection.settimeout(5)
+            connection.settimeout(15)
             with contextlib.suppress(ConnectionError):
                 answers.add(connection.recv(12))
             connection.close()

@@ -50,7 +50,7 @@ def test_the_demo_shows_what_it_promises_and_stops_what_it_started(tmp_path: Pat
     lift = done.out.split("BUYERS REACHED")[1].splitlines()[2:12]
     assert [line.split()[0] for line in lift] == [str(n) for n in range(1, 11)]
     assert lift[-1].rstrip().endswith("100 %")
-    assert "c12346\t0." in done.out
+    assert re.search(r"^  c\d{5}\t0\.\d{6}$", done.out, re.MULTILINE)
     assert "up --home .demo" in done.out
     assert not any(ord(each) < 32 and each not in "\n\t" for each in done.out + done.err)
     for name in ("server.log", "feature.log", "task.log", "task-run.log"):

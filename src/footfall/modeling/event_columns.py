@@ -6,7 +6,7 @@ numeric and every other column of text a category. Ours: the contract knows sequ
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -115,6 +115,11 @@ def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Co
         verbs = [n for n in behavior if len(behavior) > 1 and _simple(n) in _VERB]
         categorical = tuple([*verbs, *found])[:MAX_CATEGORICAL]
     return Columns(user, timestamp, behavior, numeric, categorical)
+
+
+def names_user(header: Sequence[str]) -> bool:
+    """Return whether one of these words is a name that the column of the user has."""
+    return any(_simple(word) in _USER for word in header)
 
 
 class _Names:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from footfall.errors import DataError
 from footfall.modeling.compression import decompress
-from footfall.modeling.event_columns import NUMBER, OTHER, TEXT, TIME
+from footfall.modeling.event_columns import NUMBER, OTHER, TEXT, TIME, names_user
 from footfall.modeling.event_values import parse_numbers, parse_times
 from footfall.modeling.sequences import Source
 
@@ -87,7 +87,8 @@ class EventFile:
 def find_format(source: Source, *, has_columns: bool) -> str:
     """Return the format of a file by its first bytes: ``parquet``, ``jsonl``, ``csv`` or ``sequence``.
 
-    A first line with exactly one tab, or with nothing that could separate columns, is a sequence file's.
+    A first line with one tab, with more but no name of a column of users, or with nothing that could separate columns, is a
+    sequence file's.
     """
     head = _peek(source)
     if head.startswith(_PARQUET):
@@ -95,7 +96,8 @@ def find_format(source: Source, *, has_columns: bool) -> str:
     line = head.split(b"\n", 1)[0].rstrip(b"\r")
     if line.lstrip().startswith(b"{"):
         return "jsonl"
-    if has_columns or line.count(b"\t") > 1:
+    words = line.decode("utf-8", "replace").split("\t")
+    if has_columns or (len(words) > 2 and names_user([word.strip('" ') for word in words])):
         return "csv"
     if b"\t" in line or not any(separator in line for separator in (b",", b";", b"|")):
         return "sequence"

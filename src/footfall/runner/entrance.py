@@ -63,14 +63,15 @@ class Entrance:
         handle = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             path = f"/proc/self/fd/{handle}/{layout.ENTRANCE}"
-            self._listener.bind(path)
-            os.chmod(path, 0o600)
+            self._listener.bind(f"{path}~")
+            os.chmod(f"{path}~", 0o600)
+            self._listener.listen(8)
+            os.rename(f"{path}~", path)  # who finds it is heard at once
         except OSError:
             self._listener.close()
             raise
         finally:
             os.close(handle)
-        self._listener.listen(8)
         self._listener.setblocking(False)
         ears.open(self._listener.fileno(), lambda _: self._let_in())
 
