@@ -11,7 +11,7 @@ Its parameters (``RunSpec.job``)::
 Its result: ``line_count``, ``unknown_keywords``, ``object`` and ``sha256`` of what it wrote. Source: the contract, 3.5, 9-16.
 """
 
-from footfall.behavior import dependents, fields, ownership, results
+from footfall.behavior import fields, ownership, results
 from footfall.behavior.tasks import artefact_of, check_completed
 from footfall.behavior.workbench import Apply, Workbench, job_spec
 from footfall.compute import runs
@@ -86,16 +86,7 @@ def create_custom_attributes(
 
 def delete_custom_attributes(caller: Caller, id: str) -> Apply[CustomAttributes]:
     """Delete custom attributes that have ended or were never started; their result object stays."""
-
-    def apply(tx: Connection) -> CustomAttributes:
-        CUSTOM_ATTRIBUTES.lock(tx, caller.account_id, id)
-        attributes = CUSTOM_ATTRIBUTES.get(tx, caller.account_id, id)
-        dependents.clear_for_delete(tx, "custom attribute", id, attributes.run, (), by=caller.access_key)
-        behavior.release_result(tx, attributes.run.run_id)
-        CUSTOM_ATTRIBUTES.hide(tx, caller.account_id, id)
-        return attributes
-
-    return apply
+    return results.delete_maker(caller, CUSTOM_ATTRIBUTES, "custom attribute", id)
 
 
 def read_keywords(keyword_set: str) -> list[str]:

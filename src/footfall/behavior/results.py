@@ -2,13 +2,36 @@
 
 import secrets
 from datetime import datetime
+from typing import TypeVar
 
-from footfall.behavior import datasets
-from footfall.behavior.workbench import Workbench
+from footfall.behavior import datasets, dependents
+from footfall.behavior.workbench import Apply, Workbench
 from footfall.db import behavior
+from footfall.db.connection import Connection
+from footfall.db.resources import Resources
 from footfall.errors import AlreadyExistsError, InvalidFieldError, StoreDeniedError
-from footfall.records import utc_now
+from footfall.records import Caller, CustomAttributes, TaskRun, utc_now
 from footfall.store import Store
+
+R = TypeVar("R", TaskRun, CustomAttributes)
+
+
+def delete_maker(caller: Caller, kind: Resources[R], word: str, id: str) -> Apply[R]:
+    """Delete what makes a result, when it has ended or was never started; its result object stays.
+
+    Args:
+        word: what errors call it.
+    """
+
+    def apply(tx: Connection) -> R:
+        kind.lock(tx, caller.account_id, id)
+        made = kind.get(tx, caller.account_id, id)
+        dependents.clear_for_delete(tx, word, id, made.run, (), by=caller.access_key)
+        behavior.release_result(tx, made.run.run_id)
+        kind.hide(tx, caller.account_id, id)
+        return made
+
+    return apply
 
 
 def choose_key(bench: Workbench, account_id: str, bucket: str, path: str) -> str:

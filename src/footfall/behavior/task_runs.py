@@ -10,7 +10,7 @@ Its parameters (``RunSpec.job``)::
 Its result: ``line_count``, ``object`` and ``sha256`` of what it wrote.
 """
 
-from footfall.behavior import dependents, encoders, fields, ownership, results
+from footfall.behavior import encoders, fields, ownership, results
 from footfall.behavior.tasks import artefact_of, check_completed
 from footfall.behavior.workbench import Apply, Workbench, job_spec
 from footfall.compute import runs
@@ -85,13 +85,4 @@ def create_task_run(
 
 def delete_task_run(caller: Caller, id: str) -> Apply[TaskRun]:
     """Delete a task run that has ended or was never started; its result object stays."""
-
-    def apply(tx: Connection) -> TaskRun:
-        TASK_RUNS.lock(tx, caller.account_id, id)
-        task_run = TASK_RUNS.get(tx, caller.account_id, id)
-        dependents.clear_for_delete(tx, "task run", id, task_run.run, (), by=caller.access_key)
-        behavior.release_result(tx, task_run.run.run_id)
-        TASK_RUNS.hide(tx, caller.account_id, id)
-        return task_run
-
-    return apply
+    return results.delete_maker(caller, TASK_RUNS, "task run", id)
