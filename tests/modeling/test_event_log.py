@@ -221,6 +221,12 @@ def test_what_is_wrong_is_named_with_its_place(
     assert words in str(caught.value)
 
 
+def test_texts_are_looked_at_for_personal_data_once(tmp_path: Path) -> None:
+    frame = make_events().with_columns(pl.lit("mail to x@y").alias("behavior"))  # suspect, but nobody's address
+    log = read(parquet(pl.concat([frame, frame]), row_group_size=frame.height), tmp_path, personal_data="refuse")
+    assert log.n_events == 2 * frame.height
+
+
 def test_a_bad_row_of_parquet_is_named_by_its_row_group(tmp_path: Path) -> None:
     frame = make_events().with_columns(
         pl.when(pl.int_range(pl.len()) == 742).then(None).otherwise("timestamp").alias("timestamp")

@@ -153,6 +153,8 @@ class TextTable:
 
     def _look(self, n_new: int, n_bytes: int, code_N: I64, start: int, place: Place, *, refuse: bool) -> list[str]:
         """Look for personal data in new texts; ids are looked at for e-mail addresses alone."""
+        if n_new == 0:
+            return []
         end_V = self._new[0][:n_new] - self._n_bytes
         start_V = np.concatenate([np.zeros(1, np.int64), end_V[:-1]])
         text_V = end_V - 1 if self._kind == USER else start_V - 1
