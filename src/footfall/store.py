@@ -163,6 +163,24 @@ class Store:
             self._make_durable(key)
             return _info(obstore.head(self._backend, key))
 
+    def move(self, key: str, path: Path) -> None:
+        """Put a file that is given up; in a directory store it is renamed, which costs nothing, if its disk is the same.
+
+        Raises:
+            InvalidFieldError, StoreFullError, StoreDeniedError, StoreUnavailableError: as ``write`` does.
+        """
+        if self._root is not None and path.stat().st_dev == self._root.stat().st_dev:
+            self.check_writable(key)
+            with self._errors(key, "write"):
+                self._refuse_links(key)
+                (self._root / key).parent.mkdir(parents=True, exist_ok=True)
+                _sync(path)  # before it gets its name, so that the name never stands for less
+                path.replace(self._root / key)
+                _sync((self._root / key).parent)
+            return
+        self.write(key, path)
+        path.unlink()
+
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""
         with self._errors(key, "write"):
@@ -267,12 +285,8 @@ class Store:
     def _make_durable(self, key: str) -> None:
         if self._root is None:
             return
-        for path in (self._root / key, (self._root / key).parent):
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        _sync(self._root / key)
+        _sync((self._root / key).parent)
 
 
 class Buckets:
@@ -338,6 +352,15 @@ class Buckets:
     def sweep_drafts(self, older_than_s: float) -> int:
         """As ``Store.sweep_drafts``, over every bucket."""
         return 0 if self._root is None else Store(self.place).sweep_drafts(older_than_s)
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk holds a file, or the names in a directory."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _is_prefix(text: str) -> bool:

@@ -1,12 +1,14 @@
 """One suite for every store: a directory, moto's S3 server, and the JuiceFS gateway."""
 
 import os
+import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -130,6 +132,32 @@ def test_more_objects_than_a_listing_page_come_sorted(store: Store) -> None:
     assert [info.key for info in store.list("part/")] == keys
     assert [info.key for info in store.list("part/", after="part/1001", limit=2)] == ["part/1002", "part/1003"]
     assert [info.key for info in store.list("part")][-1] == "partner"
+
+
+@pytest.mark.parametrize("directory", [None, "/dev/shm"], ids=["same disk", "another disk"])
+def test_a_file_that_is_given_up_becomes_an_object(store: Store, tmp_path: Path, directory: str | None) -> None:
+    with tempfile.TemporaryDirectory(dir=directory or tmp_path) as given:
+        path = Path(given, "file")
+        path.write_bytes(b"new" * 1000)
+        store.write("deep/down/object", b"old")
+        store.move("deep/down/object", path)
+        assert not path.exists()
+    assert store.read_bytes("deep/down/object") == b"new" * 1000
+
+
+def test_a_file_is_not_moved_behind_a_link_or_below_an_object(tmp_path: Path) -> None:
+    store = Store(Place(f"file://{tmp_path}/root"))
+    (tmp_path / "elsewhere").mkdir()
+    store.write("object", b"x")
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "elsewhere")
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    with pytest.raises(StoreDeniedError):
+        store.move("link/inside", path)
+    with pytest.raises(InvalidFieldError):
+        store.move("object/below", path)
+    assert path.exists()
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_delete_twice_is_fine(store: Store) -> None:

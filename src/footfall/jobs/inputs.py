@@ -46,14 +46,15 @@ def fetch_artefact(internal: Store, key: str, scratch: Path) -> Path:
 
 
 def put_artefact(internal: Store, key: str, directory: Path, progress: Callable[[str, int, int], None]) -> int:
-    """Put the files of a directory below ``key``, the small ones last; return how many bytes they have."""
+    """Move the files of a directory below ``key``, the small ones last; return how many bytes they have."""
     files = sorted(directory.iterdir(), key=lambda path: (-path.stat().st_size, path.name))
     total = sum(path.stat().st_size for path in files)
     done = 0
     for path in files:
         progress("save", done, total)
-        internal.write(f"{key}/{path.name}", path)
-        done += path.stat().st_size
+        size = path.stat().st_size
+        internal.move(f"{key}/{path.name}", path)
+        done += size
     progress("save", total, total)
     return total
 
