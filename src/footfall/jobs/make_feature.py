@@ -31,7 +31,6 @@ MIN_USERS_SHARE = 0.1
 class _Choice:
     encoder: Encoder
     facts: dict[str, Any]
-    coverage: float
 
 
 def main(context: JobContext) -> dict[str, Any]:
@@ -40,9 +39,15 @@ def main(context: JobContext) -> dict[str, Any]:
     sources = open_sources(context.buckets, job["bucket"], job["path"])
     mode: PersonalData = job["personal_data"]
     data = _open_data(context, sources, mode)
-    first_mode: PersonalData = "refuse" if mode == "refuse" else "off"  # refused before anything is learned from it
-    sample = take_sample(data, seed=SEED, progress=context.progress, personal_data=first_mode)
-    choice = _choose_encoder(context, sample)
+    asked = job["encoder"]
+    if isinstance(asked, dict):
+        choice = _load(context, asked)
+    else:
+        # refused before anything is learned from it, and then not looked for again
+        first_mode: PersonalData = "refuse" if mode == "refuse" else "off"
+        sample = take_sample(data, seed=SEED, progress=context.progress, personal_data=first_mode)
+        choice = _choose_encoder(context, sample)
+        mode = "warn" if mode == "warn" else "off"
     _tell_missing(context, choice.encoder, data)
     directory = context.scratch / "feature"
     summary = make_feature(
@@ -50,9 +55,10 @@ def main(context: JobContext) -> dict[str, Any]:
         choice.encoder,
         directory,
         max_tokens_per_user=job["max_tokens_per_user"] or None,
-        personal_data="warn" if mode == "warn" else "off",
+        personal_data=mode,
         progress=context.progress,
     )
+    context.log(f"the encoder {choice.facts['name']!r} knows {summary.coverage:.1%} of the behaviors")
     for place in summary.personal_data_lines:
         context.log(f"warning: {place}")
     require_quota(summary.disk_usage, job["quota_left_bytes"])
@@ -61,7 +67,7 @@ def main(context: JobContext) -> dict[str, Any]:
     return {
         **summary_dict(summary),
         "artefact": artefact,
-        "coverage": round(choice.coverage, 6),
+        "coverage": round(summary.coverage, 6),
         "encoder": choice.facts,
     }
 
@@ -94,20 +100,18 @@ def _tell_missing(context: JobContext, encoder: Encoder, data: list[Source] | Ev
 
 def _choose_encoder(context: JobContext, sample: Sample) -> _Choice:
     job = context.parameters
-    asked = job["encoder"]
-    if isinstance(asked, dict):
-        return _load(context, asked, sample)
-    if asked is None:
+    if job["encoder"] is None:
         for candidate in job["encoders"]:
             if candidate["n_users"] < MIN_USERS_SHARE * sample.n_users:
                 continue
             try:
-                choice = _load(context, candidate, sample)
+                choice = _load(context, candidate)
             except DataError as error:  # an encoder of an earlier release is no reason to fail
                 context.log(f"encoder {candidate['name']!r} is passed over: {error}")
                 continue
-            context.log(f"encoder {candidate['name']!r} knows {choice.coverage:.1%} of the behaviors")
-            if choice.coverage >= MIN_COVERAGE and _is_of_a_kind(choice.encoder, sample):
+            coverage = cover_sample(choice.encoder, sample)
+            context.log(f"encoder {candidate['name']!r} knows {coverage:.1%} of the behaviors of a sample")
+            if coverage >= MIN_COVERAGE and _is_of_a_kind(choice.encoder, sample):
                 return choice
     return _fit(context, sample)
 
@@ -118,10 +122,10 @@ def _is_of_a_kind(encoder: Encoder, sample: Sample) -> bool:
     return encoder.schema == (Schema() if facts is None else facts.schema)
 
 
-def _load(context: JobContext, candidate: dict[str, Any], sample: Sample) -> _Choice:
+def _load(context: JobContext, candidate: dict[str, Any]) -> _Choice:
     encoder = load_encoder(fetch_artefact(context.internal, candidate["artefact"], context.scratch))
     facts = {key: candidate[key] for key in ("id", "name", "artefact", "n_users")}
-    return _Choice(encoder, {**facts, "size_bytes": 0, "fitted": False}, cover_sample(encoder, sample))
+    return _Choice(encoder, {**facts, "size_bytes": 0, "fitted": False})
 
 
 def _fit(context: JobContext, sample: Sample) -> _Choice:
@@ -139,7 +143,7 @@ def _fit(context: JobContext, sample: Sample) -> _Choice:
         "size_bytes": size_bytes,
         "fitted": True,
     }
-    return _Choice(encoder, facts, cover_sample(encoder, sample))
+    return _Choice(encoder, facts)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ class Encoded:
     offset_N1: npt.NDArray[np.int64]
     token_M: npt.NDArray[np.uint32]
     count_M: npt.NDArray[np.uint8]
+    n_known: int
+    """Behaviors in the vocabulary, or of known words alone."""
     n_tokens: int
     n_cut_users: int
     n_cut_tokens: int
@@ -162,6 +164,7 @@ class Encoder:
             offset_N1=bags[0],
             token_M=bags[1],
             count_M=bags[2],
+            n_known=int(looked.is_known_L.sum()),
             n_tokens=int(found.n_tokens_N.sum()),
             n_cut_users=int((found.n_cut_N > 0).sum()),
             n_cut_tokens=int(found.n_cut_N.sum()),

@@ -8,8 +8,10 @@ Shapes: N users of a batch, K blocks of the bag, D latent dimensions, A dense co
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,8 @@ class FeatureSummary:
     user_count: int
     token_count: int
     """Words and arrows of the whole data set."""
+    coverage: float
+    """Share of the behaviors that the encoder knows, 1 when there are none: in its vocabulary, or of known words alone."""
     empty_users: int
     """Users without a behavior."""
     truncated_users: int
@@ -74,7 +78,6 @@ def make_feature(
         DataError: as the reader does.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    writer = _ShardWriter(out_dir, shard_bytes)
     counts: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     places: list[str] = []
@@ -83,14 +86,18 @@ def make_feature(
         places += sources.personal_data_lines
     else:
         blocks = _encode_texts(sources, encoder, max_tokens_per_user or 0, personal_data, progress, kinds, places)
-    for batch, encoded in blocks:
-        writer.write(batch)
-        counts["users"] += batch.num_rows
-        counts["tokens"] += encoded.n_tokens
-        counts["empty"] += int((encoded.n_behaviors_N == 0).sum())
-        counts["cut_users"] += encoded.n_cut_users
-        counts["cut_tokens"] += encoded.n_cut_tokens
-    shards = writer.close()
+    with ThreadPoolExecutor(1) as pool:
+        writer = _ShardWriter(out_dir, shard_bytes, pool)
+        for batch, encoded in blocks:
+            writer.write(batch)
+            counts["users"] += batch.num_rows
+            counts["tokens"] += encoded.n_tokens
+            counts["behaviors"] += int(encoded.n_behaviors_N.sum())
+            counts["known"] += encoded.n_known
+            counts["empty"] += int((encoded.n_behaviors_N == 0).sum())
+            counts["cut_users"] += encoded.n_cut_users
+            counts["cut_tokens"] += encoded.n_cut_tokens
+        shards = writer.close()
     save_file(
         {
             "idf_V": encoder.idf_V,
@@ -114,6 +121,7 @@ def make_feature(
     return FeatureSummary(
         user_count=counts["users"],
         token_count=counts["tokens"],
+        coverage=counts["known"] / counts["behaviors"] if counts["behaviors"] else 1.0,
         empty_users=counts["empty"],
         truncated_users=counts["cut_users"],
         truncated_tokens=counts["cut_tokens"],
@@ -216,10 +224,11 @@ def _lists(n: int, offset: pa.Buffer, x_M: npt.NDArray[Any], kind: pa.DataType) 
 
 
 class _ShardWriter:
-    """Writes batches into shards and notes where their buffers lie."""
+    """Writes batches into shards and notes where their buffers lie; the disk takes a full one while the next is made."""
 
-    def __init__(self, directory: Path, shard_bytes: int) -> None:
-        self._directory, self._shard_bytes = directory, shard_bytes
+    def __init__(self, directory: Path, shard_bytes: int, pool: Executor) -> None:
+        self._directory, self._shard_bytes, self._pool = directory, shard_bytes, pool
+        self._syncing: list[Future[None]] = []
         self._shards: list[dict[str, Any]] = []
         self._path: Path | None = None
         self._file: Any = None
@@ -236,6 +245,8 @@ class _ShardWriter:
 
     def close(self) -> list[dict[str, Any]]:
         self._finish()
+        for waiting in self._syncing:
+            waiting.result()
         return self._shards
 
     def _finish(self) -> None:
@@ -244,7 +255,13 @@ class _ShardWriter:
         self._writer.close()
         self._file.close()
         self._writer = None
+        self._syncing.append(self._pool.submit(_sync, self._path))
         self._shards.append({"file": self._path.name, "batches": _find_buffers(self._path)})
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _find_buffers(path: Path) -> list[dict[str, Any]]:
