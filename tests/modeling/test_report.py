@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from modeling_data import make_rows, make_source
 from sklearn.metrics import average_precision_score
+from threadpoolctl import threadpool_limits
 
 from footfall.modeling.encoder import Encoder, fit_encoder
+from footfall.modeling.event_columns import LogOptions
+from footfall.modeling.event_log import read_log
 from footfall.modeling.feature import Feature, make_feature, open_feature
 from footfall.modeling.labels import Labels, read_labels
 from footfall.modeling.metrics import measure_auroc
@@ -97,6 +100,26 @@ def test_users_drawn_by_lot_are_no_drift_and_others_are(report: dict[str, Any], 
     assert "LABELLED_USERS_DIFFER" in codes(other)
 
 
+def test_what_most_ones_do_does_not_speak_against_them(tmp_path: Path) -> None:
+    """Busy users are ones; of these, fewer return things than of the few busy zeros: a negative weight that would mislead."""
+    rng = np.random.default_rng(0)
+    lines, answers = [], []
+    for n in range(900):
+        is_busy = n % 2 == 1
+        label = int(rng.random() < (0.9 if is_busy else 0.1))
+        acts = [f"buy thing {k}" for k in rng.permutation(60)[: 14 if is_busy else 2]]
+        acts += ["return it"] * (is_busy and rng.random() < (0.4 if label else 1.0))
+        acts += ["ask for help"] * bool(rng.random() < 0.5 - 0.3 * label)
+        lines.append(f"u{n}\t{'->'.join(acts)}\n")
+        answers.append(f"u{n}\t{label}\n")
+    found = report_of("".join(lines), "".join(answers), tmp_path)
+    share = found["labels"]["train"]["ones"] / sum(found["labels"]["train"].values())
+    against = [each["text"] for each in found["behaviors"]["against"]]
+    assert against[0] == "ask for help"
+    assert "return it" not in against
+    assert all(each["ones_share"] > share for each in found["behaviors"]["for"])
+
+
 def test_a_behavior_that_is_the_label_is_called_a_leak(tmp_path: Path) -> None:
     text, answers = make_rows(800, separable=False)
     label = dict(line.split("\t") for line in answers.splitlines())
@@ -107,6 +130,75 @@ def test_a_behavior_that_is_the_label_is_called_a_leak(tmp_path: Path) -> None:
     assert {"kind": "behavior", "name": "paid", "AUROC": 1.0} in found["leaks"]["found"]
     assert found["quality"]["AUROC_interval"][1] == 1.0
     assert found["quality"]["AUROC_interval"][0] < 1.0
+    hidden = "".join(f"{u}\t{acts}{f'->paid {u[-1]}' if label[u] == '1' else ''}\n" for u, acts in
+                     (line.split("\t") for line in text.splitlines()))  # fmt: skip
+    found = report_of(hidden, answers, tmp_path / "hidden")
+    assert {"kind": "word", "name": "paid", "AUROC": 1.0} in found["leaks"]["found"]
+    assert "'paid' alone tells the labels apart (AUROC 1.000)" in found["warnings"][0]["text"]
+
+
+def read_log_feature(rows: list[str], directory: Path) -> tuple[Feature, Path]:
+    """Encode an event log of user, behavior, amount, place."""
+    directory.mkdir()
+    source = make_source(("user_id,behavior,amount,place\n" + "".join(rows)).encode())
+    log = read_log([source], "csv", LogOptions(), directory, salt=1)
+    encoder = fit_encoder(log, seed=1)
+    encoder.save(directory / "encoder")
+    make_feature(log, encoder, directory / "feature")
+    return open_feature(directory / "feature"), directory / "encoder"
+
+
+@pytest.mark.parametrize(
+    ("row", "leak"),
+    [
+        ("{user},buy {item},{amount},shop {shop}\n", None),
+        ("{user},buy {item},{large},shop {shop}\n", ("column", "amount_mean")),
+        ("{user},buy {item},{amount},{answer}\n", ("fact", "place=yes")),
+        ("{user},buy {item} {answer},{amount},shop {shop}\n", ("word", "yes")),
+    ],
+)
+def test_a_leak_is_named_wherever_it_is(row: str, leak: tuple[str, str] | None, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for n in range(500):
+        answer = "yes" if n % 2 else "no"
+        for _ in range(int(rng.integers(2, 7))):
+            amount = rng.random()
+            given = {"amount": amount, "large": amount + n % 2, "item": rng.integers(9), "shop": rng.integers(4)}
+            rows.append(row.format(user=f"u{n}", answer=answer, **given))
+    feature, encoder_dir = read_log_feature(rows, tmp_path / "log")
+    labels = labels_of("".join(f"u{n}\t{n % 2}\n" for n in range(500)))
+    task = train_task(feature, labels, seed=1)
+    found = make_report(task, Sources(feature, labels, encoder_dir=encoder_dir), seed=1)
+    if leak is None:
+        assert (found["leaks"]["found"], "LEAKAGE_SUSPECTED" in codes(found)) == ([], False)
+        assert codes(found)[0] == "UNINFORMATIVE"
+        return
+    told = {(each["kind"], each["name"]): each["AUROC"] for each in found["leaks"]["found"]}
+    assert told[leak] in (pytest.approx(0, abs=0.02), pytest.approx(1, abs=0.02))
+    assert codes(found)[0] == "LEAKAGE_SUSPECTED"
+    assert found["leaks"]["found"][0]["name"] in found["warnings"][0]["text"]
+    assert "Leave it out" in found["warnings"][0]["text"]
+
+
+def test_any_number_of_threads_writes_the_same_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for n in range(900):
+        for item, shop, amount in zip(rng.integers(0, 300, 9), rng.integers(0, 40, 9), rng.gamma(2, 3, 9), strict=True):
+            colour = "red" if rng.random() < 0.4 + 0.2 * (n % 2) else "blue"
+            rows.append(f"u{n},buy {colour} {item},{amount:.3f},shop {shop}\n")
+    feature, encoder_dir = read_log_feature(rows, tmp_path / "log")
+    labels = labels_of("".join(f"u{n}\t{n % 2}\n" for n in range(600)))
+    written = []
+    for n_threads in (1, 2):
+        monkeypatch.setenv("FOOTFALL_THREADS", str(n_threads))
+        with threadpool_limits(n_threads):
+            task = train_task(feature, labels, seed=1)
+            report = make_report(task, Sources(feature, labels, encoder_dir=encoder_dir), seed=1)
+        written.append(json.dumps(report))
+    assert report["drift"] is not None, "all of the report is there"
+    assert written[0] == written[1]
 
 
 def test_noise_and_users_who_are_all_alike_are_named(tmp_path: Path) -> None:

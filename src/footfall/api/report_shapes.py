@@ -125,7 +125,7 @@ class TellingBehavior(msgspec.Struct):
 
 
 class TellingBehaviors(msgspec.Struct):
-    """At most 12 that speak most for label 1, and 12 against."""
+    """At most 12 that speak most for label 1, and 12 against, where the share of ones among those who have it agrees."""
 
     for_: list[TellingBehavior] = msgspec.field(name="for")
     against: list[TellingBehavior]

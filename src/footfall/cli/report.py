@@ -11,13 +11,19 @@ from footfall.cli.files import fetch
 from footfall.cli.report_charts import Report
 from footfall.cli.report_page import make_page
 
-MODEL_NAMES = {
+NAMES = {
     "footfall": "Footfall",
     "majority": "everybody alike",
     "tfidf_logistic": "tf-idf and logistic regression",
     "aggregates_trees": "aggregates and boosted trees",
+    "bag": "what they did",
+    "order": "in which order",
+    "amounts": "how much, of which kind",
+    "aggregates": "habits",
+    "trees": "habits, combined",
+    "latent": "tastes",
 }
-"""What the models that are compared are called in front of people."""
+"""What the models that are compared, and the views, are called in front of people."""
 
 
 @click.command("report", cls=Command)
@@ -41,7 +47,7 @@ def report(which: str, file: str | None, force: bool) -> None:
 
 def _page(found: Report) -> Iterator[bytes]:
     """Yield the page in one piece, drawn when it is known that it can be written."""
-    yield make_page(found, MODEL_NAMES).encode()
+    yield make_page(found, NAMES).encode()
 
 
 def _show(found: Report) -> None:
@@ -65,7 +71,7 @@ def _show(found: Report) -> None:
     )
     _table(
         ["MODEL", "AUROC", "LOG LOSS"],
-        [[MODEL_NAMES.get(b["name"], b["name"]), b["AUROC"], b["log_loss"]] for b in found["baselines"]],
+        [[NAMES.get(b["name"], b["name"]), b["AUROC"], b["log_loss"]] for b in found["baselines"]],
     )
     _table(["LABELS", "AUROC"], [[f"{p['labels']:,}", p["AUROC"]] for p in found["learning_curve"]], first=0)
     _table(
@@ -75,7 +81,7 @@ def _show(found: Report) -> None:
     )
     _table(
         ["VIEW", "PART OF WEIGHT", "AUROC OUT OF FOLD"],
-        [[v["name"], v["share"], v["AUROC_out_of_fold"]] for v in found["views"]],
+        [[f"{v['name']}: {NAMES.get(v['name'], '')}", v["share"], v["AUROC_out_of_fold"]] for v in found["views"]],
     )
     for side in ("for", "against"):
         _table(

@@ -6,6 +6,7 @@ drawn as paths: a chart looks the same wherever it is opened, and nothing of a u
 
 import io
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def draw_charts(report: Report, model_names: dict[str, str]) -> dict[str, str]:
+def draw_charts(report: Report, names: dict[str, str]) -> dict[str, str]:
     """Return the charts by name as ``<svg>`` elements, the same for the same report."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -44,14 +45,12 @@ def draw_charts(report: Report, model_names: dict[str, str]) -> dict[str, str]:
             ("calibration", _draw_calibration),
             ("scores", _draw_scores),
             ("curve", _draw_curve),
-            ("views", _draw_views),
+            ("views", partial(_draw_views, names=names)),
+            ("baselines", partial(_draw_baselines, names=names)),
         ):
             figure = Figure(figsize=(3.9, 2.85), layout="constrained")
             draw(figure.add_subplot(), report)
             drawn[name] = _to_svg(figure, name)
-        figure = Figure(figsize=(3.9, 2.85), layout="constrained")
-        _draw_baselines(figure.add_subplot(), report, model_names)
-        drawn["baselines"] = _to_svg(figure, "baselines")
     return drawn
 
 
@@ -124,20 +123,20 @@ def _draw_curve(axes: "Axes", report: Report) -> None:
     axes.set(xlabel="labels learned from", ylabel="AUROC")
 
 
-def _draw_views(axes: "Axes", report: Report) -> None:
+def _draw_views(axes: "Axes", report: Report, names: dict[str, str]) -> None:
     views = report["views"][::-1]
-    names = [view["name"] for view in views]
-    bars = axes.barh(names, [100 * view["share"] for view in views], color=BLUE, height=0.65)
+    shown = [names.get(view["name"], view["name"]).replace(", ", ",\n") for view in views]
+    bars = axes.barh(shown, [100 * view["share"] for view in views], color=BLUE, height=0.65)
     axes.bar_label(bars, [f"AUROC {view['AUROC_out_of_fold']:.3f}" for view in views], fontsize=8, padding=3)
     axes.set(xlabel="% of the weight", xlim=(0, 1.45 * max([100 * view["share"] for view in views], default=1)))
     axes.grid(axis="y", visible=False)
 
 
-def _draw_baselines(axes: "Axes", report: Report, model_names: dict[str, str]) -> None:
+def _draw_baselines(axes: "Axes", report: Report, names: dict[str, str]) -> None:
     models: list[dict[str, Any]] = report["baselines"][::-1]
-    names = [model_names.get(model["name"], model["name"]).replace(" and ", "\nand ") for model in models]
+    shown = [names.get(model["name"], model["name"]).replace(" and ", "\nand ") for model in models]
     colours = [BLUE if model["name"] == "footfall" else GREY for model in models]
-    bars = axes.barh(names, [model["AUROC"] for model in models], color=colours, height=0.65)
+    bars = axes.barh(shown, [model["AUROC"] for model in models], color=colours, height=0.65)
     axes.bar_label(bars, [f"{model['AUROC']:.3f}" for model in models], fontsize=8, padding=3)
     least = min(0.5, *(model["AUROC"] for model in models)) - 0.03
     axes.set(xlabel="AUROC", xlim=(least, 0.06 + max(model["AUROC"] for model in models)))

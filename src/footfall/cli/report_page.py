@@ -42,9 +42,9 @@ _CHARTS = (
 )
 
 
-def make_page(report: Report, model_names: dict[str, str]) -> str:
+def make_page(report: Report, names: dict[str, str]) -> str:
     """Return the page of a report; the same for the same report."""
-    charts = draw_charts(report, model_names)
+    charts = draw_charts(report, names)
     name = escape(report["task_name"])
     figures = "".join(
         f"<figure><b>{title}</b>{charts[chart]}<figcaption>{text}</figcaption></figure>"
@@ -57,7 +57,7 @@ def make_page(report: Report, model_names: dict[str, str]) -> str:
         _warnings(report),
         f"<h2>How good it is</h2><div class=charts>{figures}</div>",
         _behaviors(report),
-        _tables(report, model_names),
+        _tables(report, names),
         _checks(report),
     ]
     head = (
@@ -94,6 +94,7 @@ def _warnings(report: Report) -> str:
 def _behaviors(report: Report) -> str:
     if not any(report["behaviors"].values()):
         return ""
+    ones, zeros = (report["labels"]["train"][each] for each in ("ones", "zeros"))
     parts: list[str] = []
     for side, title in (("for", "Speaks for label 1"), ("against", "Speaks against it")):
         rows = [
@@ -102,13 +103,15 @@ def _behaviors(report: Report) -> str:
         ]
         parts.append(_table([title, "weight", "users", "ones"], rows, kind="texts"))
     return (
-        "<h2>Which behaviors speak</h2><p class=note>The weight is what a behavior and its words add to the log-odds of the "
-        "bag view, for those who have it. It is no cause, and other views speak too.</p>"
+        "<h2>Which behaviors speak</h2><p class=note>Of all users learned from "
+        f"{_percent(ones / (ones + zeros))} are ones. The weight is what a behavior and its words add to the log-odds of the "
+        "view <i>what they did</i>, for those who have it; the list goes by weight times users. It is no cause, and other views "
+        "speak too.</p>"
         f"<div class='charts wide'>{''.join(parts)}</div>"
     )
 
 
-def _tables(report: Report, model_names: dict[str, str]) -> str:
+def _tables(report: Report, names: dict[str, str]) -> str:
     deciles = [
         [str(d["decile"]), f"{d['users']:,}", _number(d["least_score"]), _percent(d["ones_share"]),
          _number(d["lift"], 2), _percent(d["gain"])]
@@ -119,14 +122,22 @@ def _tables(report: Report, model_names: dict[str, str]) -> str:
         for b in report["quality"]["calibration"]
     ]
     models = [
-        [model_names.get(b["name"], b["name"]), _number(b["AUROC"]), _number(b["log_loss"])]
-        for b in report["baselines"]
+        [names.get(b["name"], b["name"]), _number(b["AUROC"]), _number(b["log_loss"])] for b in report["baselines"]
+    ]
+    views = [
+        [
+            f"{names[v['name']]} ({v['name']})" if v["name"] in names else v["name"],
+            _percent(v["share"]),
+            _number(v["AUROC_out_of_fold"]),
+        ]
+        for v in report["views"]
     ]
     return (
         "<h2>The numbers</h2><div class='charts wide'>"
         + _table(["tenth", "users", "least score", "ones", "lift", "gain"], deciles)
         + _table(["score", "users", "mean score", "share of ones"], bins)
         + _table(["model", "AUROC", "log loss"], models)
+        + _table(["view", "part of the weight", "AUROC out of fold"], views)
         + "</div>"
     )
 

@@ -41,6 +41,17 @@ class Keyword:
         return bool(self.token_sets)
 
 
+def split_words(text: str) -> list[str]:
+    """Return the words of a text as ``tokens.next_word`` finds them, each once."""
+    return list(dict.fromkeys(_WORD.findall(text)))
+
+
+def hash_word(word: str) -> np.uint64:
+    """Return the hash of a word's token."""
+    word_B = np.frombuffer(word.encode("utf-8", "replace"), np.uint8).copy()
+    return np.uint64(hash_lowered(word_B, 0, word_B.size, WORD))
+
+
 class Lexicon:
     """The texts of an encoder, ready to be searched.
 
@@ -61,7 +72,7 @@ class Lexicon:
 
     def find(self, keyword: str) -> Keyword:
         """Return what a keyword means."""
-        words = list(dict.fromkeys(_WORD.findall(keyword)))
+        words = split_words(keyword)
         meant = [(self._find_word(word), self._find_behaviors(word)) for word in words]
         unknown = [word for word, (tokens, holders) in zip(words, meant, strict=True) if not (len(tokens) or holders)]
         meant = [(tokens, holders) for tokens, holders in meant if len(tokens) or holders]
@@ -81,7 +92,7 @@ class Lexicon:
             for form in ("NFC", "NFD")
             for each in (word, word.lower(), word.upper(), word.capitalize(), word.casefold())
         }
-        hashes = [_hash_word(form) for form in sorted(forms)]
+        hashes = [hash_word(form) for form in sorted(forms)]
         found: I64 = np.flatnonzero(np.isin(self._word_hash_W, np.array(hashes, np.uint64))) + self._first_word
         return found
 
@@ -108,8 +119,3 @@ def _fold(text: str) -> str:
 
 def _numbers(found: set[int]) -> I64:
     return np.array(sorted(found), np.int64)
-
-
-def _hash_word(word: str) -> np.uint64:
-    word_B = np.frombuffer(word.encode("utf-8", "replace"), np.uint8).copy()
-    return np.uint64(hash_lowered(word_B, 0, word_B.size, WORD))

@@ -21,8 +21,9 @@ from footfall.modeling.gather import gather_users
 from footfall.modeling.labels import Labels, Matched
 from footfall.modeling.metrics import F64, measure_auroc, measure_log_loss
 from footfall.modeling.report_checks import LEAK_AUROC, check_drift, draw_learning_curve, find_leaks, measure_baselines
+from footfall.modeling.report_names import Names, name_leaks
 from footfall.modeling.report_quality import measure_quality
-from footfall.modeling.report_texts import Texts, find_telling_behaviors, open_texts
+from footfall.modeling.report_texts import find_telling_behaviors
 from footfall.modeling.report_words import describe_report, warn
 from footfall.modeling.stack import MIN_CLASS_USERS
 from footfall.modeling.task import TrainedTask
@@ -66,7 +67,7 @@ class _Sample:
 def make_report(task: TrainedTask, sources: Sources, *, seed: int) -> dict[str, Any]:
     """Return the report of a task, as JSON."""
     found = task.evidence
-    texts = None if sources.encoder_dir is None else open_texts(sources.encoder_dir)
+    names = None if sources.encoder_dir is None else Names(sources.encoder_dir)
     sample = _draw_sample(task, sources, seed)
     report: dict[str, Any] = {
         "format": FORMAT,
@@ -77,7 +78,7 @@ def make_report(task: TrainedTask, sources: Sources, *, seed: int) -> dict[str, 
         "coverage": sources.coverage,
     }
     with threadpool_limits(1):  # the same sums on any number of cores
-        report |= _try_things(task, sources, sample, texts, seed)
+        report |= _try_things(task, sources, sample, names, seed)
     report["warnings"] = warn(report)
     report["summary"] = describe_report(report)
     return report
@@ -107,7 +108,7 @@ def _draw_sample(task: TrainedTask, sources: Sources, seed: int) -> _Sample:
     )
 
 
-def _try_things(task: TrainedTask, sources: Sources, sample: _Sample, texts: Texts | None, seed: int) -> dict[str, Any]:
+def _try_things(task: TrainedTask, sources: Sources, sample: _Sample, names: Names | None, seed: int) -> dict[str, Any]:
     """Return the parts of a report that look at users again."""
     ours = {
         "name": "footfall",
@@ -127,20 +128,14 @@ def _try_things(task: TrainedTask, sources: Sources, sample: _Sample, texts: Tex
     split = (sample.train, sample.train_label_N, sample.test, sample.test_label_N)
     checks["baselines"] += measure_baselines(*split, seed=seed)
     checks["learning_curve"] = draw_learning_curve(task.evidence.stack, *split, seed=seed) + checks["learning_curve"]
-    leaks = find_leaks(sample.train, sample.train_label_N)
-    checks["leaks"]["found"] = [_name_leak(leak, texts) for leak in leaks]
+    checks["leaks"]["found"] = name_leaks(find_leaks(sample.train, sample.train_label_N), names)
     labelled_N = np.union1d(task.evidence.train.row_N, [] if sources.test_feature else task.evidence.test.row_N)
     checks["drift"] = check_drift(sources.train_feature, sample.train.encoding, labelled_N.astype(np.int64), seed=seed)
-    if texts is not None:
-        checks["behaviors"] = find_telling_behaviors(task.stack, sample.train, sample.train_label_N, texts)
+    if names is not None:
+        checks["behaviors"] = find_telling_behaviors(task.stack, sample.train, sample.train_label_N, names)
+        for column in checks["drift"]["columns"] if checks["drift"] else ():
+            column["name"] = names.column(column["name"])
     return checks
-
-
-def _name_leak(leak: dict[str, Any], texts: Texts | None) -> dict[str, Any]:
-    name = leak["name"]
-    if texts is not None and leak["kind"] == "behavior":
-        name = texts.text(leak["token"])
-    return {"kind": leak["kind"], "name": name, "AUROC": leak["AUROC"]}
 
 
 def _count_labels(task: TrainedTask, sources: Sources) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from footfall.modeling.view import U8, Encoding, Users
 I64 = npt.NDArray[np.int64]
 
 LEAK_AUROC = 0.98
-MAX_LEAKS = 20
+_LEAK_KINDS = ("behavior", "fact", "word", "column", "sequence")
 MAX_CURVE_USERS = 8_000
 _CURVE_PARTS = (16, 8, 4, 2)
 _MIN_CURVE_USERS = 40
@@ -69,7 +69,9 @@ def draw_learning_curve(
 
 
 def find_leaks(users: Users, label_N: U8) -> list[dict[str, Any]]:
-    """Return what alone tells the labels apart with an AUROC above ``LEAK_AUROC``, in either direction; worst first.
+    """Return what alone tells the labels apart with an AUROC above ``LEAK_AUROC``, in either direction.
+
+    Worst first, and among equals what is nearest to the data.
 
     A token by whether a user has it, a dense column by its value. ``kind``: ``behavior`` and ``word`` (``token`` is its
     number), ``sequence``, ``fact``, ``column`` (``name`` is its name).
@@ -85,7 +87,7 @@ def find_leaks(users: Users, label_N: U8) -> list[dict[str, Any]]:
     auroc_A = rate_columns(users.dense_NA, label_N)
     for a in np.flatnonzero(np.abs(auroc_A - 0.5) > LEAK_AUROC - 0.5).tolist():
         found.append({"kind": "column", "token": None, "name": users.encoding.columns[a], "AUROC": float(auroc_A[a])})
-    return sorted(found, key=lambda leak: -abs(leak["AUROC"] - 0.5))[:MAX_LEAKS]
+    return sorted(found, key=lambda leak: (-abs(leak["AUROC"] - 0.5), _LEAK_KINDS.index(leak["kind"])))
 
 
 def _rate_tokens(x_NV: scipy.sparse.csr_matrix, label_N: U8) -> F64:

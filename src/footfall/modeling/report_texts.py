@@ -1,78 +1,51 @@
 """Which behaviors speak for a label and which against it, as texts.
 
 Knows the bag view's head and an encoder's texts. The weight of a behavior is what it and its words add to the log-odds of
-the bag view, in the mean of the labelled users who have it. Behaviors are ranked by that, times how many these are.
+the bag view, in the mean of the labelled users who have it. Behaviors are ranked by that, times how many these are. They
+are told when the plain count agrees: where busy users have one label, a linear head gives a negative weight to things that
+most users of that label have, which is right for the head and nonsense to a reader.
 
 Shapes: N users, U behaviors, V tokens.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from footfall.modeling.arrays import map_arrays
+from footfall.modeling.report_names import Names
 from footfall.modeling.stack import Stack
 from footfall.modeling.view import U8, Users
 
 N_BEHAVIORS = 12
 MIN_USERS = 3
-MAX_TEXT = 200
 
 F64 = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Texts:
-    """The behaviors of an encoder: their texts, and which words are in them."""
-
-    text: Callable[[int], str]
-    offset_U1: npt.NDArray[np.int64]
-    token_T: npt.NDArray[np.int32]
-
-    @property
-    def n_behaviors(self) -> int:
-        """U."""
-        return self.offset_U1.size - 1
-
-
-def open_texts(encoder_dir: Path) -> Texts:
-    """Open the texts of a stored encoder; they are mapped, not read."""
-    arrays = map_arrays(encoder_dir / "encoder.safetensors")
-    text_B, end_U = arrays["text_B"], arrays["text_end_U"]
-
-    def text(u: int) -> str:
-        raw = text_B[int(end_U[u - 1]) if u else 0 : int(end_U[u])].tobytes()
-        found = " ".join(raw.decode("utf-8", "replace").split())
-        return found if len(found) <= MAX_TEXT else found[: MAX_TEXT - 1] + "…"
-
-    return Texts(text, arrays["text_offset_U1"], arrays["text_token_T"])
-
-
-def find_telling_behaviors(stack: Stack, users: Users, label_N: U8, texts: Texts) -> dict[str, list[dict[str, Any]]]:
+def find_telling_behaviors(stack: Stack, users: Users, label_N: U8, names: Names) -> dict[str, list[dict[str, Any]]]:
     """Return the behaviors that speak most ``for`` a 1 and ``against`` it; none if there is no bag view.
 
-    Each is {text, weight, users (labelled users who have it), ones_share (of them)}.
+    Each is {text, weight, users (labelled users who have it), ones_share (of them, on the weight's side of all users')}.
     """
     if "bag" not in stack.names:
         return {"for": [], "against": []}
     token_V = np.asarray(stack.views[stack.names.index("bag")].arrays()["token_V"], np.float64)
-    n = texts.n_behaviors
+    n = names.n_behaviors
     behaviors_NU = users.text_NV[:, :n]
     users_U = np.bincount(behaviors_NU.indices, minlength=n)
     ones_U = np.bincount(behaviors_NU[label_N == 1].indices, minlength=n)
     # a weight of the bag is a count's logarithm, times idf, over the norm; the head's arrays hold the idf already
     idf_U = np.maximum(users.encoding.idf_V[:n].astype(np.float64), 1e-9)
     sum_U = np.asarray(behaviors_NU.sum(axis=0), np.float64).ravel() / idf_U
-    pull_U = np.where(users_U >= MIN_USERS, (token_V[:n] + _sum_words(token_V, texts)) * sum_U, 0.0)
+    pull_U = (token_V[:n] + _sum_words(token_V, names)) * sum_U
+    is_agreed_U = pull_U * (ones_U - label_N.mean() * users_U) > 0
+    pull_U = np.where((users_U >= MIN_USERS) & is_agreed_U, pull_U, 0.0)
 
     def describe(chosen: list[int]) -> list[dict[str, Any]]:
         return [
             {
-                "text": texts.text(u),
+                "text": names.behavior(u),
                 "weight": float(pull_U[u] / users_U[u]),
                 "users": int(users_U[u]),
                 "ones_share": float(ones_U[u] / users_U[u]),
@@ -86,7 +59,7 @@ def find_telling_behaviors(stack: Stack, users: Users, label_N: U8, texts: Texts
     return {"for": describe(most), "against": describe(least)}
 
 
-def _sum_words(token_V: F64, texts: Texts) -> F64:
-    before_T = np.concatenate([np.zeros(1), np.cumsum(token_V[texts.token_T])])
-    sums: F64 = before_T[texts.offset_U1[1:]] - before_T[texts.offset_U1[:-1]]
+def _sum_words(token_V: F64, names: Names) -> F64:
+    before_T = np.concatenate([np.zeros(1), np.cumsum(token_V[names.text_token_T])])
+    sums: F64 = before_T[names.text_offset_U1[1:]] - before_T[names.text_offset_U1[:-1]]
     return sums

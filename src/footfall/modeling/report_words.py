@@ -14,11 +14,13 @@ _UNMATCHED_SHARE, _CALIBRATION_ERROR, _RISE = 0.2, 0.08, 0.01
 
 def describe_report(report: Report) -> str:
     """Return the two sentences that matter most."""
-    quality, top = report["quality"], report["quality"]["deciles"][0]
+    quality, measured = report["quality"], report["labels"]["measured"]
+    top = quality["deciles"][0]
     low, high = (100 * end for end in quality["AUROC_interval"])
+    ones_share = measured["ones"] / (measured["ones"] + measured["zeros"])
     lift = "" if top["lift"] is None else (
-        f" The tenth with the highest scores holds {top['lift']:.1f} times as many ones as a tenth drawn by lot "
-        f"({100 * top['gain']:.0f} % of all ones)."
+        f" In the tenth with the highest scores {100 * top['ones_share']:.0f} of 100 users have label 1, of all users "
+        f"{100 * ones_share:.0f}: {top['lift']:.1f} times as many."
     )  # fmt: skip
     return (
         f"Of two users, one with label 1 and one with label 0, the task puts the right one first in "
@@ -51,8 +53,9 @@ def _leak(report: Report) -> Iterator[tuple[str, str]]:
         return
     first = ""
     if found:
-        name = f" {found[0]['name']!r}" if found[0]["name"] else ""
-        first = f" The {found[0]['kind']}{name} alone tells the labels apart (AUROC {found[0]['AUROC']:.3f})."
+        leak = found[0]
+        what = f"The {leak['kind']} {leak['name']!r}" if leak["name"] else f"A {leak['kind']}"
+        first = f" {what} alone tells the labels apart (AUROC {leak['AUROC']:.3f})."
     good = (
         f"an AUROC of {auroc:.3f} is too good to be true" if auroc >= _TOO_GOOD else "the data may give the label away"
     )
