@@ -56,6 +56,12 @@ def test_the_demo_shows_what_it_promises_and_stops_what_it_started(tmp_path: Pat
     for name in ("server.log", "feature.log", "task.log", "task-run.log"):
         assert (tmp_path / ".demo" / "logs" / name).exists()
     assert "The next demo makes .demo anew" in done.out
+    assert done.out.splitlines()[-1].endswith(": .demo/report.html"), "the last line says where the report is"
+    page = (tmp_path / ".demo" / "report.html").read_text("utf-8")
+    shown = re.search(r"<b>(0\.\d{3})</b>", page)
+    assert shown is not None
+    assert abs(float(shown[1]) - auroc) < 0.001
+    assert page.count("<svg") == 8
     assert processes_of(tmp_path) == []
     shown = run_footfall("task-run", "list", "--home", str(tmp_path / ".demo"))
     assert shown.code == 3, "the server is stopped"

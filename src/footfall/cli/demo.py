@@ -23,6 +23,8 @@ from typing import Any, TypeVar
 from footfall.cli import output
 from footfall.cli.context import RunFailed, choices
 from footfall.cli.files import size_text
+from footfall.cli.report import NAMES
+from footfall.cli.report_page import make_page
 from footfall.client import Client
 from footfall.errors import InputError, ServiceError
 from footfall.replies import Resource
@@ -31,6 +33,7 @@ R = TypeVar("R", bound=Resource)
 
 BUCKET = "demo"
 RESULT = "scores.tsv"
+REPORT = "report.html"
 TASK, TASK_RUN = ": buys again", ": scores"
 INPUTS = ("events.parquet", "train.tsv", "test.tsv")
 OBSERVED_UNTIL = "2011-09-10"
@@ -62,6 +65,8 @@ def run_demo(home: Path, *, fresh: bool, keep_running: bool = False) -> None:
             _say("The server stays until Ctrl-C.")
             signal.pause()
     _say_how_to_go_on(home, str(found["task"]["task_name"]), fresh)
+    _say()
+    _say(f"The report, a page with charts to open in a browser: {_near(Path(found['report']))}")
     if choices().json:
         output.json_value({"home": str(home), **found})
 
@@ -89,6 +94,7 @@ def _play(client: Client, home: Path) -> dict[str, Any]:
     key = f"{feature.id}/{RESULT}" if any(client.list_objects(BUCKET, RESULT)) else RESULT
     run = client.task_runs.create(f"{name}{TASK_RUN}", task.id, feature.id, BUCKET, key)
     run = _watch(client, "task run", run)
+    page = _write_report(client, task, home)
     body = client.task_runs.get(run.id).wire
     _say()
     _say(f"Get task run: GET /api/v1/task-runs/{run.id}")
@@ -111,7 +117,18 @@ def _play(client: Client, home: Path) -> dict[str, Any]:
     _say(f"  logs of the three jobs, and of the server   {_near(home / 'logs')}/")
     _say(f"  buckets, database and artefacts             {_near(home / 'data')}/")
     _say(f"  keys for clients                            {_near(home / 'credentials.toml')}")
-    return {"feature": feature.wire, "task": task.wire, "task_run": body, "lift": lift}
+    return {"feature": feature.wire, "task": task.wire, "task_run": body, "lift": lift, "report": str(page)}
+
+
+def _write_report(client: Client, task: Resource, home: Path) -> Path:
+    """Write the task's report as a page into the home, beside what an earlier demo left; return where it is."""
+    began = time.monotonic()
+    page = home / REPORT
+    if page.exists():
+        page = home / f"report-{task.id}.html"
+    page.write_text(make_page(client.tasks.report(task.id), NAMES), "utf-8")
+    _step("report", f"{_near(page)} ({size_text(page.stat().st_size)})", time.monotonic() - began)
+    return page
 
 
 def _prepare(home: Path, fresh: bool) -> None:
