@@ -248,6 +248,9 @@ def test_features_of_two_encoders_are_10204_naming_both(shared: Service, made: d
         assert reply.error == (422, "10204", "INCOMPATIBLE_FEATURE")
         assert "'made'" in reply.details
         assert "'other encoder'" in reply.details
+        advice = reply.details.split("take a feature of that encoder")[1]
+        assert "'made'" in advice
+        assert "'other" not in advice
 
 
 def test_a_run_takes_any_feature_of_the_same_encoder(shared: Service, made: dict[str, str]) -> None:

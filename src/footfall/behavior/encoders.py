@@ -11,6 +11,7 @@ from footfall.errors import IncompatibleError, NotFoundError
 from footfall.records import Encoder, Feature
 
 NEW = "new"
+MAX_NAMED = 3
 
 
 def choose(connection: Connection, account_id: str, name_or_id: str | None) -> Any:
@@ -42,26 +43,31 @@ def candidate(encoder: Encoder) -> dict[str, Any]:
     return {"id": encoder.id, "name": encoder.name, "artefact": encoder.artefact, "n_users": encoder.n_users}
 
 
-def check_compatible(features: Sequence[Feature]) -> None:
+def check_compatible(connection: Connection, account_id: str, features: Sequence[Feature]) -> None:
     """Refuse features that were not encoded by one encoder.
 
     Raises:
-        IncompatibleError: naming two of them and their encoders.
+        IncompatibleError: naming two of them and their encoders, and what would do.
     """
     first = features[0]
     for other in features[1:]:
-        check_same(f"the feature {first.name!r}", first.encoder_id, first.encoder_name, other)
+        what = f"the feature {first.name!r}"
+        check_same(connection, account_id, what, str(first.encoder_id), str(first.encoder_name), other)
 
 
-def check_same(what: str, encoder_id: str | None, encoder_name: str | None, feature: Feature) -> None:
+def check_same(
+    connection: Connection, account_id: str, what: str, encoder_id: str, encoder_name: str, feature: Feature
+) -> None:
     """Refuse a feature of another encoder than ``encoder_id``, which belongs to ``what``.
 
     Raises:
-        IncompatibleError: naming both.
+        IncompatibleError: naming both, and what would do.
     """
     if feature.encoder_id != encoder_id:
+        fit = behavior.features_of_encoder(connection, account_id, encoder_id, MAX_NAMED)
+        take = f"take a feature of that encoder ({', '.join(map(repr, fit))}), or " if fit else ""
         raise IncompatibleError(
             f"{what[0].upper()}{what[1:]} was made by the encoder {encoder_name!r} ({encoder_id}), the feature "
-            f"{feature.name!r} by the encoder {feature.encoder_name!r} ({feature.encoder_id}); make the feature anew with "
-            f'"encoder": "{encoder_id}".'
+            f"{feature.name!r} by the encoder {feature.encoder_name!r} ({feature.encoder_id}); {take}make the feature anew "
+            f'with "encoder": "{encoder_id}".'
         )

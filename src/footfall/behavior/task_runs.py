@@ -41,7 +41,8 @@ def create_task_run(
         check_completed("feature", feature.id, feature.name, feature.run)
         if feature.encoder_id != task.encoder_id:
             made_by = behavior.encoder_name(connection, task.encoder_id)
-            encoders.check_same(f"the task {task.name!r}", task.encoder_id, made_by, feature)
+            what = f"the task {task.name!r}"
+            encoders.check_same(connection, account_id, what, task.encoder_id, made_by, feature)
         if TASK_RUNS.has_name(connection, account_id, name):
             raise AlreadyExistsError("task run", name)
     key = results.choose_key(bench, account_id, bucket, path)

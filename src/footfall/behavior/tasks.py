@@ -79,7 +79,7 @@ def create_task(bench: Workbench, caller: Caller, *, name: str, train: LabelSet,
         features = [FEATURES.get(connection, caller.account_id, labels.feature_id) for labels in sets]
         for feature in features:
             check_completed("feature", feature.id, feature.name, feature.run)
-        encoders.check_compatible(features)
+        encoders.check_compatible(connection, caller.account_id, features)
         if TASKS.has_name(connection, caller.account_id, name):
             raise AlreadyExistsError("task", name)
     _check_labels(bench, caller, sets)

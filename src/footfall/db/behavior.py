@@ -225,6 +225,13 @@ def encoder_name(connection: Connection, id: str) -> str:
     return str(connection.execute(select(encoders.c.name).where(encoders.c.id == id)).scalar_one())
 
 
+def features_of_encoder(connection: Connection, account_id: str, encoder_id: str, limit: int) -> list[str]:
+    """Return the names of the newest completed features that an encoder made."""
+    made = (features.c.account_id == account_id, features.c.encoder_id == encoder_id, features.c.coverage.is_not(None))
+    found = select(features.c.name).where(*made, features.c.deleted_at.is_(None)).order_by(features.c.created_at.desc())
+    return list(connection.execute(found.limit(limit)).scalars())
+
+
 def page_encoders(connection: Connection, account_id: str, index: int, limit: int) -> Page[Encoder]:
     """Return some encoders of an account, newest first."""
     alive = (encoders.c.account_id == account_id, encoders.c.deleted_at.is_(None))
