@@ -9,7 +9,7 @@ from modeling_data import make_rows, make_source
 
 from footfall.modeling import aggregates, bag
 from footfall.modeling.encoder import Encoder, fit_encoder, load_encoder, measure_coverage
-from footfall.modeling.latent import to_half
+from footfall.modeling.latent import build_fold_table, fold_in, to_half
 from footfall.modeling.sample import sample_users
 from footfall.modeling.sequences import Block, map_blocks
 from footfall.modeling.tokens import count_words, split_behaviors
@@ -119,13 +119,41 @@ def test_an_unseen_behavior_still_speaks_through_its_words(encoder: Encoder) -> 
     assert encoded.n_behaviors_N.tolist() == [1, 1, 0]
 
 
+@pytest.mark.parametrize("n_dims", [3, 64])
+def test_a_user_is_the_weighted_sum_of_its_tokens(n_dims: int) -> None:
+    rng = np.random.default_rng(n_dims)
+    vector_VD, idf_V = rng.normal(size=(40, n_dims)).astype(np.float32), rng.uniform(1, 9, 50).astype(np.float32)
+    offset_N1, bound_K = np.array([0, 1, 1, 9, 30]), np.array([20, 40, 50])
+    token_M = np.concatenate([[45], np.sort(rng.permutation(50)[:8]), np.sort(rng.permutation(50)[:21])]).astype(
+        np.uint32
+    )
+    count_M = rng.integers(1, 255, token_M.size).astype(np.uint8)
+    inverse_NK = rng.uniform(0.1, 1, (4, 3)).astype(np.float32)
+    z_ND = fold_in(offset_N1, token_M, count_M, bound_K, inverse_NK, build_fold_table(vector_VD, idf_V))
+    for n, rows in enumerate([[], [], range(1, 9), range(9, 30)]):
+        kept = [i for i in rows if token_M[i] < 40]
+        weights = [np.log1p(int(count_M[i])) * idf_V[token_M[i]] * inverse_NK[n, int(token_M[i] >= 20)] for i in kept]
+        expected = np.array(weights) @ vector_VD[token_M[kept]] if kept else np.zeros(n_dims)
+        assert z_ND[n] == pytest.approx(expected, abs=float(2e-4 * max(1.0, np.abs(expected).max())))
+
+
+def test_the_first_number_of_a_behavior_counts_by_its_logarithm_known_or_not() -> None:
+    lines = "".join(f"u{n}\tbuy 7 of 9->see thing\n" for n in range(20))
+    fitted = fit_encoder([make_source(lines.encode())], seed=1)
+    block = block_of("a\tbuy 7 of 9->see thing->never 7 seen\n")
+    _, hash_L, start_L, end_L, *_ = split_behaviors(block.data_B, block.tab_N, block.end_N, 0)
+    found = bag.find_behaviors(block.data_B, hash_L, start_L, end_L, fitted.tables)
+    assert (found.index_L >= 0).tolist() == [True, True, False]
+    assert found.log_number_L.tolist() == pytest.approx([np.log(8), -1, np.log(8)])
+
+
 def test_aggregates_say_what_they_are_named_for(encoder: Encoder) -> None:
     names = aggregates.name_columns(0)
     hash_L = np.array([1, 2, 1, 1, 3], np.uint64)
     zeros = np.zeros(5, np.int32)
     row = aggregates.aggregate(
         np.array([0, 5, 5]), hash_L, zeros - 1, zeros + 2, np.zeros(5, np.bool_),
-        np.array([-1, 3, -1, 7, -1], np.float32), zeros, np.ones(4, np.float32), 0, len(names),
+        np.array([-1, np.log(4), -1, np.log(8), -1], np.float32), zeros, np.ones(4, np.float32), 0, len(names),
     )  # fmt: skip
     of = dict(zip(names, row[0].tolist(), strict=True))
     assert (of["behaviors"], of["distinct"], of["repeats"], of["longest_run"]) == (5, 3, 2, 2)

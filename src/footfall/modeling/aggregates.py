@@ -26,6 +26,8 @@ MISSING = 255
 N_COUNTED = 32
 """The most frequent behaviors, counted one by one."""
 
+_N_LOG_N = np.array([0.0, *(n * np.log(n) for n in range(1, 256))])
+
 _SHAPE = (
     "behaviors", "distinct", "distinct_share", "entropy", "evenness", "top_share", "once_share", "repeats",
     "same_as_last_share", "longest_run", "passes", "last_pass", "mean_pass", "mean_gap", "since_new", "new_in_last_quarter",
@@ -46,8 +48,8 @@ def name_columns(n_groups: int) -> list[str]:
 
 
 @njit(cache=True, nogil=True)
-def _number_distinct(hash_L: U64, key_S: U64, value_S: I32, local_L: I32) -> int:
-    """Number the distinct behaviors of a user in order of first occurrence; return how many."""
+def _number_distinct(hash_L: U64, key_S: U64, value_S: I32, local_L: I32, count_C: I64, first_C: I64) -> int:
+    """Number the distinct behaviors of a user in order of first occurrence; fill their counts, return how many."""
     key_S[:] = np.uint64(0)
     n = 0
     for i in range(hash_L.size):
@@ -55,30 +57,27 @@ def _number_distinct(hash_L: U64, key_S: U64, value_S: I32, local_L: I32) -> int
         if key_S[slot] == np.uint64(0):
             key_S[slot] = hash_L[i]
             value_S[slot] = n
+            count_C[n], first_C[n] = 0, i
             n += 1
         local_L[i] = value_S[slot]
+        count_C[local_L[i]] += 1
     return n
 
 
 @njit(cache=True, nogil=True)
 def _entropy(count_C: I64, n: int) -> tuple[float, float]:
     """Return (entropy in nats, share of the largest) of counts that sum to ``n``."""
-    entropy, top = 0.0, 0
+    total, top = 0.0, 0
     for c in range(count_C.size):
-        if count_C[c] > 0:
-            p = count_C[c] / n
-            entropy -= p * np.log(p)
-            top = max(top, count_C[c])
-    return entropy, top / n
+        count = count_C[c]
+        total += _N_LOG_N[count] if count < _N_LOG_N.size else count * np.log(count)
+        top = max(top, count)
+    return (0.0 if top == n else np.log(n) - total / n), top / n
 
 
 @njit(cache=True, nogil=True)
-def _fill_spread(local_L: I32, n_distinct: int, out_A: F32) -> None:
-    n = local_L.size
-    count_C = np.zeros(n_distinct, np.int64)
-    for i in range(n):
-        count_C[local_L[i]] += 1
-    once = 0
+def _fill_spread(count_C: I64, n: int, out_A: F32) -> None:
+    n_distinct, once = count_C.size, 0
     for c in range(n_distinct):
         once += count_C[c] == 1
     entropy, top = _entropy(count_C, n)
@@ -88,9 +87,9 @@ def _fill_spread(local_L: I32, n_distinct: int, out_A: F32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _fill_runs(local_L: I32, n_distinct: int, out_A: F32) -> None:
+def _fill_runs(local_L: I32, last_C: I64, out_A: F32) -> None:
+    last_C[:] = -1
     n = local_L.size
-    last_C = np.full(n_distinct, -1, np.int64)
     same, run, longest, passes, pass_start = 0, 1, 1, 1, 0
     gap, repeats, repeat_position, newest = 0.0, 0, 0.0, 0
     for i in range(n):
@@ -115,68 +114,62 @@ def _fill_runs(local_L: I32, n_distinct: int, out_A: F32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _fill_tail(local_L: I32, n_distinct: int, out_A: F32) -> None:
-    n = local_L.size
-    first_C = np.full(n_distinct, -1, np.int64)
-    for i in range(n):
-        if first_C[local_L[i]] < 0:
-            first_C[local_L[i]] = i
+def _fill_tail(n: int, first_C: I64, last_C: I64, out_A: F32) -> None:
     quarter, ten = n - max(1, n // 4), max(0, n - 10)
-    new_quarter, new_ten = 0, 0
-    for c in range(n_distinct):
+    new_quarter, new_ten, tail = 0, 0, 0
+    for c in range(first_C.size):
         new_quarter += first_C[c] >= quarter
         new_ten += first_C[c] >= ten
-    is_seen_C = np.zeros(n_distinct, np.bool_)
-    tail = 0
-    for i in range(ten, n):
-        if not is_seen_C[local_L[i]]:
-            is_seen_C[local_L[i]] = True
-            tail += 1
+        tail += last_C[c] >= ten
     out_A[15], out_A[16], out_A[18] = new_quarter / (n - quarter), new_ten / (n - ten), tail / (n - ten)
 
 
-@njit(cache=True, nogil=True)
-def _spread(x_L: F32) -> tuple[float, float]:
-    """Return (mean, standard deviation)."""
+@njit(cache=True, nogil=True, fastmath=True)
+def _spread(x_L: npt.NDArray[np.generic]) -> tuple[float, float, float]:
+    """Return (sum, mean, standard deviation)."""
     total, square = 0.0, 0.0
     for i in range(x_L.size):
         total += x_L[i]
         square += x_L[i] * x_L[i]
     mean = total / x_L.size
-    return mean, np.sqrt(max(0.0, square / x_L.size - mean * mean))
+    return total, mean, np.sqrt(max(0.0, square / x_L.size - mean * mean))
 
 
 @njit(cache=True, nogil=True)
-def _fill_text(words_L: F32, is_known_L: npt.NDArray[np.bool_], idf_L: F32, number_L: F32, out_A: F32) -> None:
-    n = words_L.size
-    out_A[0] = words_L.sum()
-    out_A[1], out_A[2] = _spread(words_L)
-    out_A[3] = 1.0 - is_known_L.sum() / n
-    out_A[4], out_A[5] = _spread(idf_L)
-    out_A[6], out_A[7] = idf_L.max(), idf_L.min()
-    out_A[8], out_A[9] = idf_L[max(0, n - 5) :].mean(), idf_L[: min(n, 5)].mean()
-    numbers, total, largest, last = 0, 0.0, 0.0, 0.0
-    for i in range(n):
-        if number_L[i] >= 0:
-            last = np.log1p(number_L[i])
+def _fill_numbers(log_number_L: F32, out_A: F32) -> None:
+    numbers, total, largest, last = 0, 0.0, np.float32(0.0), np.float32(0.0)
+    for i in range(log_number_L.size):
+        if log_number_L[i] >= 0:
+            last = log_number_L[i]
             numbers += 1
             total += last
             largest = max(largest, last)
-    out_A[10], out_A[11] = numbers, total / numbers if numbers else 0.0
-    out_A[12], out_A[13] = largest, last
+    out_A[0], out_A[1], out_A[2], out_A[3] = numbers, total / numbers if numbers else 0.0, largest, last
 
 
 @njit(cache=True, nogil=True)
-def _fill_groups(group_L: I32, n_groups: int, out_A: F32) -> None:
-    n = group_L.size
-    count_C, last_C = np.zeros(n_groups + 1, np.int64), np.full(n_groups + 1, -1, np.int64)
-    switches = 0
+def _fill_text(words_L: I32, is_known_L: npt.NDArray[np.bool_], idf_L: F32, out_A: F32) -> None:
+    n, known, highest, lowest = words_L.size, 0, idf_L[0], idf_L[0]
+    out_A[0], out_A[1], out_A[2] = _spread(words_L)
+    _, out_A[4], out_A[5] = _spread(idf_L)
     for i in range(n):
-        count_C[group_L[i]] += 1
-        last_C[group_L[i]] = i
-        switches += i > 0 and group_L[i] != group_L[i - 1]
-    used = 0
-    for c in range(n_groups + 1):
+        known += is_known_L[i]
+        highest, lowest = max(highest, idf_L[i]), min(lowest, idf_L[i])
+    out_A[3], out_A[6], out_A[7] = 1.0 - known / n, highest, lowest
+    out_A[8], out_A[9] = idf_L[max(0, n - 5) :].mean(), idf_L[: min(n, 5)].mean()
+
+
+@njit(cache=True, nogil=True)
+def _fill_groups(group_L: I32, count_C: I64, last_C: I64, out_A: F32) -> None:
+    n, used, switches, before = group_L.size, 0, -1, -1
+    count_C[:], last_C[:] = 0, -1
+    for i in range(n):
+        group = group_L[i]
+        count_C[group] += 1
+        last_C[group] = i
+        switches += group != before
+        before = group
+    for c in range(count_C.size):
         used += count_C[c] > 0
         out_A[4 + 3 * c], out_A[5 + 3 * c] = count_C[c], count_C[c] / n
         out_A[6 + 3 * c] = n - 1 - last_C[c] if last_C[c] >= 0 else n + 1
@@ -191,7 +184,7 @@ def aggregate(
     index_L: I32,
     words_L: I32,
     is_known_L: npt.NDArray[np.bool_],
-    number_L: F32,
+    log_number_L: F32,
     group_L: I32,
     idf_V: F32,
     n_groups: int,
@@ -201,13 +194,14 @@ def aggregate(
     n_users, n_shape, n_text = offset_N1.size - 1, 19, 14
     out_NA = np.zeros((n_users, n_columns), np.float32)
     rarest = idf_V.max() if idf_V.size else np.float32(0.0)
-    longest = 0
+    longest = n_groups + 1
     for n in range(n_users):
         longest = max(longest, offset_N1[n + 1] - offset_N1[n])
     size = 16
     while size < 2 * longest:
         size *= 2
     key_S, value_S, local_L = np.zeros(size, np.uint64), np.zeros(size, np.int32), np.zeros(longest, np.int32)
+    count_C, first_C, last_C = (np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.int64))
     idf_L = np.empty(hash_L.size, np.float32)
     for i in range(hash_L.size):
         idf_L[i] = idf_V[index_L[i]] if index_L[i] >= 0 else rarest
@@ -218,14 +212,14 @@ def aggregate(
         size = 16
         while size < 2 * (e - s):
             size *= 2
-        n_distinct = _number_distinct(hash_L[s:e], key_S[:size], value_S, local_L)
+        d = _number_distinct(hash_L[s:e], key_S[:size], value_S, local_L, count_C, first_C)
         out_A = out_NA[n]
-        _fill_spread(local_L[: e - s], n_distinct, out_A)
-        _fill_runs(local_L[: e - s], n_distinct, out_A)
-        _fill_tail(local_L[: e - s], n_distinct, out_A)
-        words_F = words_L[s:e].astype(np.float32)
-        _fill_text(words_F, is_known_L[s:e], idf_L[s:e], number_L[s:e], out_A[n_shape:])
-        _fill_groups(group_L[s:e], n_groups, out_A[n_shape + n_text :])
+        _fill_spread(count_C[:d], e - s, out_A)
+        _fill_runs(local_L[: e - s], last_C[:d], out_A)
+        _fill_tail(e - s, first_C[:d], last_C[:d], out_A)
+        _fill_text(words_L[s:e], is_known_L[s:e], idf_L[s:e], out_A[n_shape:])
+        _fill_numbers(log_number_L[s:e], out_A[n_shape + 10 :])
+        _fill_groups(group_L[s:e], count_C[: n_groups + 1], last_C[: n_groups + 1], out_A[n_shape + n_text :])
         counted_A = out_A[n_columns - N_COUNTED :]
         for i in range(s, e):
             if 0 <= index_L[i] < N_COUNTED:

@@ -16,6 +16,7 @@ from numba import njit
 
 from footfall.modeling.blocks import TF_256
 from footfall.modeling.hashes import build_table, combine, look_up
+from footfall.modeling.prefetch import prefetch
 from footfall.modeling.vocabulary import Vocabulary, find_group, find_number, find_text_tokens
 
 U8 = npt.NDArray[np.uint8]
@@ -36,6 +37,8 @@ class Tables:
     ngram: tuple[U64, I32]
     group: tuple[U64, I32]
     category: tuple[U64, I32]
+    log_number_U: F32
+    """Logarithm of one more than the first number in a behavior's text, -1 without one."""
 
 
 def build_tables(vocabulary: Vocabulary) -> Tables:
@@ -48,6 +51,7 @@ def build_tables(vocabulary: Vocabulary) -> Tables:
         build_table(vocabulary.ngram_hash_G, int(bound[1])),
         build_table(vocabulary.group_hash_C),
         build_table(vocabulary.category_hash_W),
+        np.where(vocabulary.number_U >= 0, np.log1p(np.maximum(vocabulary.number_U, 0)), -1.0).astype(np.float32),
     )
 
 
@@ -57,7 +61,8 @@ class Found:
 
     index_L: I32
     """Its number in the vocabulary, -1 without one."""
-    number_L: F32
+    log_number_L: F32
+    """Logarithm of one more than its first number, -1 without one."""
     group_L: I32
     is_known_L: npt.NDArray[np.bool_]
     """In the vocabulary, or all its words are."""
@@ -71,11 +76,11 @@ def find_behaviors(data_B: U8, hash_L: U64, start_L: I64, end_L: I64, tables: Ta
     v = tables.vocabulary
     tail = (int(v.bound_K[0]) + v.word_hash_W.size, v.n_tail)
     index_L = _find_indices(hash_L, *tables.behavior)
-    number_L, group_L = _describe(
-        data_B, start_L, end_L, index_L, v.number_U, v.group_U, *tables.group, v.group_hash_C.size
+    log_number_L, group_L = _describe(
+        data_B, start_L, end_L, index_L, tables.log_number_U, v.group_U, *tables.group, v.group_hash_C.size
     )
     extra_offset_L1, extra_T, is_known_L = _find_extra(data_B, start_L, end_L, index_L, *tables.word, tail)
-    return Found(index_L, number_L, group_L, is_known_L, extra_offset_L1, extra_T)
+    return Found(index_L, log_number_L, group_L, is_known_L, extra_offset_L1, extra_T)
 
 
 @njit(cache=True, nogil=True)
@@ -88,17 +93,26 @@ def _find_indices(hash_L: U64, key_S: U64, value_S: I32) -> I32:
 
 @njit(cache=True, nogil=True)
 def _describe(
-    data_B: U8, start_L: I64, end_L: I64, index_L: I32, number_U: F32, group_U: I32, key_S: U64, value_S: I32, n: int
+    data_B: U8,
+    start_L: I64,
+    end_L: I64,
+    index_L: I32,
+    log_number_U: F32,
+    group_U: I32,
+    key_S: U64,
+    value_S: I32,
+    n: int,
 ) -> tuple[F32, I32]:
-    number_L, group_L = np.empty(index_L.size, np.float32), np.empty(index_L.size, np.int32)
+    log_number_L, group_L = np.empty(index_L.size, np.float32), np.empty(index_L.size, np.int32)
     for i in range(index_L.size):
         u = index_L[i]
         if u >= 0:
-            number_L[i], group_L[i] = number_U[u], group_U[u]
+            log_number_L[i], group_L[i] = log_number_U[u], group_U[u]
         else:
-            number_L[i] = find_number(data_B, start_L[i], end_L[i])
+            number = find_number(data_B, start_L[i], end_L[i])
+            log_number_L[i] = np.log1p(number) if number >= 0 else -1.0
             group_L[i] = find_group(data_B, start_L[i], end_L[i], key_S, value_S, n)
-    return number_L, group_L
+    return log_number_L, group_L
 
 
 @njit(cache=True, nogil=True)
@@ -131,10 +145,10 @@ def count_tokens(offset_N1: I64, hash_L: U64, found: Found, tables: Tables) -> t
 
 
 @njit(cache=True, nogil=True)
-def _add(token: int, count_V: I32, touched_V: I32, n: int) -> int:
+def _add(token: int, times: int, count_V: I32, touched_V: I32, n: int) -> int:
     touched_V[n] = token  # without a branch, which would be guessed wrong half of the time
     n += count_V[token] == 0
-    count_V[token] += 1
+    count_V[token] += times
     return n
 
 
@@ -143,29 +157,40 @@ def _add_texts(start: int, end: int, index_L: I32, text: tuple[I64, I32, I64, I3
     n = 0
     for i in range(start, end):
         if index_L[i] >= 0:
-            n = _add(index_L[i], count_V, seen_V, n)
+            n = _add(index_L[i], 1, count_V, seen_V, n)
+    for j in range(n):  # the words of a behavior as often as it occurs
+        u = seen_V[j]
+        for t in range(text[0][u], text[0][u + 1]):
+            n = _add(text[1][t], count_V[u], count_V, seen_V, n)
     for i in range(start, end):
-        u = index_L[i]
-        if u >= 0:
-            for t in range(text[0][u], text[0][u + 1]):
-                n = _add(text[1][t], count_V, seen_V, n)
-        else:
+        if index_L[i] < 0:
             for t in range(text[2][i], text[2][i + 1]):
-                n = _add(text[3][t], count_V, seen_V, n)
+                n = _add(text[3][t], 1, count_V, seen_V, n)
     return n
 
 
 @njit(cache=True, nogil=True)
-def _add_ngrams(start: int, end: int, hash_L: U64, ngram: tuple[U64, I32], count_V: I32, seen_V: I32, n: int) -> int:
-    for i in range(start + 1, end):
-        pair = combine(hash_L[i - 1], hash_L[i])
-        token = look_up(ngram[0], ngram[1], pair)
+def _hash_ngrams(hash_L: U64, ngram: tuple[U64, I32], out_J: U64) -> int:
+    """Write the hashes of a user's pairs and triples, and ask for their slots; return how many."""
+    mask, j = np.uint64(ngram[0].size - 1), 0
+    for i in range(1, hash_L.size):
+        out_J[j] = combine(hash_L[i - 1], hash_L[i])
+        j += 1
+        if i >= 2:
+            out_J[j] = combine(hash_L[i - 2], out_J[j - 1])
+            j += 1
+    for i in range(j):
+        prefetch(ngram[0], np.int64(out_J[i] & mask))
+        prefetch(ngram[1], np.int64(out_J[i] & mask))
+    return j
+
+
+@njit(cache=True, nogil=True)
+def _add_ngrams(hash_J: U64, ngram: tuple[U64, I32], count_V: I32, seen_V: I32, n: int) -> int:
+    for j in range(hash_J.size):
+        token = look_up(ngram[0], ngram[1], hash_J[j])
         if token >= 0:
-            n = _add(token, count_V, seen_V, n)
-        if i - 2 >= start:
-            token = look_up(ngram[0], ngram[1], combine(hash_L[i - 2], pair))
-            if token >= 0:
-                n = _add(token, count_V, seen_V, n)
+            n = _add(token, 1, count_V, seen_V, n)
     return n
 
 
@@ -181,11 +206,16 @@ def _count(
     count_V, seen_V = np.zeros(n_tokens + 1, np.int32), np.empty(n_tokens + 1, np.int32)
     bag_offset_N1 = np.zeros(offset_N1.size, np.int64)
     token_M, count_M = np.empty(4 * hash_L.size + 16, np.uint32), np.empty(4 * hash_L.size + 16, np.uint8)
+    longest = 0
+    for n in range(offset_N1.size - 1):
+        longest = max(longest, offset_N1[n + 1] - offset_N1[n])
+    hash_J = np.empty(2 * longest, np.uint64)
     at = 0
     for n in range(offset_N1.size - 1):
         start, end = offset_N1[n], offset_N1[n + 1]
+        n_ngrams = _hash_ngrams(hash_L[start:end], ngram, hash_J)  # their slots arrive while texts are counted
         k = _add_texts(start, end, index_L, text, count_V, seen_V)
-        k = _add_ngrams(start, end, hash_L, ngram, count_V, seen_V, k)
+        k = _add_ngrams(hash_J[:n_ngrams], ngram, count_V, seen_V, k)
         if at + k > token_M.size:
             room = 2 * (at + k)
             token_M = np.concatenate((token_M[:at], np.empty(room - at, np.uint32)))

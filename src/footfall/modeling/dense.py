@@ -64,7 +64,7 @@ class DensePlan:
         """Return (N, all columns) float32."""
         parts = [
             aggregates.aggregate(
-                found.offset_N1, found.hash_L, looked.index_L, found.n_words_L, looked.is_known_L, looked.number_L,
+                found.offset_N1, found.hash_L, looked.index_L, found.n_words_L, looked.is_known_L, looked.log_number_L,
                 looked.group_L, idf_V, self.n_groups, len(aggregates.name_columns(self.n_groups)),
             )
         ]  # fmt: skip

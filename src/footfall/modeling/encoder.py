@@ -86,6 +86,7 @@ class Encoder:
     """What behaviors and words are worth to the middle user; empty without numbers."""
     plan: DensePlan
     tables: bag.Tables = field(repr=False)
+    fold_table: latent.FoldTable = field(repr=False)
 
     @property
     def schema(self) -> Schema:
@@ -152,7 +153,7 @@ class Encoder:
         bags = _count_bags(found, looked, self.tables, self.plan, self.unit_T)
         bound_K = self.vocabulary.bound_K
         inverse_NK = bag.invert_norms(*bags, self.idf_V, bound_K)
-        z_ND = latent.fold_in(*bags, self.idf_V, bound_K, inverse_NK, self.vector_VD)
+        z_ND = latent.fold_in(*bags, bound_K, inverse_NK, self.fold_table)
         dense_NA = np.empty((found.n_users, self.n_columns), np.uint8)
         raw_NA = _add_latent(self.plan.fill(found, looked, self.idf_V), z_ND, self.config)
         aggregates.put_in_bins(raw_NA, self.edge_E, self.edge_offset_A1, dense_NA)
@@ -263,12 +264,13 @@ def fit_sample(
     progress("fit aggregates", 2, 3)
     raw_NA = plan.fill_all(found, looked, idf_V)
     plan = replace(plan, keep_A=choose_columns(raw_NA, plan.name_all()))
-    z_ND = latent.fold_in(*bags, idf_V, bound_K, inverse_NK, vector_VD)
+    fold_table = latent.build_fold_table(vector_VD, idf_V)
+    z_ND = latent.fold_in(*bags, bound_K, inverse_NK, fold_table)
     edge_E, edge_offset_A1, rank_A256 = aggregates.fit_bins(_add_latent(raw_NA[:, plan.keep_A], z_ND, config))
     progress("fit aggregates", 3, 3)
     return Encoder(
         config, sample.n_users, tables.vocabulary, idf_V, vector_VD, edge_E, edge_offset_A1, rank_A256,
-        z_ND.std(axis=0), unit_T, plan, tables,
+        z_ND.std(axis=0), unit_T, plan, tables, fold_table,
     )  # fmt: skip
 
 
@@ -336,6 +338,7 @@ def load_encoder(directory: Path) -> Encoder:
     return Encoder(
         config, header["n_users"], vocabulary, **{name: arrays[name] for name in _OWN_ARRAYS},
         plan=plan, tables=bag.build_tables(vocabulary),
+        fold_table=latent.build_fold_table(arrays["vector_VD"], arrays["idf_V"]),
     )  # fmt: skip
 
 

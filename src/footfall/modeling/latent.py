@@ -6,6 +6,8 @@ and keywords fold in. Source: Halko, Martinsson & Tropp 2011, randomised range f
 Shapes: N users, M entries of the bag, V tokens (of behaviors and words), D dimensions, P = D and some more.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
@@ -14,6 +16,7 @@ from numba import njit
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from footfall.modeling.blocks import TF_256
+from footfall.modeling.prefetch import prefetch
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -25,6 +28,10 @@ _OVERSAMPLE = 16
 _POWER_ITERATIONS = 2
 _GROUP = 4
 """Tokens that are added at a time, so that a user's vector is read and written a quarter as often."""
+_AHEAD = 2 * _GROUP
+"""How many tokens ahead vectors are asked for."""
+_LINE = 32
+"""Steps in a cache line."""
 
 
 def fit_latent(bag_NV: scipy.sparse.csr_matrix, n_dims: int, *, seed: int) -> F32:
@@ -63,34 +70,71 @@ def _signs(a_VP: F32) -> F32:
     return np.where(a_VP[largest_P, np.arange(a_VP.shape[1])] < 0, -1.0, 1.0).astype(np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def fold_in(
-    offset_N1: I64, token_M: U32, count_M: U8, idf_V: F32, bound_K: I64, inverse_NK: F32, vector_VD: F32
-) -> F32:
+@dataclass(frozen=True)
+class FoldTable:
+    """Tokens' vectors as ``fold_in`` reads them: half the memory to fetch, and no difference that float16 keeps."""
+
+    weight_V: F32
+    """idf times what a step of the token's vector is worth."""
+    step_VD: npt.NDArray[np.int16]
+
+
+def build_fold_table(vector_VD: F32, idf_V: F32) -> FoldTable:
+    """Return the vectors of the first tokens in steps of a 32,767th of each one's largest entry."""
+    unit_V = np.maximum(np.abs(vector_VD).max(axis=1, initial=0.0), 1e-30) / 32767
+    step_VD = np.rint(vector_VD / unit_V[:, None]).astype(np.int16)
+    return FoldTable((idf_V[: unit_V.size] * unit_V).astype(np.float32), step_VD)
+
+
+def fold_in(offset_N1: I64, token_M: U32, count_M: U8, bound_K: I64, inverse_NK: F32, table: FoldTable) -> F32:
     """Return (N, D) float32: each user's tokens of the first two blocks, summed by weight."""
-    n_users, n_dims = offset_N1.size - 1, vector_VD.shape[1]
+    longest = int(np.diff(offset_N1).max(initial=0)) + _GROUP
+    w_M, token_of_M = np.empty(longest, np.float32), np.empty(longest, np.int64)
+    step_VD = table.step_VD
+    return _fold_in(
+        offset_N1, token_M, count_M, bound_K, inverse_NK, table.weight_V, step_VD, step_VD.reshape(-1), w_M, token_of_M
+    )
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _fold_in(
+    offset_N1: I64, token_M: U32, count_M: U8, bound_K: I64, inverse_NK: F32, weight_V: F32,
+    step_VD: npt.NDArray[np.int16], flat: npt.NDArray[np.int16], w_M: F32, token_of_M: I64,
+) -> F32:  # fmt: skip
+    n_users, n_dims = offset_N1.size - 1, step_VD.shape[1]
     z_ND = np.zeros((n_users, n_dims), np.float32)
-    w_G, token_G = np.empty(_GROUP, np.float32), np.empty(_GROUP, np.int64)
     for n in range(n_users):
-        z_D, k = z_ND[n], 0
+        k = 0
         for i in range(offset_N1[n], offset_N1[n + 1]):
             token = token_M[i]
             if token >= bound_K[1]:
                 break
             block = 0 if token < bound_K[0] else 1
-            w_G[k], token_G[k] = TF_256[count_M[i]] * idf_V[token] * inverse_NK[n, block], token
+            w_M[k], token_of_M[k] = TF_256[count_M[i]] * weight_V[token] * inverse_NK[n, block], token
             k += 1
-            if k == _GROUP:
-                a_D, b_D = vector_VD[token_G[0]], vector_VD[token_G[1]]
-                c_D, d_D = vector_VD[token_G[2]], vector_VD[token_G[3]]
-                for d in range(n_dims):
-                    z_D[d] += w_G[0] * a_D[d] + w_G[1] * b_D[d] + w_G[2] * c_D[d] + w_G[3] * d_D[d]
-                k = 0
-        for j in range(k):
-            a_D = vector_VD[token_G[j]]
-            for d in range(n_dims):
-                z_D[d] += w_G[j] * a_D[d]
+        while k % _GROUP:
+            w_M[k], token_of_M[k] = 0.0, 0
+            k += 1
+        _ask_for(flat, n_dims, token_of_M[: min(k, _AHEAD)])
+        for g in range(0, k, _GROUP):
+            _ask_for(flat, n_dims, token_of_M[min(k, g + _AHEAD) : min(k, g + _AHEAD + _GROUP)])
+            _add_group(step_VD, w_M[g : g + _GROUP], token_of_M[g : g + _GROUP], z_ND[n])
     return z_ND
+
+
+@njit(cache=True, nogil=True)
+def _ask_for(flat: npt.NDArray[np.int16], n_dims: int, token_G: I64) -> None:
+    for j in range(token_G.size):
+        for d in range(0, n_dims, _LINE):
+            prefetch(flat, token_G[j] * n_dims + d)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _add_group(step_VD: npt.NDArray[np.int16], w_G: F32, token_G: I64, z_D: F32) -> None:
+    a_D, b_D, c_D, d_D = step_VD[token_G[0]], step_VD[token_G[1]], step_VD[token_G[2]], step_VD[token_G[3]]
+    a, b, c, d = w_G[0], w_G[1], w_G[2], w_G[3]
+    for i in range(z_D.size):
+        z_D[i] += a * np.float32(a_D[i]) + b * np.float32(b_D[i]) + c * np.float32(c_D[i]) + d * np.float32(d_D[i])
 
 
 @njit(cache=True, nogil=True)

@@ -6,6 +6,8 @@ Knows bytes, tabs and UTF-8; nothing of behaviors. Source: the contract's file f
 Shapes: B bytes, N lines.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -18,7 +20,8 @@ OK, NO_TAB, MANY_TABS, CONTROL, BAD_UTF8, BLANK_LINE, BLANK_ID, LONG_ID = range(
 
 MAX_ID_CHARS = 100
 
-_STRIDE = 32
+_STRIDE = np.uintp(32)
+_FIRST_PLAIN, _PLAIN_WIDTH = np.uint8(32), np.uint8(126 - 32)
 _PLAIN, _TAB, _NEWLINE, _RETURN, _CONTROL, _HIGH = range(6)
 CLASS_256 = np.array(
     [
@@ -94,18 +97,19 @@ def _scan_odd(data_B: U8, i: int, n: int, kind: int, has_tab: bool) -> tuple[int
 
 
 @njit(cache=True, nogil=True)
-def _skip_plain(data_B: U8, i: int, n: int) -> int:
+def _skip_plain(data_B: U8, i: int, n: int) -> Any:
     """Return where the first byte at or after ``i`` is that may not be plain, or ``n``."""
-    while i + _STRIDE <= n:
-        is_odd = False
-        for j in range(i, i + _STRIDE):  # without a branch, so that the compiler looks at all of them at a time
-            is_odd |= (data_B[j] < 32) | (data_B[j] > 126)
+    at, stop = np.uintp(i), np.uintp(n)  # an index that cannot be negative saves a test at each byte
+    while at + _STRIDE <= stop:
+        is_odd: Any = False
+        for j in range(_STRIDE):  # without a branch, so that the compiler looks at all of them at a time
+            is_odd |= np.uint8(data_B[at + j] - _FIRST_PLAIN) > _PLAIN_WIDTH
         if is_odd:
             break
-        i += _STRIDE
-    while i < n and CLASS_256[data_B[i]] == _PLAIN:
-        i += 1
-    return i
+        at += _STRIDE
+    while at < stop and CLASS_256[data_B[at]] == _PLAIN:
+        at += np.uintp(1)
+    return np.int64(at)
 
 
 @njit(cache=True, nogil=True)
