@@ -2,7 +2,7 @@
 
 Knows views by their seam and labelled users as arrays; nothing of feature files. For each view a few strengths are
 tried by 3-fold log loss, then 5-fold out-of-fold predictions of all views are weighed by a logistic regression on
-``log p`` and ``log(1 - p)``; one view alone stands in when that is as good. Source: Wolpert 1992; modelling.md.
+``log p`` and ``log(1 - p)``, which few labels leave near the plain average. Source: Wolpert 1992; modelling.md.
 
 Shapes: N users, K views.
 """
@@ -33,7 +33,7 @@ MAX_CHOICE_USERS, MAX_STACK_USERS = 50_000, 60_000
 """More labelled users than these are sampled, to choose strengths and to weigh views; all fit the heads."""
 MIN_CLASS_USERS = 10
 """With fewer of a class the views stay silent and every score is the prior."""
-_STACK_STRENGTH = 0.15
+_STACK_STRENGTH = 0.1
 _MAX_LOG_ODDS = 15.0
 
 
@@ -99,7 +99,7 @@ def fit_stack(users: Users, label_N: U8, *, seed: int, prior: float, step: Calla
     few, few_label_N = _sample(users, label_N, MAX_STACK_USERS, seed)
     out_NK = _predict_out_of_fold(kinds, strengths, few, few_label_N, seed=seed, step=step)
     with threadpool_limits(1):  # the same sums on any number of cores
-        weights = _weigh_views(out_NK, few_label_N, seed=seed + 2)
+        weights = weigh_views(out_NK, few_label_N, seed=seed + 2)
     quality = {name: measure_auroc(out_NK[:, k], few_label_N) for k, name in enumerate(kinds)}
     quality["stack"] = measure_auroc(weights.combine(out_NK), few_label_N)
     stack = Stack(tuple(kinds), (), tuple(strengths.values()), weights, prior, quality)
@@ -198,39 +198,30 @@ def _to_probability(z_N: F64) -> F64:
     return p_N
 
 
-def _weigh_views(out_NK: F64, label_N: U8, *, seed: int) -> Weights:
-    """Weigh all views, or take the best one alone where all together are no better out of fold."""
-    n_views = out_NK.shape[1]
-    everything = list(range(n_views))
-    loss_N = _cross_losses(out_NK, label_N, everything, seed=seed)
-    alone_KN = [_cross_losses(out_NK, label_N, [k], seed=seed) for k in everything]
-    best = int(np.argmin([one_N.mean() for one_N in alone_KN]))
-    gain_N = loss_N - alone_KN[best]
-    is_clear = gain_N.mean() > gain_N.std() / np.sqrt(gain_N.size)  # one standard error, or it is noise
-    chosen = [best] if is_clear else everything
-    weights = _fit_weights(out_NK, label_N, chosen)
+def weigh_views(out_NK: F64, label_N: U8, *, seed: int) -> Weights:
+    """Weigh the views by what each said of users it had not seen.
+
+    Args:
+        out_NK: (N, K) log-odds.
+        label_N: (N,) 0 or 1, both there.
+    """
+    weights = _fit_weights(out_NK, label_N)
     curve_x_J, curve_y_J = fit_curve(weights.combine(out_NK), label_N, seed=seed)
     return Weights(weights.log_p_K, weights.log_q_K, weights.bias, curve_x_J, curve_y_J)
 
 
-def _cross_losses(out_NK: F64, label_N: U8, chosen: list[int], *, seed: int) -> F64:
-    """Return (N,) log losses out of fold of the second stage over some views."""
-    p_N = np.empty(label_N.size)
-    for train_N, held_N in split_folds(label_N, STACK_FOLDS, seed=seed):
-        p_N[held_N] = _fit_weights(out_NK[train_N], label_N[train_N], chosen).combine(out_NK[held_N])
-    return -np.where(label_N == 1, np.log(p_N), np.log1p(-p_N))
-
-
-def _fit_weights(out_NK: F64, label_N: U8, chosen: list[int]) -> Weights:
-    z_NK = out_NK[:, chosen].clip(-_MAX_LOG_ODDS, _MAX_LOG_ODDS)
+def _fit_weights(out_NK: F64, label_N: U8) -> Weights:
+    n = out_NK.shape[1]
+    z_NK = out_NK.clip(-_MAX_LOG_ODDS, _MAX_LOG_ODDS)
+    share = float(label_N.mean())
     centre = prior_log_odds(label_N)
-    n = len(chosen)
     # centred on the prior; the ridge pulls towards the plain average of the views' log-odds
     log_p_NK = -np.logaddexp(0, -z_NK) + np.logaddexp(0, -centre)
     log_q_NK = -np.logaddexp(0, z_NK) + np.logaddexp(0, centre)
     average = np.repeat([1 / n, -1 / n], n)
-    head = fit_linear(np.hstack([log_p_NK, log_q_NK]).astype(np.float32), label_N, _STACK_STRENGTH, towards_V=average)
-    log_p_K, log_q_K = np.zeros(out_NK.shape[1]), np.zeros(out_NK.shape[1])
-    log_p_K[chosen], log_q_K[chosen] = head.weight_V[:n], head.weight_V[n:]
+    # the rarer a class, the less its users can say against the average
+    strength = _STACK_STRENGTH * 4 * share * (1 - share)
+    head = fit_linear(np.hstack([log_p_NK, log_q_NK]).astype(np.float32), label_N, strength, towards_V=average)
+    log_p_K, log_q_K = head.weight_V[:n], head.weight_V[n:]
     bias = head.bias + log_p_K.sum() * np.logaddexp(0, -centre) + log_q_K.sum() * np.logaddexp(0, centre)
     return Weights(log_p_K, log_q_K, float(bias), np.zeros(0), np.zeros(0))
