@@ -36,9 +36,14 @@ def read_texts(column: Any, place: Place) -> tuple[U8, I64]:
         )
     _, offsets, data = texts.buffers()
     offset_N1 = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    return np.frombuffer(data, np.uint8) if data is not None and data.size else np.frombuffer(
-        b"\0", np.uint8
-    ), offset_N1
+    data_B = np.frombuffer(data if data is not None and data.size else b"\0", np.uint8)
+    return _frozen(data_B), _frozen(offset_N1)
+
+
+def _frozen(array: npt.NDArray[Any]) -> Any:
+    """Return an array that may not be written: Arrow gives either kind, and each is compiled for by itself, in seconds."""
+    array.setflags(write=False)
+    return array
 
 
 def _as_texts(column: pa.Array, place: Place) -> pa.Array:

@@ -13,7 +13,7 @@ from typing import Any
 
 from footfall.errors import DataError
 
-NUMBER, TIME, TEXT, OTHER = "number", "time", "text", "other"
+NUMBER, TIME, TEXT, OTHER = "number", "time", "text", "nested or unreadable"
 """Kinds of columns: what their values look like."""
 
 FORMATS = ("auto", "sequence", "parquet", "csv", "jsonl")
@@ -98,12 +98,13 @@ def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Co
     simple = _Names(kinds)
     user = options.user_id or simple.find(_USER, lambda name: kinds[name] != OTHER)
     if user is None:
-        raise _refuse(path, kinds, "no column is the user id", '"user_id"')
+        raise _refuse(path, kinds, "no column is the user id", _NAME.format("user_id"))
     timestamp = options.timestamp or _find_time(simple, kinds, user)
     taken = {user, timestamp, *(options.numeric or ()), *(options.categorical or ())}
     behavior = options.behavior or _find_behavior(simple, kinds, taken)
     if not behavior:
-        raise _refuse(path, kinds, "no column says what the user did", '"behavior"')
+        remedy = f"{_NAME.format('behavior')} Or add one with a text of what was done."
+        raise _refuse(path, kinds, "no column says what the user did", remedy)
     rest = [name for name in kinds if name not in {user, timestamp, *behavior}]
     numeric, categorical = options.numeric, options.categorical
     codes = {n for n in rest if kinds[n] == NUMBER and _simple(n).split("_")[-1] in _CODES}
@@ -173,23 +174,23 @@ def _check_declared(options: LogOptions, kinds: Mapping[str, str], path: str) ->
             if name is None:
                 continue
             if name not in kinds:
-                raise _refuse(path, kinds, f"there is no column {name!r}, which `columns` declares", f'"{role}"')
+                what = f"there is no column {name!r}, which `columns` declares"
+                raise _refuse(path, kinds, what, _NAME.format(role))
             if kinds[name] == OTHER:
-                raise _refuse(
-                    path, kinds, f"the column {name!r} is nested or of a type that cannot be read", f'"{role}"'
-                )
+                what = f"the column {name!r} is nested or of a type that cannot be read"
+                raise _refuse(path, kinds, what, "Write its values as columns of numbers or texts, or declare another.")
     for role, limit in (("numeric", MAX_NUMERIC), ("categorical", MAX_CATEGORICAL)):
         if len(declared[role]) > limit:
-            raise _refuse(path, kinds, f"more than {limit} {role} columns are declared", f'"{role}"')
+            what = f"{len(declared[role])} {role} columns are declared"
+            raise _refuse(path, kinds, what, f"Declare at most {limit}.")
 
 
-def _refuse(path: str, kinds: Mapping[str, str], what: str, role: str) -> DataError:
+_NAME = 'Name the right one as "{}" in `columns`, or rename it.'
+
+
+def _refuse(path: str, kinds: Mapping[str, str], what: str, remedy: str) -> DataError:
     shown = ", ".join(f"{name} ({kind})" for name, kind in list(kinds.items())[:40]) or "none"
-    return DataError(
-        "UNEXPECTED_TXT_FORMAT",
-        f"{what}. The columns are: {shown}. Name the right one as {role} in `columns`, or rename it.",
-        path=path,
-    )
+    return DataError("UNEXPECTED_TXT_FORMAT", f"{what}. The columns are: {shown}. {remedy}", path=path)
 
 
 def _aware(time: datetime) -> datetime:

@@ -153,6 +153,7 @@ def _count_times(data_B: Any, offset_N1: Any) -> int:
 def pack_texts(texts: Sequence[bytes]) -> tuple[Any, Any]:
     """Return texts as (bytes, offsets)."""
     offset_N1 = np.cumsum([0, *(len(text) for text in texts)]).astype(np.int64)
+    offset_N1.setflags(write=False)  # as the texts of files are, for which the parsers are compiled
     return np.frombuffer(b"".join(texts), np.uint8), offset_N1
 
 

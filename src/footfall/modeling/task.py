@@ -153,7 +153,8 @@ def _require(found: Matched, labels: Labels, minimum: int) -> None:
             "NUM_OF_LABEL_INSUFFICIENT",
             f"there are {zeros:,} zeros and {ones:,} ones among users of the feature "
             f"({found.n_unknown:,} labelled users are not in it); at least {minimum:,} of each are needed. "
-            "Add labels, or make the feature from a data set that holds the labelled users.",
+            "Add labels, or make the feature from a data set that holds the labelled users; compare how the ids are written "
+            "in both, case and blanks count.",
             path=labels.name,
         )
 
