@@ -1,6 +1,7 @@
 """``footfall profile`` from end to end: real jobs make what is shown."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,13 @@ def test_what_people_have_in_common(footfall: Footfall, tmp_path: Path) -> None:
     one = footfall("profile", "result", "sporty", "--limit", "1")
     assert one.out.splitlines()[0].split() == ["SECTION", "NAME", "TARGET", "SHARE", "BASE", "SHARE", "LIFT", "USERS"]
     assert len(one.out.splitlines()) == 4  # titles, a rule, one of each section
+    first = next(row for row in shown if row["section"] == "behavior")
+    target, base, lift = (
+        f"{100 * first['target_share']:.1f} %",
+        f"{100 * first['base_share']:.1f} %",
+        f"{first['lift']:.2f}",
+    )
+    assert all(each in one.out for each in (target, base, lift))
     saved = footfall("profile", "result", "sporty", "--output", str(tmp_path / "sporty.tsv"), "--json")
     text = (tmp_path / "sporty.tsv").read_bytes()
     assert saved.json["size_bytes"] == len(text) == done.json["disk_usage"]
@@ -63,6 +71,7 @@ def test_who_is_like_some_words(footfall: Footfall) -> None:
     assert done.json["keyword_set"] == "Running,marathon,xyzzy"
     assert (done.json["unknown_keywords"], done.json["line_count"]) == (["xyzzy"], 800)
     assert "'xyzzy'" in footfall("logs", "profile", "runners").out
+    assert re.search(r"^unknown_keywords +xyzzy$", footfall("profile", "show", "runners").out, re.MULTILINE)
     shown = footfall("profile", "result", "runners", "--limit", "30", "--json").json
     assert len(shown) == 30
     assert all(row["user_id"].startswith("sport") for row in shown)
@@ -79,7 +88,7 @@ def test_words_that_nobody_uses_fail_by_name(footfall: Footfall) -> None:
     assert "UNKNOWN_KEYWORD" in done.err
     assert "'xyzzy' or 'plugh'" in done.err
     shown = footfall("profile", "result", "nobody")
-    assert (shown.code, "is failed" in shown.err) == (2, True)
+    assert (shown.code, "has failed" in shown.err, "'xyzzy' or 'plugh'" in shown.err) == (2, True, True)
     empty = footfall("profile", "like", "empty", " , ", "--feature", "people", "--result", "people/empty.tsv")
     assert (empty.code, "keyword_set" in empty.err) == (2, True)
 

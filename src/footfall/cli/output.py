@@ -202,6 +202,10 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value)) or "-"
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_cell(each)}" for name, each in value.items()) or "-"
     text = value if isinstance(value, str) else str(value)
     return strip_controls(text).replace("\n", " ").replace("\t", " ")
 

@@ -71,6 +71,9 @@ def result(which: str, limit: int, file: str | None, force: bool) -> None:
     """Show what a profile found: what users have in common, or who is most alike."""
     with open_client() as client:
         found = client.profiles.find(which)
+        if found.status == "failed":
+            why = f"{found.fail_message}: {found.fail_details}" if found.fail_details else str(found.fail_message)
+            raise InputError(f"The profile {found.name!r} has failed, so it has no result. {why}")
         if found.status != "completed":
             raise InputError(f"The profile {found.name!r} is {found.status}; `footfall profile wait {found.id}` waits.")
         if file is not None:
@@ -82,7 +85,15 @@ def result(which: str, limit: int, file: str | None, force: bool) -> None:
         return
     numbers = [index for index, name in enumerate(names) if name not in ("section", "name", "user_id")]
     titles = [name.upper().replace("_", " ") for name in names]
-    output.table(titles, rows, numbers=numbers, empty="Nothing sets these users apart from all.")
+    shown = [[_shown(name, value) for name, value in zip(names, row, strict=True)] for row in rows]
+    output.table(titles, shown, numbers=numbers, empty="Nothing sets these users apart from all.")
+
+
+def _shown(name: str, value: Any) -> Any:
+    """Return a value as one reads it."""
+    if not isinstance(value, float):
+        return value
+    return f"{100 * value:.1f} %" if name.endswith("_share") else f"{value:.2f}" if name == "lift" else f"{value:.6f}"
 
 
 def _tsv(client: "Client", found: "Profile") -> Iterator[bytes]:

@@ -84,8 +84,8 @@ def build_meter(encoder_dir: Path, feature_dir: Path, keywords: Sequence[str]) -
     if not known:
         raise DataError(
             "UNKNOWN_KEYWORD",
-            f"No behavior of the users that the encoder was fitted on holds {_name(unknown)}; "
-            "use words that occur in the behaviors of the sequence file.",
+            f"No behavior of the users that the encoder was fitted on holds {_name(unknown)}. "
+            "Use words that stand in the behaviors of your data set.",
         )
     space = _Space(encoder["vector_VD"], encoding["spread_D"])
     return Meter(bound_K, _weigh(space, encoding["idf_V"], known), unknown)
