@@ -2,9 +2,11 @@
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 from footfall.modeling.metrics import measure_auroc
-from footfall.modeling.stack import weigh_views
+from footfall.modeling.stack import find_views, fit_stack, weigh_views
+from footfall.modeling.view import Encoding, Users
 
 F64 = npt.NDArray[np.float64]
 
@@ -42,3 +44,38 @@ def test_what_a_view_overstates_is_taken_back() -> None:
     out_NK, label_N = draw_opinions(5_000, 0.3, [0.5, 0.5], rng)
     mean = float(weigh_views(5 * out_NK, label_N, seed=1).combine(5 * out_NK).mean())
     assert abs(mean - 0.3) < 0.01
+
+
+def make_users(dense_NA: npt.NDArray[np.uint8]) -> Users:
+    n, a = dense_NA.shape
+    none = scipy.sparse.csr_matrix((n, 0), dtype=np.float32)
+    bound_K, empty = np.zeros(3, np.int64), np.zeros(0, np.float32)
+    encoding = Encoding(
+        "made up", empty, bound_K, np.tile(np.linspace(0.001, 0.999, 256, dtype=np.float32), (a, 1)), empty
+    )
+    return Users(encoding, none, none, none, np.zeros((n, 0), np.float32), dense_NA)
+
+
+def test_trees_that_listen_join_what_others_say_with_what_they_see() -> None:
+    rng = np.random.default_rng(4)
+    said_NK, byte_NA = rng.normal(size=(4_000, 2)), rng.integers(0, 255, (4_000, 5)).astype(np.uint8)
+    turned_N = np.where(byte_NA[:, 0] > 127, 2.0, -2.0) * said_NK[:, 0]  # what the first view says, or its contrary
+    label_N = (turned_N + rng.logistic(size=4_000) > 0).astype(np.uint8)
+    users = make_users(byte_NA)
+    found = {}
+    for name, seen in (("deaf", users), ("listening", users.hear(said_NK))):
+        trees = find_views()["trees"]()
+        trees.fit(seen.take(np.arange(3_000)), label_N[:3_000], strength=100, seed=1)
+        found[name] = measure_auroc(trees.predict(seen.take(np.arange(3_000, 4_000))), label_N[3_000:])
+    assert found["deaf"] < 0.6
+    assert found["listening"] > 0.7
+
+
+def test_what_is_said_of_users_is_from_heads_that_did_not_see_them() -> None:
+    rng = np.random.default_rng(5)  # a head that saw them would remember so many columns, and trees believe it
+    users = make_users(rng.integers(0, 255, (1_300, 300)).astype(np.uint8))
+    label_N = rng.integers(0, 2, 1_300).astype(np.uint8)
+    stack = fit_stack(users, label_N, seed=1, prior=0.5)
+    other = make_users(rng.integers(0, 255, (4_000, 300)).astype(np.uint8))
+    assert stack.out_of_fold["stack"] < 0.6
+    assert stack.predict(other).std() < 0.08  # it knows that it knows nothing

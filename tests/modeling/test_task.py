@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -20,7 +21,7 @@ from footfall.modeling.gather import gather_users
 from footfall.modeling.labels import Labels, match_labels, read_labels
 from footfall.modeling.linear import fit_linear
 from footfall.modeling.metrics import measure_auroc, measure_calibration_error, measure_lift, measure_log_loss
-from footfall.modeling.predictor import pack_trees, predict_trees
+from footfall.modeling.predictor import MAX_LEAVES, pack_trees, predict_trees
 from footfall.modeling.score import score_feature
 from footfall.modeling.stack import find_views
 from footfall.modeling.task import TrainedTask, train_task
@@ -184,18 +185,29 @@ def test_trees_score_as_lightgbm_does() -> None:
     rng = np.random.default_rng(0)
     x, w = rng.integers(0, 255, (3000, 20)).astype(np.uint8), rng.normal(size=20)
     y = (x @ w + rng.normal(size=3000) * 100 > 0).astype(int)
-    parameters = {"objective": "binary", "max_depth": 5, "num_leaves": 20, "verbosity": -1, "min_data_in_bin": 1}
-    booster = lightgbm.train(parameters, lightgbm.Dataset(x, y, params=parameters), 40)
+    parameters = {"objective": "binary", "num_leaves": 32, "verbosity": -1, "min_data_in_bin": 1}
+    parameters |= {"min_data_in_leaf": 1, "min_sum_hessian_in_leaf": 0.0}  # deep, lopsided trees; at the end small ones
+    booster = lightgbm.train(parameters, lightgbm.Dataset(x, y, params=parameters), 60)
     trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
-    ours = predict_trees(x, *pack_trees(trees, 5))
+    ours = predict_trees(x, *pack_trees(trees))
     assert np.abs(ours - booster.predict(x, raw_score=True)).max() < 1e-5
 
 
-def test_a_tree_that_is_too_deep_is_refused() -> None:
-    leaf = {"leaf_value": 1.0}
-    node = {"decision_type": "<=", "threshold": 3.0, "split_feature": 0, "left_child": leaf, "right_child": leaf}
-    with pytest.raises(ValueError, match="too deep"):
-        pack_trees([{**node, "left_child": node}], 1)
+def test_a_tree_that_cannot_be_packed_is_refused() -> None:
+    tree: dict[str, Any] = {"leaf_value": 1.0}
+    leaf = {"leaf_value": 2.0}
+    for _ in range(MAX_LEAVES):
+        node = {"decision_type": "<=", "threshold": 3.0, "split_feature": 0}
+        tree = node | {"left_child": tree, "right_child": leaf}
+    assert pack_trees([tree["left_child"]])[2].shape == (1, MAX_LEAVES)
+    with pytest.raises(ValueError, match="33 leaves"):
+        pack_trees([tree])
+    with pytest.raises(ValueError, match="by category"):
+        pack_trees([tree | {"decision_type": "=="}])
+
+
+def test_no_trees_add_nothing() -> None:
+    assert np.array_equal(predict_trees(np.zeros((70, 3), np.uint8), *pack_trees([])), np.zeros(70, np.float32))
 
 
 def test_linear_heads_agree_with_scikit_learn() -> None:

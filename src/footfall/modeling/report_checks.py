@@ -27,7 +27,7 @@ _CURVE_PARTS = (16, 8, 4, 2)
 _MIN_CURVE_USERS = 40
 _MAX_DRIFT_USERS, _MIN_DRIFT_USERS = 4_000, 100
 _TFIDF_STRENGTH = 1.0
-_N_TREES = 100.0
+_N_TREES = 200.0
 
 
 def measure_baselines(train: Users, train_label_N: U8, test: Users, test_label_N: U8, *, seed: int) -> list[Any]:

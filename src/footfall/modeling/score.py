@@ -19,7 +19,7 @@ from numba import njit
 
 from footfall.modeling.arrays import read_arrays
 from footfall.modeling.blocks import TF_256, FeatureBlock, open_feature
-from footfall.modeling.predictor import BLOCK_USERS, add_trees
+from footfall.modeling.predictor import BLOCK_USERS, add_trees, turn_users
 from footfall.modeling.threads import map_ordered
 
 F32 = npt.NDArray[np.float32]
@@ -33,6 +33,7 @@ U32 = npt.NDArray[np.uint32]
 HALF_65536: F32 = np.arange(65536, dtype=np.uint16).view(np.float16).astype(np.float32)
 """float16 by its bits."""
 
+TASK_FORMAT = 2
 _MAX_LOG_ODDS = 15.0
 
 
@@ -49,10 +50,12 @@ class Head:
     latent_D: F32
     byte_A256: F32
     node_TW: U32
-    leaf_TW: F32
+    keep_TW: U32
+    leaf_TL: F32
+    edge_KE: F32
 
-    def add(self, block: FeatureBlock, bound_K: I64, z_N: F32) -> None:
-        """Add the log-odds of a block's users to ``z_N``."""
+    def add(self, block: FeatureBlock, bound_K: I64, heard_KN: F32, z_N: F32) -> None:
+        """Add the log-odds of a block's users to ``z_N``; ``heard_KN`` is what the heads before this one say."""
         z_N += np.float32(self.bias)
         if self.token_range[0] < self.token_range[1]:
             _add_tokens(
@@ -64,7 +67,7 @@ class Head:
         if self.byte_A256.size:
             _add_bytes(block.dense_NA, self.byte_A256, z_N)
         if self.node_TW.size:
-            _add_trees(block.dense_NA, self.node_TW, self.leaf_TW, z_N)
+            _add_trees(block.dense_NA, heard_KN, self.edge_KE, self.node_TW, self.keep_TW, self.leaf_TL, z_N)
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ class Scorer:
         if not self.heads:
             return score_N
         z_KN = np.zeros((len(self.heads), block.n_users), np.float32)
-        for head, z_N in zip(self.heads, z_KN, strict=True):
-            head.add(block, self.bound_K, z_N)
+        for k, head in enumerate(self.heads):
+            head.add(block, self.bound_K, z_KN[:k], z_KN[k])
         log_p_K = np.array([head.log_p for head in self.heads])
         log_q_K = np.array([head.log_q for head in self.heads])
         _combine(z_KN, log_p_K, log_q_K, self.bias, self.curve_x_J, self.curve_y_J, block.n_behaviors_N, score_N)
@@ -94,14 +97,19 @@ class Scorer:
 
 
 def load_scorer(task_dir: Path) -> Scorer:
-    """Read what ``TrainedTask.save`` wrote; views without weight are left out."""
+    """Read what ``TrainedTask.save`` wrote.
+
+    Raises:
+        ValueError: if it is of another format.
+    """
     header = json.loads((task_dir / "task.json").read_text())
+    if header["format"] != TASK_FORMAT:
+        raise ValueError(f"The task has format {header['format']}; this release reads {TASK_FORMAT}. Train a new one.")
     arrays = read_arrays(task_dir / "task.safetensors")
     heads = []
     for k, name in enumerate(header["views"]):
         log_p, log_q = float(arrays["stack.log_p_K"][k]), float(arrays["stack.log_q_K"][k])
-        if (log_p != 0.0 or log_q != 0.0) and f"{name}.bias" in arrays:
-            heads.append(_load_head(arrays, name, log_p, log_q))
+        heads.append(_load_head(arrays, name, log_p, log_q))
     return Scorer(
         header["encoder"], float(header["prior"]), tuple(heads), arrays["stack.bound_K"],
         float(arrays["stack.bias"][0]), arrays["stack.curve_x_J"], arrays["stack.curve_y_J"],
@@ -122,7 +130,9 @@ def _load_head(arrays: dict[str, npt.NDArray[Any]], name: str, log_p: float, log
         latent_D=arrays.get(f"{name}.latent_D", none.ravel()),
         byte_A256=arrays.get(f"{name}.byte_A256", none),
         node_TW=arrays.get(f"{name}.node_TW", none.astype(np.uint32)),
-        leaf_TW=arrays.get(f"{name}.leaf_TW", none),
+        keep_TW=arrays.get(f"{name}.keep_TW", none.astype(np.uint32)),
+        leaf_TL=arrays.get(f"{name}.leaf_TL", none),
+        edge_KE=arrays.get(f"{name}.edge_KE", none),
     )
 
 
@@ -212,10 +222,16 @@ def _add_bytes(dense_NA: U8, byte_A256: F32, z_N: F32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _add_trees(dense_NA: U8, node_TW: U32, leaf_TW: F32, z_N: F32) -> None:
+def _add_trees(dense_NA: U8, heard_KN: F32, edge_KE: F32, node_TW: U32, keep_TW: U32, leaf_TL: F32, z_N: F32) -> None:
+    n_columns, n_heard = dense_NA.shape[1], edge_KE.shape[0]
+    column_AB = np.zeros((n_columns + n_heard, BLOCK_USERS), np.uint8)
     for first in range(0, z_N.size, BLOCK_USERS):
         last = min(first + BLOCK_USERS, z_N.size)
-        add_trees(dense_NA, first, last, node_TW, leaf_TW, z_N[first:last])
+        turn_users(dense_NA, first, last, column_AB)
+        for k in range(n_heard):
+            for i in range(last - first):
+                column_AB[n_columns + k, i] = np.searchsorted(edge_KE[k], heard_KN[k, first + i])
+        add_trees(column_AB, node_TW, keep_TW, leaf_TL, z_N[first:last])
 
 
 @njit(cache=True, nogil=True)

@@ -1,10 +1,11 @@
 """How views are weighed: out-of-fold stacking, calibration, refit; nothing to choose for anybody.
 
 Knows views by their seam and labelled users as arrays; nothing of feature files. For each view a few strengths are
-tried by 3-fold log loss, then 5-fold out-of-fold predictions of all views are weighed by a logistic regression on
-``log p`` and ``log(1 - p)``, which few labels leave near the plain average. Source: Wolpert 1992; modelling.md.
+tried by 3-fold log loss. Then each says what it thinks of every user, from heads that did not see the user; views that
+listen learn from that too. All of it, out of fold, is weighed by a logistic regression on ``log p`` and ``log(1 - p)``,
+which few labels leave near the plain average. Source: Wolpert 1992; modelling.md.
 
-Shapes: N users, K views.
+Shapes: N users, M of them held out of what listens, K views, S strengths.
 """
 
 import importlib
@@ -29,8 +30,12 @@ F64 = npt.NDArray[np.float64]
 CHOICE_FOLDS, STACK_FOLDS = 3, 5
 FEW_USERS, FEW_REPEATS = 1_500, 3
 """With few labels one split is mostly noise, so strengths are chosen on several."""
-MAX_CHOICE_USERS, MAX_STACK_USERS = 50_000, 60_000
-"""More labelled users than these are sampled, to choose strengths and to weigh views; all fit the heads."""
+MAX_CHOICE_USERS = 50_000
+"""More labelled users than these are sampled to choose the strengths of views that do not listen."""
+MANY_USERS, MANY_FOLDS = 20_000, 3
+"""With so many, heads fitted on two thirds of them say nearly what heads fitted on all would say."""
+ENOUGH_HELD = 20_000
+"""Of views that listen so many users are held out, one fold after the other, or all."""
 MIN_CLASS_USERS = 10
 """With fewer of a class the views stay silent and every score is the prior."""
 _STACK_STRENGTH = 0.1
@@ -72,15 +77,18 @@ class Stack:
         """Return (N,) probabilities."""
         if not self.views:
             return np.full(users.n_users, self.prior)
-        return self.weights.combine(np.column_stack([view.predict(users) for view in self.views]))
+        heard_NK = np.column_stack([view.predict(users) for view in self.views if not view.listens])
+        users = users.hear(heard_NK)
+        last = [view.predict(users) for view in self.views if view.listens]
+        return self.weights.combine(np.column_stack([heard_NK, *last]))
 
 
 def find_views() -> dict[str, type[View]]:
-    """Return the views of the folder by name, sorted."""
-    found = {}
+    """Return the views of the folder by name, sorted; those that listen come last."""
+    found: dict[str, type[View]] = {}
     for module in sorted(pkgutil.iter_modules(views.__path__), key=lambda m: m.name):
         found[module.name] = importlib.import_module(f"{views.__name__}.{module.name}").VIEW
-    return found
+    return dict(sorted(found.items(), key=lambda pair: pair[1].listens))
 
 
 def fit_stack(users: Users, label_N: U8, *, seed: int, prior: float, step: Callable[[], None] = lambda: None) -> Stack:
@@ -95,26 +103,40 @@ def fit_stack(users: Users, label_N: U8, *, seed: int, prior: float, step: Calla
     if min(label_N.sum(), (1 - label_N).sum()) < MIN_CLASS_USERS:
         return Stack((), (), (), Weights(np.zeros(0), np.zeros(0), 0.0, np.zeros(0), np.zeros(0)), prior, {})
     kinds = {name: kind for name, kind in find_views().items() if kind.can_see(users)}
-    strengths = _choose_strengths(kinds, *_sample(users, label_N, MAX_CHOICE_USERS, seed), seed=seed, step=step)
-    few, few_label_N = _sample(users, label_N, MAX_STACK_USERS, seed)
-    out_NK = _predict_out_of_fold(kinds, strengths, few, few_label_N, seed=seed, step=step)
+    first = {name: kind for name, kind in kinds.items() if not kind.listens}
+    last = {name: kind for name, kind in kinds.items() if kind.listens}
+    strengths = _choose_strengths(first, *_sample(users, label_N, MAX_CHOICE_USERS, seed), seed=seed, step=step)
+    users = users.hear(_predict_out_of_fold(first, strengths, users, label_N, seed=seed, step=step))
+    tried = _try_last(last, users, label_N, seed=seed, step=step)
+    strengths |= tried.strengths
+    out_MK = np.hstack([users.heard_NK[tried.row_M].astype(np.float64), tried.out_MK])
+    label_M = label_N[tried.row_M]
     with threadpool_limits(1):  # the same sums on any number of cores
-        weights = weigh_views(out_NK, few_label_N, seed=seed + 2)
-    quality = {name: measure_auroc(out_NK[:, k], few_label_N) for k, name in enumerate(kinds)}
-    quality["stack"] = measure_auroc(weights.combine(out_NK), few_label_N)
+        weights = weigh_views(out_MK, label_M, seed=seed + 2)
+    quality = {name: measure_auroc(out_MK[:, k], label_M) for k, name in enumerate(kinds)}
+    quality["stack"] = measure_auroc(weights.combine(out_MK), label_M)
     stack = Stack(tuple(kinds), (), tuple(strengths.values()), weights, prior, quality)
-    return refit_stack(stack, users, label_N, seed=seed, prior=prior, step=step)
+    return _fit_views(stack, users, label_N, seed=seed, prior=prior, step=step)
 
 
 def count_steps() -> int:
     """Return how often ``fit_stack`` and one more ``refit_stack`` call ``step``."""
-    return 2 * len(find_views()) + CHOICE_FOLDS + STACK_FOLDS
+    return 2 * len(find_views()) + CHOICE_FOLDS + 3 * STACK_FOLDS
 
 
 def refit_stack(
     stack: Stack, users: Users, label_N: U8, *, seed: int, prior: float, step: Callable[[], None] = lambda: None
 ) -> Stack:
     """Fit the views again, on other labels, with the strengths and weights that were chosen."""
+    kinds = find_views()
+    strengths = {n: s for n, s in zip(stack.names, stack.strengths, strict=True) if not kinds[n].listens}
+    if strengths:
+        first = {name: kinds[name] for name in strengths}
+        users = users.hear(_predict_out_of_fold(first, strengths, users, label_N, seed=seed, step=step))
+    return _fit_views(stack, users, label_N, seed=seed, prior=prior, step=step)
+
+
+def _fit_views(stack: Stack, users: Users, label_N: U8, *, seed: int, prior: float, step: Callable[[], None]) -> Stack:
     kinds = find_views()
 
     def fit(name: str, strength: float) -> View:
@@ -178,7 +200,8 @@ def _predict_out_of_fold(
 ) -> F64:
     """Return (N, K) log-odds, each from heads that did not see the user."""
     out_NK = np.empty((label_N.size, len(kinds)))
-    for train_N, held_N in split_folds(label_N, STACK_FOLDS, seed=seed + 1):
+    n_folds = STACK_FOLDS if label_N.size < MANY_USERS else MANY_FOLDS
+    for train_N, held_N in split_folds(label_N, n_folds, seed=seed + 1):
         train, held, train_label_N = users.take(train_N), users.take(held_N), label_N[train_N]
 
         def predict(name: str, train: Users = train, held: Users = held, train_label_N: U8 = train_label_N) -> F64:
@@ -191,6 +214,44 @@ def _predict_out_of_fold(
                 out_NK[held_N, k] = z_N
         step()
     return out_NK
+
+
+@dataclass(frozen=True)
+class _Tried:
+    strengths: dict[str, float]
+    row_M: Rows
+    out_MK: F64
+    """Log-odds of the users ``row_M``, from heads that did not see them."""
+
+
+def _try_last(
+    kinds: dict[str, type[View]], users: Users, label_N: U8, *, seed: int, step: Callable[[], None]
+) -> _Tried:
+    """Choose the strengths of views that listen, fold by fold until enough users were held."""
+    folds: list[tuple[Rows, Rows]] = []
+    for fold in split_folds(label_N, STACK_FOLDS, seed=seed + 1):
+        folds.append(fold)
+        if sum(held_N.size for _, held_N in folds) >= ENOUGH_HELD:
+            break
+
+    def work(task: tuple[type[View], tuple[Rows, Rows]]) -> F64:
+        kind, (train_N, held_N) = task
+        held = users.take(held_N)
+        return np.column_stack(list(kind().try_strengths(users.take(train_N), label_N[train_N], held, seed=seed)))
+
+    row_M = np.concatenate([held_N for _, held_N in folds])
+    strengths, columns = dict[str, float](), list[F64]()
+    for name, kind in kinds.items():
+        parts = []
+        with threadpool_limits(1):
+            for z_MS in map_ordered(work, [(kind, fold) for fold in folds]):
+                parts.append(z_MS)
+                step()
+        out_MS = np.vstack(parts)
+        best = int(np.argmin([measure_log_loss(_to_probability(z_M), label_N[row_M]) for z_M in out_MS.T]))
+        strengths[name] = kind.strengths[best]
+        columns.append(out_MS[:, best])
+    return _Tried(strengths, row_M, np.column_stack(columns) if columns else np.zeros((row_M.size, 0)))
 
 
 def _to_probability(z_N: F64) -> F64:

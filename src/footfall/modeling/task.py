@@ -27,11 +27,11 @@ from footfall.modeling.metrics import (
     measure_lift,
     measure_log_loss,
 )
+from footfall.modeling.score import TASK_FORMAT
 from footfall.modeling.sequences import Progress, keep_quiet
 from footfall.modeling.stack import Stack, count_steps, fit_stack, refit_stack
 from footfall.modeling.view import U8, Users
 
-FORMAT = 1
 TASK_FILE, ARRAYS_FILE = "task.json", "task.safetensors"
 MAX_USERS = 400_000
 """Labelled users that are learned from; more are sampled, classes in proportion."""
@@ -69,7 +69,7 @@ class TrainedTask:
         directory.mkdir(parents=True, exist_ok=True)
         weights = self.stack.weights
         header = {
-            "format": FORMAT,
+            "format": TASK_FORMAT,
             "encoder": self.encoder_hash,
             "prior": self.stack.prior,
             "views": list(self.stack.names),

@@ -4,12 +4,13 @@ Knows labelled users as arrays; nothing of files or of the other views. A new vi
 class ``VIEW``; the stack walks the folder and the out-of-fold weights decide whether it speaks. Scoring needs no view
 code: a head is the arrays named in ``HEAD_ARRAYS``, whose sum is the log-odds.
 
-Shapes: N users, D latent dimensions, A dense columns, V tokens, T trees, W words of a packed tree.
+Shapes: N users, D latent dimensions, A dense columns, V tokens, T trees, W nodes of a tree, K views, E edges.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +25,10 @@ HEAD_ARRAYS = {
     "token_V": "(V,) float32, times the weight of each token of the bag without its idf and norm",
     "latent_D": "(D,) float32, times the latent vector",
     "byte_A256": "(A, 256) float32, looked up by each dense byte",
-    "node_TW": "(T, 2**depth - 1) uint32, packed trees over the dense bytes, see predictor.py",
-    "leaf_TW": "(T, 2**depth) float32",
+    "node_TW": "(T, W) uint32, packed trees over the dense bytes, see predictor.py",
+    "keep_TW": "(T, W) uint32",
+    "leaf_TL": "(T, W + 1) float32",
+    "edge_KE": "(K, E) float32, ascending: what each view before says is one byte more, how many edges lie below it",
 }
 
 
@@ -54,6 +57,8 @@ class Users:
     """Weights of categories, and of behaviors and words by value; no columns without an event log."""
     latent_ND: F32
     dense_NA: U8
+    heard_NK: F32 = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    """Log-odds of the views that say theirs first, from heads that did not see the user; empty when nobody spoke."""
 
     @property
     def n_users(self) -> int:
@@ -64,8 +69,12 @@ class Users:
         """Return some of the users, in the order asked."""
         return Users(
             self.encoding, self.text_NV[row_N], self.ngram_NV[row_N], self.fact_NV[row_N], self.latent_ND[row_N],
-            self.dense_NA[row_N],
+            self.dense_NA[row_N], self.heard_NK[row_N] if self.heard_NK.size else self.heard_NK,
         )  # fmt: skip
+
+    def hear(self, heard_NK: npt.NDArray[np.floating]) -> "Users":
+        """Return the same users with what other views say of them, (N, K) log-odds."""
+        return replace(self, heard_NK=heard_NK.astype(np.float32))
 
 
 class View(ABC):
@@ -73,6 +82,8 @@ class View(ABC):
 
     strengths: tuple[float, ...]
     """Candidates, from strongly to weakly regularised; the stack chooses by log loss."""
+    listens: ClassVar[bool] = False
+    """Whether it comes last and sees what the others say, ``Users.heard_NK``."""
 
     @classmethod
     def can_see(cls, users: Users) -> bool:
