@@ -268,6 +268,15 @@ def test_warnings_of_personal_data_reach_the_log(world: World, capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "line 2: a mobile phone number" in out
     assert "1234" not in out
+    rows = [f"u{n},call 010-1234-{5000 + n % 15}" for n in range(30)]
+    world.put("in.csv", "\n".join(["user_id,behavior", "me@example.com,x", *rows, "b,y"]))
+    result = world.feature("in.csv", personal_data="warn")
+    assert result["personal_data"] == {"a mobile phone number": 15, "an e-mail address": 1}
+    out = capsys.readouterr().out
+    assert out.count("warning: ") == 10
+    assert "line 2: an e-mail address" in out
+    assert "line 11: a mobile phone number" in out
+    assert not any(secret in out for secret in ("1234", "me@"))
 
 
 def event_rows(n_users: int, *, dear: bool = False) -> str:

@@ -57,7 +57,10 @@ class EventLog:
     schema: Schema
     until_us: int
     n_events: int
+    personal_data: dict[str, int]
+    """How many different texts look like personal data, by kind, when asked only to warn."""
     personal_data_lines: tuple[str, ...]
+    """The first few places of them."""
     _path: Path
     _kinds: tuple[tuple[str, npt.DTypeLike, int | None], ...]
     _chunks: tuple[tuple[int, int, I64], ...]
@@ -194,6 +197,7 @@ class _Writer:
         self._until_us = 0 if options.observed_until is None else int(options.observed_until.timestamp() * 1e6)
         self._last_us = int(np.iinfo(np.int64).min)
         self._personal: PersonalData = personal_data
+        self._kinds_found = Counter[str]()
         self._warnings: list[str] = []
         self._ids = TextTable(scratch, "ids", kind=USER, salt=salt)
         self._acts = TextTable(scratch, "acts", kind=ACT)
@@ -216,12 +220,12 @@ class _Writer:
             name: read_texts(found[name], place)
             for name in (columns.user_id, *columns.behavior, *columns.categorical)
         }  # fmt: skip
-        user_N, hash_N, warnings = self._ids.add(texts[columns.user_id], place, personal_data=self._personal)
+        user_N, hash_N, found_ids = self._ids.add(texts[columns.user_id], place, personal_data=self._personal)
         if user_N.size and user_N.min() < 0:
             raise place.error(int(user_N.argmin()), "the user id is blank. Give every event a user.")
         acts = read_texts([found[name] for name in columns.behavior], place)
-        act_N, _, more = self._acts.add(acts, place, personal_data=self._personal)
-        self._warnings += [*warnings, *more][: 10 - len(self._warnings)]
+        act_N, _, found_acts = self._acts.add(acts, place, personal_data=self._personal)
+        self._note_personal_data(place, [*found_ids, *found_acts])
         record: dict[str, Any] = {"hash": hash_N, "user": user_N.astype(np.uint32), "act": act_N.astype(np.int32)}
         record["time"] = self._read_times(found, place, user_N.size)
         record["category"] = np.zeros((user_N.size, len(columns.categorical)), np.uint64)
@@ -231,6 +235,11 @@ class _Writer:
         for q, name in enumerate(columns.numeric):
             record["number"][:, q] = read_numbers(found[name], name, place)
         self._hold(record)
+
+    def _note_personal_data(self, place: Place, found: list[tuple[int, str]]) -> None:
+        self._kinds_found.update(kind for _, kind in found)
+        few = found[: 10 - len(self._warnings)]  # to find a line, its file is read again
+        self._warnings += [str(place.error(row, kind)) for row, kind in few]
 
     def _read_times(self, found: dict[str, Any], place: Place, n_rows: int) -> I64:
         name = self.columns.timestamp
@@ -282,7 +291,7 @@ class _Writer:
         until_us = self._until_us if self.is_until_given else self._last_us if has_time else 0
         return EventLog(
             self.columns, Schema(has_time, self.columns.numeric, self.columns.categorical), until_us,
-            self.counts["rows"] - self.counts["late"], tuple(self._warnings), self._path, self._kinds,
+            self.counts["rows"] - self.counts["late"], dict(self._kinds_found), tuple(self._warnings), self._path, self._kinds,
             tuple(self._chunks), self._ids.close(), self._acts.close(),
             self._categories.close(),
         )  # fmt: skip

@@ -82,8 +82,8 @@ class TextTable:
 
     def add(
         self, texts: tuple[U8, I64], place: Place, *, column: str = "", personal_data: str = "off"
-    ) -> tuple[I64, U64, list[str]]:
-        """Return (code_N, hash_N, places of new texts that look like personal data when asked only to warn).
+    ) -> tuple[I64, U64, list[tuple[int, str]]]:
+        """Return (code_N, hash_N, (row, kind) of new texts that look like personal data when asked only to warn).
 
         Raises:
             DataError: with the row's place: a text that is not UTF-8 or holds personal data, a user id that is too long.
@@ -93,7 +93,7 @@ class TextTable:
         code_N, hash_N = np.empty(n_rows, np.int64), np.empty(n_rows, np.uint64)
         name_B = np.frombuffer(f"{column}=".encode() if self._kind == CATEGORY else b"", np.uint8)
         name_hash = hash_name(column)
-        row, warnings = 0, list[str]()
+        row, warnings = 0, list[tuple[int, str]]()
         while row < n_rows:
             self._make_room()
             start = row
@@ -151,7 +151,9 @@ class TextTable:
         self._n_texts += n_new
         self._n_bytes += n_bytes
 
-    def _look(self, n_new: int, n_bytes: int, code_N: I64, start: int, place: Place, *, refuse: bool) -> list[str]:
+    def _look(
+        self, n_new: int, n_bytes: int, code_N: I64, start: int, place: Place, *, refuse: bool
+    ) -> list[tuple[int, str]]:
         """Look for personal data in new texts; ids are looked at for e-mail addresses alone."""
         if n_new == 0:
             return []
@@ -171,7 +173,7 @@ class TextTable:
                     f"the row holds what looks like {what}. Remove personal data, or replace it by a made-up id.",
                     "PERSONAL_DATA_NOT_ALLOWED",
                 )
-            found.append(f"{place.error(row, what)}")
+            found.append((row, what))
         return found
 
 

@@ -54,7 +54,7 @@ class FeatureSummary:
     disk_usage: int
     """Bytes of the feature."""
     personal_data: dict[str, int]
-    """Lines by kind, when asked only to warn."""
+    """Lines, or different texts of a log, by kind, when asked only to warn."""
     personal_data_lines: tuple[str, ...]
     """The first few, as ``file, line n: kind``."""
 
@@ -84,6 +84,7 @@ def make_feature(
     if isinstance(sources, EventLog):
         blocks = _encode_log(sources, encoder, max_tokens_per_user or 0, progress)
         places += sources.personal_data_lines
+        kinds.update(sources.personal_data)
     else:
         blocks = _encode_texts(sources, encoder, max_tokens_per_user or 0, personal_data, progress, kinds, places)
     with ThreadPoolExecutor(1) as pool:
