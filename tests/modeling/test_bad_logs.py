@@ -272,6 +272,31 @@ def test_what_cannot_work_ends_with_name_place_and_remedy(
         assert word in str(caught.value)
 
 
+CARD = "4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "kind"),
+    [
+        ("contact", "me@example.com", "an e-mail address"),
+        ("contact_id", "me@example.com", "an e-mail address"),
+        ("phone", "010-1234-5678", "a mobile phone number"),
+        ("note", CARD, "a payment card number"),
+        ("session_id", CARD, None),
+        ("session_id", CARD.replace(" ", ""), None),
+    ],
+)
+def test_personal_data_in_a_category_is_refused(column: str, value: str, kind: str | None, tmp_path: Path) -> None:
+    data = f"user_id,behavior,{column}\n" + "u1,buy tea,none\n" * 20 + f"u2,buy tea,{value}\n"
+    if kind is None:
+        Play(data.encode(), tmp_path)
+        return
+    with pytest.raises(DataError, match=f"line 22: .* looks like {kind}") as caught:
+        Play(data.encode(), tmp_path)
+    assert caught.value.name == "PERSONAL_DATA_NOT_ALLOWED"
+    assert value not in str(caught.value)
+
+
 @pytest.mark.parametrize("column", ["place", "amount", "behavior"])
 def test_labels_that_are_in_the_log_are_told_as_a_leak(column: str, tmp_path: Path) -> None:
     k = NAMES.index(column)

@@ -107,7 +107,7 @@ def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Co
         raise _refuse(path, kinds, "no column says what the user did", remedy)
     rest = [name for name in kinds if name not in {user, timestamp, *behavior}]
     numeric, categorical = options.numeric, options.categorical
-    codes = {n for n in rest if kinds[n] == NUMBER and _simple(n).split("_")[-1] in _CODES}
+    codes = {n for n in rest if kinds[n] == NUMBER and is_code(n)}
     if numeric is None:
         numeric = tuple(n for n in rest if kinds[n] == NUMBER and n not in {*codes, *(categorical or ())})[:MAX_NUMERIC]
     if categorical is None:
@@ -121,6 +121,11 @@ def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Co
 def names_user(header: Sequence[str]) -> bool:
     """Return whether one of these words is a name that the column of the user has."""
     return any(_simple(word) in _USER for word in header)
+
+
+def is_code(name: str) -> bool:
+    """Return whether a column is called as numbers that are only names are: ``item_id``, ``zip``."""
+    return _simple(name).split("_")[-1] in _CODES
 
 
 class _Names:

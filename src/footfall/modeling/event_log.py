@@ -21,7 +21,7 @@ from numba import njit
 
 from footfall.errors import DataError
 from footfall.modeling.event_arrays import read_numbers, read_texts, read_times
-from footfall.modeling.event_columns import Columns, LogOptions, find_columns
+from footfall.modeling.event_columns import Columns, LogOptions, find_columns, is_code
 from footfall.modeling.event_files import EventFile, Place, open_file
 from footfall.modeling.event_texts import ACT, CATEGORY, USER, Texts, TextTable
 from footfall.modeling.event_users import group_users
@@ -220,7 +220,9 @@ class _Writer:
             name: read_texts(found[name], place)
             for name in (columns.user_id, *columns.behavior, *columns.categorical)
         }  # fmt: skip
-        user_N, hash_N, found_ids = self._ids.add(texts[columns.user_id], place, personal_data=self._personal)
+        user_N, hash_N, found_ids = self._ids.add(
+            texts[columns.user_id], place, personal_data=self._personal, are_ids=True
+        )
         if user_N.size and user_N.min() < 0:
             raise place.error(int(user_N.argmin()), "the user id is blank. Give every event a user.")
         acts = read_texts([found[name] for name in columns.behavior], place)
@@ -230,7 +232,10 @@ class _Writer:
         record["time"] = self._read_times(found, place, user_N.size)
         record["category"] = np.zeros((user_N.size, len(columns.categorical)), np.uint64)
         for c, name in enumerate(columns.categorical):
-            record["category"][:, c] = self._categories.add(texts[name], place, column=name)[1]
+            _, record["category"][:, c], found_here = self._categories.add(
+                texts[name], place, column=name, personal_data=self._personal, are_ids=is_code(name)
+            )
+            self._note_personal_data(place, found_here)
         record["number"] = np.empty((user_N.size, len(columns.numeric)), np.float32)
         for q, name in enumerate(columns.numeric):
             record["number"][:, q] = read_numbers(found[name], name, place)

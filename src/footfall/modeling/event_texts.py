@@ -81,9 +81,17 @@ class TextTable:
         )  # fmt: skip
 
     def add(
-        self, texts: tuple[U8, I64], place: Place, *, column: str = "", personal_data: str = "off"
+        self,
+        texts: tuple[U8, I64],
+        place: Place,
+        *,
+        column: str = "",
+        personal_data: str = "off",
+        are_ids: bool = False,
     ) -> tuple[I64, U64, list[tuple[int, str]]]:
         """Return (code_N, hash_N, (row, kind) of new texts that look like personal data when asked only to warn).
+
+        Ids are looked at for e-mail addresses alone: long numbers are what they are.
 
         Raises:
             DataError: with the row's place: a text that is not UTF-8 or holds personal data, a user id that is too long.
@@ -103,8 +111,9 @@ class TextTable:
             )  # fmt: skip
             if personal_data != "off":
                 warnings += self._look(
-                    n_new, n_bytes, code_N[start:row], start, place, refuse=personal_data == "refuse"
-                )
+                    n_new, n_bytes, code_N[start:row], start, place,
+                    refuse=personal_data == "refuse", are_ids=are_ids,
+                )  # fmt: skip
             self._flush(n_new, n_bytes)
             if status not in (OK, FULL):
                 name, sentence = _SENTENCES[status]
@@ -152,18 +161,18 @@ class TextTable:
         self._n_bytes += n_bytes
 
     def _look(
-        self, n_new: int, n_bytes: int, code_N: I64, start: int, place: Place, *, refuse: bool
+        self, n_new: int, n_bytes: int, code_N: I64, start: int, place: Place, *, refuse: bool, are_ids: bool
     ) -> list[tuple[int, str]]:
-        """Look for personal data in new texts; ids are looked at for e-mail addresses alone."""
+        """Look for personal data in new texts."""
         if n_new == 0:
             return []
         end_V = self._new[0][:n_new] - self._n_bytes
         start_V = np.concatenate([np.zeros(1, np.int64), end_V[:-1]])
-        text_V = end_V - 1 if self._kind == USER else start_V - 1
+        text_V = end_V - 1 if are_ids else start_V - 1
         found = []
         for v in find_suspects(self._text_B[:n_bytes], start_V, text_V, end_V).tolist():
             text = self._text_B[start_V[v] : end_V[v]].tobytes()
-            what = find_personal_data(text + b"\t" if self._kind == USER else text, has_user_id=self._kind == USER)
+            what = find_personal_data(text + b"\t" if are_ids else text, has_user_id=are_ids)
             if what is None:
                 continue
             row = start + int(np.flatnonzero(code_N == self._n_texts + v)[0])
