@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 from safetensors.numpy import load_file, save_file
 
 from footfall.errors import DataError
@@ -297,11 +296,13 @@ def _fit_latent(
     bags: event_bag.Bag, idf_V: npt.NDArray[np.float32], bound_K: npt.NDArray[np.int64],
     inverse_NK: npt.NDArray[np.float32], config: EncoderConfig, seed: int,
 ) -> npt.NDArray[np.float32]:  # fmt: skip
-    n_users, n_text = bags[0].size - 1, int(bound_K[1])
+    from footfall.modeling.latent_fit import fit_bags  # it needs SciPy, which takes a while to load
+
     weight_M = bag.weigh(*bags, idf_V, bound_K, inverse_NK)
-    text_NV = scipy.sparse.csr_matrix((weight_M, bags[1].astype(np.int32), bags[0]), shape=(n_users, idf_V.size))
-    n_dims = max(1, min(config.max_dims, n_users // 8, n_text))
-    return latent.fit_latent(text_NV[: config.latent_users, :n_text], n_dims, seed=seed)
+    return fit_bags(
+        *bags[:2], weight_M, int(bound_K[1]), n_tokens=idf_V.size, max_dims=config.max_dims,
+        max_users=config.latent_users, seed=seed,
+    )  # fmt: skip
 
 
 def _weigh_tokens(token_M: npt.NDArray[np.uint32], n_users: int, n_tokens: int) -> npt.NDArray[np.float32]:

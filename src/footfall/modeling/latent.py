@@ -1,19 +1,16 @@
-"""A space in which users and tokens live together: truncated SVD of the weighted bags.
+"""A space in which users and tokens live together: users are folded into it; compiled.
 
-Knows sparse matrices and weights; nothing of texts. A user is the sum of the tokens' vectors by weight, so new users
-and keywords fold in. Source: Halko, Martinsson & Tropp 2011, randomised range finder with power iterations.
+Knows bags, weights and the tokens' vectors, which ``latent_fit.py`` finds; nothing of texts. A user is the sum of the
+tokens' vectors by weight, so that new users and keywords fold in.
 
-Shapes: N users, M entries of the bag, V tokens (of behaviors and words), D dimensions, P = D and some more.
+Shapes: N users, M entries of the bag, V tokens (of behaviors and words), D dimensions.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
-import scipy.sparse
 from numba import njit
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from footfall.modeling.blocks import TF_256
 from footfall.modeling.prefetch import prefetch
@@ -24,49 +21,11 @@ U8 = npt.NDArray[np.uint8]
 U16 = npt.NDArray[np.uint16]
 U32 = npt.NDArray[np.uint32]
 
-_OVERSAMPLE = 16
-_POWER_ITERATIONS = 2
 _GROUP = 4
 """Tokens that are added at a time, so that a user's vector is read and written a quarter as often."""
 _MAX_STEP = np.float32(127.0)
 _LINE = 64
 """Steps in a cache line."""
-
-
-def fit_latent(bag_NV: scipy.sparse.csr_matrix, n_dims: int, *, seed: int) -> F32:
-    """Return (V, D) float32 whose columns are the leading right singular vectors, strongest first, signs fixed.
-
-    Deterministic: one BLAS thread, seeded. Dimensions beyond the rank are 0.
-    """
-    n_users, n_tokens = bag_NV.shape
-    n_found = min(n_dims, n_users, n_tokens)
-    out_VD = np.zeros((n_tokens, n_dims), np.float32)
-    if n_found == 0 or bag_NV.nnz == 0:
-        return out_VD
-    rng = np.random.default_rng(seed)
-    turned_VN = bag_NV.T.tocsr()
-    with threadpool_limits(1):
-        n_probes = min(n_dims + _OVERSAMPLE, n_users, n_tokens)
-        q_NP = _orthonormal(bag_NV @ rng.standard_normal((n_tokens, n_probes), dtype=np.float32))
-        for _ in range(_POWER_ITERATIONS):
-            q_VP = _orthonormal(turned_VN @ q_NP)
-            q_NP = _orthonormal(bag_NV @ q_VP)
-        b_VP = turned_VN @ q_NP
-        right_VP, strength_P, _ = scipy.linalg.svd(b_VP, full_matrices=False, lapack_driver="gesdd")
-    right_VP = right_VP[:, :n_found] * _signs(right_VP[:, :n_found])
-    right_VP[:, strength_P[:n_found] <= 1e-5 * strength_P[0]] = 0.0
-    out_VD[:, :n_found] = right_VP
-    return out_VD
-
-
-def _orthonormal(a_NP: F32) -> F32:
-    q_NP, _ = scipy.linalg.qr(a_NP, mode="economic", overwrite_a=True)
-    return np.ascontiguousarray(q_NP)
-
-
-def _signs(a_VP: F32) -> F32:
-    largest_P = np.abs(a_VP).argmax(axis=0)
-    return np.where(a_VP[largest_P, np.arange(a_VP.shape[1])] < 0, -1.0, 1.0).astype(np.float32)
 
 
 @dataclass(frozen=True)
