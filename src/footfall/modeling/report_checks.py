@@ -21,7 +21,7 @@ from footfall.modeling.view import U8, Encoding, Users
 I64 = npt.NDArray[np.int64]
 
 LEAK_AUROC = 0.98
-_LEAK_KINDS = ("behavior", "fact", "word", "column", "sequence")
+_LEAK_KINDS = ("behavior", "word", "fact", "column", "sequence")
 MAX_CURVE_USERS = 8_000
 _CURVE_PARTS = (16, 8, 4, 2)
 _MIN_CURVE_USERS = 40
