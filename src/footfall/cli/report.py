@@ -20,7 +20,7 @@ NAMES = {
     "order": "in which order",
     "amounts": "how much, of which kind",
     "aggregates": "habits",
-    "trees": "habits, combined",
+    "trees": "all of it, combined",
     "latent": "tastes",
 }
 """What the models that are compared, and the views, are called in front of people."""
