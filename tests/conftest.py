@@ -1,5 +1,6 @@
 """Fixtures shared by all rooms."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from engine_helpers import Engine, open_engine
 from footfall.config import Settings, load_settings
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in jobs: learning threads that wait for work burn no core
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ class Head:
     latent_D: F32
     byte_A256: F32
     node_TW: U32
-    keep_TW: U32
+    keep_TW: U16
     leaf_TL: F32
     edge_KE: F32
 
@@ -130,7 +130,7 @@ def _load_head(arrays: dict[str, npt.NDArray[Any]], name: str, log_p: float, log
         latent_D=arrays.get(f"{name}.latent_D", none.ravel()),
         byte_A256=arrays.get(f"{name}.byte_A256", none),
         node_TW=arrays.get(f"{name}.node_TW", none.astype(np.uint32)),
-        keep_TW=arrays.get(f"{name}.keep_TW", none.astype(np.uint32)),
+        keep_TW=arrays.get(f"{name}.keep_TW", none.astype(np.uint16)),
         leaf_TL=arrays.get(f"{name}.leaf_TL", none),
         edge_KE=arrays.get(f"{name}.edge_KE", none),
     )
@@ -222,7 +222,7 @@ def _add_bytes(dense_NA: U8, byte_A256: F32, z_N: F32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _add_trees(dense_NA: U8, heard_KN: F32, edge_KE: F32, node_TW: U32, keep_TW: U32, leaf_TL: F32, z_N: F32) -> None:
+def _add_trees(dense_NA: U8, heard_KN: F32, edge_KE: F32, node_TW: U32, keep_TW: U16, leaf_TL: F32, z_N: F32) -> None:
     n_columns, n_heard = dense_NA.shape[1], edge_KE.shape[0]
     column_AB = np.zeros((n_columns + n_heard, BLOCK_USERS), np.uint8)
     for first in range(0, z_N.size, BLOCK_USERS):

@@ -4,7 +4,7 @@ Knows labelled users as arrays; nothing of files or of the other views. A new vi
 class ``VIEW``; the stack walks the folder and the out-of-fold weights decide whether it speaks. Scoring needs no view
 code: a head is the arrays named in ``HEAD_ARRAYS``, whose sum is the log-odds.
 
-Shapes: N users, D latent dimensions, A dense columns, V tokens, T trees, W nodes of a tree, K views, E edges.
+Shapes: N users, D latent dimensions, A dense columns, V tokens, T trees, W steps of a tree, L leaves, K views, E edges.
 """
 
 from abc import ABC, abstractmethod
@@ -26,8 +26,8 @@ HEAD_ARRAYS = {
     "latent_D": "(D,) float32, times the latent vector",
     "byte_A256": "(A, 256) float32, looked up by each dense byte",
     "node_TW": "(T, W) uint32, packed trees over the dense bytes, see predictor.py",
-    "keep_TW": "(T, W) uint32",
-    "leaf_TL": "(T, W + 1) float32",
+    "keep_TW": "(T, W) uint16",
+    "leaf_TL": "(T, L) float32",
     "edge_KE": "(K, E) float32, ascending: what each view before says is one byte more, how many edges lie below it",
 }
 

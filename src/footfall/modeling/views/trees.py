@@ -50,8 +50,13 @@ class TreesView(View):
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """See ``View``."""
-        trees = {"node_TW": self._node_TW, "keep_TW": self._keep_TW, "leaf_TL": self._leaf_TL}
-        return {"bias": np.array([self._bias]), "edge_KE": self._edge_KE, **trees}
+        return {
+            "bias": np.array([self._bias]),
+            "edge_KE": self._edge_KE,
+            "node_TW": self._node_TW,
+            "keep_TW": self._keep_TW,
+            "leaf_TL": self._leaf_TL,
+        }
 
     def try_strengths(self, train: Users, label_N: U8, held: Users, *, seed: int) -> Sequence[F64]:
         """See ``View``; the trees of a short model are the first ones of a long one."""
