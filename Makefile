@@ -1,6 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Each sets up .venv by itself and needs nothing but Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help setup demo test check tests faults bench quality docs lock clean
 
