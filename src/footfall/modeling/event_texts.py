@@ -17,6 +17,7 @@ from numba import njit
 from footfall.modeling.event_files import Place
 from footfall.modeling.hashes import combine, find_slot, hash_bytes
 from footfall.modeling.personal import find_suspects
+from footfall.modeling.prefetch import prefetch
 from footfall.modeling.scanner import MAX_ID_CHARS, space_width, utf8_width
 from footfall.modeling.tokens import BEHAVIOR, count_words
 from footfall.personal_data import find_personal_data
@@ -34,6 +35,8 @@ NONE = -1
 MAX_SLOTS = 1 << 22
 _NEW_ROWS, _TEXT_BYTES = 1 << 16, 4 << 20
 _CATEGORY_SEED = np.uint64(17)
+_AHEAD = 64
+"""Rows that are hashed together, so that their slots are on their way from memory when they are looked at."""
 
 OK, FULL, BAD_UTF8, LONG_ID, CONTROL = 0, 1, 2, 3, 4
 _SENTENCES = {
@@ -253,6 +256,28 @@ def _write(data_B: U8, start: int, end: int, name_B: U8, text_B: U8, at: int) ->
 
 
 @njit(cache=True, nogil=True)
+def _look_ahead(
+    data_B: U8, offset_R1: I64, kind: int, seed: np.uint64, name_hash: np.uint64, key_S: U64, value_S: I64,
+    start_R: I64, end_R: I64, hash_N: U64,
+) -> None:  # fmt: skip
+    """Find extents and hashes of some rows, 0 for a blank one, and ask for their slots."""
+    mask = np.uint64(key_S.size - 1)
+    for r in range(offset_R1.size - 1):
+        start, end = offset_R1[r], offset_R1[r + 1]
+        s, e = _trim(data_B, start, end)
+        start_R[r], end_R[r], key = s, e, np.uint64(0)
+        if e > s:
+            if kind == USER:
+                start_R[r], end_R[r] = start, end
+            key = hash_bytes(data_B, start_R[r], end_R[r], seed)
+            if kind == CATEGORY:
+                key = combine(name_hash, key)
+            prefetch(key_S, np.int64(key & mask))
+            prefetch(value_S, np.int64(key & mask))
+        hash_N[r] = key
+
+
+@njit(cache=True, nogil=True)
 def _intern(
     data_B: U8, offset_N1: I64, first: int, kind: int, salt: np.uint64, name_B: U8, name_hash: np.uint64,
     key_S: U64, value_S: I64, n_keys: int, n_texts: int, n_bytes: int, text_B: U8, end_V: I64, hash_V: U64,
@@ -260,19 +285,18 @@ def _intern(
 ) -> tuple[int, int, int, int]:  # fmt: skip
     """Number the texts from row ``first`` on; return (row reached, status, new texts, their bytes)."""
     seed = salt if kind == USER else BEHAVIOR if kind == ACT else _CATEGORY_SEED
-    n_new, at = 0, 0
+    n_new, at, looked = 0, 0, first
+    start_R, end_R = np.empty(_AHEAD, np.int64), np.empty(_AHEAD, np.int64)
     for n in range(first, offset_N1.size - 1):
-        start, end = offset_N1[n], offset_N1[n + 1]
-        s, e = _trim(data_B, start, end)
-        if e == s:
-            code_N[n], hash_N[n] = NONE, np.uint64(0)
+        if n == looked:
+            looked = min(n + _AHEAD, offset_N1.size - 1)
+            _look_ahead(
+                data_B, offset_N1[n : looked + 1], kind, seed, name_hash, key_S, value_S, start_R, end_R, hash_N[n:]
+            )
+        start, end, key = start_R[(n - first) % _AHEAD], end_R[(n - first) % _AHEAD], hash_N[n]
+        if key == np.uint64(0):
+            code_N[n] = NONE
             continue
-        if kind != USER:
-            start, end = s, e
-        key = hash_bytes(data_B, start, end, seed)
-        if kind == CATEGORY:
-            key = combine(name_hash, key)
-        hash_N[n] = key
         slot = find_slot(key_S, key)
         if key_S[slot] != np.uint64(0):
             code_N[n] = value_S[slot]
