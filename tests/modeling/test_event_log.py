@@ -23,6 +23,7 @@ from footfall.modeling.event_files import find_format
 from footfall.modeling.event_log import EventLog, read_log
 from footfall.modeling.event_values import parse_numbers, parse_times
 from footfall.modeling.feature import make_feature, open_feature
+from footfall.modeling.histories import Schema
 from footfall.modeling.sequences import Source
 
 SEED = 5
@@ -219,6 +220,55 @@ def test_what_is_wrong_is_named_with_its_place(
         read(make_source(data, "bucket/log"), tmp_path, personal_data="refuse")
     assert (caught.value.name, caught.value.line) == (name, line)
     assert words in str(caught.value)
+
+
+DAYS = b"user_id,timestamp,act\na,20240131,x\nb,20240201,y\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "words"),
+    [
+        (DAYS, LogOptions(), "holds dates as numbers, such as 20240131"),
+        (b"user_id,event_time,act\na,1/31/2024 8:26,x\n", LogOptions(), "'event_time' is called as times are"),
+        (b"user_id,act\na,x\n", LogOptions(observed_until=START), "`observed_until` needs times"),
+    ],
+)
+def test_times_are_not_lost_without_a_word(data: bytes, options: LogOptions, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=words):
+        read(make_source(data, "log.csv"), tmp_path, options)
+
+
+def test_what_is_called_a_time_may_be_declared_a_category(tmp_path: Path) -> None:
+    data = b"user_id,day,act\na,Monday,x\nb,Friday,y\n"
+    log = read(make_source(data, "log.csv"), tmp_path, LogOptions(categorical=("day",)))
+    assert log.schema == Schema(has_time=False, numeric=(), categorical=("day",))
+
+
+@pytest.mark.parametrize("empty", ["csv header", "csv nothing", "parquet", "jsonl"])
+def test_files_without_rows_say_nothing_of_a_log(empty: str, tmp_path: Path) -> None:
+    frame = make_events(20)
+    write = {"csv header": csv, "csv nothing": csv, "parquet": parquet, "jsonl": jsonl}[empty]
+    nothing = write(frame.clear(), "part-0") if empty != "csv nothing" else make_source(b"", "part-0")
+    whole = write(frame, "part-1")
+    lines: list[str] = []
+    format = empty.split()[0]
+    scratch = tmp_path / "log"
+    scratch.mkdir()
+    log = read_log([nothing, whole, nothing], format, LogOptions(), scratch, salt=SEED, log=lines.append)
+    assert (log.n_events, log.schema) == (frame.height, Schema(True, ("amount",), ("place",)))
+    assert lines.count("part-0 has no rows") == 2
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(DataError, match=r"^part-0: .*no file of it has a row") as caught:
+        read_log([nothing], format, LogOptions(), other, salt=SEED)
+    assert caught.value.name == "NOT_EXIST_FILE"
+
+
+def test_truths_of_json_are_numbers_and_blank_lines_of_csv_are_skipped(tmp_path: Path) -> None:
+    data = b'{"user_id": "a", "act": "x", "member": true}\n{"user_id": "b", "act": "x", "member": false}\n'
+    assert read(make_source(data, "log.jsonl"), tmp_path).schema.numeric == ("member",)
+    log = read(make_source(b"user_id,act,note\n\na,x,%b\n\n\nb,y,2\n" % (b"n" * 200_000), "log.csv"), tmp_path)
+    assert log.n_events == 2
 
 
 def test_texts_are_looked_at_for_personal_data_once(tmp_path: Path) -> None:

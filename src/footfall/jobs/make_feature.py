@@ -77,8 +77,15 @@ def _open_data(context: JobContext, sources: list[Source], mode: PersonalData) -
     options = LogOptions.from_json(context.parameters.get("source_options"))
     format = options.format
     if format == "auto":
-        format = find_format(sources[0], has_columns=options.has_columns)
+        first = next((source for source in sources if source.size_bytes), sources[0])
+        format = find_format(first, has_columns=options.has_columns)
     if format == "sequence":
+        if options.observed_until is not None:
+            raise DataError(
+                "UNEXPECTED_TXT_FORMAT",
+                "`observed_until` needs times, and a sequence file has none. Leave it out, or say the `format` of the log.",
+                path=sources[0].name,
+            )
         return sources
     directory = context.scratch / "log"
     directory.mkdir()

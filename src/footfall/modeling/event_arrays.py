@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from footfall.modeling.event_files import Place
-from footfall.modeling.event_values import parse_numbers, parse_times, scale_times, unit_of_times
+from footfall.modeling.event_values import are_dates, parse_numbers, parse_times, scale_times, unit_of_times
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
@@ -110,7 +110,7 @@ def read_times(column: pa.Array, name: str, place: Place, unit_us: float) -> tup
         return column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64()).to_numpy(), unit_us
     value_N = _typed_numbers(column)
     if value_N is not None:
-        unit_us = unit_us or unit_of_times(value_N)
+        unit_us = unit_us or _find_unit(value_N, name, place)
         time_N, bad = scale_times(value_N, unit_us)
     else:
         data_B, offset_N1 = read_texts(column, place)
@@ -119,7 +119,7 @@ def read_times(column: pa.Array, name: str, place: Place, unit_us: float) -> tup
         if bad >= 0 and not unit_us:  # not all of them are dates, so they may be numbers
             number_N = np.empty(len(column))
             if parse_numbers(data_B, offset_N1, number_N) < 0 and np.isfinite(number_N).any():
-                unit_us = unit_of_times(number_N)
+                unit_us = _find_unit(number_N, name, place)
                 bad = parse_times(data_B, offset_N1, unit_us, time_N)
     if bad >= 0:
         raise place.error(
@@ -128,6 +128,16 @@ def read_times(column: pa.Array, name: str, place: Place, unit_us: float) -> tup
             "seconds or milliseconds since 1970.",
         )
     return time_N, unit_us
+
+
+def _find_unit(value_N: F64, name: str, place: Place) -> float:
+    if are_dates(value_N):
+        raise place.error(
+            0,
+            f"the column {name!r} holds dates as numbers, such as {np.nanmin(value_N):.0f}. Write ISO 8601, such as 2025-03-31, "
+            "or seconds since 1970.",
+        )
+    return unit_of_times(value_N)
 
 
 def _shown(column: pa.Array, row: int) -> str:

@@ -100,6 +100,8 @@ def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Co
     if user is None:
         raise _refuse(path, kinds, "no column is the user id", _NAME.format("user_id"))
     timestamp = options.timestamp or _find_time(simple, kinds, user)
+    if timestamp is None:
+        _require_no_time(options, simple, kinds, path)
     taken = {user, timestamp, *(options.numeric or ()), *(options.categorical or ())}
     behavior = options.behavior or _find_behavior(simple, kinds, taken)
     if not behavior:
@@ -152,6 +154,21 @@ def _simple(name: str) -> str:
 def _find_time(simple: _Names, kinds: Mapping[str, str], user: str) -> str | None:
     by_name = simple.find(_TIME, lambda name: kinds[name] in (TIME, NUMBER) and name != user)
     return by_name or next((name for name, kind in kinds.items() if kind == TIME and name != user), None)
+
+
+def _require_no_time(options: LogOptions, simple: "_Names", kinds: Mapping[str, str], path: str) -> None:
+    """Refuse to go on without times where there should be some: nobody would notice that they are missing."""
+    declared = {options.user_id, *options.behavior, *(options.categorical or ()), *(options.numeric or ())}
+    named = simple.find(_TIME, lambda name: kinds[name] == TEXT and name not in declared)
+    if named is not None:
+        raise DataError(
+            "UNEXPECTED_TXT_FORMAT",
+            f"the column {named!r} is called as times are, but most of its first values are none. Write ISO 8601, such as "
+            "2025-03-31T14:05:00Z, or seconds since 1970; or declare it as categorical in `columns` if it holds no times.",
+            path=path,
+        )
+    if options.observed_until is not None:
+        raise _refuse(path, kinds, "`observed_until` needs times, but no column holds any", _NAME.format("timestamp"))
 
 
 def _find_behavior(simple: _Names, kinds: Mapping[str, str], taken: set[str | None]) -> tuple[str, ...]:

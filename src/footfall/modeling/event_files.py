@@ -82,6 +82,8 @@ class EventFile:
     kinds: dict[str, str]
     read: Callable[[list[str]], Iterator[tuple[Place, dict[str, pa.Array]]]]
     """``read(names)`` yields batches of these columns, in order."""
+    has_rows: bool = True
+    """Writers of many files leave some without; these say nothing of the columns' kinds."""
 
 
 def find_format(source: Source, *, has_columns: bool) -> str:
@@ -108,7 +110,7 @@ def open_file(source: Source, format: str, scratch: Path) -> EventFile:
     """Open a file of a log; a Parquet file is copied into ``scratch`` first, because it is read from its end.
 
     Raises:
-        DataError: UNEXPECTED_FILE_TYPE or UNEXPECTED_TXT_FORMAT: it is not of this format; NOT_EXIST_FILE: it is empty.
+        DataError: UNEXPECTED_FILE_TYPE or UNEXPECTED_TXT_FORMAT: it is not of this format.
     """
     return {"parquet": _open_parquet, "csv": _open_csv, "jsonl": _open_lines}[format](source, scratch)
 
@@ -185,7 +187,7 @@ def _open_parquet(source: Source, scratch: Path) -> EventFile:
     except (pa.ArrowException, OSError) as cause:
         raise _no_parquet(source.name, cause) from cause
     if head is None:
-        raise DataError("NOT_EXIST_FILE", "the file has no rows. Check the path and write it again.", path=source.name)
+        return _without_rows(source)
     names = file.schema_arrow.names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -207,6 +209,10 @@ def _open_parquet(source: Source, scratch: Path) -> EventFile:
                 row += batch.num_rows
 
     return EventFile(source.name, kinds, read)
+
+
+def _without_rows(source: Source) -> EventFile:
+    return EventFile(source.name, {}, lambda wanted: iter(()), has_rows=False)
 
 
 def _no_parquet(path: str, cause: Exception) -> DataError:
@@ -244,16 +250,17 @@ def _open_csv(source: Source, scratch: Path) -> EventFile:
     del scratch
     head = _peek(source)
     if not head.strip():
-        raise DataError(
-            "NOT_EXIST_FILE", "the file is empty. Check the path and write the file again.", path=source.name
-        )
+        return _without_rows(source)
     text = head.decode("utf-8", "replace")
     first = text.split("\n", 1)[0]
     separator = max(",\t;|", key=first.count)
     lines = text.splitlines()
     if len(head) >= _LOOK_BYTES and len(lines) > 1:
         lines = lines[:-1]
-    rows = list(csv.reader(lines[: LOOK_ROWS + 1], delimiter=separator))
+    csv.field_size_limit(_LOOK_BYTES)
+    rows = [row for row in csv.reader(lines[: LOOK_ROWS + 1], delimiter=separator) if row]
+    if len(rows) == 1:
+        return _without_rows(source)
     names = rows[0]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -282,7 +289,7 @@ def _read_csv(
             stream,
             read_options=pa.csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
             parse_options=pa.csv.ParseOptions(
-                delimiter=separator, ignore_empty_lines=False, invalid_row_handler=judge
+                delimiter=separator, ignore_empty_lines=True, invalid_row_handler=judge
             ),
             convert_options=pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(wanted, pa.large_binary()), include_columns=wanted, check_utf8=False,
@@ -298,7 +305,7 @@ def _read_csv(
             f"the CSV cannot be read ({cause}). Every row has the {n_columns} columns of the header line; a value with "
             f"{separator!r} or a line end stands in double quotes, and no value runs over several lines.",
             path=source.name,
-            line=bad[0] if bad else None,
+            line=_find_line(source, bad[0]) if bad else None,
         ) from cause
 
 
@@ -306,9 +313,7 @@ def _open_lines(source: Source, scratch: Path) -> EventFile:
     del scratch
     lines = [line for line in _peek(source).split(b"\n")[: LOOK_ROWS + 1] if line.strip()]
     if not lines:
-        raise DataError(
-            "NOT_EXIST_FILE", "the file is empty. Check the path and write the file again.", path=source.name
-        )
+        return _without_rows(source)
     place = Place(source.name, 1, None, source)
     rows = [_decode_line(place, n, line) for n, line in enumerate(lines[:-1] or lines)]
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -364,7 +369,8 @@ def _pack_values(values: list[Any], name: str, place: Place) -> pa.Array:
         return pa.array(values, pa.large_string())
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):
         pass
-    if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
+    if all(value is None or isinstance(value, int | float) for value in values):
+        values = [int(value) if isinstance(value, bool) else value for value in values]
         is_whole = all(value is None or isinstance(value, int) for value in values)
         try:
             return pa.array(values, pa.int64() if is_whole else pa.float64())

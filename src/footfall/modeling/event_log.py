@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,19 +119,25 @@ def read_log(
     Raises:
         DataError: by the contract's names, with the file and the line, or the row group and row, and a remedy.
     """
-    first = open_file(sources[0], format, scratch)
+    files = _open_files(sources, format, scratch, log)
+    first = next(files, None)
+    if first is None:
+        raise DataError(
+            "NOT_EXIST_FILE", "the log has no events: no file of it has a row. Check the path and write it again.",
+            path=sources[0].name,
+        )  # fmt: skip
     columns = find_columns(options, first.kinds, first.name)
     log(_describe(columns, first.kinds))
     writer = _Writer(columns, options, scratch, salt, personal_data)
     total, done = sum(source.size_bytes for source in sources), 0
+    size_bytes = {source.name: source.size_bytes for source in sources}
     try:
-        for number, source in enumerate(sources):
-            file = open_file(source, format, scratch) if number else first
-            _check_same(file, columns, source.name)
+        for file in chain([first], files):
+            _check_same(file, columns, file.name)
             for place, found in _ahead(file.read(columns.names)):
                 writer.add(place, found)
                 progress("read events", done, total)
-            done += source.size_bytes
+            done += size_bytes[file.name]
         found_log = writer.close()
     finally:
         writer.shut()
@@ -146,6 +153,16 @@ def _describe(columns: Columns, kinds: dict[str, str]) -> str:
         f"numeric: {', '.join(columns.numeric) or 'none'}", f"categorical: {', '.join(columns.categorical) or 'none'}",
     ]  # fmt: skip
     return "columns: " + "; ".join(parts) + (f"; not used: {', '.join(left)}" if left else "")
+
+
+def _open_files(sources: Sequence[Source], format: str, scratch: Path, log: Log) -> Iterator[EventFile]:
+    """Yield the files that have rows, each opened when the one before was read."""
+    for source in sources:
+        file = open_file(source, format, scratch)
+        if file.has_rows:
+            yield file
+        else:
+            log(f"{source.name} has no rows")
 
 
 def _check_same(file: EventFile, columns: Columns, path: str) -> None:

@@ -211,6 +211,15 @@ def unit_of_times(value_N: F64) -> float:
     return 1e-3
 
 
+def are_dates(value_N: F64) -> bool:
+    """Return whether all numbers look like dates without separators, such as 20250331: as seconds all are of 1970."""
+    known_N = value_N[np.isfinite(value_N)]
+    month_N, day_N = known_N // 100 % 100, known_N % 100
+    is_date_N = (known_N >= 1900_01_01) & (known_N <= 2100_12_31) & (known_N == np.floor(known_N))
+    is_date_N &= (month_N >= 1) & (month_N <= 12) & (day_N >= 1) & (day_N <= 31)
+    return bool(known_N.size and is_date_N.all())
+
+
 def scale_times(value_N: F64, unit_us: float) -> tuple[I64, int]:
     """Return (times, the first row that is none or -1) of numbers."""
     scaled_N = value_N * unit_us
