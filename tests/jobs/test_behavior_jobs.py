@@ -313,6 +313,26 @@ def test_a_sequence_file_does_not_take_the_encoder_of_a_log_unless_it_is_asked_t
     asked = world.feature("text.csv", encoder=known)
     assert asked["encoder"]["id"] == known["id"]
     assert "the encoder knows times, amount of events, which this data set does not have" in capsys.readouterr().out
+    text = world.feature("text.csv", encoders=[])["encoder"]
+    world.feature("log.csv", encoder={key: text[key] for key in ("id", "name", "artefact", "n_users")})
+    assert (
+        "the encoder knows nothing of times, amount; what the data set says of them is not used"
+        in capsys.readouterr().out
+    )
+
+
+def test_an_encoder_that_knows_few_values_of_a_category_is_not_taken_again(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = event_rows(300).splitlines()
+    for name, places in (("old.csv", ("north", "south")), ("same.csv", ("south", "north")), ("new.csv", ("yes", "no"))):
+        lines = [f"{row},{places[i % 2]}" for i, row in enumerate(rows[1:])]
+        world.put(name, "\n".join([rows[0] + ",place", *lines]) + "\n")
+    old = world.feature("old.csv")
+    known = {key: old["encoder"][key] for key in ("id", "name", "artefact", "n_users")}
+    assert not world.feature("same.csv", encoders=[known])["encoder"]["fitted"]
+    assert world.feature("new.csv", encoders=[known])["encoder"]["fitted"]
+    assert "knows few of the values of place" in capsys.readouterr().out
 
 
 def test_a_bad_event_ends_the_job_with_its_line(world: World) -> None:

@@ -104,13 +104,16 @@ def profile_key(intent: ShoppingIntent) -> str:
         WrongStateError: it is not completed; allowed is only ``available``.
     """
     if intent.run.state is not RunState.COMPLETED:
-        state = "failed" if intent.run.state.is_final else "not finished"
+        advice = (
+            "has no result; create it again" if intent.run.state.is_final
+            else "is not finished; it can be downloaded when it is completed"
+        )  # fmt: skip
         raise WrongStateError(
             "shopping intent",
             intent.id,
             intent.run.state,
             ("available",),
-            f"The shopping intent {intent.name!r} is {state}; it can be downloaded when it is completed.",
+            f"The shopping intent {intent.name!r} {advice}.",
         )
     return f"{artefact_of(intent.run)}/{PROFILE}"
 

@@ -12,7 +12,7 @@ from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, require_quota
 from footfall.layout import artefact_dir
 from footfall.modeling.dense import find_missing
-from footfall.modeling.encoder import Encoder, cover_sample, fit_sample, load_encoder, take_sample
+from footfall.modeling.encoder import Encoder, cover_categories, cover_sample, fit_sample, load_encoder, take_sample
 from footfall.modeling.event_columns import LogOptions
 from footfall.modeling.event_files import find_format
 from footfall.modeling.event_log import EventLog, read_log
@@ -23,8 +23,10 @@ from footfall.modeling.sequences import PersonalData, Source
 
 SEED = 20251121
 MIN_COVERAGE = 0.8
+MIN_CATEGORIES = 0.5
 MIN_USERS_SHARE = 0.1
-"""An encoder is taken again when it knows this share of the behaviors and saw this share of the number of users."""
+"""An encoder is taken again when it knows these shares of the behaviors and of the values of each category, and saw this
+share of the number of users."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,11 @@ def _tell_missing(context: JobContext, encoder: Encoder, data: list[Source] | Ev
             f"warning: the encoder knows {', '.join(missing)} of events, which this data set does not have; they count as "
             "missing for all of its users"
         )
+    wasted = find_missing(given, encoder.schema)
+    if wasted:
+        context.log(
+            f"warning: the encoder knows nothing of {', '.join(wasted)}; what the data set says of them is not used"
+        )
 
 
 def _choose_encoder(context: JobContext, sample: Sample) -> _Choice:
@@ -118,7 +125,12 @@ def _choose_encoder(context: JobContext, sample: Sample) -> _Choice:
                 continue
             coverage = cover_sample(choice.encoder, sample)
             context.log(f"encoder {candidate['name']!r} knows {coverage:.1%} of the behaviors of a sample")
-            if coverage >= MIN_COVERAGE and _is_of_a_kind(choice.encoder, sample):
+            strange = [
+                name for name, share in cover_categories(choice.encoder, sample).items() if share < MIN_CATEGORIES
+            ]
+            if strange:
+                context.log(f"encoder {candidate['name']!r} knows few of the values of {', '.join(strange)}")
+            if coverage >= MIN_COVERAGE and not strange and _is_of_a_kind(choice.encoder, sample):
                 return choice
     return _fit(context, sample)
 

@@ -130,7 +130,7 @@ def align(found: Histories, schema: Schema) -> Facts:
 
 
 def find_missing(schema: Schema, given: Schema) -> list[str]:
-    """Return what an encoder knows of events and a data set does not have, as words."""
+    """Return what one schema has and another one does not, as words."""
     missing = ["times"] if schema.has_time and not given.has_time else []
     names = [n for n in schema.numeric if n not in given.numeric]
     return missing + names + [n for n in schema.categorical if n not in given.categorical]

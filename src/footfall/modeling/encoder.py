@@ -27,6 +27,8 @@ from footfall.modeling.sequences import PersonalData, Progress, Source, keep_qui
 from footfall.modeling.vocabulary import Vocabulary, VocabularyConfig, fit_vocabulary
 
 FORMAT = 2
+FEW_VALUES = 1_000
+"""A column with more values is one of names, of which new ones are nothing odd."""
 _OWN_ARRAYS = ("idf_V", "vector_VD", "edge_E", "edge_offset_A1", "rank_A256", "spread_D", "unit_T")
 _PLAN_ARRAYS = ("frequent_F", "keep_A")
 _SETTINGS = ("n_tail", "has_facts")
@@ -360,3 +362,16 @@ def cover_sample(encoder: Encoder, sample: Sample, *, n_users: int = 10_000) -> 
     found = take_users(whole, chosen_N)
     looked = bag.find_behaviors(found.data_B, found.hash_L, found.start_L, found.end_L, encoder.tables)
     return float(looked.is_known_L.mean()) if found.hash_L.size else 1.0
+
+
+def cover_categories(encoder: Encoder, sample: Sample) -> dict[str, float]:
+    """Return, of each categorical column with at most ``FEW_VALUES`` values, the share of events whose value is known."""
+    facts = sample.histories.facts
+    if facts is None:
+        return {}
+    shares = {}
+    for c, name in enumerate(facts.schema.categorical):
+        value_L = facts.category_LC[:, c][facts.category_LC[:, c] != 0]
+        if value_L.size and np.unique(value_L).size <= FEW_VALUES:
+            shares[name] = float(np.isin(value_L, encoder.vocabulary.category_hash_W).mean())
+    return shares
