@@ -20,7 +20,7 @@ p.lead { font-size: 17px; margin: 8px 0 16px; } p.note, figcaption { color: #5a6
 figure { margin: 0; break-inside: avoid; } figure b { display: block; } figure svg { width: 100%; height: auto; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: 14px; break-inside: avoid; }
 th, td { padding: 4px 8px; border-bottom: 1px solid #e6e9ee; text-align: right; white-space: nowrap; }
-th { color: #5a6675; font-weight: 600; }
+th, td:first-child { white-space: normal; } th { color: #5a6675; font-weight: 600; }
 th:first-child, td:first-child { text-align: left; } table.texts td:first-child { white-space: normal; overflow-wrap: anywhere;
 min-width: 130px; } .wide { grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); }
 @media print { body { max-width: none; padding: 0; font-size: 12px; } h2 { break-after: avoid; } }
