@@ -11,6 +11,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from footfall.cli import output
 
@@ -95,6 +96,14 @@ def test_a_table_into_a_pipe_is_whole_and_plain(capsys: pytest.CaptureFixture[st
     assert "n" * 300 in out
     assert "1,234,567" in out
     assert "\x1b" not in out
+
+
+def test_wide_letters_are_whole_in_a_pipe_and_keep_columns_in_line(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(["이름", "ID"], [["커피 마시는 사람들", "i1"], ["coffee", "i2"]])
+    titles, _, wide, narrow = capsys.readouterr().out.splitlines()
+    assert wide.split("   ") == ["커피 마시는 사람들", "i1"]
+    assert titles.split() == ["이름", "ID"]
+    assert narrow.index("i2") == cell_len("커피 마시는 사람들") + 3
 
 
 def test_progress_without_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:

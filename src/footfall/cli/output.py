@@ -140,6 +140,7 @@ def table(
         whole: indexes of those that are never cut, as of ids that people copy.
     """
     from rich import box
+    from rich.cells import cell_len  # Korean letters take two places
     from rich.table import Table
     from rich.text import Text
 
@@ -148,10 +149,10 @@ def table(
         note(empty or "There is nothing to list.")
         return
     out = console()
-    widths = [max(map(len, column)) for column in zip(columns, *listed, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(columns, *listed, strict=True)]
     gap = 3
     if is_terminal(sys.stdout):
-        headers = [widths[index] if index in whole else len(column) for index, column in enumerate(columns)]
+        headers = [widths[index] if index in whole else cell_len(column) for index, column in enumerate(columns)]
         widths = _fit(widths, headers, out.width - gap * (len(columns) - 1))
     out.width = max(out.width, sum(widths) + gap * (len(columns) - 1))
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
