@@ -1,5 +1,6 @@
 """The three jobs on real directory stores: what they read, what they put where, what they refuse, what they report."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,13 @@ def test_custom_attributes_are_published_once_and_name_what_nobody_knows(
     with pytest.raises(ResultExistsError):
         world.attributes(feature, ["red"], attempt=2)
     assert world.buckets.open("shop").read_bytes("out.tsv") == b"somebody else's\n"
+
+
+def test_a_full_disk_is_named_with_a_remedy() -> None:
+    refusal = explain(OSError(errno.ENOSPC, "Error writing bytes to file"))
+    assert refusal["reason"] == "no_space"
+    assert "Error writing bytes" in refusal["details"]
+    assert refusal["details"].endswith("Free some and try again.")
 
 
 def test_keywords_that_nobody_knows_fail_by_name_and_publish_nothing(world: World) -> None:

@@ -106,7 +106,7 @@ def explain(error: Exception) -> dict[str, Any]:
     if isinstance(error, DataError):
         return _refusal(FailureReason.BAD_INPUT, str(error), error.name)
     if is_no_space(error):
-        return _refusal(FailureReason.NO_SPACE, f"No space was left: {error}")
+        return _refusal(FailureReason.NO_SPACE, f"No space was left ({error}). Free some and try again.")
     if isinstance(error, StoreError) and error.operation == "write" and not isinstance(error, StoreDeniedError):
         return _refusal(FailureReason.STORE_WRITE, str(error))
     for kind, reason, name in _REASONS:
