@@ -229,6 +229,7 @@ DAYS = b"user_id,timestamp,act\na,20240131,x\nb,20240201,y\n"
     ("data", "options", "words"),
     [
         (DAYS, LogOptions(), "holds dates as numbers, such as 20240131"),
+        (b"user_id,time,act\na,20240131120000,x\n", LogOptions(), "holds dates as numbers, such as 20240131120000"),
         (b"user_id,event_time,act\na,1/31/2024 8:26,x\n", LogOptions(), "'event_time' is called as times are"),
         (b"user_id,act\na,x\n", LogOptions(observed_until=START), "`observed_until` needs times"),
     ],
@@ -262,6 +263,14 @@ def test_files_without_rows_say_nothing_of_a_log(empty: str, tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"^part-0: .*no file of it has a row") as caught:
         read_log([nothing], format, LogOptions(), other, salt=SEED)
     assert caught.value.name == "NOT_EXIST_FILE"
+
+
+def test_one_line_that_is_no_header_is_not_lost(tmp_path: Path) -> None:
+    line = make_source(b'{"user_id": "a", "act": "x"}\n', "part-1")
+    with pytest.raises(DataError, match="no column 'user_id', which the first file has"):
+        read([make_source(b"user_id,act\na,b\n", "part-0"), line], tmp_path)
+    with pytest.raises(DataError, match="no column is the user id"):
+        read(make_source(b'[{"user_id": "a", "act": "x"}]\n', "log.json"), tmp_path)
 
 
 def test_truths_of_json_are_numbers_and_blank_lines_of_csv_are_skipped(tmp_path: Path) -> None:

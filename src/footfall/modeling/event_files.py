@@ -187,7 +187,7 @@ def _open_parquet(source: Source, scratch: Path) -> EventFile:
     except (pa.ArrowException, OSError) as cause:
         raise _no_parquet(source.name, cause) from cause
     if head is None:
-        return _without_rows(source)
+        return _without_rows(source, file.schema_arrow.names)
     names = file.schema_arrow.names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -211,8 +211,8 @@ def _open_parquet(source: Source, scratch: Path) -> EventFile:
     return EventFile(source.name, kinds, read)
 
 
-def _without_rows(source: Source) -> EventFile:
-    return EventFile(source.name, {}, lambda wanted: iter(()), has_rows=False)
+def _without_rows(source: Source, names: Sequence[str] = ()) -> EventFile:
+    return EventFile(source.name, dict.fromkeys(names, TEXT), lambda wanted: iter(()), has_rows=False)
 
 
 def _no_parquet(path: str, cause: Exception) -> DataError:
@@ -260,7 +260,7 @@ def _open_csv(source: Source, scratch: Path) -> EventFile:
     csv.field_size_limit(_LOOK_BYTES)
     rows = [row for row in csv.reader(lines[: LOOK_ROWS + 1], delimiter=separator) if row]
     if len(rows) == 1:
-        return _without_rows(source)
+        return _without_rows(source, rows[0])
     names = rows[0]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -22,7 +22,7 @@ from numba import njit
 
 from footfall.errors import DataError
 from footfall.modeling.event_arrays import read_numbers, read_texts, read_times
-from footfall.modeling.event_columns import Columns, LogOptions, find_columns, is_code
+from footfall.modeling.event_columns import Columns, LogOptions, find_columns, is_code, names_user
 from footfall.modeling.event_files import EventFile, Place, open_file
 from footfall.modeling.event_texts import ACT, CATEGORY, USER, Texts, TextTable
 from footfall.modeling.event_users import group_users
@@ -119,9 +119,9 @@ def read_log(
     Raises:
         DataError: by the contract's names, with the file and the line, or the row group and row, and a remedy.
     """
-    files = _open_files(sources, format, scratch, log)
-    first = next(files, None)
-    if first is None:
+    files = (open_file(source, format, scratch) for source in sources)
+    empty, first = _find_first(files)
+    if not first.has_rows and (not first.kinds or names_user(list(first.kinds))):
         raise DataError(
             "NOT_EXIST_FILE", "the log has no events: no file of it has a row. Check the path and write it again.",
             path=sources[0].name,
@@ -132,8 +132,11 @@ def read_log(
     total, done = sum(source.size_bytes for source in sources), 0
     size_bytes = {source.name: source.size_bytes for source in sources}
     try:
-        for file in chain([first], files):
-            _check_same(file, columns, file.name)
+        for file in chain(empty, [first], files):
+            if not file.has_rows:
+                log(f"{file.name} has no rows")
+            if file.has_rows or file.kinds:
+                _check_same(file, columns, file.name)
             for place, found in _ahead(file.read(columns.names)):
                 writer.add(place, found)
                 progress("read events", done, total)
@@ -155,14 +158,14 @@ def _describe(columns: Columns, kinds: dict[str, str]) -> str:
     return "columns: " + "; ".join(parts) + (f"; not used: {', '.join(left)}" if left else "")
 
 
-def _open_files(sources: Sequence[Source], format: str, scratch: Path, log: Log) -> Iterator[EventFile]:
-    """Yield the files that have rows, each opened when the one before was read."""
-    for source in sources:
-        file = open_file(source, format, scratch)
+def _find_first(files: Iterator[EventFile]) -> tuple[list[EventFile], EventFile]:
+    """Return (files without rows, the first with some; without any the one that tells most)."""
+    empty: list[EventFile] = []
+    for file in files:
         if file.has_rows:
-            yield file
-        else:
-            log(f"{source.name} has no rows")
+            return empty, file
+        empty.append(file)
+    return [], max(empty, key=lambda file: len(file.kinds))
 
 
 def _check_same(file: EventFile, columns: Columns, path: str) -> None:
@@ -194,6 +197,8 @@ def _tell(found: EventLog, writer: "_Writer", log: Log) -> None:
         log(f"times are numbers of {writer.unit_us:g} microseconds" if writer.unit_us else "times are dates")
         shown = np.datetime64(found.until_us, "us")
         log(f"observed until {str(shown)[:19]} UTC" + ("" if writer.is_until_given else ", the last event"))
+        if found.until_us < np.datetime64("1980-01-01", "us").astype(np.int64):
+            log("warning: the last event lies before 1980; are the times really what they are taken for?")
         if found.until_us > np.datetime64("now", "us").astype(np.int64) and not writer.is_until_given:
             log("warning: the last event lies in the future; `observed_until` leaves such events out")
     if counts["late"]:

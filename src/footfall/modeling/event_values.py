@@ -212,8 +212,10 @@ def unit_of_times(value_N: F64) -> float:
 
 
 def are_dates(value_N: F64) -> bool:
-    """Return whether all numbers look like dates without separators, such as 20250331: as seconds all are of 1970."""
+    """Return whether all numbers look like dates without separators, such as 20250331 or 20250331140500."""
     known_N = value_N[np.isfinite(value_N)]
+    if known_N.size and known_N.min() > 1e13:
+        known_N = known_N // 1_000_000
     month_N, day_N = known_N // 100 % 100, known_N % 100
     is_date_N = (known_N >= 1900_01_01) & (known_N <= 2100_12_31) & (known_N == np.floor(known_N))
     is_date_N &= (month_N >= 1) & (month_N <= 12) & (day_N >= 1) & (day_N <= 31)
