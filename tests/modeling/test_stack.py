@@ -5,7 +5,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from footfall.modeling.metrics import measure_auroc
-from footfall.modeling.stack import find_views, fit_stack, weigh_views
+from footfall.modeling.stack import find_views, fit_stack, refit_stack, weigh_views
 from footfall.modeling.view import Encoding, Users
 
 F64 = npt.NDArray[np.float64]
@@ -79,3 +79,21 @@ def test_what_is_said_of_users_is_from_heads_that_did_not_see_them() -> None:
     other = make_users(rng.integers(0, 255, (4_000, 300)).astype(np.uint8))
     assert stack.out_of_fold["stack"] < 0.6
     assert stack.predict(other).std() < 0.08  # it knows that it knows nothing
+
+
+def test_what_was_said_once_is_heard_again_when_all_are_learned_from() -> None:
+    rng = np.random.default_rng(6)
+    byte_NA = rng.integers(0, 255, (3_000, 20)).astype(np.uint8)
+    label_N = (byte_NA[:, 0] / 60 + rng.logistic(size=3_000) > 2).astype(np.uint8)
+    kept, others = make_users(byte_NA[:2_400]), make_users(byte_NA[2_400:])
+    first = fit_stack(kept, label_N[:2_400], seed=1, prior=0.5)
+    assert first.heard_NK.shape == (2_400, len([name for name in first.names if name != "trees"]))
+    whole = kept.join(others)
+    assert (whole.dense_NA == byte_NA).all()
+    heard = refit_stack(first, whole.hear(np.vstack([first.heard_NK, first.say(others)])), label_N, seed=1, prior=0.5)
+    anew = refit_stack(first, whole, label_N, seed=1, prior=0.5)
+    far = make_users(rng.integers(0, 255, (2_000, 20)).astype(np.uint8))
+    assert np.corrcoef(heard.predict(far), anew.predict(far))[0, 1] > 0.97
+    told_NK = np.repeat(label_N[:, None] * 8.0 - 4, heard.heard_NK.shape[1], axis=1)
+    told = refit_stack(first, whole.hear(told_NK), label_N, seed=1, prior=0.5)
+    assert np.corrcoef(told.predict(far), anew.predict(far))[0, 1] < 0.97  # what was heard does matter

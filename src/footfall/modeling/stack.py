@@ -11,7 +11,7 @@ Shapes: N users, M of them held out of what listens, K views, S strengths.
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,8 @@ MAX_CHOICE_USERS = 50_000
 """More labelled users than these are sampled to choose the strengths of views that do not listen."""
 MANY_USERS, MANY_FOLDS = 20_000, 3
 """With so many, heads fitted on two thirds of them say nearly what heads fitted on all would say."""
-ENOUGH_HELD = 20_000
-"""Of views that listen so many users are held out, one fold after the other, or all."""
+ENOUGH_HELD = 15_000
+"""Folds are held out, one after the other, until so many users were, or all: the choice between few strengths is clear."""
 MIN_CLASS_USERS = 10
 """With fewer of a class the views stay silent and every score is the prior."""
 _STACK_STRENGTH = 0.1
@@ -72,15 +72,21 @@ class Stack:
     prior: float
     out_of_fold: dict[str, float]
     """AUROC of each view, and of the stack as ``stack``, out of fold."""
+    heard_NK: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False)
+    """What the views that do not listen say of the users that were learned from, out of fold."""
 
     def predict(self, users: Users) -> F64:
         """Return (N,) probabilities."""
         if not self.views:
             return np.full(users.n_users, self.prior)
-        heard_NK = np.column_stack([view.predict(users) for view in self.views if not view.listens])
+        heard_NK = self.say(users)
         users = users.hear(heard_NK)
         last = [view.predict(users) for view in self.views if view.listens]
         return self.weights.combine(np.column_stack([heard_NK, *last]))
+
+    def say(self, users: Users) -> F64:
+        """Return (N, K) log-odds: what the views that do not listen say."""
+        return np.column_stack([view.predict(users) for view in self.views if not view.listens])
 
 
 def find_views() -> dict[str, type[View]]:
@@ -127,10 +133,13 @@ def count_steps() -> int:
 def refit_stack(
     stack: Stack, users: Users, label_N: U8, *, seed: int, prior: float, step: Callable[[], None] = lambda: None
 ) -> Stack:
-    """Fit the views again, on other labels, with the strengths and weights that were chosen."""
+    """Fit the views again, on other labels, with the strengths and weights that were chosen.
+
+    Views that listen hear what ``users`` have heard already, else what others say of them out of fold.
+    """
     kinds = find_views()
     strengths = {n: s for n, s in zip(stack.names, stack.strengths, strict=True) if not kinds[n].listens}
-    if strengths:
+    if strengths and not users.heard_NK.size:
         first = {name: kinds[name] for name in strengths}
         users = users.hear(_predict_out_of_fold(first, strengths, users, label_N, seed=seed, step=step))
     return _fit_views(stack, users, label_N, seed=seed, prior=prior, step=step)
@@ -149,7 +158,7 @@ def _fit_views(stack: Stack, users: Users, label_N: U8, *, seed: int, prior: flo
         for view in map_ordered(lambda pair: fit(*pair), zip(stack.names, stack.strengths, strict=True)):
             fitted.append(view)
             step()
-    return Stack(stack.names, tuple(fitted), stack.strengths, stack.weights, prior, stack.out_of_fold)
+    return replace(stack, views=tuple(fitted), prior=prior, heard_NK=users.heard_NK)
 
 
 def _sample(users: Users, label_N: U8, limit: int, seed: int) -> tuple[Users, U8]:
@@ -164,7 +173,7 @@ def _choose_strengths(
 ) -> dict[str, float]:
     """Return for each view the strength with the least log loss on held folds."""
     loss_VS = {name: np.zeros(len(kind.strengths)) for name, kind in kinds.items()}
-    repeats = FEW_REPEATS if label_N.size <= FEW_USERS else 1
+    repeats, n_held = FEW_REPEATS if label_N.size <= FEW_USERS else 1, 0
     for i, (train_N, held_N) in enumerate(_repeat_folds(label_N, repeats, seed=seed)):
         train, held = users.take(train_N), users.take(held_N)
         train_label_N, held_label_N = label_N[train_N], label_N[held_N]
@@ -181,6 +190,9 @@ def _choose_strengths(
                 loss_VS[name] += losses
         if i % repeats == 0:
             step()
+        n_held += held_N.size
+        if n_held >= ENOUGH_HELD:
+            break
     return {name: kind.strengths[int(loss_VS[name].argmin())] for name, kind in kinds.items()}
 
 

@@ -168,7 +168,13 @@ def _train_and_hold_out(
     users, label_N = _gather(feature, kept, seed)
     first = fit_stack(users, label_N, seed=seed, prior=float(kept.label_N.mean()), step=meter.step)
     evidence = Evidence(first, kept, held, _predict(first, feature, held))
-    users, label_N = _gather(feature, train, seed)
+    if first.heard_NK.size and train.label_N.size <= MAX_USERS:
+        # nobody needs to be heard twice: the first heads have not seen who was held
+        others, other_label_N = _gather(feature, held, seed)
+        heard_NK = np.vstack([first.heard_NK, first.say(others)])
+        users, label_N = users.join(others).hear(heard_NK), np.concatenate([label_N, other_label_N])
+    else:
+        users, label_N = _gather(feature, train, seed)
     return refit_stack(first, users, label_N, seed=seed, prior=prior, step=meter.step), evidence
 
 
