@@ -37,6 +37,7 @@ bench: .venv/ready-test  ## the benchmarks; needs Debian's package wrk
 	$(BIN)/python benchmarks/api.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/compute.py
+	$(BIN)/python benchmarks/behavior.py
 
 quality: .venv/ready-test  ## the table of quality, on the data sets of FOOTFALL_QUALITY_DATA or on the one that is shipped
 	$(BIN)/python benchmarks/quality.py --out docs/explanation/quality.md

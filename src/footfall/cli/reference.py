@@ -46,7 +46,7 @@ FAIL_MESSAGES: tuple[tuple[str, bool, str, str], ...] = (
 )
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
-BENCHMARKS = ("api", "engine", "compute")
+BENCHMARKS = ("api", "engine", "compute", "behavior")
 NUMBERS_BEGIN, NUMBERS_END = "<!-- numbers -->", "<!-- /numbers -->"
 
 EXIT_CODES = (
