@@ -140,7 +140,7 @@ def test_the_page_on_profiles_works_as_it_is_written(server: LiveServer) -> None
         feature = client.wait(client.features.create("march", "shop", "march.csv"), timeout_s=120)
         client.wait(client.tasks.create("will buy again", feature.id, "shop", "again.tsv"), timeout_s=120)
     said = run("bash", "-ec", "\n".join(lines), FOOTFALL_HOME=str(server.home))
-    assert re.search(r"^behavior +running shoes +1\.0 ", said, re.MULTILINE), said
+    assert re.search(r"^behavior +running shoes +100\.0 % ", said, re.MULTILINE), said
     assert re.search(r"^u\d+ +0\.\d+$", said, re.MULTILINE), said
     assert "similarity" in run(sys.executable, "-c", code, FOOTFALL_HOME=str(server.home))
 
