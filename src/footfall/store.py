@@ -22,6 +22,7 @@ import obstore
 from obstore import exceptions as failures
 from obstore.store import LocalStore, S3Store
 
+from footfall.durable import sync
 from footfall.errors import (
     BucketNotFoundError,
     InvalidFieldError,
@@ -54,6 +55,10 @@ class ObjectChangedError(StoreError):
     """The object is not the one that the reader began with."""
 
     code = "object_changed"
+
+
+def _changed(key: str) -> ObjectChangedError:
+    return ObjectChangedError(f"{key} changed while it was read; try again when nobody writes it.")
 
 
 class Store:
@@ -128,7 +133,7 @@ class Store:
                 if not tries:
                     raise
         if self.head(key).e_tag != expected.e_tag:
-            raise ObjectChangedError(f"{key} changed while it was read; try again when nobody writes it.")
+            raise _changed(key)
 
     def read_bytes(self, key: str, *, limit_bytes: int | None = None) -> bytes:
         """Return the object, or only its first ``limit_bytes``."""
@@ -174,9 +179,9 @@ class Store:
             with self._errors(key, "write"):
                 self._refuse_links(key)
                 (self._root / key).parent.mkdir(parents=True, exist_ok=True)
-                _sync(path)  # before it gets its name, so that the name never stands for less
+                sync(path)  # before it gets its name, so that the name never stands for less
                 path.replace(self._root / key)
-                _sync((self._root / key).parent)
+                sync((self._root / key).parent)
             return
         self.write(key, path)
         path.unlink()
@@ -265,17 +270,15 @@ class Store:
             options: Any = {"range": (offset, expected.size_bytes)} if offset else {}
             answer = obstore.get(self._backend, key, options=options)
             if answer.meta["e_tag"] != expected.e_tag or answer.meta["size"] != expected.size_bytes:
-                raise ObjectChangedError(f"{key} changed while it was read; try again when nobody writes it.")
+                raise _changed(key)
             for chunk in answer.stream(min_chunk_size=CHUNK_BYTES):
                 yield bytes(chunk)
 
     def _read_file(self, path: Path, key: str, expected: ObjectInfo, offset: int) -> Iterator[bytes]:
         """Yield a file's bytes: twenty times as fast as through the back-end, whose pieces have to be joined."""
         with path.open("rb", buffering=0) as file:
-            if (
-                _info(obstore.head(self._backend, key)) != expected
-            ):  # asked after opening: what is open is what is named
-                raise ObjectChangedError(f"{key} changed while it was read; try again when nobody writes it.")
+            if self.head(key) != expected:  # asked after opening: what is open is what is named
+                raise _changed(key)
             file.seek(offset)
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
@@ -299,8 +302,8 @@ class Store:
     def _make_durable(self, key: str) -> None:
         if self._root is None:
             return
-        _sync(self._root / key)
-        _sync((self._root / key).parent)
+        sync(self._root / key)
+        sync((self._root / key).parent)
 
 
 class Buckets:
@@ -366,15 +369,6 @@ class Buckets:
     def sweep_drafts(self, older_than_s: float) -> int:
         """As ``Store.sweep_drafts``, over every bucket."""
         return 0 if self._root is None else Store(self.place).sweep_drafts(older_than_s)
-
-
-def _sync(path: Path) -> None:
-    """Wait until the disk holds a file, or the names in a directory."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _is_prefix(text: str) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from footfall import layout
 from footfall.compute import placing, storage
 from footfall.config import Settings
+from footfall.durable import sync
 from footfall.errors import InvalidFieldError, StoreError, StoreFullError
 from footfall.records import new_id
 
@@ -69,7 +70,7 @@ def place_code(settings: Settings, project_id: str, draft: Draft) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft.path.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise _store_error(error) from error
 
@@ -105,14 +106,6 @@ def _sweep(directory: Path) -> None:
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > OLD_DRAFT_S:
                 path.unlink()
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _store_error(error: OSError) -> StoreError:

@@ -8,7 +8,6 @@ Shapes: N users of a batch, K blocks of the bag, D latent dimensions, A dense co
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ import pyarrow as pa
 from numba import njit
 from safetensors.numpy import save_file
 
+from footfall.durable import sync
 from footfall.modeling.blocks import BUFFERS, FORMAT, LAYOUT_FILE, Feature, FeatureBlock, open_feature
 from footfall.modeling.encoder import Encoded, Encoder
 from footfall.modeling.event_log import EventLog
@@ -256,13 +256,8 @@ class _ShardWriter:
         self._writer.close()
         self._file.close()
         self._writer = None
-        self._syncing.append(self._pool.submit(_sync, self._path))
+        self._syncing.append(self._pool.submit(sync, self._path))
         self._shards.append({"file": self._path.name, "batches": _find_buffers(self._path)})
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _find_buffers(path: Path) -> list[dict[str, Any]]:
