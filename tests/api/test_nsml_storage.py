@@ -192,15 +192,20 @@ def test_what_breaks_off_leaves_nothing(shared: Service, project: str, nas: Path
     import socket
 
     call, before = shared.operator, sorted(nas.rglob("*"))
-    target = url(project, "half")
+    drafts, target = nas.parent / "drafts", url(project, "half")
+
+    def wait_for(are_there: bool) -> bool:
+        for _ in range(200):
+            if drafts.exists() and bool(list(drafts.iterdir())) is are_there:
+                return True
+            threading.Event().wait(0.02)
+        return False
+
     headers = "".join(f"{name}: {value}\r\n" for name, value in call.signed("PUT", target).items())
     with socket.create_connection(("127.0.0.1", shared.port), timeout=5) as connection:
         connection.sendall(f"PUT {target} HTTP/1.1\r\nhost: x\r\n{headers}content-length: 1000\r\n\r\nabc".encode())
-    for _ in range(200):
-        if not list((nas.parent / "drafts").iterdir()):
-            break
-        threading.Event().wait(0.02)
-    assert not list((nas.parent / "drafts").iterdir())
+        assert wait_for(True)
+    assert wait_for(False)
     assert sorted(nas.rglob("*")) == before
 
 
