@@ -18,8 +18,9 @@ from footfall.errors import DataError
 from footfall.modeling.encoder import fit_encoder, load_encoder
 from footfall.modeling.event_arrays import read_texts
 from footfall.modeling.event_columns import LogOptions
-from footfall.modeling.event_files import Place, find_format
+from footfall.modeling.event_files import find_format
 from footfall.modeling.event_log import read_log
+from footfall.modeling.event_place import Place
 from footfall.modeling.feature import make_feature, open_feature
 from footfall.modeling.labels import match_labels, read_labels
 from footfall.modeling.report import Sources, make_report

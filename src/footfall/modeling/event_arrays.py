@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from footfall.modeling.event_files import Place
+from footfall.modeling.event_place import Place
 from footfall.modeling.event_values import are_dates, parse_numbers, parse_times, scale_times, unit_of_times
 
 U8 = npt.NDArray[np.uint8]

@@ -23,7 +23,8 @@ from numba import njit
 from footfall.errors import DataError
 from footfall.modeling.event_arrays import read_numbers, read_texts, read_times
 from footfall.modeling.event_columns import Columns, LogOptions, find_columns, is_code, names_user
-from footfall.modeling.event_files import EventFile, Place, open_file
+from footfall.modeling.event_files import open_file
+from footfall.modeling.event_place import EventFile, Place
 from footfall.modeling.event_texts import ACT, CATEGORY, USER, Texts, TextTable
 from footfall.modeling.event_users import group_users
 from footfall.modeling.histories import Histories, Schema

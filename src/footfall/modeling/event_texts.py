@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from footfall.modeling.event_files import Place
+from footfall.modeling.event_place import Place
 from footfall.modeling.hashes import combine, find_slot, hash_bytes
 from footfall.modeling.personal import find_suspects
 from footfall.modeling.prefetch import prefetch

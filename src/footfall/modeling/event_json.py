@@ -1,0 +1,95 @@
+"""JSON Lines as batches of columns. Source: jsonlines.org.
+
+Knows JSON and where a line stands; nothing of users or features.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from footfall.modeling.compression import decompress
+from footfall.modeling.event_columns import NUMBER, OTHER
+from footfall.modeling.event_kinds import kind_of
+from footfall.modeling.event_place import BOM, LOOK_ROWS, EventFile, Place, peek, whole_lines, without_rows
+from footfall.modeling.sequences import Source
+
+
+def open_lines(source: Source, scratch: Path) -> EventFile:
+    """Open a file of JSON Lines; its first lines tell the columns.
+
+    Raises:
+        DataError: UNEXPECTED_TXT_FORMAT: a line that is no JSON object.
+    """
+    del scratch
+    lines = [line for line in peek(source).split(b"\n")[: LOOK_ROWS + 1] if line.strip()]
+    if not lines:
+        return without_rows(source)
+    place = Place(source.name, 1, None, source)
+    rows = [_decode_line(place, n, line) for n, line in enumerate(lines[:-1] or lines)]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    kinds = {name: _kind_of_values([row.get(name) for row in rows]) for name in names}
+    return EventFile(source.name, kinds, lambda wanted: _read_lines(source, wanted))
+
+
+def _kind_of_values(values: list[Any]) -> str:
+    known = [value for value in values if value is not None]
+    if any(isinstance(value, dict | list) for value in known):
+        return OTHER
+    if known and all(isinstance(value, int | float) for value in known):
+        return NUMBER
+    return kind_of(pa.array([str(value).encode() for value in known], pa.binary()), is_typed=True)
+
+
+def _decode_line(place: Place, row: int, text: bytes) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as cause:
+        raise place.error(row, f"the line is no JSON ({cause}). Write one object a line.") from cause
+    if not isinstance(found, dict):
+        raise place.error(row, "the line is no JSON object. Write one a line.")
+    return found
+
+
+def _read_lines(source: Source, wanted: list[str]) -> Iterator[tuple[Place, dict[str, pa.Array]]]:
+    row_type = msgspec.defstruct(
+        "Row", [(f"field_{i}", Any, None) for i in range(len(wanted))],
+        rename={f"field_{i}": name for i, name in enumerate(wanted)}, gc=False,
+    )  # fmt: skip
+    decoder = msgspec.json.Decoder(type=row_type)
+    first, row = True, 1
+    for block in whole_lines(decompress(source.name, source.open())):
+        if first:
+            block, first = block.removeprefix(BOM), False
+        place = Place(source.name, row, None, source)
+        try:
+            rows = decoder.decode_lines(block)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as cause:
+            texts = [text for text in block.split(b"\n") if text.strip()]
+            for i, text in enumerate(texts):
+                _decode_line(place, i, text)
+            raise place.error(0, f"there is no JSON ({cause}). Write one object a line.") from cause
+        found = {name: [getattr(one, f"field_{i}") for one in rows] for i, name in enumerate(wanted)}
+        yield place, {name: _pack_values(values, name, place) for name, values in found.items()}
+        row += len(rows)
+
+
+def _pack_values(values: list[Any], name: str, place: Place) -> pa.Array:
+    """Return values of one JSON field as texts or as numbers."""
+    try:
+        return pa.array(values, pa.large_string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):
+        pass
+    if all(value is None or isinstance(value, int | float) for value in values):
+        values = [int(value) if isinstance(value, bool) else value for value in values]
+        is_whole = all(value is None or isinstance(value, int) for value in values)
+        try:
+            return pa.array(values, pa.int64() if is_whole else pa.float64())
+        except (pa.ArrowInvalid, OverflowError):
+            pass
+    for row, value in enumerate(values):
+        if isinstance(value, dict | list):
+            raise place.error(row, f"the column {name!r} is nested. Write a text or a number.")
+    return pa.array([None if value is None else str(value) for value in values], pa.large_string())
