@@ -225,12 +225,22 @@ def test_what_is_wrong_is_named_with_its_place(
 DAYS = b"user_id,timestamp,act\na,20240131,x\nb,20240201,y\n"
 
 
+BESIDE = b"user_id,timestamp,%b,act\na,31/12/2024 10:00,2025-01-05,x\nb,30/12/2024 10:00,2025-01-05,y\n"
+
+
 @pytest.mark.parametrize(
     ("data", "options", "words"),
     [
         (DAYS, LogOptions(), "holds dates as numbers, such as 20240131"),
         (b"user_id,time,act\na,20240131120000,x\n", LogOptions(), "holds dates as numbers, such as 20240131120000"),
         (b"user_id,event_time,act\na,1/31/2024 8:26,x\n", LogOptions(), "'event_time' is called as times are"),
+        (
+            BESIDE % b"loaded",
+            LogOptions(),
+            "'timestamp' is called as times are.*such as 'loaded', as \"timestamp\" in `columns`",
+        ),
+        (BESIDE % b"created_at", LogOptions(), "'timestamp' is called as times are.*such as 'created_at'"),
+        (b"user_id,time,loaded,act\na,31/12/2024,2025-01-05,x\n", LogOptions(), "'time' is called as times are"),
         (b"user_id,act\na,x\n", LogOptions(observed_until=START), "`observed_until` needs times"),
     ],
 )
@@ -243,6 +253,22 @@ def test_what_is_called_a_time_may_be_declared_a_category(tmp_path: Path) -> Non
     data = b"user_id,day,act\na,Monday,x\nb,Friday,y\n"
     log = read(make_source(data, "log.csv"), tmp_path, LogOptions(categorical=("day",)))
     assert log.schema == Schema(has_time=False, numeric=(), categorical=("day",))
+
+
+@pytest.mark.parametrize("options", [LogOptions(timestamp="loaded"), LogOptions(categorical=("timestamp",))])
+def test_another_column_of_times_may_be_declared(options: LogOptions, tmp_path: Path) -> None:
+    assert read(make_source(BESIDE % b"loaded", "log.csv"), tmp_path, options).columns.timestamp == "loaded"
+
+
+def test_hours_beside_a_date_are_no_times_by_themselves(tmp_path: Path) -> None:
+    data = b"user_id,date,time,act\na,2024-12-31,10:32:11,x\nb,2025-01-05,9:00:00,y\n"
+    lines: list[str] = []
+    log = read(make_source(data, "log.csv"), tmp_path, log=lines.append)
+    assert (log.columns.timestamp, log.schema.categorical) == ("date", ("time",))
+    told = [line for line in lines if line.startswith("warning: the times are those of 'date' alone; if 'time'")]
+    assert len(told) == 1
+    read(make_source(data, "log.csv"), tmp_path, LogOptions(timestamp="date"), log=lines.append)
+    assert [line for line in lines if "alone" in line] == told
 
 
 @pytest.mark.parametrize("empty", ["csv header", "csv nothing", "parquet", "jsonl"])

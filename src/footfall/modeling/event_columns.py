@@ -24,6 +24,8 @@ _USER = ("user_id", "userid", "user", "uid", "customer_id", "customerid", "custo
          "account_id", "visitor_id", "visitorid", "person_id", "subscriber_id", "mid")  # fmt: skip
 _TIME = ("timestamp", "event_time", "event_timestamp", "time", "datetime", "date_time", "ts", "occurred_at", "created_at",
          "event_date", "date", "day", "invoice_date", "order_date", "transaction_date")  # fmt: skip
+_PARTS = ("time", "day")
+"""Beside a column called as times are, these may hold a part of them: the hour, the weekday."""
 _BEHAVIOR = ("behavior", "behaviour", "activity", "act")
 _VERB = ("event", "event_type", "event_name", "action", "verb", "type")
 _OBJECT = ("description", "item_description", "text", "title", "item_name", "product_name", "name", "item", "product",
@@ -99,9 +101,7 @@ def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Co
     user = options.user_id or simple.find(_USER, lambda name: kinds[name] != OTHER)
     if user is None:
         raise _refuse(path, kinds, "no column is the user id", _NAME.format("user_id"))
-    timestamp = options.timestamp or _find_time(simple, kinds, user)
-    if timestamp is None:
-        _require_no_time(options, simple, kinds, path)
+    timestamp = options.timestamp or _find_time(options, simple, kinds, user, path)
     taken = {user, timestamp, *(options.numeric or ()), *(options.categorical or ())}
     behavior = options.behavior or _find_behavior(simple, kinds, taken)
     if not behavior:
@@ -118,6 +118,22 @@ def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Co
         verbs = [n for n in behavior if len(behavior) > 1 and _simple(n) in _VERB]
         categorical = tuple([*verbs, *found])[:MAX_CATEGORICAL]
     return Columns(user, timestamp, behavior, numeric, categorical)
+
+
+def describe_columns(columns: Columns, options: LogOptions, kinds: Mapping[str, str]) -> list[str]:
+    """Return lines that say which columns of a log are what, and which of them should be looked at."""
+    left = [name for name in kinds if name not in columns.names]
+    parts = [
+        f"user_id: {columns.user_id}", f"timestamp: {columns.timestamp or 'none'}", f"behavior: {' + '.join(columns.behavior)}",
+        f"numeric: {', '.join(columns.numeric) or 'none'}", f"categorical: {', '.join(columns.categorical) or 'none'}",
+    ]  # fmt: skip
+    lines = ["columns: " + "; ".join(parts) + (f"; not used: {', '.join(left)}" if left else "")]
+    clock = next((name for name in columns.categorical if _simple(name) == "time" and kinds[name] == TEXT), None)
+    if clock is not None and columns.timestamp is not None and options.timestamp is None:
+        lines.append(
+            f"warning: the times are those of {columns.timestamp!r} alone; if {clock!r} holds hours, write both in one column"
+        )
+    return lines
 
 
 def names_user(header: Sequence[str]) -> bool:
@@ -138,12 +154,12 @@ class _Names:
         for name in kinds:
             self._by_name.setdefault(_simple(name), name)
 
+    def find_all(self, wanted: tuple[str, ...], is_fit: Callable[[str], bool]) -> list[str]:
+        names = [self._by_name[simple] for simple in wanted if simple in self._by_name]
+        return [name for name in names if is_fit(name)]
+
     def find(self, wanted: tuple[str, ...], is_fit: Callable[[str], bool]) -> str | None:
-        for simple in wanted:
-            name = self._by_name.get(simple)
-            if name is not None and is_fit(name):
-                return name
-        return None
+        return next(iter(self.find_all(wanted, is_fit)), None)
 
 
 def _simple(name: str) -> str:
@@ -151,24 +167,30 @@ def _simple(name: str) -> str:
     return re.sub(r"[^0-9a-z]+", "_", snake.lower()).strip("_")
 
 
-def _find_time(simple: _Names, kinds: Mapping[str, str], user: str) -> str | None:
-    by_name = simple.find(_TIME, lambda name: kinds[name] in (TIME, NUMBER) and name != user)
-    return by_name or next((name for name, kind in kinds.items() if kind == TIME and name != user), None)
+def _find_time(options: LogOptions, simple: _Names, kinds: Mapping[str, str], user: str, path: str) -> str | None:
+    """Return the column of times; none and another one are refused where one is called as times are and holds no times.
 
-
-def _require_no_time(options: LogOptions, simple: "_Names", kinds: Mapping[str, str], path: str) -> None:
-    """Refuse to go on without times where there should be some: nobody would notice that they are missing."""
-    declared = {options.user_id, *options.behavior, *(options.categorical or ()), *(options.numeric or ())}
-    named = simple.find(_TIME, lambda name: kinds[name] == TEXT and name not in declared)
-    if named is not None:
+    Nobody would notice that the right one is not used.
+    """
+    named = simple.find_all(_TIME, lambda name: name != user)
+    by_name = next((name for name in named if kinds[name] in (TIME, NUMBER)), None)
+    found = by_name or next((name for name, kind in kinds.items() if kind == TIME and name != user), None)
+    declared = {*options.behavior, *(options.categorical or ()), *(options.numeric or ())}
+    parts = _PARTS if by_name else ()
+    before = named[: named.index(by_name)] if by_name else named
+    unread = next((name for name in before if name not in declared and _simple(name) not in parts), None)
+    if unread is not None:
+        other = "" if found is None else f'name another column, such as {found!r}, as "timestamp" in `columns`; '
         raise DataError(
             "UNEXPECTED_TXT_FORMAT",
-            f"the column {named!r} is called as times are, but most of its first values are none. Write ISO 8601, such as "
-            "2025-03-31T14:05:00Z, or seconds since 1970; or declare it as categorical in `columns` if it holds no times.",
+            f"the column {unread!r} is called as times are, but most of its first values are none. Write ISO 8601, such as "
+            f"2025-03-31T14:05:00Z, or seconds since 1970; {other}or declare it as categorical in `columns` if it holds no "
+            "times.",
             path=path,
         )
-    if options.observed_until is not None:
+    if found is None and options.observed_until is not None:
         raise _refuse(path, kinds, "`observed_until` needs times, but no column holds any", _NAME.format("timestamp"))
+    return found
 
 
 def _find_behavior(simple: _Names, kinds: Mapping[str, str], taken: set[str | None]) -> tuple[str, ...]:

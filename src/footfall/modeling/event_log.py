@@ -22,7 +22,7 @@ from numba import njit
 
 from footfall.errors import DataError
 from footfall.modeling.event_arrays import read_numbers, read_texts, read_times
-from footfall.modeling.event_columns import Columns, LogOptions, find_columns, is_code, names_user
+from footfall.modeling.event_columns import Columns, LogOptions, describe_columns, find_columns, is_code, names_user
 from footfall.modeling.event_files import open_file
 from footfall.modeling.event_place import EventFile, Place
 from footfall.modeling.event_texts import ACT, CATEGORY, USER, Texts, TextTable
@@ -128,7 +128,8 @@ def read_log(
             path=sources[0].name,
         )  # fmt: skip
     columns = find_columns(options, first.kinds, first.name)
-    log(_describe(columns, first.kinds))
+    for line in describe_columns(columns, options, first.kinds):
+        log(line)
     writer = _Writer(columns, options, scratch, salt, personal_data)
     total, done = sum(source.size_bytes for source in sources), 0
     size_bytes = {source.name: source.size_bytes for source in sources}
@@ -148,15 +149,6 @@ def read_log(
     progress("read events", total, total)
     _tell(found_log, writer, log)
     return found_log
-
-
-def _describe(columns: Columns, kinds: dict[str, str]) -> str:
-    left = [name for name in kinds if name not in columns.names]
-    parts = [
-        f"user_id: {columns.user_id}", f"timestamp: {columns.timestamp or 'none'}", f"behavior: {' + '.join(columns.behavior)}",
-        f"numeric: {', '.join(columns.numeric) or 'none'}", f"categorical: {', '.join(columns.categorical) or 'none'}",
-    ]  # fmt: skip
-    return "columns: " + "; ".join(parts) + (f"; not used: {', '.join(left)}" if left else "")
 
 
 def _find_first(files: Iterator[EventFile]) -> tuple[list[EventFile], EventFile]:
