@@ -5,6 +5,7 @@ Knows feature files; nothing of heads.
 Shapes: N labelled users, V tokens, D latent dimensions, A dense columns, M bag entries.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from safetensors.numpy import load_file
 from footfall.modeling.bag import weigh
 from footfall.modeling.blocks import Feature, FeatureBlock
 from footfall.modeling.feature import ENCODING_FILE
+from footfall.modeling.threads import map_ordered
 from footfall.modeling.view import Encoding, Users
 
 I64 = npt.NDArray[np.int64]
@@ -36,16 +38,22 @@ def gather_users(feature: Feature, row_N: I64) -> tuple[Users, npt.NDArray[np.ui
     latent_ND = np.empty((row_N.size, layout["n_dims"]), np.float32)
     dense_NA = np.empty((row_N.size, layout["n_columns"]), np.uint8)
     n_behaviors_N = np.empty(row_N.size, np.uint32)
-    bags: list[scipy.sparse.csr_matrix] = []
-    for block in feature.read_blocks():
-        start, end = np.searchsorted(row_N, [block.first_row, block.first_row + block.n_users])
-        if start == end:
-            continue
+
+    def pick() -> Iterator[tuple[FeatureBlock, int, int]]:
+        for block in feature.read_blocks():
+            start, end = np.searchsorted(row_N, [block.first_row, block.first_row + block.n_users])
+            if start < end:
+                yield block, int(start), int(end)
+
+    def gather(picked: tuple[FeatureBlock, int, int]) -> scipy.sparse.csr_matrix:
+        block, start, end = picked
         local_N = row_N[start:end] - block.first_row
         latent_ND[start:end] = block.latent_ND[local_N].view(np.float16)
         dense_NA[start:end] = block.dense_NA[local_N]
         n_behaviors_N[start:end] = block.n_behaviors_N[local_N]
-        bags.append(_weigh_block(block, encoding)[local_N])
+        return _weigh_block(block, encoding)[local_N]
+
+    bags = list(map_ordered(gather, pick()))
     n_tokens = int(encoding.bound_K[-1])
     bag_NV = scipy.sparse.vstack(bags, format="csr") if bags else scipy.sparse.csr_matrix((0, n_tokens), dtype="f4")
     n_text, n_order = int(encoding.bound_K[1]), int(encoding.bound_K[2])

@@ -5,6 +5,7 @@ Knows labelled users as arrays and stored features; nothing of files of texts or
 Shapes: N users, M drawn users, A dense columns, V tokens, K blocks.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ import numpy.typing as npt
 import scipy.sparse
 
 from footfall.modeling.blocks import Feature
-from footfall.modeling.folds import hold_out, sample_rows
+from footfall.modeling.folds import Rows, hold_out, sample_rows
 from footfall.modeling.linear import fit_linear
 from footfall.modeling.metrics import F64, measure_auroc, measure_log_loss
 from footfall.modeling.stack import Stack, find_views, refit_stack
+from footfall.modeling.threads import map_ordered
 from footfall.modeling.view import U8, Encoding, Users
 
 I64 = npt.NDArray[np.int64]
@@ -34,21 +36,25 @@ def measure_baselines(train: Users, train_label_N: U8, test: Users, test_label_N
     """Return {name, AUROC, log_loss} of three models that anybody would try first, learned from ``train``."""
     share = float(np.clip(train_label_N.mean(), 1e-7, 1 - 1e-7))
     majority_N = np.full(test_label_N.size, np.log(share / (1 - share)))
-    text = fit_linear(train.text_NV, train_label_N, _TFIDF_STRENGTH)
-    trees = find_views()["trees"]()
-    trees.fit(train, train_label_N, strength=_N_TREES, seed=seed)
-    found = {
-        "majority": majority_N,
-        "tfidf_logistic": text.predict(test.text_NV),
-        "aggregates_trees": trees.predict(test),
+
+    def fit_trees() -> F64:
+        trees = find_views()["trees"]()
+        trees.fit(train, train_label_N, strength=_N_TREES, seed=seed)
+        return trees.predict(test)
+
+    models: dict[str, Callable[[], F64]] = {
+        "majority": lambda: majority_N,
+        "tfidf_logistic": lambda: fit_linear(train.text_NV, train_label_N, _TFIDF_STRENGTH).predict(test.text_NV),
+        "aggregates_trees": fit_trees,
     }
+    found = zip(models, map_ordered(lambda model: model(), models.values()), strict=True)
     return [
         {
             "name": name,
             "AUROC": measure_auroc(z_N, test_label_N),
             "log_loss": measure_log_loss(1 / (1 + np.exp(-z_N.clip(-30, 30))), test_label_N),
         }
-        for name, z_N in found.items()
+        for name, z_N in found
     ]
 
 
@@ -57,15 +63,19 @@ def draw_learning_curve(
 ) -> list[dict[str, Any]]:
     """Return {labels, AUROC} for a few smaller numbers of labels: the same views and weights, fitted on fewer users."""
     n = min(train_label_N.size, 2 * MAX_CURVE_USERS)
-    points = []
+
+    def measure(row_M: Rows) -> dict[str, Any]:
+        label_M = train_label_N[row_M]
+        fitted = refit_stack(stack, train.take(row_M), label_M, seed=seed, prior=float(label_M.mean()))
+        return {"labels": int(row_M.size), "AUROC": measure_auroc(fitted.predict(test), test_label_N)}
+
+    samples = []
     for size in (n // part for part in _CURVE_PARTS):
         row_M = sample_rows(train_label_N, size, seed=seed)
-        label_M = train_label_N[row_M]
-        if size < _MIN_CURVE_USERS or min(label_M.sum(), (1 - label_M).sum()) < 5 or not stack.names:
-            continue
-        fitted = refit_stack(stack, train.take(row_M), label_M, seed=seed, prior=float(label_M.mean()))
-        points.append({"labels": int(row_M.size), "AUROC": measure_auroc(fitted.predict(test), test_label_N)})
-    return points
+        n_rarer = min(train_label_N[row_M].sum(), (1 - train_label_N[row_M]).sum())
+        if size >= _MIN_CURVE_USERS and n_rarer >= 5 and stack.names:
+            samples.append(row_M)
+    return list(map_ordered(measure, samples[::-1]))[::-1]  # the largest takes as long as all others
 
 
 def find_leaks(users: Users, label_N: U8) -> list[dict[str, Any]]:

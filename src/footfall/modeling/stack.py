@@ -10,8 +10,10 @@ Shapes: N users, M of them held out of what listens, K views, S strengths.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +24,11 @@ from footfall.modeling.calibration import fit_curve
 from footfall.modeling.folds import Rows, sample_rows, split_folds
 from footfall.modeling.linear import fit_linear
 from footfall.modeling.metrics import measure_auroc, measure_log_loss
-from footfall.modeling.threads import map_ordered
+from footfall.modeling.threads import count_threads, map_ordered
 from footfall.modeling.view import U8, Users, View, prior_log_odds
 
 F64 = npt.NDArray[np.float64]
+Out = TypeVar("Out")
 
 CHOICE_FOLDS, STACK_FOLDS = 3, 5
 FEW_USERS, FEW_REPEATS = 1_500, 3
@@ -75,18 +78,19 @@ class Stack:
     heard_NK: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False)
     """What the views that do not listen say of the users that were learned from, out of fold."""
 
-    def predict(self, users: Users) -> F64:
-        """Return (N,) probabilities."""
+    def predict(self, users: Users, said_NK: F64 | None = None) -> F64:
+        """Return (N,) probabilities; ``said_NK`` is what ``say`` says of them, if that is known."""
         if not self.views:
             return np.full(users.n_users, self.prior)
-        heard_NK = self.say(users)
-        users = users.hear(heard_NK)
+        said_NK = self.say(users) if said_NK is None else said_NK
+        users = users.hear(said_NK)
         last = [view.predict(users) for view in self.views if view.listens]
-        return self.weights.combine(np.column_stack([heard_NK, *last]))
+        return self.weights.combine(np.column_stack([said_NK, *last]))
 
     def say(self, users: Users) -> F64:
         """Return (N, K) log-odds: what the views that do not listen say."""
-        return np.column_stack([view.predict(users) for view in self.views if not view.listens])
+        said = [view.predict(users) for view in self.views if not view.listens]
+        return np.column_stack(said) if said else np.zeros((users.n_users, 0))
 
 
 def find_views() -> dict[str, type[View]]:
@@ -112,7 +116,8 @@ def fit_stack(users: Users, label_N: U8, *, seed: int, prior: float, step: Calla
     first = {name: kind for name, kind in kinds.items() if not kind.listens}
     last = {name: kind for name, kind in kinds.items() if kind.listens}
     strengths = _choose_strengths(first, *_sample(users, label_N, MAX_CHOICE_USERS, seed), seed=seed, step=step)
-    users = users.hear(_predict_out_of_fold(first, strengths, users, label_N, seed=seed, step=step))
+    heard_NK, heads = _predict_out_of_fold(first, strengths, users, label_N, seed=seed, step=step)
+    users = users.hear(heard_NK)
     tried = _try_last(last, users, label_N, seed=seed, step=step)
     strengths |= tried.strengths
     out_MK = np.hstack([users.heard_NK[tried.row_M].astype(np.float64), tried.out_MK])
@@ -122,7 +127,7 @@ def fit_stack(users: Users, label_N: U8, *, seed: int, prior: float, step: Calla
     quality = {name: measure_auroc(out_MK[:, k], label_M) for k, name in enumerate(kinds)}
     quality["stack"] = measure_auroc(weights.combine(out_MK), label_M)
     stack = Stack(tuple(kinds), (), tuple(strengths.values()), weights, prior, quality)
-    return _fit_views(stack, users, label_N, seed=seed, prior=prior, step=step)
+    return _fit_views(stack, heads, users, label_N, seed=seed, prior=prior, step=step)
 
 
 def count_steps() -> int:
@@ -135,30 +140,44 @@ def refit_stack(
 ) -> Stack:
     """Fit the views again, on other labels, with the strengths and weights that were chosen.
 
-    Views that listen hear what ``users`` have heard already, else what others say of them out of fold.
+    Views that listen hear what ``users`` have heard already, else what others say of them out of fold. The search for a
+    head begins at the stack's own, if it has any.
     """
-    kinds = find_views()
+    kinds, heads = find_views(), dict(zip(stack.names, stack.views, strict=False))
     strengths = {n: s for n, s in zip(stack.names, stack.strengths, strict=True) if not kinds[n].listens}
     if strengths and not users.heard_NK.size:
         first = {name: kinds[name] for name in strengths}
-        users = users.hear(_predict_out_of_fold(first, strengths, users, label_N, seed=seed, step=step))
-    return _fit_views(stack, users, label_N, seed=seed, prior=prior, step=step)
+        heard_NK, heads = _predict_out_of_fold(first, strengths, users, label_N, seed=seed, step=step)
+        users = users.hear(heard_NK)
+    return _fit_views(stack, heads, users, label_N, seed=seed, prior=prior, step=step)
 
 
-def _fit_views(stack: Stack, users: Users, label_N: U8, *, seed: int, prior: float, step: Callable[[], None]) -> Stack:
+def _fit_views(
+    stack: Stack,
+    heads: dict[str, View],
+    users: Users,
+    label_N: U8,
+    *,
+    seed: int,
+    prior: float,
+    step: Callable[[], None],
+) -> Stack:
     kinds = find_views()
 
-    def fit(name: str, strength: float) -> View:
-        view = kinds[name]()
+    def fit(pair: tuple[str, float]) -> View:
+        name, strength = pair
+        view = copy(heads[name]) if name in heads else kinds[name]()
         view.fit(users, label_N, strength=strength, seed=seed)
         return view
 
+    # those that listen come first here, because they take longest
+    pairs = list(zip(stack.names, stack.strengths, strict=True))[::-1]
     fitted = []
     with threadpool_limits(1):
-        for view in map_ordered(lambda pair: fit(*pair), zip(stack.names, stack.strengths, strict=True)):
+        for view in map_ordered(fit, pairs):
             fitted.append(view)
             step()
-    return replace(stack, views=tuple(fitted), prior=prior, heard_NK=users.heard_NK)
+    return replace(stack, views=tuple(fitted[::-1]), prior=prior, heard_NK=users.heard_NK)
 
 
 def _sample(users: Users, label_N: U8, limit: int, seed: int) -> tuple[Users, U8]:
@@ -168,31 +187,70 @@ def _sample(users: Users, label_N: U8, limit: int, seed: int) -> tuple[Users, U8
     return users.take(row_N), label_N[row_N]
 
 
+@dataclass(frozen=True)
+class _Fold:
+    """What one view is asked: learn from some users, speak of others."""
+
+    kind: type[View]
+    train: Users
+    train_label_N: U8
+    held: Users
+    held_N: Rows
+
+
+def _ask_views(
+    kinds: dict[str, type[View]],
+    users: Users,
+    label_N: U8,
+    folds: Sequence[tuple[Rows, Rows]],
+    ask: Callable[[str, _Fold], Out],
+    step: Callable[[], None],
+) -> Iterator[tuple[str, Rows, Out]]:
+    """Yield (view, held rows, answer) fold by fold; views and folds are worked on side by side."""
+
+    def split() -> Iterator[tuple[str, _Fold]]:
+        for train_N, held_N in folds:
+            train, held = users.take(train_N), users.take(held_N)
+            for name, kind in kinds.items():
+                yield name, _Fold(kind, train, label_N[train_N], held, held_N)
+
+    def work(pair: tuple[str, _Fold]) -> tuple[str, Rows, Out]:
+        name, fold = pair
+        return name, fold.held_N, ask(name, fold)
+
+    n_threads = max(1, min(count_threads(), len(kinds) * len(folds)))
+    last = list(kinds)[-1] if kinds else None
+    with threadpool_limits(1):
+        for name, held_N, answer in map_ordered(work, split(), n_threads=n_threads):
+            yield name, held_N, answer
+            if name == last:
+                step()
+
+
+def _cut_folds(folds: Iterable[tuple[Rows, Rows]]) -> list[tuple[Rows, Rows]]:
+    """Return the first folds, until enough users were held."""
+    kept: list[tuple[Rows, Rows]] = []
+    for fold in folds:
+        kept.append(fold)
+        if sum(held_N.size for _, held_N in kept) >= ENOUGH_HELD:
+            break
+    return kept
+
+
 def _choose_strengths(
     kinds: dict[str, type[View]], users: Users, label_N: U8, *, seed: int, step: Callable[[], None]
 ) -> dict[str, float]:
     """Return for each view the strength with the least log loss on held folds."""
+
+    def measure(name: str, fold: _Fold) -> list[float]:
+        tries = fold.kind().try_strengths(fold.train, fold.train_label_N, fold.held, seed=seed)
+        held_label_N = label_N[fold.held_N]
+        return [measure_log_loss(_to_probability(z_N), held_label_N) * held_label_N.size for z_N in tries]
+
     loss_VS = {name: np.zeros(len(kind.strengths)) for name, kind in kinds.items()}
-    repeats, n_held = FEW_REPEATS if label_N.size <= FEW_USERS else 1, 0
-    for i, (train_N, held_N) in enumerate(_repeat_folds(label_N, repeats, seed=seed)):
-        train, held = users.take(train_N), users.take(held_N)
-        train_label_N, held_label_N = label_N[train_N], label_N[held_N]
-
-        def measure(
-            name: str, train: Users = train, held: Users = held, train_label_N: U8 = train_label_N,
-            held_label_N: U8 = held_label_N,
-        ) -> tuple[str, list[float]]:  # fmt: skip
-            tries = kinds[name]().try_strengths(train, train_label_N, held, seed=seed)
-            return name, [measure_log_loss(_to_probability(z_N), held_label_N) * held_label_N.size for z_N in tries]
-
-        with threadpool_limits(1):
-            for name, losses in map_ordered(measure, kinds):
-                loss_VS[name] += losses
-        if i % repeats == 0:
-            step()
-        n_held += held_N.size
-        if n_held >= ENOUGH_HELD:
-            break
+    folds = _cut_folds(_repeat_folds(label_N, FEW_REPEATS if label_N.size <= FEW_USERS else 1, seed=seed))
+    for name, _, losses in _ask_views(kinds, users, label_N, folds, measure, step):
+        loss_VS[name] += losses
     return {name: kind.strengths[int(loss_VS[name].argmin())] for name, kind in kinds.items()}
 
 
@@ -209,23 +267,21 @@ def _predict_out_of_fold(
     *,
     seed: int,
     step: Callable[[], None],
-) -> F64:
-    """Return (N, K) log-odds, each from heads that did not see the user."""
+) -> tuple[F64, dict[str, View]]:
+    """Return (N, K) log-odds, each from heads that did not see the user, and a head of each view."""
+
+    def predict(name: str, fold: _Fold) -> tuple[View, F64]:
+        view = fold.kind()
+        view.fit(fold.train, fold.train_label_N, strength=strengths[name], seed=seed)
+        return view, view.predict(fold.held)
+
     out_NK = np.empty((label_N.size, len(kinds)))
-    n_folds = STACK_FOLDS if label_N.size < MANY_USERS else MANY_FOLDS
-    for train_N, held_N in split_folds(label_N, n_folds, seed=seed + 1):
-        train, held, train_label_N = users.take(train_N), users.take(held_N), label_N[train_N]
-
-        def predict(name: str, train: Users = train, held: Users = held, train_label_N: U8 = train_label_N) -> F64:
-            view = kinds[name]()
-            view.fit(train, train_label_N, strength=strengths[name], seed=seed)
-            return view.predict(held)
-
-        with threadpool_limits(1):
-            for k, z_N in enumerate(map_ordered(predict, kinds)):
-                out_NK[held_N, k] = z_N
-        step()
-    return out_NK
+    at, heads = {name: k for k, name in enumerate(kinds)}, dict[str, View]()
+    folds = list(split_folds(label_N, STACK_FOLDS if label_N.size < MANY_USERS else MANY_FOLDS, seed=seed + 1))
+    for name, held_N, (view, z_N) in _ask_views(kinds, users, label_N, folds, predict, step):
+        out_NK[held_N, at[name]] = z_N
+        heads[name] = view
+    return out_NK, heads
 
 
 @dataclass(frozen=True)
@@ -240,26 +296,18 @@ def _try_last(
     kinds: dict[str, type[View]], users: Users, label_N: U8, *, seed: int, step: Callable[[], None]
 ) -> _Tried:
     """Choose the strengths of views that listen, fold by fold until enough users were held."""
-    folds: list[tuple[Rows, Rows]] = []
-    for fold in split_folds(label_N, STACK_FOLDS, seed=seed + 1):
-        folds.append(fold)
-        if sum(held_N.size for _, held_N in folds) >= ENOUGH_HELD:
-            break
 
-    def work(task: tuple[type[View], tuple[Rows, Rows]]) -> F64:
-        kind, (train_N, held_N) = task
-        held = users.take(held_N)
-        return np.column_stack(list(kind().try_strengths(users.take(train_N), label_N[train_N], held, seed=seed)))
+    def work(_: str, fold: _Fold) -> F64:
+        return np.column_stack(fold.kind().try_strengths(fold.train, fold.train_label_N, fold.held, seed=seed))
 
+    folds = _cut_folds(split_folds(label_N, STACK_FOLDS, seed=seed + 1))
     row_M = np.concatenate([held_N for _, held_N in folds])
+    parts: dict[str, list[F64]] = {name: [] for name in kinds}
+    for name, _, out_NS in _ask_views(kinds, users, label_N, folds, work, step):
+        parts[name].append(out_NS)
     strengths, columns = dict[str, float](), list[F64]()
     for name, kind in kinds.items():
-        parts = []
-        with threadpool_limits(1):
-            for z_MS in map_ordered(work, [(kind, fold) for fold in folds]):
-                parts.append(z_MS)
-                step()
-        out_MS = np.vstack(parts)
+        out_MS = np.vstack(parts[name])
         best = int(np.argmin([measure_log_loss(_to_probability(z_M), label_N[row_M]) for z_M in out_MS.T]))
         strengths[name] = kind.strengths[best]
         columns.append(out_MS[:, best])

@@ -162,20 +162,27 @@ def _require(found: Matched, labels: Labels, minimum: int) -> None:
 def _train_and_hold_out(
     feature: Feature, train: Matched, prior: float, seed: int, meter: _Steps
 ) -> tuple[Stack, Evidence]:
-    kept_N, held_N = hold_out(train.label_N, _TEST_SHARE, seed=seed)
-    kept = Matched(train.row_N[kept_N], train.label_N[kept_N], 0)
-    held = Matched(train.row_N[held_N], train.label_N[held_N], 0)
-    users, label_N = _gather(feature, kept, seed)
-    first = fit_stack(users, label_N, seed=seed, prior=float(kept.label_N.mean()), step=meter.step)
-    evidence = Evidence(first, kept, held, _predict(first, feature, held))
-    if first.heard_NK.size and train.label_N.size <= MAX_USERS:
-        # nobody needs to be heard twice: the first heads have not seen who was held
-        others, other_label_N = _gather(feature, held, seed)
-        heard_NK = np.vstack([first.heard_NK, first.say(others)])
-        users, label_N = users.join(others).hear(heard_NK), np.concatenate([label_N, other_label_N])
-    else:
-        users, label_N = _gather(feature, train, seed)
-    return refit_stack(first, users, label_N, seed=seed, prior=prior, step=meter.step), evidence
+    sample_N = sample_rows(train.label_N, MAX_USERS, seed=seed)
+    row_N, label_N = train.row_N[sample_N], train.label_N[sample_N]
+    users, n_behaviors_N = gather_users(feature, row_N)
+    is_active_N = n_behaviors_N > 0
+    kept_N, held_N = hold_out(label_N, _TEST_SHARE, seed=seed)
+    learn_N = kept_N[is_active_N[kept_N]]
+    first = fit_stack(
+        users.take(learn_N), label_N[learn_N], seed=seed, prior=float(label_N[kept_N].mean()), step=meter.step
+    )
+    held = users.take(held_N)
+    said_NK = first.say(held)
+    score_N = np.where(is_active_N[held_N], first.predict(held, said_NK), first.prior)
+    kept_set, held_set = (Matched(row_N[part_N], label_N[part_N], 0) for part_N in (kept_N, held_N))
+    if first.heard_NK.size:  # nobody needs to be heard twice: the first heads have not seen who was held
+        heard_NK = np.empty((row_N.size, said_NK.shape[1]), np.float32)
+        heard_NK[learn_N], heard_NK[held_N] = first.heard_NK, said_NK
+        users = users.hear(heard_NK)
+    if not is_active_N.all():
+        users, label_N = users.take(is_active_N), label_N[is_active_N]
+    last = refit_stack(first, users, label_N, seed=seed, prior=prior, step=meter.step)
+    return last, Evidence(first, kept_set, held_set, score_N)
 
 
 def _gather(feature: Feature, found: Matched, seed: int) -> tuple[Users, U8]:

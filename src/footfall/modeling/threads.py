@@ -1,9 +1,11 @@
 """How many threads to use, and an ordered map over them.
 
-Knows nothing of what it runs. The results come in the order of the inputs, so the number of threads never shows.
+Knows nothing of what it runs. The results come in the order of the inputs, so the number of threads never shows. What is
+mapped may map again: threads of a map share the cores.
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,9 +14,13 @@ from typing import TypeVar
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+_thread = threading.local()
+
 
 def count_threads() -> int:
-    """Return the number of cores this process may use; ``FOOTFALL_THREADS`` lowers it."""
+    """Return the number of cores this process may use, in a thread of a map its share; ``FOOTFALL_THREADS`` lowers it."""
+    if hasattr(_thread, "n_cores"):
+        return int(_thread.n_cores)
     asked = os.environ.get("FOOTFALL_THREADS", "")
     cores = len(os.sched_getaffinity(0))
     return max(1, min(cores, int(asked))) if asked.isdigit() else max(1, cores)
@@ -22,8 +28,13 @@ def count_threads() -> int:
 
 def map_ordered(work: Callable[[In], Out], items: Iterable[In], *, n_threads: int | None = None) -> Iterator[Out]:
     """Yield ``work(item)`` in the order of ``items``; at most three items a thread wait, so memory is bounded."""
-    n = n_threads or count_threads()
-    with ThreadPoolExecutor(max_workers=n) as pool:
+    n_cores = count_threads()
+    n = n_threads or n_cores
+
+    def start() -> None:
+        _thread.n_cores = max(1, n_cores // n)
+
+    with ThreadPoolExecutor(max_workers=n, initializer=start) as pool:
         waiting: deque[Future[Out]] = deque()
         try:
             for item in items:

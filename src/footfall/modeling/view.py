@@ -72,18 +72,6 @@ class Users:
             self.dense_NA[row_N], self.heard_NK[row_N] if self.heard_NK.size else self.heard_NK,
         )  # fmt: skip
 
-    def join(self, others: "Users") -> "Users":
-        """Return these users and others behind them, of whom nothing was heard."""
-
-        def stack(one: scipy.sparse.csr_matrix, other: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
-            return scipy.sparse.vstack([one, other], format="csr")
-
-        return Users(
-            self.encoding, stack(self.text_NV, others.text_NV), stack(self.ngram_NV, others.ngram_NV),
-            stack(self.fact_NV, others.fact_NV), np.vstack([self.latent_ND, others.latent_ND]),
-            np.vstack([self.dense_NA, others.dense_NA]),
-        )  # fmt: skip
-
     def hear(self, heard_NK: npt.NDArray[np.floating]) -> "Users":
         """Return the same users with what other views say of them, (N, K) log-odds."""
         return replace(self, heard_NK=heard_NK.astype(np.float32))

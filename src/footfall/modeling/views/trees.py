@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from footfall.modeling.predictor import MAX_LEAVES, pack_trees, predict_trees
-from footfall.modeling.threads import count_threads
 from footfall.modeling.view import F32, F64, U8, Users, View, prior_log_odds
 
 N_EDGES = 63
@@ -87,7 +86,8 @@ class TreesView(View):
             "seed": seed,
             "deterministic": True,
             "force_col_wise": True,
-            "num_threads": count_threads(),  # the sums of a column are one thread's, so their number never shows
+            "num_threads": 1,  # more take longer here: there is little between two waits for each other
+            "enable_bundle": False,
             "verbosity": -1,
         }
         data = lightgbm.Dataset(
