@@ -167,6 +167,46 @@ def test_a_last_event_in_the_future_is_warned_of(tmp_path: Path) -> None:
     assert any("lies in the future" in line for line in lines)
 
 
+def warnings_of(data: bytes, tmp_path: Path, options: LogOptions = LogOptions()) -> list[str]:  # noqa: B008
+    lines: list[str] = []
+    read(make_source(data, "log.csv"), tmp_path, options, log=lines.append)
+    return [line for line in lines if line.startswith("warning")]
+
+
+def test_old_dates_and_numbers_that_count_something_else_are_warned_of(tmp_path: Path) -> None:
+    [old] = warnings_of(WHEN % (b"1950-01-01", b"1951-01-01"), tmp_path)
+    assert "lies before 1980; are the times really what they are taken for?" in old
+    [hours] = warnings_of(WHEN % (b"13", b"9"), tmp_path)
+    assert "taken for seconds since 1970" in hours
+    assert "only the order of the events is right" in hours
+    assert warnings_of(WHEN % (b"1735689600", b"1735689700"), tmp_path) == []
+
+
+def test_how_times_are_read_is_said_in_words(tmp_path: Path) -> None:
+    words = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+    for unit, scale in words.items():
+        lines: list[str] = []
+        read(make_source(b"user_id,ts,act\na,%d,x\n" % (1_735_689_600 * scale), "log.csv"), tmp_path, log=lines.append)
+        assert f"times are {unit} since 1970" in lines
+    read(make_source(WHEN % (b"2025-01-01", b"2025-01-02"), "log.csv"), tmp_path, log=lines.append)
+    assert "times are dates" in lines
+
+
+def test_few_events_long_after_the_others_are_told_with_a_remedy(tmp_path: Path) -> None:
+    many = b"".join(b"u%d,2011-%02d-01,x\n" % (n, 1 + n % 12) for n in range(1500))
+    head = b"user_id,date,act\n"
+    [told] = warnings_of(head + many + b"a,2018-05-06 07:08:09,y\n", tmp_path)
+    assert "1 event lies more than a year after all others, the last at 2018-05-06T07:08:09 UTC" in told
+    until = datetime.fromisoformat(told.rpartition("such as ")[2].rstrip(".")).replace(tzinfo=UTC)
+    assert datetime(2011, 12, 1, tzinfo=UTC) < until < datetime(2012, 1, 1, tzinfo=UTC)
+    assert warnings_of(head + many + b"a,2018-05-06,y\n", tmp_path, LogOptions(observed_until=until)) == []
+    assert warnings_of(head + many + b"a,2018-05-06,y\n" * 3, tmp_path) == []  # not so few
+    assert warnings_of(head + many + b"a,2012-11-01,y\n", tmp_path) == []  # not so long
+    assert warnings_of(WHEN % (b"2011-01-01", b"2018-01-01"), tmp_path) == []
+    future = warnings_of(head + many + b"a,2199-01-01,y\n", tmp_path)
+    assert [word in line for word, line in zip(("in the future", "1 event lies"), future, strict=True)] == [True, True]
+
+
 def test_columns_are_found_by_name_and_kind(tmp_path: Path) -> None:
     text = b"CustomerID,InvoiceDate,Event,Description,Quantity,StockCode,Country\n7,2011-01-05 10:00,buy, red cup ,3,123,UK\n"
     columns = read(make_source(text), tmp_path).columns
@@ -225,6 +265,7 @@ def test_what_is_wrong_is_named_with_its_place(
 DAYS = b"user_id,timestamp,act\na,20240131,x\nb,20240201,y\n"
 
 
+WHEN = b"user_id,date,act\na,%b,x\nb,%b,y\n"
 BESIDE = b"user_id,timestamp,%b,act\na,31/12/2024 10:00,2025-01-05,x\nb,30/12/2024 10:00,2025-01-05,y\n"
 
 
@@ -233,6 +274,24 @@ BESIDE = b"user_id,timestamp,%b,act\na,31/12/2024 10:00,2025-01-05,x\nb,30/12/20
     [
         (DAYS, LogOptions(), "holds dates as numbers, such as 20240131"),
         (b"user_id,time,act\na,20240131120000,x\n", LogOptions(), "holds dates as numbers, such as 20240131120000"),
+        (
+            WHEN % (b"202401", b"202312"),
+            LogOptions(),
+            "line 2: the column 'date' holds years and months as numbers, such as 202401",
+        ),
+        (WHEN % (b"2024", b"2023"), LogOptions(timestamp="date"), "'date' holds years as numbers, such as 2024"),
+        (
+            WHEN % (b"45292.5", b"45300"),
+            LogOptions(),
+            "'date' holds days since 1900, as spreadsheets count them, such as 45292.5",
+        ),
+        (WHEN % (b"19723", b"19001"), LogOptions(), "'date' holds days since 1970, such as 19723"),
+        (WHEN % (b"2024010123", b"2024123100"), LogOptions(), "'date' holds dates as numbers, such as 2024010123"),
+        (
+            b"user_id,time,date,act\na,13,2024-12-31,x\nb,9,2024-12-31,y\n",
+            LogOptions(),
+            "'time' are no times: as seconds since 1970.*'date' holds dates. Name the right one",
+        ),
         (b"user_id,event_time,act\na,1/31/2024 8:26,x\n", LogOptions(), "'event_time' is called as times are"),
         (
             BESIDE % b"loaded",

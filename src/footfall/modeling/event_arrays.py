@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from footfall.modeling.event_place import Place
-from footfall.modeling.event_values import are_dates, parse_numbers, parse_times, scale_times, unit_of_times
+from footfall.modeling.event_values import find_look, parse_numbers, parse_times, scale_times, unit_of_times
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
@@ -131,11 +131,12 @@ def read_times(column: pa.Array, name: str, place: Place, unit_us: float) -> tup
 
 
 def _find_unit(value_N: F64, name: str, place: Place) -> float:
-    if are_dates(value_N):
+    look, row = find_look(value_N)
+    if look:
         raise place.error(
-            0,
-            f"the column {name!r} holds dates as numbers, such as {np.nanmin(value_N):.0f}. Write ISO 8601, such as 2025-03-31, "
-            "or seconds since 1970.",
+            row,
+            f"the column {name!r} holds {look}, such as {value_N[row]:.15g}. Write ISO 8601, such as 2025-03-31, or seconds "
+            "since 1970.",
         )
     return unit_of_times(value_N)
 

@@ -21,11 +21,20 @@ import numpy.typing as npt
 from numba import njit
 
 from footfall.errors import DataError
-from footfall.modeling.event_arrays import read_numbers, read_texts, read_times
-from footfall.modeling.event_columns import Columns, LogOptions, describe_columns, find_columns, is_code, names_user
+from footfall.modeling.event_arrays import read_numbers, read_texts
+from footfall.modeling.event_columns import (
+    TIME,
+    Columns,
+    LogOptions,
+    describe_columns,
+    find_columns,
+    is_code,
+    names_user,
+)
 from footfall.modeling.event_files import open_file
 from footfall.modeling.event_place import EventFile, Place
 from footfall.modeling.event_texts import ACT, CATEGORY, USER, Texts, TextTable
+from footfall.modeling.event_times import Times
 from footfall.modeling.event_users import group_users
 from footfall.modeling.histories import Histories, Schema
 from footfall.modeling.sequences import PersonalData, Progress, Source, keep_quiet
@@ -130,7 +139,9 @@ def read_log(
     columns = find_columns(options, first.kinds, first.name)
     for line in describe_columns(columns, options, first.kinds):
         log(line)
-    writer = _Writer(columns, options, scratch, salt, personal_data)
+    dates = [name for name, kind in first.kinds.items() if kind == TIME and name != columns.timestamp]
+    times = Times(columns.timestamp, [] if options.timestamp else dates)
+    writer = _Writer(columns, options, times, scratch, salt, personal_data)
     total, done = sum(source.size_bytes for source in sources), 0
     size_bytes = {source.name: source.size_bytes for source in sources}
     try:
@@ -187,13 +198,8 @@ def _tell(found: EventLog, writer: "_Writer", log: Log) -> None:
     counts = writer.counts
     log(f"{counts['rows']:,} events of {found.n_users:,} users")
     if found.schema.has_time:
-        log(f"times are numbers of {writer.unit_us:g} microseconds" if writer.unit_us else "times are dates")
-        shown = np.datetime64(found.until_us, "us")
-        log(f"observed until {str(shown)[:19]} UTC" + ("" if writer.is_until_given else ", the last event"))
-        if found.until_us < np.datetime64("1980-01-01", "us").astype(np.int64):
-            log("warning: the last event lies before 1980; are the times really what they are taken for?")
-        if found.until_us > np.datetime64("now", "us").astype(np.int64) and not writer.is_until_given:
-            log("warning: the last event lies in the future; `observed_until` leaves such events out")
+        for line in writer.times.tell(found.until_us, is_until_given=writer.is_until_given):
+            log(line)
     if counts["late"]:
         log(f"{counts['late']:,} events after observed_until were left out")
     if counts["blank"]:
@@ -204,13 +210,11 @@ class _Writer:
     """Turns batches into records and writes them."""
 
     def __init__(
-        self, columns: Columns, options: LogOptions, scratch: Path, salt: int, personal_data: PersonalData
+        self, columns: Columns, options: LogOptions, times: Times, scratch: Path, salt: int, personal_data: PersonalData
     ) -> None:
-        self.columns, self.counts = columns, Counter[str]()
-        self.unit_us = 0.0
+        self.columns, self.times, self.counts = columns, times, Counter[str]()
         self.is_until_given = options.observed_until is not None
         self._until_us = 0 if options.observed_until is None else int(options.observed_until.timestamp() * 1e6)
-        self._last_us = int(np.iinfo(np.int64).min)
         self._personal: PersonalData = personal_data
         self._kinds_found = Counter[str]()
         self._warnings: list[str] = []
@@ -244,7 +248,7 @@ class _Writer:
         act_N, _, found_acts = self._acts.add(acts, place, personal_data=self._personal)
         self._note_personal_data(place, [*found_ids, *found_acts])
         record: dict[str, Any] = {"hash": hash_N, "user": user_N.astype(np.uint32), "act": act_N.astype(np.int32)}
-        record["time"] = self._read_times(found, place, user_N.size)
+        record["time"] = self.times.read(found, place, user_N.size)
         record["category"] = np.zeros((user_N.size, len(columns.categorical)), np.uint64)
         for c, name in enumerate(columns.categorical):
             _, record["category"][:, c], found_here = self._categories.add(
@@ -261,13 +265,6 @@ class _Writer:
         few = found[: 10 - len(self._warnings)]  # to find a line, its file is read again
         self._warnings += [str(place.error(row, kind)) for row, kind in few]
 
-    def _read_times(self, found: dict[str, Any], place: Place, n_rows: int) -> I64:
-        name = self.columns.timestamp
-        if name is None:
-            return np.zeros(n_rows, np.int64)
-        time_N, self.unit_us = read_times(found[name], name, place, self.unit_us)
-        return time_N
-
     def _hold(self, record: dict[str, Any]) -> None:
         self.counts["rows"] += record["hash"].size
         self.counts["blank"] += int((record["act"] < 0).sum())
@@ -276,8 +273,8 @@ class _Writer:
             self.counts["late"] += int(keep_N.size - keep_N.sum())
             if not keep_N.all():
                 record = {name: column[keep_N] for name, column in record.items()}
-        if record["time"].size:
-            self._last_us = max(self._last_us, int(record["time"].max()))
+        if not self.is_until_given and self.columns.timestamp is not None:
+            self.times.count(record["time"])
         self._held.append(record)
         self._n_held += record["hash"].size
         if self._n_held >= CHUNK_ROWS:
@@ -308,7 +305,7 @@ class _Writer:
             why = " before observed_until" if self.counts["late"] else ""
             raise DataError("NOT_EXIST_FILE", f"the log has no events{why}. Check the path and `observed_until`.")
         has_time = self.columns.timestamp is not None
-        until_us = self._until_us if self.is_until_given else self._last_us if has_time else 0
+        until_us = self._until_us if self.is_until_given else self.times.last_us if has_time else 0
         return EventLog(
             self.columns, Schema(has_time, self.columns.numeric, self.columns.categorical), until_us,
             self.counts["rows"] - self.counts["late"], dict(self._kinds_found), tuple(self._warnings), self._path, self._kinds,

@@ -211,15 +211,51 @@ def unit_of_times(value_N: F64) -> float:
     return 1e-3
 
 
-def are_dates(value_N: F64) -> bool:
-    """Return whether all numbers look like dates without separators, such as 20250331 or 20250331140500."""
+def find_look(value_N: F64) -> tuple[str, int]:
+    """Return (what nearly all numbers look like that are plainly no times since 1970, the first row of such); ("", -1) if none.
+
+    Dates without separators (20250331, or with hours, minutes and seconds behind), years and months (202503), years, and
+    days as spreadsheets or data frames count them: as seconds these are the first days of 1970, or the 2030s.
+    """
     known_N = value_N[np.isfinite(value_N)]
-    if known_N.size and known_N.min() > 1e13:
-        known_N = known_N // 1_000_000
-    month_N, day_N = known_N // 100 % 100, known_N % 100
-    is_date_N = (known_N >= 1900_01_01) & (known_N <= 2100_12_31) & (known_N == np.floor(known_N))
-    is_date_N &= (month_N >= 1) & (month_N <= 12) & (day_N >= 1) & (day_N <= 31)
-    return bool(known_N.size and is_date_N.all())
+    if known_N.size == 0:
+        return "", -1
+    n_digits = len(str(int(abs(np.median(known_N)))))
+    value_N = np.where(np.isfinite(value_N), value_N, -1.0)
+    is_whole_N = np.floor(value_N) == value_N
+    is_like_N = np.zeros(value_N.size, np.bool_)
+    look = ""
+    if n_digits in (8, 10, 12, 14):
+        look, is_like_N = "dates as numbers", is_whole_N & _are_days(value_N, n_digits)
+    elif n_digits == 6:
+        month_N = value_N % 100
+        is_like_N = is_whole_N & (value_N >= 1900_01) & (value_N <= 2100_12) & (month_N >= 1) & (month_N <= 12)
+        look = "years and months as numbers"
+    elif n_digits == 5:
+        is_like_N = (value_N >= _DAYS_OF_1990) & (value_N < _DAYS_OF_2050)
+        look = "days since 1900, as spreadsheets count them"
+        if not is_like_N.any():
+            is_like_N, look = is_whole_N & (value_N >= _DAYS_OF_2000) & (value_N < _DAYS_OF_2040), "days since 1970"
+    elif n_digits == 4:
+        look, is_like_N = "years as numbers", is_whole_N & (value_N >= 1900) & (value_N <= 2100)
+    return (look, int(is_like_N.argmax())) if is_like_N.sum() >= _NEARLY * known_N.size else ("", -1)
+
+
+_NEARLY = 0.9
+_DAYS_OF_1990, _DAYS_OF_2050 = 32_874, 54_789
+"""1990-01-01 and 2050-01-01, counted as spreadsheets do."""
+_DAYS_OF_2000, _DAYS_OF_2040 = 10_957, 25_568
+"""2000-01-01 and 2040-01-01, counted from 1970."""
+
+
+def _are_days(value_N: F64, n_digits: int) -> npt.NDArray[np.bool_]:
+    """Return which numbers are a year, a month and a day, and of more digits the hour."""
+    day_N = value_N // 10 ** (n_digits - 8)
+    is_day_N = (day_N >= 1900_01_01) & (day_N <= 2100_12_31) & (day_N % 100 >= 1) & (day_N % 100 <= 31)
+    is_day_N &= (day_N // 100 % 100 >= 1) & (day_N // 100 % 100 <= 12)
+    if n_digits > 8:
+        is_day_N &= value_N // 10 ** (n_digits - 10) % 100 < 24
+    return np.asarray(is_day_N)
 
 
 def scale_times(value_N: F64, unit_us: float) -> tuple[I64, int]:
