@@ -350,6 +350,54 @@ def test_files_without_rows_say_nothing_of_a_log(empty: str, tmp_path: Path) -> 
     assert caught.value.name == "NOT_EXIST_FILE"
 
 
+AMOUNTS = {"user_id": ["a", "b"], "act": ["x", "y"], "amount": [1.5, 2.0]}
+BARE = {
+    "parquet": parquet(pa.table(AMOUNTS | {"amount": pa.nulls(2)}), "part-0"),
+    "csv": make_source(b"user_id,act,amount\na,x,\nb,y,NaN\n", "part-0"),
+    "jsonl": make_source(b'{"user_id": "a", "act": "x", "amount": null}\n', "part-0"),
+}
+
+
+@pytest.mark.parametrize("format", BARE)
+def test_a_column_that_is_empty_in_the_first_part_is_what_the_next_ones_say(format: str, tmp_path: Path) -> None:
+    write = {"parquet": parquet, "csv": csv, "jsonl": jsonl}[format]
+    lines: list[str] = []
+    parts = [BARE[format], BARE[format], write(pl.DataFrame(AMOUNTS), "part-2")]
+    log = read(parts, tmp_path, log=lines.append)
+    assert (log.schema.numeric, log.schema.categorical) == (("amount",), ())
+    facts = log.read_users((0, 1024)).histories.facts
+    assert sorted(map(str, facts.number_LQ[:, 0].tolist())) == ["1.5", "2.0", *["nan"] * (log.n_events - 2)]
+    assert [line for line in lines if line.startswith("warning")] == []
+
+
+def test_what_the_first_files_cannot_tell_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("footfall.modeling.event_log._LOOK_FILES", 2)
+    parts = [BARE["parquet"], BARE["parquet"], parquet(pa.table(AMOUNTS), "part-2")]
+    with pytest.raises(
+        DataError, match=r"part-2: the column 'amount' holds numbers, but is empty in the first 2 files"
+    ):
+        read(parts, tmp_path)
+    assert read(parts, tmp_path, LogOptions(numeric=("amount",))).schema.numeric == ("amount",)
+
+
+def test_a_column_that_is_nested_in_a_later_part_is_refused(tmp_path: Path) -> None:
+    nested = pa.table(AMOUNTS | {"act": [["x"], ["y"]]})
+    with pytest.raises(DataError, match="part-1: the column 'act' is nested"):
+        read([parquet(pa.table(AMOUNTS), "part-0"), parquet(nested, "part-1")], tmp_path)
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_a_column_that_begins_late_is_known_by_what_comes(format: str, tmp_path: Path) -> None:
+    lone, full = (b"a,x,\n", b"a,x,3\n") if format == "csv" else (
+        b'{"user_id": "a", "act": "x", "amount": null}\n', b'{"user_id": "a", "act": "x", "amount": 3}\n',
+    )  # fmt: skip
+    head = b"user_id,act,amount\n" if format == "csv" else b""
+    assert read(make_source(head + lone * 1500 + full * 2, "log"), tmp_path).schema.numeric == ("amount",)
+    told = warnings_of(head + lone * 3, tmp_path)
+    assert [line.partition(" as far")[0] for line in told] == ["warning: the column 'amount' is empty"]
+    assert warnings_of(head + lone * 3, tmp_path, LogOptions(categorical=("amount",))) == []
+
+
 def test_one_line_that_is_no_header_is_not_lost(tmp_path: Path) -> None:
     line = make_source(b'{"user_id": "a", "act": "x"}\n', "part-1")
     with pytest.raises(DataError, match="no column 'user_id', which the first file has"):

@@ -13,8 +13,8 @@ from typing import Any
 
 from footfall.errors import DataError
 
-NUMBER, TIME, TEXT, OTHER = "number", "time", "text", "nested or unreadable"
-"""Kinds of columns: what their values look like."""
+NUMBER, TIME, TEXT, EMPTY, OTHER = "number", "time", "text", "empty", "nested or unreadable"
+"""Kinds of columns: what their values look like. An empty one may turn out to be of any kind, and is read as text."""
 
 FORMATS = ("auto", "sequence", "parquet", "csv", "jsonl")
 MAX_NUMERIC, MAX_CATEGORICAL = 8, 8
@@ -113,7 +113,7 @@ def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Co
     if numeric is None:
         numeric = tuple(n for n in rest if kinds[n] == NUMBER and n not in {*codes, *(categorical or ())})[:MAX_NUMERIC]
     if categorical is None:
-        found = [n for n in rest if (kinds[n] == TEXT or n in codes) and n not in numeric]
+        found = [n for n in rest if (kinds[n] in (TEXT, EMPTY) or n in codes) and n not in numeric]
         # a verb that is part of the behavior tells kinds of events apart by itself, too
         verbs = [n for n in behavior if len(behavior) > 1 and _simple(n) in _VERB]
         categorical = tuple([*verbs, *found])[:MAX_CATEGORICAL]
@@ -133,6 +133,12 @@ def describe_columns(columns: Columns, options: LogOptions, kinds: Mapping[str, 
         lines.append(
             f"warning: the times are those of {columns.timestamp!r} alone; if {clock!r} holds hours, write both in one column"
         )
+    lines += [
+        f"warning: the column {name!r} is empty as far as was looked, and taken for a category. Declare it in `columns` if it "
+        "is something else."
+        for name in columns.categorical
+        if kinds[name] == EMPTY and not options.categorical
+    ]
     return lines
 
 
@@ -177,8 +183,8 @@ def _find_time(options: LogOptions, simple: _Names, kinds: Mapping[str, str], us
     found = by_name or next((name for name, kind in kinds.items() if kind == TIME and name != user), None)
     declared = {*options.behavior, *(options.categorical or ()), *(options.numeric or ())}
     parts = _PARTS if by_name else ()
-    before = named[: named.index(by_name)] if by_name else named
-    unread = next((name for name in before if name not in declared and _simple(name) not in parts), None)
+    before = [name for name in (named[: named.index(by_name)] if by_name else named) if _simple(name) not in parts]
+    unread = next((n for n in before if n not in declared and (found is None or kinds[n] != EMPTY)), None)
     if unread is not None:
         other = "" if found is None else f'name another column, such as {found!r}, as "timestamp" in `columns`; '
         raise DataError(
@@ -195,7 +201,7 @@ def _find_time(options: LogOptions, simple: _Names, kinds: Mapping[str, str], us
 
 def _find_behavior(simple: _Names, kinds: Mapping[str, str], taken: set[str | None]) -> tuple[str, ...]:
     def is_free(name: str) -> bool:
-        return kinds[name] in (TEXT, NUMBER) and name not in taken
+        return kinds[name] in (TEXT, NUMBER, EMPTY) and name not in taken
 
     one = simple.find(_BEHAVIOR, is_free)
     if one is not None:

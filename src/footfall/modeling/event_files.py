@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from footfall.errors import DataError
 from footfall.modeling.compression import decompress
-from footfall.modeling.event_columns import names_user
+from footfall.modeling.event_columns import EMPTY, names_user
 from footfall.modeling.event_json import open_lines
 from footfall.modeling.event_kinds import kind_of
 from footfall.modeling.event_place import (
@@ -144,19 +144,28 @@ def _open_csv(source: Source, scratch: Path) -> EventFile:
     if len(head) >= LOOK_BYTES and len(lines) > 1:
         lines = lines[:-1]
     csv.field_size_limit(LOOK_BYTES)
-    rows = [row for row in csv.reader(lines[: LOOK_ROWS + 1], delimiter=separator) if row]
+    kinds = _kinds_of_lines(source, lines[: LOOK_ROWS + 1], separator)
+    if not kinds:
+        return without_rows(source, next(row for row in csv.reader(lines, delimiter=separator) if row))
+    if EMPTY in kinds.values():
+        kinds = _kinds_of_lines(source, lines, separator)
+    return EventFile(source.name, kinds, lambda wanted: _read_csv(source, wanted, separator, len(kinds)))
+
+
+def _kinds_of_lines(source: Source, lines: list[str], separator: str) -> dict[str, str]:
+    """Return the kinds of the columns by the header line and what follows it; nothing if nothing does."""
+    rows = [row for row in csv.reader(lines, delimiter=separator) if row]
     if len(rows) == 1:
-        return without_rows(source, rows[0])
+        return {}
     names = rows[0]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise _twice(source.name, twice[0])
     columns: list[Any] = list(zip(*(row for row in rows[1:] if len(row) == len(names)), strict=True))
-    kinds = {
+    return {
         name: kind_of(pa.array([value.encode() for value in column], pa.binary()), is_typed=False)
         for name, column in zip(names, columns or [[]] * len(names), strict=True)
     }
-    return EventFile(source.name, kinds, lambda wanted: _read_csv(source, wanted, separator, len(names)))
 
 
 def _read_csv(

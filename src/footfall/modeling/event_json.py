@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from footfall.modeling.compression import decompress
-from footfall.modeling.event_columns import NUMBER, OTHER
+from footfall.modeling.event_columns import EMPTY, NUMBER, OTHER
 from footfall.modeling.event_kinds import kind_of
 from footfall.modeling.event_place import BOM, LOOK_ROWS, EventFile, Place, peek, whole_lines, without_rows
 from footfall.modeling.sequences import Source
@@ -24,21 +24,30 @@ def open_lines(source: Source, scratch: Path) -> EventFile:
         DataError: UNEXPECTED_TXT_FORMAT: a line that is no JSON object.
     """
     del scratch
-    lines = [line for line in peek(source).split(b"\n")[: LOOK_ROWS + 1] if line.strip()]
+    lines = [line for line in peek(source).split(b"\n") if line.strip()]
     if not lines:
         return without_rows(source)
-    place = Place(source.name, 1, None, source)
-    rows = [_decode_line(place, n, line) for n, line in enumerate(lines[:-1] or lines)]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    kinds = {name: _kind_of_values([row.get(name) for row in rows]) for name in names}
+    lines = lines[:-1] or lines  # the last one may be cut
+    kinds = _kinds_of_lines(source, lines[:LOOK_ROWS])
+    if EMPTY in kinds.values():
+        kinds = _kinds_of_lines(source, lines)
     return EventFile(source.name, kinds, lambda wanted: _read_lines(source, wanted))
+
+
+def _kinds_of_lines(source: Source, lines: list[bytes]) -> dict[str, str]:
+    place = Place(source.name, 1, None, source)
+    rows = [_decode_line(place, n, line) for n, line in enumerate(lines)]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return {name: _kind_of_values([row.get(name) for row in rows]) for name in names}
 
 
 def _kind_of_values(values: list[Any]) -> str:
     known = [value for value in values if value is not None]
+    if not known:
+        return EMPTY
     if any(isinstance(value, dict | list) for value in known):
         return OTHER
-    if known and all(isinstance(value, int | float) for value in known):
+    if all(isinstance(value, int | float) for value in known):
         return NUMBER
     return kind_of(pa.array([str(value).encode() for value in known], pa.binary()), is_typed=True)
 

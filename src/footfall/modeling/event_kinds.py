@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from footfall.modeling.event_columns import NUMBER, OTHER, TEXT, TIME
+from footfall.modeling.event_columns import EMPTY, NUMBER, OTHER, TEXT, TIME
 from footfall.modeling.event_values import parse_numbers, parse_times
 
 _MOST = 0.8
@@ -19,7 +19,7 @@ _MOST = 0.8
 
 
 def kind_of(values: pa.Array, *, is_typed: bool) -> str:
-    """Return the kind of a column by some of its values; the texts of typed files are never numbers."""
+    """Return the kind of a column by some of its values; the texts of typed files are never numbers, nor empty columns."""
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return TIME
@@ -39,10 +39,12 @@ def kind_of(values: pa.Array, *, is_typed: bool) -> str:
     known = [text for text in _decoded(values).to_pylist() if text]
     data_B, offset_N1 = pack_texts(known)
     number_N = np.empty(len(known))
-    is_number = bool(known) and parse_numbers(data_B, offset_N1, number_N) < 0 and bool(np.isfinite(number_N).any())
-    if not is_number:
-        return TIME if known and _count_times(data_B, offset_N1) >= _MOST * len(known) else TEXT
-    return TEXT if is_typed else NUMBER
+    are_numbers = parse_numbers(data_B, offset_N1, number_N) < 0
+    if are_numbers and not np.isfinite(number_N).any():
+        return TEXT if is_typed and not pa.types.is_null(texts) else EMPTY
+    if are_numbers:
+        return TEXT if is_typed else NUMBER
+    return TIME if _count_times(data_B, offset_N1) >= _MOST * len(known) else TEXT
 
 
 def _count_times(data_B: Any, offset_N1: Any) -> int:

@@ -23,6 +23,9 @@ from numba import njit
 from footfall.errors import DataError
 from footfall.modeling.event_arrays import read_numbers, read_texts
 from footfall.modeling.event_columns import (
+    EMPTY,
+    NUMBER,
+    OTHER,
     TIME,
     Columns,
     LogOptions,
@@ -46,6 +49,8 @@ T = TypeVar("T")
 N_PARTITIONS = 1024
 CHUNK_ROWS = 1 << 19
 BLOCK_EVENTS = 1 << 17
+_LOOK_FILES = 64
+"""So many are opened at once to learn the kinds of columns that are empty in the first ones."""
 _SHIFT = np.uint64(54)
 Log = Callable[[str], None]
 
@@ -130,26 +135,29 @@ def read_log(
         DataError: by the contract's names, with the file and the line, or the row group and row, and a remedy.
     """
     files = (open_file(source, format, scratch) for source in sources)
-    empty, first = _find_first(files)
-    if not first.has_rows and (not first.kinds or names_user(list(first.kinds))):
+    opened, first, kinds = _look_ahead(files)
+    if not first.has_rows and (not kinds or names_user(list(kinds))):
         raise DataError(
             "NOT_EXIST_FILE", "the log has no events: no file of it has a row. Check the path and write it again.",
             path=sources[0].name,
         )  # fmt: skip
-    columns = find_columns(options, first.kinds, first.name)
-    for line in describe_columns(columns, options, first.kinds):
+    columns = find_columns(options, kinds, first.name)
+    for line in describe_columns(columns, options, kinds):
         log(line)
-    dates = [name for name, kind in first.kinds.items() if kind == TIME and name != columns.timestamp]
+    unsure = {
+        name for name in columns.categorical if kinds[name] == EMPTY and not (options.categorical or is_code(name))
+    }
+    dates = [name for name, kind in kinds.items() if kind == TIME and name != columns.timestamp]
     times = Times(columns.timestamp, [] if options.timestamp else dates)
     writer = _Writer(columns, options, times, scratch, salt, personal_data)
     total, done = sum(source.size_bytes for source in sources), 0
     size_bytes = {source.name: source.size_bytes for source in sources}
     try:
-        for file in chain(empty, [first], files):
+        for file in chain(opened, files):
             if not file.has_rows:
                 log(f"{file.name} has no rows")
             if file.has_rows or file.kinds:
-                _check_same(file, columns, file.name)
+                _check_same(file, columns, unsure)
             for place, found in _ahead(file.read(columns.names)):
                 writer.add(place, found)
                 progress("read events", done, total)
@@ -162,24 +170,40 @@ def read_log(
     return found_log
 
 
-def _find_first(files: Iterator[EventFile]) -> tuple[list[EventFile], EventFile]:
-    """Return (files without rows, the first with some; without any the one that tells most)."""
-    empty: list[EventFile] = []
+def _look_ahead(files: Iterator[EventFile]) -> tuple[list[EventFile], EventFile, dict[str, str]]:
+    """Return (opened files, the first with rows, the kinds of its columns).
+
+    Columns that are empty in it have the kind that the next files tell. Without any rows it is the file that tells most.
+    """
+    opened: list[EventFile] = []
+    kinds: dict[str, str] = {}
     for file in files:
+        opened.append(file)
         if file.has_rows:
-            return empty, file
-        empty.append(file)
-    return [], max(empty, key=lambda file: len(file.kinds))
+            kinds = {
+                name: file.kinds.get(name, EMPTY) if kind == EMPTY else kind
+                for name, kind in (kinds or file.kinds).items()
+            }
+            if EMPTY not in kinds.values() or len(opened) >= _LOOK_FILES:
+                break
+    first = next((file for file in opened if file.has_rows), max(opened, key=lambda file: len(file.kinds)))
+    return opened, first, kinds or first.kinds
 
 
-def _check_same(file: EventFile, columns: Columns, path: str) -> None:
-    missing = [name for name in columns.names if name not in file.kinds]
-    if missing:
-        raise DataError(
-            "UNEXPECTED_TXT_FORMAT",
-            f"there is no column {missing[0]!r}, which the first file has. All files of a log have the same columns.",
-            path=path,
-        )
+def _check_same(file: EventFile, columns: Columns, unsure: set[str]) -> None:
+    what = ""
+    for name in columns.names:
+        if name not in file.kinds:
+            what = f"there is no column {name!r}, which the first file has. All files of a log have the same columns."
+        elif file.kinds[name] == OTHER:
+            what = f"the column {name!r} is nested or of a type that cannot be read, unlike in the first file. Write it alike."
+        elif name in unsure and file.kinds[name] == NUMBER:
+            what = (
+                f"the column {name!r} holds numbers, but is empty in the first {_LOOK_FILES} files. Declare it as numeric or as "
+                "categorical in `columns`."
+            )
+        if what:
+            raise DataError("UNEXPECTED_TXT_FORMAT", what, path=file.name)
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:
