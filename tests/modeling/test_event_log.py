@@ -350,6 +350,36 @@ def test_files_without_rows_say_nothing_of_a_log(empty: str, tmp_path: Path) -> 
     assert caught.value.name == "NOT_EXIST_FILE"
 
 
+@pytest.mark.parametrize("n_rows", [1, 1500])
+def test_numbers_that_are_no_json_are_missing(n_rows: int, tmp_path: Path) -> None:
+    good = b'{"user_id": "a", "act": "x, NaN", "amount": 1.5}\n'
+    odd = b"".join(
+        b'{"user_id": "a", "act": "y", "amount": %b}\n' % word for word in (b"NaN", b"Infinity", b"-Infinity")
+    )
+    log = read(make_source(good * n_rows + odd, "log.jsonl"), tmp_path)
+    assert histories(log) == {"a": ["x, NaN"] * n_rows + ["y"] * 3}
+    facts = log.read_users((0, 1024)).histories.facts
+    assert [str(value) for value in facts.number_LQ[:, 0].tolist()] == ["1.5"] * n_rows + ["nan"] * 3
+    with pytest.raises(DataError, match=f"line {n_rows + 4}: the line is no JSON"):
+        read(make_source(good * n_rows + odd + b'{"user_id": "a", "amount": NaN, }\n', "log.jsonl"), tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+@pytest.mark.parametrize("format", ["csv", "jsonl", None])
+def test_other_encodings_are_called_by_their_name(encoding: str, format: str | None, tmp_path: Path) -> None:
+    text = '{"user_id": "a", "act": "x"}\n' if format == "jsonl" else "user_id,act\na,x\n"
+    source = make_source(text.encode(encoding), "log")
+    with pytest.raises(DataError, match=rf"log: the file is {encoding[:6].upper()}\. Save it as UTF-8") as caught:
+        read_log([source], format or find_format(source, has_columns=False), LogOptions(), tmp_path, salt=SEED)
+    assert caught.value.name == "UNEXPECTED_TXT_FORMAT"
+
+
+def test_a_workbook_is_no_log() -> None:
+    with pytest.raises(DataError, match=r"Excel workbook\. Save it as CSV") as caught:
+        find_format(make_source(b"PK\x03\x04 and so on", "log.xlsx"), has_columns=True)
+    assert caught.value.name == "UNEXPECTED_FILE_TYPE"
+
+
 AMOUNTS = {"user_id": ["a", "b"], "act": ["x", "y"], "amount": [1.5, 2.0]}
 BARE = {
     "parquet": parquet(pa.table(AMOUNTS | {"amount": pa.nulls(2)}), "part-0"),

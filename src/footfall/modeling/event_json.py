@@ -3,6 +3,7 @@
 Knows JSON and where a line stands; nothing of users or features.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,23 @@ def _kind_of_values(values: list[Any]) -> str:
 
 def _decode_line(place: Place, row: int, text: bytes) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(text)
+        try:
+            found = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            found = msgspec.json.decode(_without_constants(text))
     except (msgspec.DecodeError, UnicodeDecodeError) as cause:
         raise place.error(row, f"the line is no JSON ({cause}). Write one object a line.") from cause
     if not isinstance(found, dict):
         raise place.error(row, "the line is no JSON object. Write one a line.")
     return found
+
+
+def _without_constants(text: bytes) -> bytes:
+    """Return a line with null for NaN and Infinity, which are no JSON but written by Python; other lines as they are."""
+    try:
+        return json.dumps(json.loads(text.decode(), parse_constant=lambda name: None)).encode()
+    except ValueError:
+        return text
 
 
 def _read_lines(source: Source, wanted: list[str]) -> Iterator[tuple[Place, dict[str, pa.Array]]]:
@@ -75,14 +87,13 @@ def _read_lines(source: Source, wanted: list[str]) -> Iterator[tuple[Place, dict
         place = Place(source.name, row, None, source)
         try:
             rows = decoder.decode_lines(block)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as cause:
+            found = {name: [getattr(one, f"field_{i}") for one in rows] for i, name in enumerate(wanted)}
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             texts = [text for text in block.split(b"\n") if text.strip()]
-            for i, text in enumerate(texts):
-                _decode_line(place, i, text)
-            raise place.error(0, f"there is no JSON ({cause}). Write one object a line.") from cause
-        found = {name: [getattr(one, f"field_{i}") for one in rows] for i, name in enumerate(wanted)}
+            lines = [_decode_line(place, i, text) for i, text in enumerate(texts)]
+            found = {name: [line.get(name) for line in lines] for name in wanted}
         yield place, {name: _pack_values(values, name, place) for name, values in found.items()}
-        row += len(rows)
+        row += len(found[wanted[0]])
 
 
 def _pack_values(values: list[Any], name: str, place: Place) -> pa.Array:

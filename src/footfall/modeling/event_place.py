@@ -17,6 +17,7 @@ LOOK_ROWS = 1_000
 """Rows at the beginning of a file that tell the kinds of its columns."""
 LOOK_BYTES = 1 << 20
 BLOCK_BYTES = 4 << 20
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 BOM = b"\xef\xbb\xbf"
 
 
@@ -73,12 +74,25 @@ def find_line(source: Source, ordinal: int) -> int:
 
 
 def peek(source: Source) -> bytes:
-    """Return about the first ``LOOK_BYTES`` of what is in a file."""
+    """Return about the first ``LOOK_BYTES`` of what is in a file.
+
+    Raises:
+        DataError: UNEXPECTED_TXT_FORMAT or UNEXPECTED_FILE_TYPE: no text of one byte a letter, and no Parquet.
+    """
     head = b""
     for piece in decompress(source.name, source.open()):
         head += piece
         if len(head) >= LOOK_BYTES:
             break
+    start = head[:4]
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
+        encoding = "UTF-32" if b"\0\0" in start else "UTF-16"
+        raise DataError("UNEXPECTED_TXT_FORMAT", f"the file is {encoding}. Save it as UTF-8.", path=source.name)
+    if start in _WORKBOOKS:
+        sentence = (
+            "the file is a ZIP archive or an Excel workbook. Save it as CSV, plain or compressed by gzip or Zstandard."
+        )
+        raise DataError("UNEXPECTED_FILE_TYPE", sentence, path=source.name)
     return head.removeprefix(BOM)
 
 
