@@ -364,6 +364,17 @@ def test_numbers_that_are_no_json_are_missing(n_rows: int, tmp_path: Path) -> No
         read(make_source(good * n_rows + odd + b'{"user_id": "a", "amount": NaN, }\n', "log.jsonl"), tmp_path)
 
 
+def test_numbers_that_are_too_big_are_missing_and_told(tmp_path: Path) -> None:
+    data = b"user_id,act,amount\n" + b"a,x,1\n" * 5 + b"\na,x,1e300\na,x,-1e390\na,x,inf\na,x,3e38\n"
+    [told] = warnings_of(data, tmp_path)
+    assert told == "warning: log.csv, line 8: the first of 2 numbers of 'amount' beyond 3.4e38, which count as missing"
+    lines: list[str] = []
+    table = pa.table({"user_id": ["a"] * 4, "act": ["x"] * 4, "amount": [1.0, float("inf"), float("nan"), -1e39]})
+    log = read(parquet(table), tmp_path, log=lines.append)
+    assert any("row group 0, row 4: the first of 1 number of 'amount'" in line for line in lines)
+    assert np.isnan(log.read_users((0, 1024)).histories.facts.number_LQ[:, 0]).tolist() == [False, True, True, True]
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
 @pytest.mark.parametrize("format", ["csv", "jsonl", None])
 def test_other_encodings_are_called_by_their_name(encoding: str, format: str | None, tmp_path: Path) -> None:

@@ -65,13 +65,14 @@ def _fits(column: pa.Array) -> bool:
     return span["min"] is None or max(abs(span["min"]), abs(span["max"])) < 2**53
 
 
-def read_numbers(column: pa.Array, name: str, place: Place) -> F64:
-    """Return numbers; NaN for what is missing, not a number or infinite.
+def read_numbers(column: pa.Array, name: str, place: Place) -> tuple[F64, I64]:
+    """Return (numbers, the rows of those too big for float32); NaN for these, and for what is missing or infinite.
 
     Raises:
         DataError: a text that is no number, with its place.
     """
     value_N = _typed_numbers(column)
+    is_text = value_N is None
     if value_N is None:
         value_N = np.empty(len(column))
         bad = parse_numbers(*read_texts(column, place), value_N)
@@ -83,7 +84,11 @@ def read_numbers(column: pa.Array, name: str, place: Place) -> F64:
             )
     with np.errstate(over="ignore"):
         is_odd_N = ~np.isfinite(value_N.astype(np.float32))
-    return np.where(is_odd_N, np.nan, value_N)
+    if not is_odd_N.any():
+        return value_N, np.empty(0, np.int64)
+    # a text that says infinity is missing; one that became infinite was too big even before
+    is_big_N = is_odd_N & ~np.isnan(value_N) & (np.isfinite(value_N) | is_text)
+    return np.where(is_odd_N, np.nan, value_N), np.flatnonzero(is_big_N)
 
 
 def _typed_numbers(column: pa.Array) -> F64 | None:

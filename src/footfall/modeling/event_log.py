@@ -224,6 +224,17 @@ def _tell(found: EventLog, writer: "_Writer", log: Log) -> None:
     if found.schema.has_time:
         for line in writer.times.tell(found.until_us, is_until_given=writer.is_until_given):
             log(line)
+    for name, (place, row) in writer.too_big.items():
+        n_big = counts[f"too big {name}"]
+        log(
+            "warning: "
+            + str(
+                place.error(
+                    row,
+                    f"the first of {n_big:,} number{'s' * (n_big > 1)} of {name!r} beyond 3.4e38, which count as missing",
+                )
+            )
+        )
     if counts["late"]:
         log(f"{counts['late']:,} events after observed_until were left out")
     if counts["blank"]:
@@ -239,6 +250,8 @@ class _Writer:
         self.columns, self.times, self.counts = columns, times, Counter[str]()
         self.is_until_given = options.observed_until is not None
         self._until_us = 0 if options.observed_until is None else int(options.observed_until.timestamp() * 1e6)
+        self.too_big: dict[str, tuple[Place, int]] = {}
+        """Columns with numbers that are too big, and where the first one stands."""
         self._personal: PersonalData = personal_data
         self._kinds_found = Counter[str]()
         self._warnings: list[str] = []
@@ -281,7 +294,10 @@ class _Writer:
             self._note_personal_data(place, found_here)
         record["number"] = np.empty((user_N.size, len(columns.numeric)), np.float32)
         for q, name in enumerate(columns.numeric):
-            record["number"][:, q] = read_numbers(found[name], name, place)
+            record["number"][:, q], big_N = read_numbers(found[name], name, place)
+            if big_N.size:
+                self.too_big.setdefault(name, (place, int(big_N[0])))
+                self.counts[f"too big {name}"] += big_N.size
         self._hold(record)
 
     def _note_personal_data(self, place: Place, found: list[tuple[int, str]]) -> None:
