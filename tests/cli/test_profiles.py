@@ -124,6 +124,18 @@ def test_both_kinds_are_listed_found_and_deleted(footfall: Footfall, server: Liv
             client.profiles.get(intent.id)
 
 
+def test_a_list_shows_the_beginning_of_long_keywords(footfall: Footfall, server: LiveServer) -> None:
+    words = ["herbs", *(f"unheard of {n}" for n in range(40))]
+    with Client(home=server.home) as client:
+        feature = client.features.find("people")
+        made = client.custom_attributes.create("wordy", feature.id, words, "people", "wordy.tsv")
+        [row] = [line for line in footfall("profile", "list").out.splitlines() if made.id in line]
+        assert "herbs,unheard of 0,unheard" in row
+        assert len(row) < 200 < len(made.subject)
+        assert made.subject in footfall("profile", "show", "wordy").out
+        client.wait(made, timeout_s=60)
+
+
 def test_one_text_for_a_list_of_keywords_is_noticed(server: LiveServer) -> None:
     with Client(home=server.home) as client, pytest.raises(InputError, match="give a list"):
         client.custom_attributes.create("x", "y", "running", "people", "x.tsv")

@@ -19,6 +19,7 @@ COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
     "task-run": (("USERS", "line_count"), ("TASK", "task_name"), ("FEATURE", "feature_name")),
     "profile": (("KIND", "kind"), ("USERS", "line_count"), ("TASK OR KEYWORDS", "subject")),
 }
+_SUBJECT_LETTERS = 60
 _NUMBERS = {"USERS", "TOKENS", "BYTES", "AUROC"}
 
 wait_option = click.option("--wait", is_flag=True, help="Wait until it has ended, with a progress bar.")
@@ -42,7 +43,7 @@ def add_verbs(group: Group, kind: str) -> None:
         extra = COLUMNS[kind]
         names = ["NAME", "STATUS", "CREATED (UTC)", *(title for title, _ in extra), "ID"]
         rows = [
-            [item.name, item.status, moment(item.created_at), *(getattr(item, field) for _, field in extra), item.id]
+            [item.name, item.status, moment(item.created_at), *(_brief(item, field) for _, field in extra), item.id]
             for item in found
         ]
         numbers = [index for index, name in enumerate(names) if name in _NUMBERS]
@@ -78,6 +79,13 @@ def add_verbs(group: Group, kind: str) -> None:
             found = resources(client, kind).find(which)
             resources(client, kind).delete(found.id)
         _done(kind, found, "delete", f"The {words} {found.name} is deleted.")
+
+
+def _brief(item: "Resource", field: str) -> Any:
+    """Return what a list shows of a field: of keywords, which may be thousands of letters, the beginning."""
+    value = getattr(item, field)
+    is_long = field == "subject" and len(value) > _SUBJECT_LETTERS
+    return f"{value[: _SUBJECT_LETTERS - 1].rstrip(', ')}…" if is_long else value
 
 
 def resources(client: "Client", kind: str) -> "Resources[Any]":
