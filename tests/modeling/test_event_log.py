@@ -375,6 +375,25 @@ def test_numbers_that_are_too_big_are_missing_and_told(tmp_path: Path) -> None:
     assert np.isnan(log.read_users((0, 1024)).histories.facts.number_LQ[:, 0]).tolist() == [False, True, True, True]
 
 
+def test_numbers_as_text_are_times_where_the_name_says_so(tmp_path: Path) -> None:
+    lines = "".join(
+        json.dumps({"user_id": "a", "act": "x", "code": "77", "timestamp": str(at), "loaded": "2025-09-09"}) + "\n"
+        for at in (1_735_689_600_000, 1_735_689_601_000)
+    )
+    log = read(make_source(lines.encode(), "log.jsonl"), tmp_path)
+    assert (log.columns.timestamp, log.until_us) == ("timestamp", 1_735_689_601_000_000)
+    assert (log.schema.numeric, log.schema.categorical) == ((), ("code",))
+    with pytest.raises(DataError, match="'timestamp' holds years and months as numbers, such as 202401"):
+        read(parquet(pa.table({"user_id": ["a"], "act": ["x"], "timestamp": ["202401"]})), tmp_path)
+
+
+def test_json_that_is_too_deep_is_refused_with_its_line(tmp_path: Path) -> None:
+    deep = b'{"user_id": "a", "act": "x", "z": ' + b"[" * 5000 + b"]" * 5000 + b"}\n"
+    for n_rows in (1, 1500):
+        with pytest.raises(DataError, match=f"line {n_rows + 1}: the line is no JSON"):
+            read(make_source(b'{"user_id": "a", "act": "x"}\n' * n_rows + deep + b"{}\n", "log.jsonl"), tmp_path)
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
 @pytest.mark.parametrize("format", ["csv", "jsonl", None])
 def test_other_encodings_are_called_by_their_name(encoding: str, format: str | None, tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from typing import Any
 from footfall.errors import DataError
 
 NUMBER, TIME, TEXT, EMPTY, OTHER = "number", "time", "text", "empty", "nested or unreadable"
-"""Kinds of columns: what their values look like. An empty one may turn out to be of any kind, and is read as text."""
+DIGITS = "numbers as text"
+"""Kinds of columns: what their values look like. An empty one may turn out to be of any kind, and is read as text;
+so are numbers as text where a file could have held numbers, but for times."""
 
 FORMATS = ("auto", "sequence", "parquet", "csv", "jsonl")
 MAX_NUMERIC, MAX_CATEGORICAL = 8, 8
@@ -113,7 +115,7 @@ def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Co
     if numeric is None:
         numeric = tuple(n for n in rest if kinds[n] == NUMBER and n not in {*codes, *(categorical or ())})[:MAX_NUMERIC]
     if categorical is None:
-        found = [n for n in rest if (kinds[n] in (TEXT, EMPTY) or n in codes) and n not in numeric]
+        found = [n for n in rest if (kinds[n] in (TEXT, DIGITS, EMPTY) or n in codes) and n not in numeric]
         # a verb that is part of the behavior tells kinds of events apart by itself, too
         verbs = [n for n in behavior if len(behavior) > 1 and _simple(n) in _VERB]
         categorical = tuple([*verbs, *found])[:MAX_CATEGORICAL]
@@ -179,7 +181,7 @@ def _find_time(options: LogOptions, simple: _Names, kinds: Mapping[str, str], us
     Nobody would notice that the right one is not used.
     """
     named = simple.find_all(_TIME, lambda name: name != user)
-    by_name = next((name for name in named if kinds[name] in (TIME, NUMBER)), None)
+    by_name = next((name for name in named if kinds[name] in (TIME, NUMBER, DIGITS)), None)
     found = by_name or next((name for name, kind in kinds.items() if kind == TIME and name != user), None)
     declared = {*options.behavior, *(options.categorical or ()), *(options.numeric or ())}
     parts = _PARTS if by_name else ()
@@ -201,7 +203,7 @@ def _find_time(options: LogOptions, simple: _Names, kinds: Mapping[str, str], us
 
 def _find_behavior(simple: _Names, kinds: Mapping[str, str], taken: set[str | None]) -> tuple[str, ...]:
     def is_free(name: str) -> bool:
-        return kinds[name] in (TEXT, NUMBER, EMPTY) and name not in taken
+        return kinds[name] in (TEXT, DIGITS, NUMBER, EMPTY) and name not in taken
 
     one = simple.find(_BEHAVIOR, is_free)
     if one is not None:
@@ -211,7 +213,7 @@ def _find_behavior(simple: _Names, kinds: Mapping[str, str], taken: set[str | No
         return (verb, thing)
     if (verb or thing) is not None:
         return (str(verb or thing),)
-    return tuple(name for name, kind in kinds.items() if kind == TEXT and name not in taken)[:1]
+    return tuple(name for name, kind in kinds.items() if kind in (TEXT, DIGITS) and name not in taken)[:1]
 
 
 def _check_declared(options: LogOptions, kinds: Mapping[str, str], path: str) -> None:

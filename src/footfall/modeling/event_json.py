@@ -59,7 +59,7 @@ def _decode_line(place: Place, row: int, text: bytes) -> dict[str, Any]:
             found = msgspec.json.decode(text)
         except msgspec.DecodeError:
             found = msgspec.json.decode(_without_constants(text))
-    except (msgspec.DecodeError, UnicodeDecodeError) as cause:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
         raise place.error(row, f"the line is no JSON ({cause}). Write one object a line.") from cause
     if not isinstance(found, dict):
         raise place.error(row, "the line is no JSON object. Write one a line.")
@@ -88,7 +88,7 @@ def _read_lines(source: Source, wanted: list[str]) -> Iterator[tuple[Place, dict
         try:
             rows = decoder.decode_lines(block)
             found = {name: [getattr(one, f"field_{i}") for one in rows] for i, name in enumerate(wanted)}
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             texts = [text for text in block.split(b"\n") if text.strip()]
             lines = [_decode_line(place, i, text) for i, text in enumerate(texts)]
             found = {name: [line.get(name) for line in lines] for name in wanted}

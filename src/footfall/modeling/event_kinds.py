@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from footfall.modeling.event_columns import EMPTY, NUMBER, OTHER, TEXT, TIME
+from footfall.modeling.event_columns import DIGITS, EMPTY, NUMBER, OTHER, TEXT, TIME
 from footfall.modeling.event_values import parse_numbers, parse_times
 
 _MOST = 0.8
@@ -43,7 +43,7 @@ def kind_of(values: pa.Array, *, is_typed: bool) -> str:
     if are_numbers and not np.isfinite(number_N).any():
         return TEXT if is_typed and not pa.types.is_null(texts) else EMPTY
     if are_numbers:
-        return TEXT if is_typed else NUMBER
+        return DIGITS if is_typed else NUMBER
     return TIME if _count_times(data_B, offset_N1) >= _MOST * len(known) else TEXT
 
 
