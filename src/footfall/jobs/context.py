@@ -28,6 +28,7 @@ from footfall.errors import (
     StoreError,
     StoreFullError,
 )
+from footfall.modeling.quick_start import load_compiler
 from footfall.places import Place
 from footfall.states import FailureReason
 from footfall.store import Buckets, ObjectChangedError, Store
@@ -87,6 +88,7 @@ def run_job(main: Callable[[JobContext], dict[str, Any]]) -> None:
 
     with open(os.environ["FOOTFALL_JOB"], encoding="utf-8") as file:
         context = JobContext(json.load(file), report, Path.cwd())
+    load_compiler()
     gc.freeze()  # what was imported stays; it need not be looked at whenever garbage is looked for
     try:
         result = main(context)

@@ -88,6 +88,7 @@ def make_feature(
     else:
         blocks = _encode_texts(sources, encoder, max_tokens_per_user or 0, personal_data, progress, kinds, places)
     with ThreadPoolExecutor(1) as pool:
+        content_hash = pool.submit(lambda: encoder.content_hash)
         writer = _ShardWriter(out_dir, shard_bytes, pool)
         for batch, encoded in blocks:
             writer.write(batch)
@@ -110,7 +111,7 @@ def make_feature(
     )
     layout = {
         "format": FORMAT,
-        "encoder": encoder.content_hash,
+        "encoder": content_hash.result(),
         "user_count": counts["users"],
         "n_blocks": int(encoder.vocabulary.bound_K.size),
         "n_dims": encoder.n_dims,

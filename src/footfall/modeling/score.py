@@ -251,7 +251,7 @@ def _combine(
             z = min(max(np.float64(z_KN[k, n]), -_MAX_LOG_ODDS), _MAX_LOG_ODDS)
             log_p = _log_sigmoid(z)
             total += log_p_K[k] * log_p + log_q_K[k] * (log_p - z)
-        p = np.exp(_log_sigmoid(total))
+        p = 1 / (1 + np.exp(-total))
         score_N[n] = np.interp(p, x_J, y_J) if x_J.size else p
 
 
