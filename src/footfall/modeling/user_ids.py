@@ -20,12 +20,14 @@ from footfall.modeling.hashes import find_slot
 if TYPE_CHECKING:
     from footfall.modeling.sequences import Source
 
-I64 = npt.NDArray[np.int64]
+U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
+
+_MAX_USERS = 1 << 32
 
 
 @njit(cache=True, nogil=True)
-def _insert(key_S: U64, ordinal_S: I64, hash_N: U64, first: int, start: int) -> int:
+def _insert(key_S: U64, ordinal_S: U32, hash_N: U64, first: int, start: int) -> int:
     """Insert hashes from ``start`` on; return the index of the first one that is there already, or N."""
     for n in range(start, hash_N.size):
         slot = find_slot(key_S, hash_N[n])
@@ -42,7 +44,7 @@ class UserIds:
     def __init__(self, read_id: "Callable[[Source, int], bytes]") -> None:
         self._read_id = read_id
         self._key_S = np.zeros(1 << 16, np.uint64)
-        self._ordinal_S = np.zeros(1 << 16, np.int64)
+        self._ordinal_S = np.zeros(1 << 16, np.uint32)
         self._n = 0
         self._firsts: list[int] = []
         self._places: list[tuple[Source, int]] = []
@@ -51,9 +53,16 @@ class UserIds:
         """Add the users of consecutive lines.
 
         Raises:
-            DataError: DUPLICATE_USERID, naming both lines.
+            DataError: DUPLICATE_USERID, naming both lines; COMMON_ERROR, if there are too many to count.
         """
-        while 2 * (self._n + hash_N.size) > self._key_S.size:
+        if self._n + hash_N.size > _MAX_USERS:
+            raise DataError(
+                "COMMON_ERROR",
+                f"there are more than {_MAX_USERS:,} users; split the data set.",
+                path=source.name,
+                line=first_line,
+            )
+        while self._n + hash_N.size > 0.75 * self._key_S.size:
             self._grow()
         self._firsts.append(self._n)
         self._places.append((source, first_line))
@@ -79,12 +88,12 @@ class UserIds:
     def _grow(self) -> None:
         key_S, ordinal_S = self._key_S, self._ordinal_S
         self._key_S = np.zeros(2 * key_S.size, np.uint64)
-        self._ordinal_S = np.zeros(2 * key_S.size, np.int64)
+        self._ordinal_S = np.zeros(2 * key_S.size, np.uint32)
         _move(key_S, ordinal_S, self._key_S, self._ordinal_S)
 
 
 @njit(cache=True, nogil=True)
-def _move(key_S: U64, ordinal_S: I64, new_key_S: U64, new_ordinal_S: I64) -> None:
+def _move(key_S: U64, ordinal_S: U32, new_key_S: U64, new_ordinal_S: U32) -> None:
     for s in range(key_S.size):
         if key_S[s] != np.uint64(0):
             slot = find_slot(new_key_S, key_S[s])
