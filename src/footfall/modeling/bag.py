@@ -5,7 +5,7 @@ by block and within a block by first occurrence, how often a token occurs (at mo
 ``log(1 + count) * idf`` over the norm of its block, so that long blocks do not drown short ones. Source: Salton &
 Buckley 1988 for tf-idf; the block-wise norm is ours (modelling.md: mixed in one norm, n-grams cost .012 to .018).
 
-Shapes: B bytes, N users, L behaviors, M entries of the bag, V tokens, K blocks, S slots.
+Shapes: B bytes, N users, L behaviors, M entries of the bag, V tokens, K blocks, S slots, F bytes of a filter.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numba import njit
 
 from footfall.modeling.blocks import TF_256
-from footfall.modeling.hashes import build_table, combine, look_up
+from footfall.modeling.hashes import build_filter, build_table, combine, look_up, may_have
 from footfall.modeling.prefetch import prefetch
 from footfall.modeling.vocabulary import Vocabulary, find_group, find_number, find_text_tokens
 
@@ -35,6 +35,8 @@ class Tables:
     behavior: tuple[U64, I32]
     word: tuple[U64, I32]
     ngram: tuple[U64, I32]
+    ngram_filter_F: U8
+    """Says of most sequences without a token that they have none, in a tenth of the memory; see ``build_filter``."""
     group: tuple[U64, I32]
     category: tuple[U64, I32]
     log_number_U: F32
@@ -49,6 +51,7 @@ def build_tables(vocabulary: Vocabulary) -> Tables:
         build_table(vocabulary.behavior_hash_U),
         build_table(vocabulary.word_hash_W, int(bound[0])),
         build_table(vocabulary.ngram_hash_G, int(bound[1])),
+        build_filter(vocabulary.ngram_hash_G),
         build_table(vocabulary.group_hash_C),
         build_table(vocabulary.category_hash_W),
         np.where(vocabulary.number_U >= 0, np.log1p(np.maximum(vocabulary.number_U, 0)), -1.0).astype(np.float32),
@@ -141,7 +144,7 @@ def count_tokens(offset_N1: I64, hash_L: U64, found: Found, tables: Tables) -> t
     """Return the bags of users as (offset_N1, token_M, count_M)."""
     v = tables.vocabulary
     text = (v.text_offset_U1, v.text_token_T, found.extra_offset_L1, found.extra_T)
-    return _count(offset_N1, hash_L, found.index_L, text, tables.ngram, int(v.bound_K[2]))
+    return _count(offset_N1, hash_L, found.index_L, text, tables.ngram, tables.ngram_filter_F, int(v.bound_K[2]))
 
 
 @njit(cache=True, nogil=True)
@@ -170,15 +173,16 @@ def _add_texts(start: int, end: int, index_L: I32, text: tuple[I64, I32, I64, I3
 
 
 @njit(cache=True, nogil=True)
-def _hash_ngrams(hash_L: U64, ngram: tuple[U64, I32], out_J: U64) -> int:
-    """Write the hashes of a user's pairs and triples, and ask for their slots; return how many."""
+def _hash_ngrams(hash_L: U64, ngram: tuple[U64, I32], filter_F: U8, out_J: U64) -> int:
+    """Write the hashes of a user's pairs and triples that may have tokens, and ask for their slots; return how many."""
     mask, j = np.uint64(ngram[0].size - 1), 0
     for i in range(1, hash_L.size):
-        out_J[j] = combine(hash_L[i - 1], hash_L[i])
-        j += 1
+        pair = combine(hash_L[i - 1], hash_L[i])
+        out_J[j] = pair
+        j += may_have(filter_F, pair)  # without a branch, which would be guessed wrong too often
         if i >= 2:
-            out_J[j] = combine(hash_L[i - 2], out_J[j - 1])
-            j += 1
+            out_J[j] = combine(hash_L[i - 2], pair)
+            j += may_have(filter_F, out_J[j])
     for i in range(j):
         prefetch(ngram[0], np.int64(out_J[i] & mask))
         prefetch(ngram[1], np.int64(out_J[i] & mask))
@@ -201,6 +205,7 @@ def _count(
     index_L: I32,
     text: tuple[I64, I32, I64, I32],
     ngram: tuple[U64, I32],
+    ngram_filter_F: U8,
     n_tokens: int,
 ) -> tuple[I64, U32, U8]:
     count_V, seen_V = np.zeros(n_tokens + 1, np.uint8), np.empty(n_tokens + 1, np.int32)
@@ -213,7 +218,9 @@ def _count(
     at = 0
     for n in range(offset_N1.size - 1):
         start, end = offset_N1[n], offset_N1[n + 1]
-        n_ngrams = _hash_ngrams(hash_L[start:end], ngram, hash_J)  # their slots arrive while texts are counted
+        n_ngrams = _hash_ngrams(
+            hash_L[start:end], ngram, ngram_filter_F, hash_J
+        )  # their slots arrive while texts are counted
         k = _add_texts(start, end, index_L, text, count_V, seen_V)
         k = _add_ngrams(hash_J[:n_ngrams], ngram, count_V, seen_V, k)
         if at + k > token_M.size:

@@ -7,13 +7,14 @@ bytes a step; the finaliser of SplitMix64 (Steele, Lea & Flood 2014).
 Numba keeps compiled code per file and does not see a change in a called function of another file: after editing
 this file run ``python -m footfall.jobs.warm``, which compiles everything afresh.
 
-Shapes: B bytes, S slots, V keys.
+Shapes: B bytes, S slots, V keys, F bytes of a filter.
 """
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
 I32 = npt.NDArray[np.int32]
 
@@ -102,3 +103,28 @@ def build_table(hash_V: U64, first: int = 0) -> tuple[U64, I32]:
     key_S, value_S = np.zeros(size, np.uint64), np.zeros(size, np.int32)
     _fill(key_S, value_S, np.ascontiguousarray(hash_V), first)
     return key_S, value_S
+
+
+_FILTER_BITS = 16
+"""Bits of a filter for each key: one in seventeen of what is not there passes."""
+_FILTER_SHIFT = np.uint64(40)
+
+
+def build_filter(hash_V: U64) -> U8:
+    """Return (F,) bytes with one bit set for each hash, so that ``may_have`` needs no look at a table."""
+    size = 8
+    while 8 * size < _FILTER_BITS * hash_V.size:
+        size *= 2
+    filter_F = np.zeros(size, np.uint8)
+    place_V = (hash_V >> _FILTER_SHIFT) & np.uint64(8 * size - 1)
+    np.bitwise_or.at(
+        filter_F, (place_V >> np.uint64(3)).astype(np.int64), np.uint8(1) << (place_V & np.uint64(7)).astype(np.uint8)
+    )
+    return filter_F
+
+
+@njit(cache=True, nogil=True)
+def may_have(filter_F: U8, h: np.uint64) -> int:
+    """Return 0 if ``h`` is surely not among the hashes of a filter, else 1. Source: Bloom 1970, with one function."""
+    place = (h >> _FILTER_SHIFT) & np.uint64(8 * filter_F.size - 1)
+    return int((filter_F[place >> np.uint64(3)] >> np.uint8(place & np.uint64(7))) & np.uint8(1))
