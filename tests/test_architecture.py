@@ -15,7 +15,7 @@ SOURCE = ROOT / "src" / "footfall"
 FILES = sorted(SOURCE.rglob("*.py"))
 BUDGETS = {  # lines a room may have; raise one knowingly
     "api": 6500, "behavior": 1700, "cli": 4200, "compute": 3900, "db": 4900, "executors": 400, "jobs": 950,
-    "modeling": 9_200, "runner": 4900,
+    "modeling": 9_600, "runner": 4900,
 }  # fmt: skip
 
 
