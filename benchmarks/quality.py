@@ -98,8 +98,7 @@ class DataSet:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="*", type=Path)
-    parser.add_argument("--only", action="append", help="only this task; may come several times")
-    parser.add_argument("--labels", choices=["all", "500"], help="only with so many labels")
+    parser.add_argument("--only", action="append", help="only this task, or TASK:all, TASK:500; may come several times")
     parser.add_argument("--out", type=Path, help="write the table into this page")
     given = parser.parse_args()
     folders = given.folder or [Path(p) for p in os.environ.get("FOOTFALL_QUALITY_DATA", "").split(os.pathsep) if p]
@@ -110,15 +109,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             data = open_data_set(path, Path(scratch))
             for task in data.meta["tasks"]:
-                if given.only and task not in given.only:
-                    continue
-                for train in ("train.tsv", "train_500.tsv"):
-                    is_wanted = given.labels in (None, "all" if train == "train.tsv" else "500")
+                for train, n_labels in (("train.tsv", "all"), ("train_500.tsv", "500")):
+                    is_wanted = not given.only or not {task, f"{task}:{n_labels}"}.isdisjoint(given.only)
                     if not is_wanted or not (data.folder(task) / train).exists():
                         continue
                     cells.append(measure(data, task, train))
                     say(cells[-1])
-                if len(read_tsv(data.folder(task) / "train.tsv")) < 10_000:
+                is_small = len(read_tsv(data.folder(task) / "train.tsv")) < 10_000
+                if is_small and (not given.only or task in given.only):
                     splits += measure_splits(data, task)
     page = write_page(cells, splits)
     print(page)
