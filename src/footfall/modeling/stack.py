@@ -9,6 +9,7 @@ Shapes: N users, M of them held out of what listens, K views, S strengths.
 """
 
 import importlib
+import itertools
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
@@ -248,8 +249,14 @@ def _choose_strengths(
         return [measure_log_loss(_to_probability(z_N), held_label_N) * held_label_N.size for z_N in tries]
 
     loss_VS = {name: np.zeros(len(kind.strengths)) for name, kind in kinds.items()}
-    folds = _cut_folds(_repeat_folds(label_N, FEW_REPEATS if label_N.size <= FEW_USERS else 1, seed=seed))
-    for name, _, losses in _ask_views(kinds, users, label_N, folds, measure, step):
+    repeats, done = FEW_REPEATS if label_N.size <= FEW_USERS else 1, itertools.count(1)
+
+    def step_once() -> None:
+        if next(done) % repeats == 0:
+            step()
+
+    folds = _cut_folds(_repeat_folds(label_N, repeats, seed=seed))
+    for name, _, losses in _ask_views(kinds, users, label_N, folds, measure, step_once):
         loss_VS[name] += losses
     return {name: kind.strengths[int(loss_VS[name].argmin())] for name, kind in kinds.items()}
 
