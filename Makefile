@@ -43,7 +43,7 @@ quality: .venv/ready-test  ## the table of quality, on the data sets of FOOTFALL
 	$(BIN)/python benchmarks/quality.py --out docs/explanation/quality.md
 
 docs: .venv/ready  ## write the generated reference pages anew
-	$(BIN)/python -m footfall.cli.reference docs/reference
+	PYTHONPATH=scripts $(BIN)/python -m reference.pages docs/reference
 
 lock: .venv/ready-test  ## pin what is installed now
 	scripts/lock > requirements.lock

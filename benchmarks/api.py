@@ -13,12 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import describe, median, report, resident_mib, server, synchronous_commits_per_s, write_requests, wrk
-
 from footfall.client import Client
-from footfall.db.engine import Database, now_us, sqlite_url
+from footfall.db.engine.engine import Database, now_us, sqlite_url
 from footfall.db.tables import encoders, features, projects, resource_counts, runs, task_runs, tasks
 from footfall.records import new_id
+from machine import describe, median, report, resident_mib, server, synchronous_commits_per_s, write_requests, wrk
 
 CLIENTS = 32
 

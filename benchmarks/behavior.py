@@ -20,9 +20,9 @@ from typing import Any
 
 import behavior_data as data
 import behavior_peer as peer
-from machine import describe, median, report, server
 
 from footfall import Client
+from machine import describe, median, report, server
 
 USERS, LABELS, TIMES = 1_209_478, 100_000, 5
 JOB = b"footfall.jobs."

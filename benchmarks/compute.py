@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import compute_load as load
-from machine import describe, median, report, resident_mib, server, write_requests, wrk
 from peer import mlflow_server
 
 from footfall import Client
+from machine import describe, median, report, resident_mib, server, write_requests, wrk
 
 CLIENTS = 32
 NSML = "/nsml/v1"

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from machine import median
-
 from footfall import Client
-from footfall.db.engine import Database, now_us, sqlite_url
+from footfall.client.nsml_replies import Run
+from footfall.db.engine.engine import Database, now_us, sqlite_url
 from footfall.db.tables import accounts, projects, run_counts, runs, users
 from footfall.records import new_id
-from footfall.run_replies import Run
 from footfall.signing import ACCESS_KEY_HEADER, API_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from machine import median
 
 NSML = "/nsml/v1"
 STATES = ("completed", "completed", "completed", "completed", "failed", "cancelled")

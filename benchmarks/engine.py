@@ -15,22 +15,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from machine import describe, median, report, server
-
 from engine_helpers import open_engine
 from footfall import Client
 from footfall.compute.runs import cancel_run
 from footfall.db.tables import task_runs
 from footfall.layout import STARTED, node_dir
+from footfall.logging_setup import configure_logging
 from footfall.states import RunState
-from footfall.telemetry import configure_logging
+from machine import describe, median, report, server
 
 
 def through_the_api(home: Path, times: int) -> list[float]:
     """Return milliseconds from a request's sending to its job's process, one after the other on an idle machine."""
     import json
 
-    from footfall.db.engine import Database, sqlite_url
+    from footfall.db.engine.engine import Database, sqlite_url
 
     taken = []
     with server(home, behavior_cores=1) as credentials:

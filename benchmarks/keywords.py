@@ -23,18 +23,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "modeling"))
 
 import numpy as np
 from keyword_study import WORDS, study_words
-from machine import describe, report
 from modeling_data import SHIPPED
 
-from footfall.modeling.encoder import fit_encoder
-from footfall.modeling.feature import make_feature
-from footfall.modeling.sequences import Source
+from footfall.modeling.encoding.encode import make_feature
+from footfall.modeling.encoding.encoder import fit_encoder
+from footfall.modeling.reading.sequences import Source
+from machine import describe, report
 
 N_BEHAVIORS, EXPONENT = 50_000, 1.05
 BLOCK = 20_000
 TIMES = 5
 JOB = (
-    "import sys; from pathlib import Path; from footfall.modeling.keywords import match_keywords; "
+    "import sys; from pathlib import Path; from footfall.modeling.scoring.keywords import match_keywords; "
     "folder = Path(sys.argv[1]); match_keywords(folder / 'encoder', folder / 'feature', sys.argv[2:], folder / 'out.tsv')"
 )
 

@@ -21,16 +21,16 @@ import numpy as np
 import quality_peers as peers
 
 import footfall
-from footfall.modeling.encoder import fit_encoder
-from footfall.modeling.event_columns import LogOptions
-from footfall.modeling.event_log import EventLog, read_log
-from footfall.modeling.feature import Feature, make_feature, open_feature
-from footfall.modeling.folds import hold_out, sample_rows
-from footfall.modeling.labels import read_labels
-from footfall.modeling.metrics import measure_auroc, measure_calibration_error
-from footfall.modeling.score import score_feature
-from footfall.modeling.sequences import Source
-from footfall.modeling.task import train_task
+from footfall.modeling.encoding.encode import Feature, make_feature, open_feature
+from footfall.modeling.encoding.encoder import fit_encoder
+from footfall.modeling.events.columns import LogOptions
+from footfall.modeling.events.log import EventLog, read_log
+from footfall.modeling.learning.folds import hold_out, sample_rows
+from footfall.modeling.learning.labels import read_labels
+from footfall.modeling.learning.metrics import measure_auroc, measure_calibration_error
+from footfall.modeling.learning.task import train_task
+from footfall.modeling.reading.sequences import Source
+from footfall.modeling.scoring.score import score_feature
 
 SEED = 20251121
 MIN_LABELS = 50

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from footfall import Client
-from footfall.replies import Resource
+from footfall.client.replies import Resource
 
 R = TypeVar("R", bound=Resource)
 BUCKET = "people"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from footfall import Client
-from footfall.replies import Resource
+from footfall.client.replies import Resource
 
 
 def show(resource: Resource) -> None:

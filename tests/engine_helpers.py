@@ -6,21 +6,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from footfall.compute.hooks import CommandHooks, HooksByKind
-from footfall.compute.loop import ReconcileLoop
-from footfall.compute.reconcile import Reconciler
+from footfall.compute.reconciler.hooks import CommandHooks, HooksByKind
+from footfall.compute.reconciler.loop import ReconcileLoop
+from footfall.compute.reconciler.reconcile import Reconciler
 from footfall.compute.runs import create_command_run, create_run
 from footfall.config import Settings, load_settings
 from footfall.db import runs
-from footfall.db.encryption import open_secrets
-from footfall.db.engine import Database, now_us, sqlite_url
-from footfall.db.migrate import migrate
+from footfall.db.engine.encryption import open_secrets
+from footfall.db.engine.engine import Database, now_us, sqlite_url
+from footfall.db.engine.migrate import migrate
 from footfall.db.tables import accounts, projects, users
 from footfall.executor import load_executor
 from footfall.executors.local import MARKER_VARIABLE
 from footfall.records import Image, Product, Run, RunSpec, Workload
 from footfall.states import RunState
-from footfall.store import Buckets, Store
+from footfall.stores.store import Buckets, Store
 
 PRODUCT = Product(1, "TRAIN", (1, 2), "1 vCPU", "t1", 1, 256)
 USER = {"id": "usr", "account_id": "acc", "name": "usr", "role_nclue": "MANAGER", "role_nsml": "MANAGER", "number": 1}

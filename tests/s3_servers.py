@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from footfall.places import Place
+from footfall.stores.names import Place
 
 ACCESS_KEY, SECRET_KEY = "testtest", "secretsecret"
 

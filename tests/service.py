@@ -16,19 +16,20 @@ import uvicorn
 
 from footfall import signing
 from footfall.api.app import AppContext, build_app
-from footfall.api.protocol import make_protocol
+from footfall.api.http.protocol import make_protocol
 from footfall.behavior.hooks import BehaviorHooks
-from footfall.compute.products import Machine
+from footfall.compute.catalogue.products import Machine
 from footfall.config import Settings, load_settings
-from footfall.db import accounts, api_keys, runs
-from footfall.db.encryption import open_secrets
-from footfall.db.engine import Database, sqlite_url
+from footfall.db import runs
+from footfall.db.access import accounts, api_keys
+from footfall.db.engine.encryption import open_secrets
+from footfall.db.engine.engine import Database, sqlite_url
 from footfall.db.tables import metadata
-from footfall.engines import Engine, Engines
-from footfall.isolation import Isolation
+from footfall.machine.engines import Engine, Engines
+from footfall.machine.isolation import Isolation
 from footfall.records import Capacity, Gpu
 from footfall.states import RunState
-from footfall.store import Buckets, Store
+from footfall.stores.store import Buckets, Store
 
 MACHINE = Machine(
     Capacity(8, 65_536, 4),

@@ -59,11 +59,11 @@ def test_the_readme_shows_every_file_of_the_tree() -> None:
 def test_broad_catches_stand_only_at_the_doors() -> None:
     doors = {
         "api/app.py",
-        "api/follow.py",
+        "api/log_streaming.py",
         "cli/main.py",
-        "compute/housekeeping.py",
-        "compute/loop.py",
-        "compute/reconcile.py",
+        "compute/storage/housekeeping.py",
+        "compute/reconciler/loop.py",
+        "compute/reconciler/reconcile.py",
         "jobs/context.py",
         "runner/__main__.py",
     }
@@ -74,8 +74,8 @@ def test_broad_catches_stand_only_at_the_doors() -> None:
 
 def test_only_the_settings_and_the_edges_of_processes_read_the_environment() -> None:
     readers = {
-        "config.py", "transport.py",  # settings of the server, and of clients
-        "isolation.py", "enter.py",  # PATH for the probe; TERM for who enters a node
+        "config.py", "client/transport.py",  # settings of the server, and of clients
+        "machine/isolation.py",  # PATH for the probe
         "executors/local.py", "runner/environment.py", "jobs/context.py",  # PATH for children; what a runner gives its job
     }  # fmt: skip
     found = {
@@ -97,13 +97,13 @@ def loaded_by(statement: str) -> set[str]:
 def test_the_runner_loads_little_before_the_command_runs() -> None:
     code = (
         f"import sys; sys.path.append({str(SOURCE.parent)!r}); before = set(sys.modules)\n"
-        "import footfall.runner.supervise, footfall.runner.user_command, footfall.runner.seccomp\n"
+        "import footfall.runner.supervise, footfall.runner.user_command, footfall.runner.sandbox.seccomp\n"
         "print(*sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     ours = (
-        "bubblewrap command ears ending environment files image launch refusal sandbox_processes seccomp shell spawn supervise "
-        "tree user_command"
+        "command environment errors exit_reason files images images.image launch process process.poller process.spawn "
+        "process.tree sandbox sandbox.bubblewrap sandbox.members sandbox.seccomp serving serving.shell supervise user_command"
     )
     wanted = {"footfall", "footfall.layout", "footfall.runner"} | {f"footfall.runner.{name}" for name in ours.split()}
     small = "__future__ _collections_abc _stat errno fcntl genericpath marshal os os.path posixpath select stat time"

@@ -8,13 +8,13 @@ import click
 import pytest
 
 from footfall import errors
-from footfall.api.errors import CODES
-from footfall.api.nclue_wire import _FAIL_NAMES
+from footfall.api.http.errors import CODES
+from footfall.api.nclue.wire import _FAIL_NAMES
 from footfall.api.table import OPERATIONS
-from footfall.cli import reference
 from footfall.cli.main import cli
 from footfall.config import Settings
 from footfall.states import TRANSITIONS, FailureReason, RunState
+from reference import pages as reference
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"

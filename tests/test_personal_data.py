@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from footfall.modeling.personal import find_suspects
+from footfall.modeling.text.personal_data import find_suspects
 from footfall.personal_data import CARD, EMAIL, LICENCE, MOBILE, PASSPORT, RESIDENT, find_personal_data
 
 YES = [

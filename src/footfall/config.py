@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from footfall.errors import ConfigError
-from footfall.places import Place
+from footfall.stores.names import Place
 
 ENVIRONMENT_PREFIX = "FOOTFALL_"
 OTHER_VARIABLES = frozenset(

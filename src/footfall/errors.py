@@ -49,7 +49,7 @@ class InputError(FootfallError):
 
 
 class InvalidFieldError(InputError):
-    """A field of a request breaks a rule. ``rule`` is a word such as ``too_long``, see ``api/errors.py``."""
+    """A field of a request breaks a rule. ``rule`` is a word such as ``too_long``, see ``api/http/errors.py``."""
 
     code = "invalid_field"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from footfall.config import Settings
 from footfall.errors import ConfigError
-from footfall.isolation import Isolation
+from footfall.machine.isolation import Isolation
 from footfall.records import Capacity as Capacity
 from footfall.records import Gpu, NodeShare, RunSpec
 

@@ -6,12 +6,13 @@ A server may run meanwhile; it sees what was changed with its next request.
 from pathlib import Path
 
 from footfall import layout
-from footfall.compute import images
+from footfall.compute.catalogue import images
 from footfall.config import Settings
 from footfall.credentials import read_credentials, write_credentials
-from footfall.db import accounts, run_pages
-from footfall.db.encryption import open_secrets
-from footfall.db.engine import Database, database_url
+from footfall.db import run_pages
+from footfall.db.access import accounts
+from footfall.db.engine.encryption import open_secrets
+from footfall.db.engine.engine import Database, database_url
 from footfall.errors import ConfigError, NotFoundError
 from footfall.records import Image
 

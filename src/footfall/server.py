@@ -16,24 +16,25 @@ import structlog
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
-from footfall import telemetry
+from footfall import logging_setup
 from footfall.api.app import AppContext, build_app
-from footfall.api.protocol import make_protocol
+from footfall.api.http.protocol import make_protocol
 from footfall.behavior.hooks import BehaviorHooks
-from footfall.compute.hooks import CommandHooks, HooksByKind
-from footfall.compute.loop import ReconcileLoop
-from footfall.compute.products import Machine
-from footfall.compute.reconcile import Reconciler
+from footfall.compute.catalogue.products import Machine
+from footfall.compute.reconciler.hooks import CommandHooks, HooksByKind
+from footfall.compute.reconciler.loop import ReconcileLoop
+from footfall.compute.reconciler.reconcile import Reconciler
 from footfall.config import Settings
 from footfall.credentials import read_credentials, write_credentials
-from footfall.db import accounts, api_keys, leases, runs
-from footfall.db.encryption import Secrets, open_secrets
-from footfall.db.engine import Database, database_url
-from footfall.db.migrate import migrate
+from footfall.db import leases, runs
+from footfall.db.access import accounts, api_keys
+from footfall.db.engine.encryption import Secrets, open_secrets
+from footfall.db.engine.engine import Database, database_url
+from footfall.db.engine.migrate import migrate
 from footfall.errors import ConfigError, DatabaseUnavailableError, StoreError
 from footfall.executor import load_executor
-from footfall.measures import Measures
-from footfall.store import Buckets, Store
+from footfall.prometheus import Measures
+from footfall.stores.store import Buckets, Store
 
 GRACE_S = 10
 
@@ -51,7 +52,7 @@ def serve(settings: Settings, *, cancel_runs: bool = False, on_ready: Callable[[
         ConfigError: a setting is wrong, another server has this home, or the address is taken.
     """
     check_exposure(settings)
-    telemetry.configure_logging(settings.log_level)
+    logging_setup.configure_logging(settings.log_level)
     with _own_home(settings), _listen(settings) as listener:
         scheme = "https" if settings.tls_cert else "http"
         endpoint = f"{scheme}://{_authority(settings.host, listener.getsockname()[1])}"

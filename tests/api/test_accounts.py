@@ -2,8 +2,8 @@
 
 import pytest
 
-from footfall.db import accounts, api_keys
-from footfall.db.encryption import Secrets
+from footfall.db.access import accounts, api_keys
+from footfall.db.engine.encryption import Secrets
 from footfall.errors import NotFoundError
 from service import Caller, Service
 

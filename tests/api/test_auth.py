@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from footfall import signing
-from footfall.api.throttle import TokenBuckets
+from footfall.api.http.rate_limit import TokenBuckets
 from service import Caller, Service, make_feature, now_ms, open_service, raw, send, serve
 
 MISSING = "Authentication information are missing."

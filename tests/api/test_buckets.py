@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from footfall.behavior.hooks import BehaviorHooks
-from footfall.db import buckets, runs
+from footfall.db import runs
+from footfall.db.access import buckets
 from footfall.errors import DataError, StoreUnavailableError
-from footfall.store import Store
+from footfall.stores.store import Store
 from service import Caller, Reply, Service, make_feature, make_task, open_service
 
 IN_USE = (409, "10202", "RESOURCE_IN_USE")

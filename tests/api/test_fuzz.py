@@ -15,7 +15,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from footfall.api.openapi import document
+from footfall.api.docs.openapi import document
 from footfall.api.table import OPERATIONS
 from nsml_service import make_nsml
 from service import Caller, Service, make_feature, make_profiles, make_task

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from footfall.api.operations import Operation
+from footfall.api.http.operations import Operation
 from footfall.api.table import OPERATIONS
 from nsml_service import CODE, RUN, ask_run, make_nsml, make_project, make_run
 from service import Caller, Service, make_feature, make_profiles, make_task, send

@@ -3,8 +3,8 @@
 import pytest
 
 from footfall.api.auth import check_role
-from footfall.api.errors import GatewayError
-from footfall.api.operations import NEEDS, Need, Operation
+from footfall.api.http.errors import GatewayError
+from footfall.api.http.operations import NEEDS, Need, Operation
 from footfall.api.table import OPERATIONS
 from footfall.records import Caller as CallerRecord
 from service import Service

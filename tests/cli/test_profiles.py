@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from footfall import Client
+from footfall.client.replies import CustomAttributes, ShoppingIntent
 from footfall.errors import InputError, ServiceError
-from footfall.replies import CustomAttributes, ShoppingIntent
 from live_server import Footfall, LiveServer
 
 TASTES = {

@@ -8,9 +8,9 @@ import pytest
 
 from engine_helpers import PRODUCT, Engine, eventually, open_engine, processes_of
 from footfall import layout
-from footfall.compute.nodes import NodeState, read_nodes
+from footfall.compute.reconciler.nodes import NodeState, read_nodes
 from footfall.compute.runs import cancel_run
-from footfall.db import holdings, run_pages
+from footfall.db import allocations, run_pages
 from footfall.records import Product
 from footfall.states import FailureReason, RunState
 
@@ -40,7 +40,7 @@ def test_the_nodes_of_a_run_get_units_of_their_own_and_one_port(tmp_path: Path) 
         views = read_nodes(engine.settings.runs_root, row_of(engine, 1))
         assert [(view.state, view.exit_code, len(view.gpu_ids)) for view in views] == [(NodeState.ENDED, 0, 1)] * 2
         with engine.db.read() as connection:
-            assert holdings.find_grants(connection) == {}
+            assert allocations.find_grants(connection) == {}
             assert connection.exec_driver_sql("SELECT COUNT(*) FROM held_units").scalar() == 0
 
 

@@ -20,8 +20,8 @@ from footfall.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from footfall.places import Place
-from footfall.store import CHUNK_BYTES, Buckets, ObjectChangedError, Store
+from footfall.stores.names import Place
+from footfall.stores.store import CHUNK_BYTES, Buckets, ObjectChangedError, Store
 from s3_servers import juicefs_gateway, moto_server, s3_place
 
 KINDS = ("directory", "moto", "juicefs")

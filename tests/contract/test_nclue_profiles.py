@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from footfall.api.profiles import OPERATIONS
+from footfall.api.nclue.profiles import OPERATIONS
 from footfall.behavior.custom_attributes import MAX_KEYWORD_SET, create_custom_attributes
 from footfall.behavior.hooks import BehaviorHooks
 from footfall.behavior.shopping_intents import create_shopping_intent

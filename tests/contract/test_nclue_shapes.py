@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from footfall.api import nclue_wire
-from footfall.api.nclue import OPERATIONS
+from footfall.api.nclue.resources import OPERATIONS, wire
 from footfall.states import FailureReason, RunState
 from service import Service, make_feature, make_task
 
@@ -160,7 +159,7 @@ def test_a_jobs_own_name_and_sentence_are_shown(shared: Service) -> None:
 
 
 def test_every_reason_has_a_name_and_every_state_a_word() -> None:
-    assert set(nclue_wire._FAIL_NAMES) == set(FailureReason)
+    assert set(wire._FAIL_NAMES) == set(FailureReason)
     assert {state.value for state in RunState} - {"cancelled"} == {
         "registered",
         "pending",

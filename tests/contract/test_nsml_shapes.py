@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from footfall.api import nsml_run_shapes, nsml_run_wire, nsml_shapes
-from footfall.api.openapi import document
-from footfall.api.reference import reference_page
+from footfall.api.docs.openapi import document
+from footfall.api.nsml import run_wire
 from footfall.api.table import OPERATIONS
-from footfall.compute.nodes import NodeState
+from footfall.compute.reconciler.nodes import NodeState
+from footfall.contract import nsml, runs
 from footfall.states import FailureReason, RunState
 from nsml_service import EP, KEY, ROOT, ask_run, make_project, make_run, make_volume, move_run
+from reference.http_api import reference_page
 from service import Service
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
@@ -46,21 +47,21 @@ DOCUMENTED: dict[tuple[str, str], str | None] = {
     ("DELETE", "/auth-keys/title/{title}/name/{keyName}"): None,
 }
 ITEMS: dict[type, str] = {
-    nsml_shapes.ProjectItem: "projectId vpcNo projectName status userNo runCount nodeCount createdDate updatedDate",
-    nsml_run_shapes.RunItem: "runName runType projectId projectName status creator createTime updateTime",
-    nsml_run_shapes.NodeBody: "nodeId projectId projectName runName state resourceType containerImage rank exitCode host",
-    nsml_shapes.VolumeBody: "blockStorageNo blockStorageNm projectId status nodeId createTime updateTime",
-    nsml_shapes.ProductBody: "gpuSvrCode nodeCounts useType serverProductCode productName engFullName",
-    nsml_shapes.ImageBody: "name path",
-    nsml_shapes.RegistryBody: "privateEp accessKey secretKey createTime",
-    nsml_shapes.SshKeyBody: "name title fingerprint createTime",
+    nsml.ProjectItem: "projectId vpcNo projectName status userNo runCount nodeCount createdDate updatedDate",
+    runs.RunItem: "runName runType projectId projectName status creator createTime updateTime",
+    runs.NodeBody: "nodeId projectId projectName runName state resourceType containerImage rank exitCode host",
+    nsml.VolumeBody: "blockStorageNo blockStorageNm projectId status nodeId createTime updateTime",
+    nsml.ProductBody: "gpuSvrCode nodeCounts useType serverProductCode productName engFullName",
+    nsml.ImageBody: "name path",
+    nsml.RegistryBody: "privateEp accessKey secretKey createTime",
+    nsml.SshKeyBody: "name title fingerprint createTime",
 }
 REQUESTS: dict[type, tuple[str, str]] = {  # required, optional
-    nsml_shapes.NewProject: ("projectName nasVolumeSize", "note"),
-    nsml_shapes.NewNasSize: ("nasVolumeSize", ""),
-    nsml_run_shapes.NewRun: ("gpuSvrCode imagePath imageType nodeCount", "blockStorageNoList command envs env note"),
-    nsml_shapes.NewRegistry: ("privateEp accessKey secretKey", ""),
-    nsml_shapes.NewSshKey: ("title key", ""),
+    nsml.NewProject: ("projectName nasVolumeSize", "note"),
+    nsml.NewNasSize: ("nasVolumeSize", ""),
+    runs.NewRun: ("gpuSvrCode imagePath imageType nodeCount", "blockStorageNoList command envs env note"),
+    nsml.NewRegistry: ("privateEp accessKey secretKey", ""),
+    nsml.NewSshKey: ("title key", ""),
 }
 OURS = [
     ("GET", f"{PROJECT}/runs"), ("POST", f"{RUN}/stop"), ("DELETE", RUN), ("POST", f"{RUN}/restart"),
@@ -125,13 +126,13 @@ def test_the_documents_mark_what_is_ours() -> None:
 
 
 def test_enumerations_are_as_documented_and_decided() -> None:
-    literal = nsml_shapes.ProjectStatus.__args__  # type: ignore[attr-defined]
+    literal = nsml.ProjectStatus.__args__  # type: ignore[attr-defined]
     assert literal == ("CREATING", "CREATED", "CHANGING", "DELETING", "DELETED")
-    assert nsml_shapes.VolumeStatus.__args__ == ("USED", "DELETED", "DETACHED", "CHANGING")  # type: ignore[attr-defined]
-    assert nsml_run_shapes.ImageType.__args__ == ("BASE", "CUSTOM")  # type: ignore[attr-defined]
-    assert {f"NODE_STATE_{s.name}" for s in NodeState} == set(nsml_run_shapes.NodeState.__args__)  # type: ignore[attr-defined]
-    assert {state: f"RUN_STATE_{state.name}" for state in RunState} == nsml_run_wire.STATUSES
-    assert set(nsml_run_shapes.RunStatus.__args__) == set(nsml_run_wire.STATUSES.values())  # type: ignore[attr-defined]
+    assert nsml.VolumeStatus.__args__ == ("USED", "DELETED", "DETACHED", "CHANGING")  # type: ignore[attr-defined]
+    assert runs.ImageType.__args__ == ("BASE", "CUSTOM")  # type: ignore[attr-defined]
+    assert {f"NODE_STATE_{s.name}" for s in NodeState} == set(runs.NodeState.__args__)  # type: ignore[attr-defined]
+    assert {state: f"RUN_STATE_{state.name}" for state in RunState} == run_wire.STATUSES
+    assert set(runs.RunStatus.__args__) == set(run_wire.STATUSES.values())  # type: ignore[attr-defined]
 
 
 def test_the_documented_samples_succeed_as_they_stand(service: Service) -> None:
@@ -185,7 +186,7 @@ def test_a_notebook_reads_as_in_the_documented_example(shared: Service) -> None:
     id = make_project(call, "project")
     make_run(call, id)
     name = make_run(call, id, command=..., gpuSvrCode=4)
-    documented = fields_of(nsml_run_shapes.RunBody)[0]
+    documented = fields_of(runs.RunBody)[0]
     shown = call.get(f"{ROOT}/projects/{id}/runs/{name}").json
     assert {field: value for field, value in shown.items() if field in documented} == {
         "runName": "2", "projectId": id, "projectName": "project", "status": "RUN_STATE_REGISTERED",
@@ -219,7 +220,7 @@ def test_every_state_is_shown_filtered_and_explained(shared: Service, state: Run
     for base in ("/projects/runs", f"/projects/{id}/runs"):
         found = call.get(f"{ROOT}{base}?status={shown['status']}&pageSize=100").json
         assert (id, name) in [(run["projectId"], run["runName"]) for run in found["runList"]]
-        others = [each for each in nsml_run_wire.STATUSES.values() if each != shown["status"]]
+        others = [each for each in run_wire.STATUSES.values() if each != shown["status"]]
         assert call.get(f"{ROOT}/projects/{id}/runs?status={others[0]}").json == {"runList": [], "totalCount": 0}
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from footfall.db import accounts, requests
+from footfall.db.access import accounts, requests
+from footfall.db.access.requests import FirstAnswer
 from footfall.db.behavior import FEATURES
-from footfall.db.encryption import open_secrets
-from footfall.db.engine import Database, now_us, sqlite_url
-from footfall.db.requests import FirstAnswer
+from footfall.db.engine.encryption import open_secrets
+from footfall.db.engine.engine import Database, now_us, sqlite_url
 from footfall.db.runs import insert
 from footfall.db.tables import metadata
 from footfall.errors import AlreadyExistsError, NotFoundError, QuotaExceededError

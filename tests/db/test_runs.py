@@ -8,7 +8,7 @@ import pytest
 from engine_helpers import Engine
 from footfall.config import load_settings
 from footfall.db import runs
-from footfall.db.engine import now_us
+from footfall.db.engine.engine import now_us
 from footfall.db.tables import projects
 from footfall.states import FINAL_STATES, TRANSITIONS, RunState
 

@@ -19,8 +19,8 @@ from engine_helpers import eventually, processes_of
 from footfall import Client
 from footfall.config import load_settings
 from footfall.credentials import read_credentials
-from footfall.db import migrate as migration
-from footfall.db.engine import Database, sqlite_url
+from footfall.db.engine import migrate as migration
+from footfall.db.engine.engine import Database, sqlite_url
 from footfall.errors import ConfigError
 from footfall.offline import recover_key
 from footfall.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign

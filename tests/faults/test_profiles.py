@@ -16,7 +16,7 @@ from house import House, marked_processes
 
 from engine_helpers import eventually
 from footfall.client import Client
-from footfall.profiles import Profile
+from footfall.client.profiles import Profile
 
 USERS = 20_000
 

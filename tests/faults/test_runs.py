@@ -24,9 +24,9 @@ from house import FINAL, ROUNDS, SEED, House, marked_processes
 
 from engine_helpers import eventually
 from footfall import Client
+from footfall.client.nsml_replies import Run
 from footfall.credentials import read_credentials
 from footfall.errors import FootfallError
-from footfall.run_replies import Run
 from live_server import live_server
 
 LINES = 20

@@ -12,8 +12,8 @@ from footfall.errors import DataError, ObjectNotFoundError, StoreFullError
 from footfall.jobs import make_custom_attributes, make_feature, make_shopping_intent, score_task_run, train_task
 from footfall.jobs.context import JobContext, ResultExistsError, explain
 from footfall.jobs.inputs import fetch_artefact, open_sources
-from footfall.places import Place
-from footfall.store import Buckets, ObjectChangedError, Store
+from footfall.stores.names import Place
+from footfall.stores.store import Buckets, ObjectChangedError, Store
 
 
 class World:

@@ -3,7 +3,7 @@
 import pytest
 from modeling_data import make_rows, make_source
 
-from footfall.modeling.encoder import Encoder, fit_encoder
+from footfall.modeling.encoding.encoder import Encoder, fit_encoder
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from footfall.modeling.encoder import Encoder, fit_encoder
-from footfall.modeling.feature import make_feature
-from footfall.modeling.keywords import match_keywords
-from footfall.modeling.sequences import Source
+from footfall.modeling.encoding.encode import make_feature
+from footfall.modeling.encoding.encoder import Encoder, fit_encoder
+from footfall.modeling.reading.sequences import Source
+from footfall.modeling.scoring.keywords import match_keywords
 
 WORDS = ("christmas", "garden", "cake", "candle", "lunch", "kitchen", "flower")
 N_TENTHS = 10

@@ -12,7 +12,7 @@ import pytest
 
 from engine_helpers import eventually
 from footfall import Client
-from footfall.run_replies import Run
+from footfall.client.nsml_replies import Run
 from live_server import LiveServer, live_server
 
 LONG = int(os.environ.get("FOOTFALL_FAULTS", "0")) >= 100

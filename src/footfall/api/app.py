@@ -11,14 +11,14 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from footfall.api.auth import Authenticator, check_access
-from footfall.api.bodies import ClientGoneError, Receive, read_body
-from footfall.api.change import answer_change, answer_upload
 from footfall.api.context import AppContext
-from footfall.api.errors import UNAVAILABLE, error_answer, plain_error, unexpected
-from footfall.api.follow import BrokenOffError, LogHub
-from footfall.api.operations import Request
-from footfall.api.responses import Answer, head_of, json_answer, new_trace_id
-from footfall.api.routing import Router
+from footfall.api.http.bodies import ClientGoneError, Receive, read_body
+from footfall.api.http.errors import UNAVAILABLE, error_answer, plain_error, unexpected
+from footfall.api.http.operations import Request
+from footfall.api.http.responses import Answer, head_of, json_answer, new_trace_id
+from footfall.api.http.routing import Router
+from footfall.api.log_streaming import BrokenOffError, LogHub
+from footfall.api.mutations import answer_change, answer_upload
 from footfall.api.table import OPERATIONS
 from footfall.api.transfers import GivenUpError, Send, Transfers
 from footfall.errors import FootfallError

@@ -14,11 +14,11 @@ import structlog
 
 from footfall import signing
 from footfall.api.context import AppContext
-from footfall.api.errors import ACCESS_DENIED, FORBIDDEN, PERMISSION_DENIED, THROTTLED, UNEXPECTED, GatewayError
-from footfall.api.operations import NEEDS, Need, Operation, Request
-from footfall.api.throttle import TokenBuckets
-from footfall.db.accounts import Signer, find_signer
-from footfall.db.api_keys import has_api_key
+from footfall.api.http.errors import ACCESS_DENIED, FORBIDDEN, PERMISSION_DENIED, THROTTLED, UNEXPECTED, GatewayError
+from footfall.api.http.operations import NEEDS, Need, Operation, Request
+from footfall.api.http.rate_limit import TokenBuckets
+from footfall.db.access.accounts import Signer, find_signer
+from footfall.db.access.api_keys import has_api_key
 from footfall.errors import NotAuthenticatedError
 from footfall.records import Caller
 

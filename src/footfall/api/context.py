@@ -4,19 +4,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from footfall.api.underway import Underway
-from footfall.behavior.workbench import Workbench
+from footfall.api.http.keyed_lock import Underway
+from footfall.behavior.context import Workbench
+from footfall.compute.catalogue.images import Images
+from footfall.compute.catalogue.products import Machine, Products
+from footfall.compute.catalogue.registries import Catalogues
 from footfall.compute.create import Shop
-from footfall.compute.images import Images
-from footfall.compute.isolation import IsolationLevels
-from footfall.compute.products import Machine, Products
-from footfall.compute.registries import Catalogues
-from footfall.compute.storage import UsedSizes
+from footfall.compute.outputs.isolation_levels import IsolationLevels
+from footfall.compute.storage.usage import UsedSizes
 from footfall.config import Settings
-from footfall.db.encryption import Secrets
-from footfall.db.engine import Database
-from footfall.measures import Measures
-from footfall.store import Buckets, Store
+from footfall.db.engine.encryption import Secrets
+from footfall.db.engine.engine import Database
+from footfall.prometheus import Measures
+from footfall.stores.store import Buckets, Store
 
 
 def _nothing() -> None:

@@ -1,28 +1,20 @@
 """Every operation there is, in the order in which the documents show them."""
 
-from footfall.api import (
-    accounts,
-    data,
-    nclue,
-    nsml_catalogue,
-    nsml_data,
-    nsml_projects,
-    nsml_runs,
-    nsml_storage,
-    profiles,
-    system,
-)
-from footfall.api.operations import Operation
+from footfall.api import objects, system
+from footfall.api.accounts import operations
+from footfall.api.http.operations import Operation
+from footfall.api.nclue import profiles, resources
+from footfall.api.nsml import catalogue, outputs, projects, runs, storage
 
 OPERATIONS: tuple[Operation, ...] = (
-    *nclue.OPERATIONS,
+    *resources.OPERATIONS,
     *profiles.OPERATIONS,
-    *nsml_projects.OPERATIONS,
-    *nsml_runs.OPERATIONS,
-    *nsml_data.OPERATIONS,
-    *nsml_catalogue.OPERATIONS,
-    *nsml_storage.OPERATIONS,
-    *accounts.OPERATIONS,
-    *data.OPERATIONS,
+    *projects.OPERATIONS,
+    *runs.OPERATIONS,
+    *outputs.OPERATIONS,
+    *catalogue.OPERATIONS,
+    *storage.OPERATIONS,
+    *operations.OPERATIONS,
+    *objects.OPERATIONS,
     *system.OPERATIONS,
 )

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from footfall.api.bodies import ClientGoneError, Receive, read_piece
-from footfall.api.errors import TIMED_OUT, TOO_LARGE, UNAVAILABLE, GatewayError
-from footfall.api.operations import Request
-from footfall.api.responses import Answer, Download, head_of_download
+from footfall.api.http.bodies import ClientGoneError, Receive, read_piece
+from footfall.api.http.errors import TIMED_OUT, TOO_LARGE, UNAVAILABLE, GatewayError
+from footfall.api.http.operations import Request
+from footfall.api.http.responses import Answer, Download, head_of_download
 from footfall.config import Settings
 
 PIECE_BYTES = 1 << 20

@@ -2,8 +2,8 @@
 
 from typing import Protocol, TypeVar
 
+from footfall.behavior.context import Apply, Workbench
 from footfall.behavior.hooks import BehaviorHooks
-from footfall.behavior.workbench import Apply, Workbench
 from footfall.compute import runs
 from footfall.db import runs as run_rows
 from footfall.db.connection import Connection

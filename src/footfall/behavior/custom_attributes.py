@@ -12,11 +12,11 @@ Its result: ``line_count``, ``unknown_keywords``, ``object`` and ``sha256`` of w
 """
 
 from footfall.behavior import fields, ownership, results
+from footfall.behavior.context import Apply, Workbench, job_spec
 from footfall.behavior.tasks import artefact_of, check_completed
-from footfall.behavior.workbench import Apply, Workbench, job_spec
 from footfall.compute import runs
 from footfall.db import behavior
-from footfall.db.accounts import system_project
+from footfall.db.access.accounts import system_project
 from footfall.db.behavior import FEATURES
 from footfall.db.connection import Connection
 from footfall.db.profiles import CUSTOM_ATTRIBUTES

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 import zstandard
 
 from footfall.behavior import ownership
-from footfall.behavior.workbench import Workbench
+from footfall.behavior.context import Workbench
 from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreDeniedError
 from footfall.personal_data import find_personal_data
-from footfall.store import ObjectInfo, Store
+from footfall.stores.store import ObjectInfo, Store
 
 LOOK_LINES, LOOK_BYTES, LOOK_S = 1000, 1 << 20, 2.0
 """How far the request looks for personal data; the job looks at the whole file."""

@@ -3,7 +3,7 @@
 import unicodedata
 
 from footfall.errors import InvalidFieldError
-from footfall.places import check_key
+from footfall.stores.names import check_key
 
 MAX_NAME_LENGTH = 100
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})

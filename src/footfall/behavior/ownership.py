@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from footfall.behavior.workbench import Workbench
+from footfall.behavior.context import Workbench
 from footfall.config import Settings
-from footfall.db import accounts, behavior, buckets
+from footfall.db import behavior
+from footfall.db.access import accounts, buckets
 from footfall.db.connection import Connection
 from footfall.errors import (
     AlreadyExistsError,
@@ -25,9 +26,9 @@ from footfall.errors import (
     ObjectNotFoundError,
     StoreDeniedError,
 )
-from footfall.places import check_bucket_name
 from footfall.records import Bucket, Caller, Run
-from footfall.store import Buckets, Store
+from footfall.stores.names import check_bucket_name
+from footfall.stores.store import Buckets, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import TypeVar
 
 from footfall.behavior import datasets, dependents
-from footfall.behavior.workbench import Apply, Workbench
+from footfall.behavior.context import Apply, Workbench
 from footfall.db import behavior
 from footfall.db.connection import Connection
 from footfall.db.resources import Resources
 from footfall.errors import AlreadyExistsError, InvalidFieldError, StoreDeniedError
 from footfall.records import Caller, CustomAttributes, TaskRun, utc_now
-from footfall.store import Store
+from footfall.stores.store import Store
 
 R = TypeVar("R", TaskRun, CustomAttributes)
 

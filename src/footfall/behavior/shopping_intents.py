@@ -16,11 +16,11 @@ Its result: ``line_count``, ``disk_usage`` and ``artefact``. Source: the contrac
 from typing import Any
 
 from footfall.behavior import dependents, fields
+from footfall.behavior.context import Apply, Workbench, job_spec
 from footfall.behavior.tasks import artefact_of, check_completed
-from footfall.behavior.workbench import Apply, Workbench, job_spec
 from footfall.compute import runs
 from footfall.db import behavior
-from footfall.db.accounts import system_project
+from footfall.db.access.accounts import system_project
 from footfall.db.behavior import FEATURES, TASKS
 from footfall.db.connection import Connection
 from footfall.db.profiles import SHOPPING_INTENTS

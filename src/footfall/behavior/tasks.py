@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from footfall.behavior import datasets, dependents, encoders, fields, ownership
-from footfall.behavior.workbench import Apply, Workbench, job_spec
+from footfall.behavior.context import Apply, Workbench, job_spec
 from footfall.compute import runs
 from footfall.db import behavior
-from footfall.db.accounts import system_project
+from footfall.db.access.accounts import system_project
 from footfall.db.behavior import FEATURES, TASKS
 from footfall.db.connection import Connection
 from footfall.errors import AlreadyExistsError, InvalidFieldError, ReportMissingError, WrongStateError

@@ -11,11 +11,11 @@ from footfall.cli import output
 from footfall.cli.context import Group, bucket_and_key, choices, open_client
 from footfall.cli.files import QUIET_S, fetch, free_path, size_text
 from footfall.errors import InputError, ServiceError
-from footfall.places import check_bucket_name, check_key
+from footfall.stores.names import check_bucket_name, check_key
 
 if TYPE_CHECKING:
     from footfall.client import Client
-    from footfall.replies import ObjectSummary
+    from footfall.client.replies import ObjectSummary
 
 CHUNK_BYTES = 1 << 20
 

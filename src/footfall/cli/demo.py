@@ -23,11 +23,11 @@ from typing import Any, TypeVar
 from footfall.cli import output
 from footfall.cli.context import RunFailed, choices
 from footfall.cli.files import size_text
-from footfall.cli.report import NAMES
-from footfall.cli.report_page import make_page
+from footfall.cli.report.page import make_page
+from footfall.cli.report.report import NAMES
 from footfall.client import Client
+from footfall.client.replies import Resource
 from footfall.errors import InputError, ServiceError
-from footfall.replies import Resource
 
 R = TypeVar("R", bound=Resource)
 

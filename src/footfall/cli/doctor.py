@@ -206,7 +206,7 @@ def _server() -> Iterator[Finding]:
 
 def _isolation(settings: "Settings") -> Iterator[Finding]:
     """Try how users' commands can be kept apart here, as a server does when it starts."""
-    from footfall.isolation import find_isolation
+    from footfall.machine.isolation import find_isolation
 
     try:
         found = find_isolation(settings)
@@ -242,7 +242,7 @@ def _queue(details: dict[str, object]) -> Finding:
 
 
 def _store(settings: "Settings") -> Iterator[Finding]:
-    from footfall.store import Store
+    from footfall.stores.store import Store
 
     for name, place in (("buckets", settings.buckets_place()), ("artefacts", settings.internal_place())):
         if place.url.startswith("file://"):

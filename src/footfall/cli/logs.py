@@ -4,7 +4,7 @@ import click
 
 from footfall.cli import output
 from footfall.cli.context import Command, open_client
-from footfall.cli.following import node_numbers, parse_since, print_log
+from footfall.cli.follow import node_numbers, parse_since, print_log
 from footfall.cli.verbs import KINDS, resources
 
 

@@ -9,21 +9,9 @@ import traceback
 
 import click
 
-from footfall.cli import (
-    accounts,
-    behavior,
-    data,
-    doctor,
-    entering,
-    logs,
-    output,
-    profile,
-    projects,
-    report,
-    runs,
-    serve,
-)
+from footfall.cli import accounts, behavior, data, doctor, exec, logs, output, profile, projects, runs, serve
 from footfall.cli.context import Choices, RootGroup, RunFailed
+from footfall.cli.report.report import report
 from footfall.errors import (
     DatabaseUnavailableError,
     ExecutorUnavailableError,
@@ -49,7 +37,7 @@ cli.add_command(serve.demo)
 cli.add_command(data.data)
 cli.add_command(behavior.feature)
 cli.add_command(behavior.task)
-behavior.task.add_command(report.report)
+behavior.task.add_command(report)
 cli.add_command(behavior.task_run)
 cli.add_command(profile.profile)
 cli.add_command(behavior.encoder)
@@ -58,7 +46,7 @@ cli.add_command(runs.run)
 cli.add_command(runs.runs)
 cli.add_command(logs.logs)
 cli.add_command(runs.stop)
-cli.add_command(entering.exec_)
+cli.add_command(exec.exec_)
 cli.add_command(runs.metrics)
 cli.add_command(runs.artifacts)
 cli.add_command(projects.products)

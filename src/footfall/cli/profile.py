@@ -10,12 +10,12 @@ from footfall.cli import output
 from footfall.cli.context import Group, bucket_and_key, choices, open_client
 from footfall.cli.files import fetch
 from footfall.cli.verbs import add_verbs, show_made, timeout_option, wait_option
+from footfall.client.replies import ShoppingIntent
 from footfall.errors import InputError
-from footfall.replies import ShoppingIntent
 
 if TYPE_CHECKING:
     from footfall.client import Client
-    from footfall.profiles import Profile
+    from footfall.client.profiles import Profile
 
 
 @click.group(cls=Group)

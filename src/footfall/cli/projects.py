@@ -12,7 +12,7 @@ from footfall.cli.files import QUIET_S, fetch, size_text
 from footfall.errors import InputError
 
 if TYPE_CHECKING:
-    from footfall.run_replies import NsmlRecord
+    from footfall.client.nsml_replies import NsmlRecord
 
 
 @click.group(cls=Group)

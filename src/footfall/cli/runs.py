@@ -10,13 +10,13 @@ import click
 from footfall.cli import output
 from footfall.cli.context import Command, Group, choices, open_client
 from footfall.cli.files import QUIET_S, fetch, size_text
-from footfall.cli.following import node_numbers, print_log, saying_what_it_waits_for, wait_quietly
+from footfall.cli.follow import node_numbers, print_log, saying_what_it_waits_for, wait_quietly
 from footfall.cli.projects import done, moment, show_list
 from footfall.errors import InputError
 
 if TYPE_CHECKING:
     from footfall.client import Client
-    from footfall.run_replies import Curve, Run
+    from footfall.client.nsml_replies import Curve, Run
 
 OWN_FAILURE = 125
 DETACHED = 130
@@ -339,7 +339,7 @@ def _show(found: "Run") -> None:
 
 
 def _send_code(client: "Client", project_id: str, directory: Path, max_bytes: int) -> str:
-    from footfall.packing import pack
+    from footfall.client.packing import pack
 
     with output.ProgressLine("code", delay_s=QUIET_S) as progress:
         progress.show("packing")

@@ -9,8 +9,8 @@ from footfall.cli.context import Group, RunFailed, choices, open_client
 
 if TYPE_CHECKING:
     from footfall.client import Client
-    from footfall.replies import Resource
-    from footfall.resources import Resources
+    from footfall.client.replies import Resource
+    from footfall.client.resources import Resources
 
 KINDS = {"feature": "features", "task": "tasks", "task-run": "task_runs", "profile": "profiles"}
 COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {

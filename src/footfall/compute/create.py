@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
 
-from footfall.compute import environment, projects, rules, schedule
+from footfall.compute import environment, projects, rules
+from footfall.compute.catalogue.images import Images
+from footfall.compute.catalogue.products import Machine, Products
 from footfall.compute.environment import MASK, Value
-from footfall.compute.images import Images
-from footfall.compute.products import Machine, Products
+from footfall.compute.reconciler import schedule
 from footfall.compute.runs import create_command_run
 from footfall.config import Settings
-from footfall.db import accounts, code, launch_inputs, runs, volumes
-from footfall.db.encryption import Secrets
+from footfall.db import code_archives, run_inputs, runs, volumes
+from footfall.db.access import accounts
+from footfall.db.engine.encryption import Secrets
 from footfall.errors import InvalidFieldError, ShortageError
 from footfall.records import Caller, Image, Json, MountedVolume, Product, Project, Run, RunSpec, Workload, new_id
 
@@ -94,7 +96,7 @@ class Draft:
         for volume in self.spec.workload.volumes:
             volumes.take(tx, self.caller.account_id, self.project_id, volume.number, id)
         if self.spec.workload.code_digest:
-            code.use(tx, self.project_id, self.spec.workload.code_digest)
+            code_archives.use(tx, self.project_id, self.spec.workload.code_digest)
         return run
 
 
@@ -135,7 +137,7 @@ def draft_again(connection: Connection, shop: Shop, caller: Caller, run_id: str,
         ShortageError: it could not start even on an idle system.
     """
     old = runs.get(connection, run_id)
-    sealed = launch_inputs.find_sealed(connection, run_id)
+    sealed = run_inputs.find_sealed(connection, run_id)
     project = projects.get_open(connection, caller, old.project_id)
     workload = old.spec.workload
     assert workload is not None
@@ -197,7 +199,7 @@ def _check_numbers(wish: Wish) -> None:
             "blockStorageNoList", None, "choice", "blockStorageNoList has a number twice; name each once."
         )
     if wish.code_digest:
-        code.check_digest(wish.code_digest, "codeDigest")
+        code_archives.check_digest(wish.code_digest, "codeDigest")
 
 
 def _check_possible(connection: Connection, shop: Shop, spec: RunSpec) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Row, bindparam, case, func, insert, or_, select, text, union_all, update
 from sqlalchemy.engine import Connection
 
-from footfall.db.engine import from_us, now_us
-from footfall.db.prepared import Prepared
+from footfall.db.engine.engine import from_us, now_us
+from footfall.db.engine.prepared import Prepared
 from footfall.db.resources import RUN_COLUMNS, Page, Resources, run_status
 from footfall.db.tables import (
     custom_attributes,

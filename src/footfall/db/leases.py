@@ -5,7 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from footfall.db.prepared import Prepared
+from footfall.db.engine.prepared import Prepared
 from footfall.db.tables import leases
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.engine import Connection
 
-from footfall.db.engine import from_us, now_us
-from footfall.db.prepared import Prepared
+from footfall.db.engine.engine import from_us, now_us
+from footfall.db.engine.prepared import Prepared
 from footfall.db.resources import Page
 from footfall.db.tables import projects, resource_counts, runs, users
 from footfall.errors import AlreadyExistsError, NotFoundError, QuotaExceededError

@@ -13,8 +13,8 @@ from sqlalchemy import Column, Table, bindparam, select, text, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.selectable import FromClause
 
-from footfall.db.engine import from_us, from_us_or_none, now_us
-from footfall.db.prepared import Prepared
+from footfall.db.engine.engine import from_us, from_us_or_none, now_us
+from footfall.db.engine.prepared import Prepared
 from footfall.db.tables import resource_counts, runs
 from footfall.errors import AlreadyExistsError, NotFoundError, QuotaExceededError
 from footfall.records import RunStatus

@@ -6,8 +6,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from footfall.db.engine import now_us, to_us
-from footfall.db.prepared import Prepared
+from footfall.db.engine.engine import now_us, to_us
+from footfall.db.engine.prepared import Prepared
 from footfall.db.tables import run_events, runs, tombstones
 
 

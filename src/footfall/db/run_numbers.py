@@ -8,7 +8,7 @@ thousand numbers: together they find any page of a list without counting or skip
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from footfall.db.prepared import Prepared
+from footfall.db.engine.prepared import Prepared
 from footfall.errors import NotFoundError, WrongStateError
 from footfall.states import RunState
 

@@ -14,8 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from footfall.db import run_numbers
-from footfall.db.engine import from_us, from_us_or_none
-from footfall.db.prepared import Prepared
+from footfall.db.engine.engine import from_us, from_us_or_none
+from footfall.db.engine.prepared import Prepared
 from footfall.db.resources import Page
 from footfall.errors import NotFoundError
 from footfall.records import Json

@@ -1,7 +1,7 @@
 """Runs and their events. ``advance`` is the only statement that writes a state.
 
 What is counted of users' runs (those with a number) moves in the same transaction: ``db/run_numbers.py``. What runs hold is in
-``db/holdings.py``, and goes with the attempt.
+``db/allocations.py``, and goes with the attempt.
 """
 
 import json
@@ -12,9 +12,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from footfall.db import holdings, run_numbers
-from footfall.db.engine import from_us, from_us_or_none, now_us, to_us
-from footfall.db.prepared import Prepared
+from footfall.db import allocations, run_numbers
+from footfall.db.engine.engine import from_us, from_us_or_none, now_us, to_us
+from footfall.db.engine.prepared import Prepared
 from footfall.db.tables import run_events, runs
 from footfall.errors import NotFoundError
 from footfall.records import Run, RunSpec
@@ -103,9 +103,9 @@ def advance(
         run_numbers.count_move(tx, account_id, project_id, run_type, from_.value, to.value)
     _add_event(tx, run_id, from_, to, attempt=attempt, at=at, reason=columns.get("reason"))
     if to.is_final or to == RunState.REGISTERED:
-        holdings.release(tx, run_id)
+        allocations.release(tx, run_id)
     if to.is_final:
-        holdings.release_volumes(tx, run_id)
+        allocations.release_volumes(tx, run_id)
     return True
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from footfall.db.engine import from_us, now_us
-from footfall.db.prepared import Prepared
+from footfall.db.engine.engine import from_us, now_us
+from footfall.db.engine.prepared import Prepared
 from footfall.db.resources import Page
 from footfall.errors import InUseError, NotFoundError, QuotaExceededError
 

@@ -26,14 +26,14 @@ from footfall import layout
 from footfall.config import Settings
 from footfall.errors import ExecutorUnavailableError, StoreFullError
 from footfall.executor import Capacity, Executor, Launch, Liveness, Observation
-from footfall.gpus import fake_gpus, find_gpus
-from footfall.isolation import RUNNER, Isolation, find_isolation
+from footfall.machine.gpus import fake_gpus, find_gpus
+from footfall.machine.isolation import RUNNER, Isolation, find_isolation
 from footfall.records import Gpu, NodeShare
 
 START_TIMEOUT_S = 30.0
 MARKER_VARIABLE = "FOOTFALL_RUN_MARKER"
 _ABOVE = 20
-WAKE_FIFO = "wake"  # compute/lease.py makes it and listens
+WAKE_FIFO = "wake"  # compute/reconciler/lease.py makes it and listens
 
 
 class LocalExecutor(Executor):

@@ -28,10 +28,10 @@ from footfall.errors import (
     StoreError,
     StoreFullError,
 )
-from footfall.modeling.quick_start import load_compiler
-from footfall.places import Place
+from footfall.modeling.numba_start import load_compiler
 from footfall.states import FailureReason
-from footfall.store import Buckets, ObjectChangedError, Store
+from footfall.stores.names import Place
+from footfall.stores.store import Buckets, ObjectChangedError, Store
 
 PROGRESS_S = 0.1
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from footfall.errors import ObjectNotFoundError, StoreFullError
-from footfall.modeling.sequences import Source
-from footfall.store import Buckets, ObjectInfo, Store
+from footfall.modeling.reading.sequences import Source
+from footfall.stores.store import Buckets, ObjectInfo, Store
 
 
 def open_sources(buckets: Buckets, bucket: str, path: str) -> list[Source]:

@@ -8,7 +8,7 @@ from typing import Any
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact
 from footfall.jobs.outputs import publish_result
-from footfall.modeling.keywords import match_keywords
+from footfall.modeling.scoring.keywords import match_keywords
 
 MAX_NAMED = 100
 

@@ -11,15 +11,22 @@ from footfall.errors import DataError
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, require_quota
 from footfall.layout import artefact_dir
-from footfall.modeling.dense import find_missing
-from footfall.modeling.encoder import Encoder, cover_categories, cover_sample, fit_sample, load_encoder, take_sample
-from footfall.modeling.event_columns import LogOptions
-from footfall.modeling.event_files import find_format
-from footfall.modeling.event_log import EventLog, read_log
-from footfall.modeling.feature import make_feature, summary_dict
-from footfall.modeling.histories import Schema
-from footfall.modeling.sample import Sample
-from footfall.modeling.sequences import PersonalData, Source
+from footfall.modeling.encoding.dense import find_missing
+from footfall.modeling.encoding.encode import make_feature, summary_dict
+from footfall.modeling.encoding.encoder import (
+    Encoder,
+    cover_categories,
+    cover_sample,
+    fit_sample,
+    load_encoder,
+    take_sample,
+)
+from footfall.modeling.encoding.sample import Sample
+from footfall.modeling.events.columns import LogOptions
+from footfall.modeling.events.files import find_format
+from footfall.modeling.events.log import EventLog, read_log
+from footfall.modeling.reading.histories import Schema
+from footfall.modeling.reading.sequences import PersonalData, Source
 
 SEED = 20251121
 MIN_COVERAGE = 0.8

@@ -9,8 +9,8 @@ from footfall.errors import ObjectNotFoundError
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, put_artefact, require_quota
 from footfall.layout import PROFILE, artefact_dir
-from footfall.modeling.audience import OtherTask, describe_audience
-from footfall.modeling.score import load_scorer
+from footfall.modeling.scoring.audience import OtherTask, describe_audience
+from footfall.modeling.scoring.score import load_scorer
 
 
 def main(context: JobContext) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from footfall.errors import ObjectNotFoundError
 from footfall.jobs.context import JobContext, ResultExistsError
 from footfall.layout import artefact_dir
-from footfall.store import Store
+from footfall.stores.store import Store
 
 
 def publish_result(context: JobContext, kind: str, id: str, path: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact
 from footfall.jobs.outputs import publish_result
-from footfall.modeling.score import score_feature
+from footfall.modeling.scoring.score import score_feature
 
 
 def main(context: JobContext) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, require_quota
 from footfall.layout import REPORT, artefact_dir
-from footfall.modeling.feature import Feature, open_feature
-from footfall.modeling.labels import Labels, read_labels
-from footfall.modeling.report import Sources, make_report
-from footfall.modeling.task import train_task
+from footfall.modeling.encoding.encode import Feature, open_feature
+from footfall.modeling.learning.labels import Labels, read_labels
+from footfall.modeling.learning.task import train_task
+from footfall.modeling.report.report import Sources, make_report
 
 SEED = 20251121
 

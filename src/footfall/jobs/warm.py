@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from footfall import modeling
-from footfall.modeling.audience import describe_audience
-from footfall.modeling.encoder import fit_encoder, load_encoder, measure_coverage
-from footfall.modeling.event_columns import LogOptions
-from footfall.modeling.event_log import read_log
-from footfall.modeling.feature import make_feature, open_feature
-from footfall.modeling.gather import gather_users
-from footfall.modeling.keywords import match_keywords
-from footfall.modeling.labels import read_labels
-from footfall.modeling.score import score_feature
-from footfall.modeling.sequences import Source
-from footfall.modeling.task import train_task
+from footfall.modeling.encoding.encode import make_feature, open_feature
+from footfall.modeling.encoding.encoder import fit_encoder, load_encoder, measure_coverage
+from footfall.modeling.events.columns import LogOptions
+from footfall.modeling.events.log import read_log
+from footfall.modeling.learning.gather import gather_users
+from footfall.modeling.learning.labels import read_labels
+from footfall.modeling.learning.task import train_task
+from footfall.modeling.reading.sequences import Source
+from footfall.modeling.scoring.audience import describe_audience
+from footfall.modeling.scoring.keywords import match_keywords
+from footfall.modeling.scoring.score import score_feature
 
 
 def warm_cache(*, clear: bool = True) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from footfall.modeling.event_columns import DIGITS, EMPTY, NUMBER, OTHER, TEXT, TIME
-from footfall.modeling.event_values import parse_numbers, parse_times
+from footfall.modeling.events.columns import DIGITS, EMPTY, NUMBER, OTHER, TEXT, TIME
+from footfall.modeling.events.values import parse_numbers, parse_times
 
 _MOST = 0.8
 """Of the first values, how many must be dates in a column of times."""

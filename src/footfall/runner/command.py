@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from footfall.runner import tree
+from footfall.runner.process import tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from footfall.runner.ears import Ears
-    from footfall.runner.ending import Ending
+    from footfall.runner.exit_reason import Ending
+    from footfall.runner.process.poller import Ears
 
 
 class Command(ABC):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 
 from footfall import layout
-from footfall.runner import here
 from footfall.runner.command import Command
 from footfall.runner.environment import command_environment
 from footfall.runner.reports import Reports
+from footfall.runner.sandbox import host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from footfall.runner.ears import Ears
-    from footfall.runner.ending import Ending
+    from footfall.runner.exit_reason import Ending
     from footfall.runner.files import NodeFiles
     from footfall.runner.launch import Launch
+    from footfall.runner.process.poller import Ears
 
 _MOST_BYTES = 1 << 20
 
@@ -45,7 +45,7 @@ class JobCommand(Command):
             environment |= {"FOOTFALL_JOB": self._private, "FOOTFALL_REPORT_FD": str(report_end)}
             inherit, ends = {report_end: report_end}, [report_end]
         try:
-            return here.start(
+            return host.start(
                 self._spec["command"],
                 environment,
                 (null, output, output),

@@ -14,10 +14,10 @@ import sys
 import tempfile
 import time
 
-from footfall.runner import tree
+from footfall.runner.errors import RefusalError
 from footfall.runner.files import NodeFiles
 from footfall.runner.launch import Launch
-from footfall.runner.refusal import RefusalError
+from footfall.runner.process import tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def probe() -> int:
 
 
 def _answer(details: dict[str, Any], why: list[str]) -> int:
-    from footfall.runner.cgroup import find_base
+    from footfall.runner.sandbox.cgroup import find_base
 
     details |= {"why": " ".join(why), "pids_cgroup": find_base()}
     content = {"level": details["level"], "why": details["why"], "details": details}
@@ -70,7 +70,7 @@ def _try(details: dict[str, Any], root: str) -> str | None:
     if details["level"] == "bubblewrap" and details["uid"] is not None and not details["setpriv"]:
         return "there is no program setpriv (Debian: util-linux)."
     if details["level"] == "landlock":
-        from footfall.runner.landlock import NEEDED_ABI, find_abi
+        from footfall.runner.sandbox.landlock import NEEDED_ABI, find_abi
 
         if find_abi() < NEEDED_ABI:
             return f"the kernel offers version {find_abi()} of Landlock, {NEEDED_ABI} is needed."

@@ -10,12 +10,12 @@ import fcntl
 import os
 import time
 
-from footfall.runner import tree
-from footfall.runner.ears import Ears
-from footfall.runner.ending import Ending
+from footfall.runner.errors import RefusalError
+from footfall.runner.exit_reason import Ending
 from footfall.runner.files import SCRATCH_DIRECTORIES, NodeFiles
 from footfall.runner.launch import Launch, read_launch
-from footfall.runner.refusal import RefusalError
+from footfall.runner.process import tree
+from footfall.runner.process.poller import Ears
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run_node(directory: str) -> int:
     if not files.claim():
         return 75
     if launch.workload is not None and launch.isolation["level"] != "bubblewrap":
-        from footfall.runner.keeper import keep
+        from footfall.runner.process.reaper import keep
 
         keep(files.answer_for_node)
     Supervisor(launch, files).run()
@@ -121,7 +121,7 @@ class Supervisor:
         port, work = self._spec["port"] or 0, self._launch.workload
         if work is None or (self._spec["n_nodes"] == 1 and work["network"] == "host"):
             return ["127.0.0.1"] * int(self._spec["n_nodes"]), port
-        from footfall.runner.meeting import Meeting
+        from footfall.runner.rendezvous import Meeting
 
         meeting = Meeting(self._files, self._spec, self._wait)
         if work["network"] == "run":

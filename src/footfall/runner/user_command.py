@@ -10,26 +10,28 @@ import os
 import time
 
 from footfall import layout
-from footfall.runner import bubblewrap, shell, tree
 from footfall.runner.command import Command
 from footfall.runner.environment import Endpoints, workload_environment
-from footfall.runner.image import ImageView, look_at, small_files
-from footfall.runner.refusal import RefusalError
-from footfall.runner.sandbox_processes import SandboxProcesses
-from footfall.runner.spawn import spawn
+from footfall.runner.errors import RefusalError
+from footfall.runner.images.image import ImageView, look_at, small_files
+from footfall.runner.process import tree
+from footfall.runner.process.spawn import spawn
+from footfall.runner.sandbox import bubblewrap
+from footfall.runner.sandbox.members import SandboxProcesses
+from footfall.runner.serving import shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from footfall.runner.beside import Beside
-    from footfall.runner.cgroup import Group
-    from footfall.runner.ears import Ears
-    from footfall.runner.ending import Ending
-    from footfall.runner.entrance import Surroundings
+    from footfall.runner.exit_reason import Ending
     from footfall.runner.files import NodeFiles
     from footfall.runner.launch import Launch
+    from footfall.runner.process.poller import Ears
+    from footfall.runner.sandbox.cgroup import Group
+    from footfall.runner.serving.exec_server import Surroundings
+    from footfall.runner.serving.sidecar import Beside
 
 BESIDE_S = 0.2
 _SECCOMP_FD, _INFO_FD = 4, 5
@@ -93,7 +95,7 @@ class UserCommand(Command):
 
     def move_endpoints(self) -> None:
         """Listen in the network that this process has entered."""
-        from footfall.runner.beside import listen_on_loopback
+        from footfall.runner.serving.sidecar import listen_on_loopback
 
         self.endpoints.port = listen_on_loopback()
 
@@ -162,7 +164,7 @@ class UserCommand(Command):
 
     def _serve(self) -> None:
         if self._beside is None:
-            from footfall.runner.beside import Beside
+            from footfall.runner.serving.sidecar import Beside
 
             ears, stop = self._serving
             ears.close(layout.LISTENER_FD, keep=True)
@@ -179,7 +181,7 @@ class UserCommand(Command):
             )
 
     def _surroundings(self) -> Surroundings:
-        from footfall.runner.entrance import Surroundings
+        from footfall.runner.serving.exec_server import Surroundings
 
         return Surroundings(
             isolation=self._isolation,
@@ -208,7 +210,7 @@ class UserCommand(Command):
 
     def _take_from_engine(self, listen: Callable[[float], None]) -> None:
         """Look at what an engine's image holds, once it lies in a directory; that stays as long as this process lives."""
-        from footfall.runner.engine_image import take_image
+        from footfall.runner.images.engine_image import take_image
 
         image = self._work["image"]
         runs_root = os.path.dirname(self._spec["wake"])
@@ -220,7 +222,7 @@ class UserCommand(Command):
         """Enter a control group where there are real ones; else the shell sets a limit that counts a user's processes."""
         base = self._isolation["pids_cgroup"]
         if base:
-            from footfall.runner.cgroup import Group
+            from footfall.runner.sandbox.cgroup import Group
 
             group = Group(base, self._spec["marker"], self._spec["rank"])
             if group.enter(self._work["max_processes"]):
@@ -239,8 +241,8 @@ class UserCommand(Command):
                 os.chown(path, self.uid, self.uid, follow_symlinks=False)
 
     def _unpack(self, listen: Callable[[float], None]) -> None:
-        from footfall.runner.aside import hear_out
-        from footfall.runner.unpack import unpack_aside
+        from footfall.runner.code_archive import unpack_aside
+        from footfall.runner.process.child import hear_out
 
         child = unpack_aside(self._work["code"], self._code, self.uid, self._work["code_limit_bytes"])
         said, is_done = hear_out(*child, listen)
@@ -290,7 +292,7 @@ class UserCommand(Command):
         return [self._image.shell, "-c", shell.HOLD if script is None else script]
 
     def _start_in_bubblewrap(self, output: int, hosts: Sequence[str]) -> int:
-        from footfall.runner.seccomp import build_filter
+        from footfall.runner.sandbox.seccomp import build_filter
 
         text = shell.write_script(
             self.environment,
@@ -353,11 +355,11 @@ class UserCommand(Command):
 
     def _start_here(self, output: int) -> int:
         """Start it among the host's own processes, confined by Landlock or not at all."""
-        from footfall.runner import here
+        from footfall.runner.sandbox import host
 
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return here.start(
+            return host.start(
                 self._argv,
                 self.environment,
                 (null, output, output),
@@ -383,6 +385,6 @@ class UserCommand(Command):
 def _devices(gpus: Sequence[str]) -> list[str]:
     if not gpus:
         return []
-    from footfall.runner.gpus import find_devices
+    from footfall.runner.sandbox.devices import find_devices
 
     return find_devices(gpus)

@@ -14,7 +14,7 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
-from footfall.modeling.predictor import MAX_LEAVES, pack_trees, predict_trees
+from footfall.modeling.scoring.tree_predictor import MAX_LEAVES, pack_trees, predict_trees
 from footfall.modeling.view import F32, F64, U8, Users, View, prior_log_odds
 
 N_EDGES = 63

@@ -1,0 +1,1 @@
+"""/accounts/v1: accounts, users, keys and buckets, all ours."""

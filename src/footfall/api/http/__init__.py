@@ -1,0 +1,1 @@
+"""HTTP without a feature: operations, routing, bodies, responses, errors, rates."""

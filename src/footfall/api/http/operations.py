@@ -1,0 +1,134 @@
+"""What an operation is: one record, read by routing, OpenAPI, the reference page and the contract tests."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from footfall.api.http.errors import Code
+from footfall.db.connection import Connection
+from footfall.records import Caller
+
+if TYPE_CHECKING:
+    from footfall.api.context import AppContext
+
+Kind = Literal["read", "change", "upload", "download", "stream", "open"]
+"""``read``: signed, no change. ``change``: signed, remembered. ``upload``, ``download``: moved through a transfer thread.
+``stream``: as ``read``, but may go on for as long as a run lives. ``open``: unsigned."""
+
+Service = Literal["nclue", "nsml", "accounts", "data", "none"]
+"""Which chapter of the API it belongs to."""
+
+Need = Literal["nobody", "key", "member", "viewer", "manager", "nsml_viewer", "nsml_manager", "owner"]
+"""Who may call, see ``NEEDS``."""
+
+NEEDS: dict[Need, str] = {
+    "nobody": "anybody, without a signature",
+    "key": "any user of the account, whatever the roles",
+    "member": "VIEWER or MANAGER of any service",
+    "viewer": "VIEWER or MANAGER of NCLUE",
+    "manager": "MANAGER of NCLUE",
+    "nsml_viewer": "VIEWER or MANAGER of NSML",
+    "nsml_manager": "MANAGER of NSML",
+    "owner": "MANAGER of every service, who manages the account",
+}
+"""The rule of roles. What is NCLUE's, and the data that it works on, is read by its viewers and changed by its managers; the
+account is seen by all who have a role in it and changed by who manages every service; everybody sees the own keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryField:
+    """A field of the query string."""
+
+    name: str
+    schema: dict[str, Any]
+    description: str
+    is_ours: bool = False
+    is_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that can be asked for.
+
+    Args:
+        path: a template; ``{name}`` is one segment, ``{name...}`` at the end is all that follow.
+        handler: gets a ``Request``. A ``read`` returns a struct or an ``Answer``, a ``change`` returns a ``Change``; an
+            ``upload`` also gets the pieces of the body and the ``RequestMemory``, and returns an ``Answer``.
+        needs: None: to read needs a viewer of the service (NCLUE if it has no roles of its own), all else a manager.
+        creates: it makes something that takes space and starts a run or an upload.
+        wakes: it may make, cancel or free something that the reconciler waits for.
+        is_quick: it reads one row by its key.
+        content_type: of the answer, where it is not JSON.
+        status: of the answer when all went well.
+        has_own_answer: the operation is documented, the body of its answer is ours.
+    """
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    handler: Callable[..., Any]
+    kind: Kind = "read"
+    service: Service = "nclue"
+    needs: Need | None = None
+    request: type[Any] | None = None
+    response: type[Any] | None = None
+    query: tuple[QueryField, ...] = ()
+    errors: tuple[Code, ...] = ()
+    creates: bool = False
+    wakes: bool = False
+    is_quick: bool = False
+    is_documented: bool = False
+    content_type: str = "application/json"
+    response_headers: tuple[tuple[str, str], ...] = ()
+    status: int = 200
+    has_own_answer: bool = False
+
+    @property
+    def needed(self) -> Need:
+        """Who may call it."""
+        if self.kind == "open":
+            return "nobody"
+        if self.needs is not None:
+            return self.needs
+        may_view = self.kind in ("read", "download", "stream")
+        if self.service == "nsml":
+            return "nsml_viewer" if may_view else "nsml_manager"
+        return "viewer" if may_view else "manager"
+
+
+NOBODY = Caller("", "", "", {})
+
+
+@dataclass(slots=True)
+class Request:
+    """What a handler gets. ``caller`` is set when the signature was right, ``fields`` when the body was read."""
+
+    context: "AppContext"
+    operation: Operation
+    params: dict[str, str]
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    scope: Any
+    trace_id: str
+    caller: Caller = NOBODY
+    signature: bytes = b""
+    timestamp_ms: int = 0
+    body: bytes = b""
+    fields: Any = None
+    unknown: list[str] = field(default_factory=list)
+    is_started: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The second half of a change: ``apply`` in the transaction that remembers the request, ``after`` when it is committed.
+
+    ``within``: entered before the transaction and left behind ``after``. What ``after`` raises is the answer; the request
+    counts as received all the same.
+    """
+
+    apply: Callable[[Connection], Any]
+    after: Callable[[], None] | None = None
+    within: AbstractContextManager[None] | None = None

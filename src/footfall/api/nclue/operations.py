@@ -1,0 +1,143 @@
+"""What every kind of resource of ``/api/v1`` has: the same six operations, four of them documented."""
+
+from collections.abc import Callable
+from typing import Any
+
+from footfall.api.http.bodies import parse_number, parse_query
+from footfall.api.http.errors import (
+    ALREADY_ENDED,
+    DUPLICATE_NAME,
+    IN_USE,
+    INVALID_JSON,
+    INVALID_REQUEST,
+    LIMIT_REACHED,
+    NAME_TOO_LONG,
+    NO_SUCH,
+    Code,
+)
+from footfall.api.http.operations import Change, Operation, QueryField, Request
+from footfall.api.http.responses import Answer
+from footfall.api.nclue import wire as wire
+from footfall.behavior.cancel import cancel
+from footfall.compute.outputs.logs import read_log
+from footfall.compute.reconciler.nodes import read_progress
+from footfall.contract import nclue as shapes
+from footfall.db.connection import Connection
+from footfall.db.resources import Resources
+from footfall.records import RunStatus
+from footfall.states import RunState
+
+MAX_INDEX = (1 << 63) - 1
+MAX_LOG_BYTES = 1 << 20
+
+INDEX = QueryField("index", {"type": "integer", "minimum": 0, "default": 0}, "Offset of the first row.")
+LIMIT = QueryField("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "How many rows.")
+OFFSET = QueryField("offset", {"type": "integer", "minimum": 0, "default": 0}, "First byte.")
+LOG_LIMIT = QueryField(
+    "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LOG_BYTES, "default": MAX_LOG_BYTES}, "How many bytes."
+)
+
+
+def page_of(request: Request) -> tuple[int, int]:
+    """Return ``index`` and ``limit`` of a list.
+
+    Raises:
+        InvalidFieldError: rule ``range``.
+    """
+    query = parse_query(request.query)
+    return parse_number(query, "index", 0, 0, MAX_INDEX), parse_number(query, "limit", 20, 1, 100)
+
+
+def progress_of(request: Request, run: RunStatus) -> shapes.ProgressBody | None:
+    """Return how far a job is, None while it does not run."""
+    if run.state is not RunState.IN_PROGRESS:
+        return None
+    said = read_progress(request.context.settings.runs_root, run.run_id, run.attempt)
+    return None if said is None else shapes.ProgressBody(said["stage"], said["done"], said["total"])
+
+
+def _canceller(
+    kind: Resources[Any], parameter: str, body: Callable[[str, shapes.Status], Any]
+) -> Callable[[Request], Change]:
+    def cancel_one(request: Request) -> Change:
+        apply = cancel(request.context.bench, request.caller, kind, request.params[parameter])
+
+        def answer(tx: Connection) -> Any:
+            resource = apply(tx)
+            return body(resource.id, wire.wire_status(resource.run))
+
+        return Change(answer)
+
+    return cancel_one
+
+
+def _log_reader(kind: Resources[Any], parameter: str) -> Callable[[Request], Answer]:
+    def get_log(request: Request) -> Answer:
+        query = parse_query(request.query)
+        offset = parse_number(query, "offset", 0, 0, MAX_INDEX)
+        limit = parse_number(query, "limit", MAX_LOG_BYTES, 1, MAX_LOG_BYTES)
+        with request.context.database.read() as connection:
+            run = kind.get(connection, request.caller.account_id, request.params[parameter]).run
+        page = read_log(request.context.settings.runs_root, run.run_id, run.attempt + 1, 0, offset, limit)
+        is_complete = run.state.is_final and page.next_offset >= offset and (page.is_complete or not page.data)
+        headers = [
+            (b"x-next-offset", b"%d" % page.next_offset),
+            (b"x-log-complete", b"true" if is_complete else b"false"),
+            (b"content-disposition", b'attachment; filename="log.txt"'),
+        ]
+        return Answer(page.data, content_type=b"text/plain; charset=utf-8", headers=headers)
+
+    return get_log
+
+
+_FIELDS = (INVALID_JSON, INVALID_REQUEST, NAME_TOO_LONG)
+_NEW = (DUPLICATE_NAME, LIMIT_REACHED)
+_LOG_HEADERS = (
+    ("x-next-offset", "Offset of the first byte behind this piece."),
+    ("x-log-complete", "`true` when the job has ended and this is the end of its log."),
+)
+
+
+def operations_of(
+    noun: str,
+    parameter: str,
+    kind: Resources[Any],
+    post: tuple[Any, type, type, tuple[Code, ...]],
+    get: tuple[Any, type],
+    list_: tuple[Any, type],
+    delete: tuple[Any, type],
+    cancelled: type,
+) -> tuple[Operation, ...]:
+    """Return the six operations of a kind; four are documented."""
+    word, base = kind.kind, f"/api/v1/{noun}"
+    one = f"{base}/{{{parameter}}}"
+    id = word.replace(" ", "_")
+    plural = f"{id}s"
+    documented: dict[str, Any] = {"is_documented": True}
+    return (
+        Operation(
+            f"create_{id}", "POST", base, f"Create a {word}.", post[0], "change", request=post[1], response=post[2],
+            errors=_FIELDS + post[3] + _NEW, creates=True, wakes=True, **documented,
+        ),
+        Operation(
+            f"get_{id}", "GET", one, f"Get a {word}.", get[0], response=get[1], errors=(NO_SUCH,), is_quick=True,
+            **documented,
+        ),
+        Operation(
+            f"list_{plural}", "GET", base, f"List {word}s, newest first.", list_[0], response=list_[1],
+            query=(INDEX, LIMIT), errors=(INVALID_REQUEST,), **documented,
+        ),
+        Operation(
+            f"delete_{id}", "DELETE", one, f"Delete a {word}.", delete[0], "change", response=delete[1],
+            errors=(NO_SUCH, IN_USE), wakes=True, **documented,
+        ),
+        Operation(
+            f"cancel_{id}", "POST", f"{one}/cancel", f"Stop a {word} that has not ended.",
+            _canceller(kind, parameter, cancelled), "change", response=cancelled, errors=(NO_SUCH, ALREADY_ENDED), wakes=True,
+        ),
+        Operation(
+            f"get_{id}_log", "GET", f"{one}/log", f"Read the log of the job that makes a {word}.",
+            _log_reader(kind, parameter), query=(OFFSET, LOG_LIMIT), errors=(NO_SUCH, INVALID_REQUEST),
+            content_type="text/plain", response_headers=_LOG_HEADERS,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,128 @@
+"""``/api/v1/profile``: the nine documented operations on shopping intents and custom attributes, and ours beside them."""
+
+from footfall.api.http.errors import BAD_PATH, NO_SUCH, NOT_COMPLETED, NOT_READY, PATH_NOT_FOUND, RESULT_EXISTS
+from footfall.api.http.operations import Change, Operation, Request
+from footfall.api.http.responses import Answer
+from footfall.api.nclue import profile_wire as wire
+from footfall.api.nclue.operations import operations_of, page_of, progress_of
+from footfall.behavior.custom_attributes import create_custom_attributes, delete_custom_attributes
+from footfall.behavior.shopping_intents import create_shopping_intent, delete_shopping_intent, profile_key
+from footfall.contract import profiles as shapes
+from footfall.db.profiles import CUSTOM_ATTRIBUTES, SHOPPING_INTENTS
+
+
+def post_shopping_intent(request: Request) -> Change:
+    """Describe the users whom a task finds."""
+    new: shapes.NewShoppingIntent = request.fields
+    apply = create_shopping_intent(request.context.bench, request.caller, name=new.name, task_id=new.task_id)
+    return Change(lambda tx: wire.shopping_intent_made(apply(tx)))
+
+
+def post_custom_attributes(request: Request) -> Change:
+    """Compare the users of a feature with keywords."""
+    new: shapes.NewCustomAttributes = request.fields
+    apply = create_custom_attributes(
+        request.context.bench,
+        request.caller,
+        name=new.name,
+        feature_id=new.feature_id,
+        keyword_set=new.keyword_set,
+        bucket=new.result_bucket,
+        path=new.result_file_path,
+    )
+    return Change(lambda tx: wire.custom_attributes_made(apply(tx)))
+
+
+def get_shopping_intent(request: Request) -> shapes.ShoppingIntentBody:
+    """Return a shopping intent."""
+    with request.context.database.read() as connection:
+        intent = SHOPPING_INTENTS.get(connection, request.caller.account_id, request.params["profile_id"])
+    return wire.shopping_intent_body(intent, progress_of(request, intent.run))
+
+
+def get_custom_attributes(request: Request) -> shapes.CustomAttributesBody:
+    """Return custom attributes."""
+    with request.context.database.read() as connection:
+        attributes = CUSTOM_ATTRIBUTES.get(connection, request.caller.account_id, request.params["profile_id"])
+    return wire.custom_attributes_body(attributes, progress_of(request, attributes.run))
+
+
+def list_shopping_intents(request: Request) -> shapes.ShoppingIntentList:
+    """Return a page of shopping intents."""
+    index, limit = page_of(request)
+    with request.context.database.read() as connection:
+        page = SHOPPING_INTENTS.page(connection, request.caller.account_id, index, limit)
+    profiles = [wire.shopping_intent_body(item) for item in page.items]
+    return shapes.ShoppingIntentList(index, limit, page.total, profiles)
+
+
+def list_custom_attributes(request: Request) -> shapes.CustomAttributesList:
+    """Return a page of custom attributes."""
+    index, limit = page_of(request)
+    with request.context.database.read() as connection:
+        page = CUSTOM_ATTRIBUTES.page(connection, request.caller.account_id, index, limit)
+    profiles = [wire.custom_attributes_body(item) for item in page.items]
+    return shapes.CustomAttributesList(index, limit, page.total, profiles)
+
+
+def remove_shopping_intent(request: Request) -> Change:
+    """Delete a shopping intent."""
+    apply = delete_shopping_intent(request.caller, request.params["profile_id"])
+    return Change(lambda tx: shapes.ProfileId(apply(tx).id))
+
+
+def remove_custom_attributes(request: Request) -> Change:
+    """Delete custom attributes; their result object stays."""
+    apply = delete_custom_attributes(request.caller, request.params["profile_id"])
+    return Change(lambda tx: shapes.ProfileId(apply(tx).id))
+
+
+def download_shopping_intent(request: Request) -> Answer:
+    """Return the table of a completed shopping intent."""
+    with request.context.database.read() as connection:
+        intent = SHOPPING_INTENTS.get(connection, request.caller.account_id, request.params["profile_id"])
+    table = request.context.internal.read_bytes(profile_key(intent))
+    name = f'attachment; filename="{intent.id}.tsv"'.encode()
+    return Answer(table, content_type=_TABLE.encode(), headers=[(b"content-disposition", name)])
+
+
+_TABLE = "text/tab-separated-values; charset=utf-8"
+
+OPERATIONS: tuple[Operation, ...] = (
+    *operations_of(
+        "profile/shopping-intents",
+        "profile_id",
+        SHOPPING_INTENTS,
+        (post_shopping_intent, shapes.NewShoppingIntent, shapes.ShoppingIntentMade, (NO_SUCH, NOT_READY)),
+        (get_shopping_intent, shapes.ShoppingIntentBody),
+        (list_shopping_intents, shapes.ShoppingIntentList),
+        (remove_shopping_intent, shapes.ProfileId),
+        shapes.ProfileCancelled,
+    ),
+    Operation(
+        "download_shopping_intent",
+        "GET",
+        "/api/v1/profile/shopping-intents-download/{profile_id}",
+        "Download the table of a shopping intent as `{profile_id}.tsv`.",
+        download_shopping_intent,
+        errors=(NO_SUCH, NOT_COMPLETED),
+        is_documented=True,
+        content_type="text/tab-separated-values",
+        response_headers=(("content-disposition", "The file's name."),),
+    ),
+    *operations_of(
+        "profile/custom-attributes",
+        "profile_id",
+        CUSTOM_ATTRIBUTES,
+        (
+            post_custom_attributes,
+            shapes.NewCustomAttributes,
+            shapes.CustomAttributesMade,
+            (BAD_PATH, NO_SUCH, NOT_READY, PATH_NOT_FOUND, RESULT_EXISTS),
+        ),
+        (get_custom_attributes, shapes.CustomAttributesBody),
+        (list_custom_attributes, shapes.CustomAttributesList),
+        (remove_custom_attributes, shapes.ProfileId),
+        shapes.ProfileCancelled,
+    ),
+)

@@ -1,0 +1,245 @@
+"""``/api/v1``: the twelve documented operations on features, tasks and task runs; profiles are in ``profiles.py``."""
+
+import msgspec
+
+from footfall.api.http.errors import (
+    BAD_PATH,
+    BAD_TEST_PATH,
+    BAD_TRAIN_PATH,
+    INCOMPATIBLE,
+    INCOMPLETE_TEST_SET,
+    INVALID_REQUEST,
+    NO_REPORT,
+    NO_SUCH,
+    NOT_COMPLETED,
+    NOT_READY,
+    PATH_NOT_FOUND,
+    PERSONAL_DATA,
+    RESULT_EXISTS,
+    TEST_PATH_NOT_FOUND,
+    TRAIN_PATH_NOT_FOUND,
+)
+from footfall.api.http.operations import Change, Operation, Request
+from footfall.api.nclue import wire as wire
+from footfall.api.nclue.operations import INDEX, LIMIT, operations_of, page_of, progress_of
+from footfall.behavior.features import create_feature, delete_feature
+from footfall.behavior.source_options import check_options
+from footfall.behavior.task_runs import create_task_run, delete_task_run
+from footfall.behavior.tasks import LabelSet, create_task, delete_task, report_key, test_set
+from footfall.contract import nclue as shapes
+from footfall.contract.report import TaskReport
+from footfall.db import behavior
+from footfall.db.behavior import FEATURES, TASK_RUNS, TASKS
+
+
+def post_feature(request: Request) -> Change:
+    """Make a feature from a sequence data set."""
+    new: shapes.NewFeature = request.fields
+    apply = create_feature(
+        request.context.bench,
+        request.caller,
+        name=new.name,
+        bucket=new.source_bucket,
+        path=new.source_file_path,
+        encoder=new.encoder,
+        source_options=check_options(
+            new.format, None if new.columns is None else msgspec.to_builtins(new.columns), new.observed_until
+        ),
+    )
+    return Change(lambda tx: wire.feature_made(apply(tx)))
+
+
+def post_task(request: Request) -> Change:
+    """Learn a task from labels."""
+    new: shapes.NewTask = request.fields
+    apply = create_task(
+        request.context.bench,
+        request.caller,
+        name=new.name,
+        train=LabelSet("train", new.train_feature_id, new.train_bucket, new.train_file_path),
+        test=test_set(new.test_feature_id, new.test_bucket, new.test_file_path),
+    )
+    return Change(lambda tx: wire.task_made(apply(tx)))
+
+
+def post_task_run(request: Request) -> Change:
+    """Score every user of a feature by a task."""
+    new: shapes.NewTaskRun = request.fields
+    apply = create_task_run(
+        request.context.bench,
+        request.caller,
+        name=new.name,
+        task_id=new.task_id,
+        feature_id=new.feature_id,
+        bucket=new.result_bucket,
+        path=new.result_file_path,
+    )
+    return Change(lambda tx: wire.task_run_made(apply(tx)))
+
+
+def get_feature(request: Request) -> shapes.FeatureBody:
+    """Return a feature."""
+    with request.context.database.read() as connection:
+        feature = FEATURES.get(connection, request.caller.account_id, request.params["feature_id"])
+    return wire.feature_body(feature, progress_of(request, feature.run))
+
+
+def get_task(request: Request) -> shapes.TaskBody:
+    """Return a task."""
+    with request.context.database.read() as connection:
+        task = TASKS.get(connection, request.caller.account_id, request.params["task_id"])
+    return wire.task_body(task, progress_of(request, task.run))
+
+
+def get_task_report(request: Request) -> TaskReport:
+    """Return the report of a task."""
+    with request.context.database.read() as connection:
+        task = TASKS.get(connection, request.caller.account_id, request.params["task_id"])
+    stored = msgspec.json.decode(request.context.internal.read_bytes(report_key(task)))
+    return msgspec.convert({**stored, "task_id": task.id, "task_name": task.name}, TaskReport)
+
+
+def get_task_run(request: Request) -> shapes.TaskRunBody:
+    """Return a task run."""
+    with request.context.database.read() as connection:
+        task_run = TASK_RUNS.get(connection, request.caller.account_id, request.params["run_id"])
+    return wire.task_run_body(task_run, progress_of(request, task_run.run))
+
+
+def list_features(request: Request) -> shapes.FeatureList:
+    """Return a page of features."""
+    index, limit = page_of(request)
+    with request.context.database.read() as connection:
+        page = FEATURES.page(connection, request.caller.account_id, index, limit)
+    return shapes.FeatureList(index, limit, page.total, [wire.feature_body(item) for item in page.items])
+
+
+def list_tasks(request: Request) -> shapes.TaskList:
+    """Return a page of tasks."""
+    index, limit = page_of(request)
+    with request.context.database.read() as connection:
+        page = TASKS.page(connection, request.caller.account_id, index, limit)
+    return shapes.TaskList(index, limit, page.total, [wire.task_body(item) for item in page.items])
+
+
+def list_task_runs(request: Request) -> shapes.TaskRunList:
+    """Return a page of task runs."""
+    index, limit = page_of(request)
+    with request.context.database.read() as connection:
+        page = TASK_RUNS.page(connection, request.caller.account_id, index, limit)
+    return shapes.TaskRunList(index, limit, page.total, [wire.task_run_body(item) for item in page.items])
+
+
+def remove_feature(request: Request) -> Change:
+    """Delete a feature."""
+    apply = delete_feature(request.caller, request.params["feature_id"])
+    return Change(lambda tx: shapes.FeatureId(apply(tx).id))
+
+
+def remove_task(request: Request) -> Change:
+    """Delete a task."""
+    apply = delete_task(request.caller, request.params["task_id"])
+    return Change(lambda tx: shapes.TaskId(apply(tx).id))
+
+
+def remove_task_run(request: Request) -> Change:
+    """Delete a task run; its result object stays."""
+    apply = delete_task_run(request.caller, request.params["run_id"])
+    return Change(lambda tx: shapes.TaskRunId(apply(tx).id))
+
+
+def list_encoders(request: Request) -> shapes.EncoderList:
+    """Return a page of encoders."""
+    index, limit = page_of(request)
+    with request.context.database.read() as connection:
+        page = behavior.page_encoders(connection, request.caller.account_id, index, limit)
+    return shapes.EncoderList(index, limit, page.total, [wire.encoder_body(item) for item in page.items])
+
+
+def get_encoder(request: Request) -> shapes.EncoderBody:
+    """Return an encoder."""
+    with request.context.database.read() as connection:
+        found = behavior.get_encoder(connection, request.caller.account_id, request.params["encoder_id"])
+    return wire.encoder_body(found)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    *operations_of(
+        "features",
+        "feature_id",
+        FEATURES,
+        (post_feature, shapes.NewFeature, shapes.FeatureMade, (BAD_PATH, NO_SUCH, PATH_NOT_FOUND, PERSONAL_DATA)),
+        (get_feature, shapes.FeatureBody),
+        (list_features, shapes.FeatureList),
+        (remove_feature, shapes.FeatureId),
+        shapes.FeatureCancelled,
+    ),
+    *operations_of(
+        "tasks",
+        "task_id",
+        TASKS,
+        (
+            post_task,
+            shapes.NewTask,
+            shapes.TaskMade,
+            (
+                INCOMPLETE_TEST_SET,
+                BAD_TRAIN_PATH,
+                BAD_TEST_PATH,
+                NO_SUCH,
+                NOT_READY,
+                INCOMPATIBLE,
+                TRAIN_PATH_NOT_FOUND,
+                TEST_PATH_NOT_FOUND,
+                PERSONAL_DATA,
+            ),
+        ),
+        (get_task, shapes.TaskBody),
+        (list_tasks, shapes.TaskList),
+        (remove_task, shapes.TaskId),
+        shapes.TaskCancelled,
+    ),
+    Operation(
+        "get_task_report",
+        "GET",
+        "/api/v1/tasks/{task_id}/report",
+        "Get the report of a completed task: how good it is, why, and what to be careful about.",
+        get_task_report,
+        response=TaskReport,
+        errors=(NO_SUCH, NOT_COMPLETED, NO_REPORT),
+    ),
+    *operations_of(
+        "task-runs",
+        "run_id",
+        TASK_RUNS,
+        (
+            post_task_run,
+            shapes.NewTaskRun,
+            shapes.TaskRunMade,
+            (BAD_PATH, NO_SUCH, NOT_READY, INCOMPATIBLE, PATH_NOT_FOUND, RESULT_EXISTS),
+        ),
+        (get_task_run, shapes.TaskRunBody),
+        (list_task_runs, shapes.TaskRunList),
+        (remove_task_run, shapes.TaskRunId),
+        shapes.TaskRunCancelled,
+    ),
+    Operation(
+        "list_encoders",
+        "GET",
+        "/api/v1/encoders",
+        "List encoders, newest first.",
+        list_encoders,
+        response=shapes.EncoderList,
+        query=(INDEX, LIMIT),
+        errors=(INVALID_REQUEST,),
+    ),
+    Operation(
+        "get_encoder",
+        "GET",
+        "/api/v1/encoders/{encoder_id}",
+        "Get an encoder.",
+        get_encoder,
+        response=shapes.EncoderBody,
+        errors=(NO_SUCH,),
+    ),
+)

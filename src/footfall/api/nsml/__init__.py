@@ -1,0 +1,1 @@
+"""/nsml/v1: the contract of CLOVA NSML."""

@@ -1,0 +1,253 @@
+"""``/nsml/v1``: what runs leave to read: logs, metrics, artifacts. All of it is ours; NSML documents none.
+
+Read from the files that runners write, never through the database. After the retention time there is nothing, and the answer
+says since when.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+from urllib.parse import quote
+
+from footfall.api.http.errors import NSML_NOT_FOUND, GatewayError
+from footfall.api.http.operations import Operation, QueryField, Request
+from footfall.api.http.responses import Answer, Download, json_answer
+from footfall.api.log_streaming import LogStream, RunNow
+from footfall.api.nsml.operations import is_true, number_of, operation, query_of, stamp
+from footfall.api.transfers import PIECE_BYTES
+from footfall.compute.outputs import artifacts, logs, metrics
+from footfall.contract.runs import ArtifactBody, ArtifactList, CurveBody, MetricsBody, SummaryBody
+from footfall.db import run_pages
+from footfall.db.run_pages import RunRow
+from footfall.errors import InvalidFieldError, NotFoundError
+
+MAX_LOG_BYTES = 8 << 20
+MAX_TAIL = 1_000_000
+MAX_GREP = 1024
+MAX_POINTS = 100_000
+MAX_KEYS = 1_000
+MAX_OFFSET = 1 << 53
+"""Up to here every reader of JSON and every JavaScript agrees on an integer."""
+_ESCAPED = re.compile(r"\\([\\,])")
+_METRIC_TURNS: dict[str, Lock] = {}  # by account: none can make another wait by the size of its files
+
+
+def get_logs(request: Request) -> Answer | LogStream:
+    """Return a piece of a node's log, or its stream."""
+    query = query_of(request)
+    row = _find(request)
+    node = number_of(query, "node", 0, 0, row.n_nodes - 1)
+    needle = _text(query, "grep").encode()
+    if b"\n" in needle:
+        raise InvalidFieldError("grep", None, "choice", "grep holds a newline; lines are looked at one by one.")
+    runs_root = request.context.settings.runs_root
+    log = logs.NodeLog(runs_root, row.id, row.attempt + 1, node)
+    offset = _begin(query, log)
+    if is_true(query, "follow"):
+        return _stream(request, row, node, offset, needle)
+    limit = number_of(query, "limit", logs.PAGE_BYTES, 1, MAX_LOG_BYTES)
+    if needle:
+        page = log.search(needle, offset, limit)
+    else:
+        data = log.read(offset, limit)
+        page = logs.LogPage(data, offset + len(data), log.has_ended and offset + len(data) >= log.size)
+    # Of a search, what stands behind the last newline is no line yet.
+    is_all = page.next_offset >= log.size or (bool(needle) and not page.data and page.next_offset == offset)
+    is_complete = row.state.is_final and (page.is_complete or page.next_offset >= log.size)
+    headers = [
+        (b"x-start-offset", b"%d" % offset),
+        (b"x-next-offset", b"%d" % page.next_offset),
+        (b"x-log-end", b"true" if is_all else b"false"),
+        (b"x-log-complete", b"true" if is_complete else b"false"),
+    ]
+    return Answer(page.data, 200, b"text/plain; charset=utf-8", headers)
+
+
+def get_metrics(request: Request) -> Answer:
+    """Return the curves and summaries of a run, a ``MetricsBody``.
+
+    Made and encoded for one caller of an account after the other: one answer may take some 200 MB while it is made.
+    """
+    query = query_of(request)
+    max_points = number_of(query, "maxPoints", 1000, 4, MAX_POINTS)
+    text = _text(query, "keys")
+    keys = _split_keys(text) if text else None
+    if keys is not None and len(keys) > MAX_KEYS:
+        raise InvalidFieldError("keys", None, "range", f"keys names {len(keys)}; give at most {MAX_KEYS}.")
+    row = _find(request)
+    where = (request.context.settings.runs_root, row.id, row.attempt + 1, row.n_nodes)
+    with _METRIC_TURNS.setdefault(request.caller.account_id, Lock()):
+        summary, dropped = metrics.read_summary(*where)
+        curves = metrics.read_series(*where, keys=keys, max_points=max_points)
+        return json_answer(
+            MetricsBody(
+                [CurveBody(one.key, one.node, one.n_points, one.points) for one in curves],
+                {key: SummaryBody(**_fields(one)) for key, one in summary.items()},
+                dropped,
+            )
+        )
+
+
+def _split_keys(text: str) -> list[str]:
+    r"""Return what stands between commas; ``\,`` is a comma of a key, ``\\`` a backslash."""
+    return [_ESCAPED.sub(r"\1", part) for part in re.findall(r"(?:\\[\\,]|[^,])+", text)]
+
+
+def _fields(summary: metrics.Summary) -> dict[str, Any]:
+    return {name: getattr(summary, name) for name in SummaryBody.__struct_fields__}
+
+
+def list_artifacts(request: Request) -> ArtifactList:
+    """Return what the nodes of a run left."""
+    row = _find(request)
+    unlisted: list[str] = []
+    found = [
+        ArtifactBody(one.node, one.file.path, one.file.size_bytes, stamp(one.file.modified_at))
+        for one in artifacts.find_artifacts(request.context.settings.runs_root, row.id, row.n_nodes, unlisted)
+    ]
+    return ArtifactList(found, len(found), len(unlisted))
+
+
+def get_artifact(request: Request) -> Download:
+    """Return the bytes of an artifact, as many as it has now."""
+    node, path = request.params["node"], request.params["path"]
+    row = _find(request)
+    if not (node.isascii() and node.isdigit() and len(node) <= 6 and int(node) < row.n_nodes):
+        raise NotFoundError("node", node)
+    return file_download(artifacts.open_artifact(request.context.settings.runs_root, row.id, int(node), path), path)
+
+
+def file_download(file: int, path: str) -> Download:
+    """Return an open file as an answer that closes it."""
+    size = os.fstat(file).st_size
+    name = quote(path.rpartition("/")[2], safe="")
+    return Download(
+        _pieces(file, size), size, [(b"content-disposition", f"attachment; filename*=UTF-8''{name}".encode("ascii"))]
+    )
+
+
+def _pieces(file: int, left: int) -> Iterator[bytes]:
+    """Yield what was promised and no more; a file that was cut meanwhile breaks off."""
+    with os.fdopen(file, "rb") as content:
+        while left and (piece := content.read(min(PIECE_BYTES, left))):
+            left -= len(piece)
+            yield piece
+
+
+def _find(request: Request) -> RunRow:
+    """Return the run that the path names.
+
+    Raises:
+        NotFoundError: there is none.
+        GatewayError: what it left was removed; with the date.
+    """
+    number = request.params["runName"]
+    if not (number.isascii() and number.isdigit() and len(number) <= 9):
+        raise NotFoundError("run", number)
+    with request.context.database.read() as connection:
+        row = run_pages.get(connection, request.caller.account_id, request.params["projectId"], int(number))
+    if row.data_removed_at is not None:
+        details = f"What run {number} left was removed on {stamp(row.data_removed_at)} UTC, when its time was over."
+        raise GatewayError(NSML_NOT_FOUND, details)
+    return row
+
+
+def _begin(query: dict[str, str], log: logs.NodeLog) -> int:
+    given = [name for name in ("offset", "tail", "since") if name in query]
+    if len(given) > 1:
+        details = f"{' and '.join(given)} each say where to begin; give one of them."
+        raise InvalidFieldError(given[1], query[given[1]], "choice", details)
+    if "tail" in query:
+        return log.offset_of_tail(number_of(query, "tail", 0, 0, MAX_TAIL))
+    if "since" in query:
+        return log.offset_since(_time(query["since"]))
+    return number_of(query, "offset", 0, 0, MAX_OFFSET)
+
+
+def _time(text: str) -> float:
+    try:
+        if text.isascii() and text.isdigit() and len(text) <= 12:
+            return float(text)
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        details = f"since is {text[:40]!r}; give seconds since 1970, or a time such as 2026-01-31T12:00:00."
+        raise InvalidFieldError("since", text, "range", details) from error
+
+
+def _text(query: dict[str, str], name: str) -> str:
+    text = query.get(name.lower(), "")
+    longest = MAX_GREP if name == "grep" else MAX_KEYS * 256
+    if len(text) > longest:
+        raise InvalidFieldError(name, None, "too_long", f"{name} has {len(text)} characters; give at most {longest}.")
+    return text
+
+
+def _stream(request: Request, row: RunRow, node: int, offset: int, needle: bytes) -> LogStream:
+    runs_root, database = request.context.settings.runs_root, request.context.database
+    account_id = request.caller.account_id
+
+    def ask() -> RunNow:
+        with database.read() as connection:
+            now = run_pages.get(connection, account_id, row.project_id, row.number)
+        return RunNow(now.attempt, now.state.is_final)
+
+    return LogStream((row.id, node), lambda: logs.LogTail(runs_root, row.id, row.attempt, node), ask, offset, needle)
+
+
+_RUN = "/projects/{projectId}/runs/{runName}"
+_NUMBER: dict[str, Any] = {"type": "integer", "minimum": 0}
+_LOG_QUERY = tuple(
+    QueryField(name, schema, text, is_ours=True)
+    for name, schema, text in (
+        ("node", _NUMBER | {"default": 0}, "Rank of the node."),
+        ("offset", _NUMBER | {"default": 0}, "First byte, counted through all attempts."),
+        ("tail", _NUMBER | {"maximum": MAX_TAIL}, "Instead of offset: begin with so many of the last lines."),
+        ("since", {"type": "string"}, "Instead of offset: begin with what was written since; seconds since 1970 or a UTC time."),
+        ("limit", _NUMBER | {"minimum": 1, "maximum": MAX_LOG_BYTES, "default": logs.PAGE_BYTES}, "Most bytes of the answer."),
+        ("grep", {"type": "string", "maxLength": MAX_GREP}, "Only lines that hold this text."),
+        ("follow", {"type": "string", "enum": ["true", "false"], "default": "false"}, "Stream until the run has ended."),
+    )
+)  # fmt: skip
+_METRIC_QUERY = (
+    QueryField(
+        "keys",
+        {"type": "string"},
+        "Only these keys, with commas between; write `\\,` for a comma within a key, and `\\\\` for a backslash.",
+        is_ours=True,
+    ),
+    QueryField(
+        "maxPoints",
+        {"type": "integer", "minimum": 4, "maximum": MAX_POINTS, "default": 1000},
+        "Thin each curve to so many points, keeping minima and maxima; to fewer where all curves would have over 1,000,000.",
+        is_ours=True,
+    ),
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    operation(
+        "get_run_logs", "GET", f"{_RUN}/logs", "Read or follow the log of a node.", get_logs, kind="stream",
+        query=_LOG_QUERY, content_type="text/plain",
+        response_headers=(
+            ("x-start-offset", "Offset of the first byte that was looked at."),
+            ("x-next-offset", "Offset to go on from; not with follow, where every byte counts one."),
+            ("x-log-end", "`true` when nothing more is there now; not with follow."),
+            ("x-log-complete", "`true` when nothing more will come; not with follow."),
+        ),
+    ),
+    operation(
+        "get_run_metrics", "GET", f"{_RUN}/metrics", "Get the curves and summaries of a run's metrics.", get_metrics,
+        response=MetricsBody, query=_METRIC_QUERY,
+    ),
+    operation(
+        "list_run_artifacts", "GET", f"{_RUN}/artifacts", "List what a run's nodes left in NSML_OUTPUT_DIR.",
+        list_artifacts, response=ArtifactList,
+    ),
+    operation(
+        "get_run_artifact", "GET", f"{_RUN}/artifacts/{{node}}/{{path...}}", "Get a file that a node left.", get_artifact,
+        kind="download", content_type="application/octet-stream",
+    ),
+)  # fmt: skip

@@ -1,0 +1,193 @@
+"""``/nsml/v1/projects/{projectId}/runs``: runs and their nodes; what runs leave to read is in ``nsml_data.py``."""
+
+from typing import Any
+
+from footfall.api.http.operations import Change, Operation, QueryField, Request
+from footfall.api.nsml.operations import (
+    PAGE,
+    PAGE_SIZE,
+    ROOT,
+    choice_of,
+    created,
+    id_number,
+    operation,
+    page_of,
+    query_of,
+)
+from footfall.api.nsml.run_wire import STATUSES, node_body, run_body, run_item
+from footfall.compute import create, runs
+from footfall.compute.reconciler import nodes
+from footfall.contract import runs as shapes
+from footfall.db import run_pages
+from footfall.db import runs as run_rows
+from footfall.db.connection import Connection
+from footfall.db.run_pages import RunRow
+from footfall.errors import InvalidFieldError
+from footfall.states import RunState
+
+_STATE_CHOICES: dict[str, Any] = {word: state for state, word in STATUSES.items()}
+_TYPE_CHOICES: dict[str, Any] = {"NOTEBOOK": "NOTEBOOK", "TRAIN": "TRAIN"}
+
+
+def post_run(request: Request) -> Change:
+    """Make a run."""
+    context, caller, project_id = request.context, request.caller, request.params["projectId"]
+    wish = _wish(request.fields)
+    with context.database.read() as connection:
+        draft = create.check_new(connection, context.shop, caller, project_id, wish)
+    return Change(lambda tx: _made(request, tx, draft))
+
+
+def restart_run(request: Request) -> Change:
+    """Make a run like another."""
+    context, caller = request.context, request.caller
+    with context.database.read() as connection:
+        row = _find(request, connection)
+        draft = create.draft_again(connection, context.shop, caller, row.id, row.request)
+    return Change(lambda tx: _made(request, tx, draft))
+
+
+def list_all_runs(request: Request) -> shapes.RunList:
+    """Return a page of the runs of the account."""
+    return _list(request, None)
+
+
+def list_runs(request: Request) -> shapes.RunList:
+    """Return a page of the runs of a project."""
+    return _list(request, request.params["projectId"])
+
+
+def get_run(request: Request) -> shapes.RunBody:
+    """Return a run."""
+    with request.context.database.read() as connection:
+        row = _find(request, connection)
+    return _body(request, row)
+
+
+def list_nodes(request: Request) -> shapes.NodeList:
+    """Return a page of the nodes of a run."""
+    page, page_size = page_of(query_of(request))
+    with request.context.database.read() as connection:
+        row = _find(request, connection)
+    found = nodes.read_nodes(request.context.settings.runs_root, row)
+    begin = (page - 1) * page_size
+    return shapes.NodeList([node_body(row, node) for node in found[begin : begin + page_size]], len(found))
+
+
+def stop_run(request: Request) -> Change:
+    """Ask for a run to be stopped; again on one that is being stopped, or was, it changes nothing."""
+
+    def apply(tx: Connection) -> shapes.RunBody:
+        row = _find(request, tx)
+        if row.state is RunState.CANCELLED:
+            return _body(request, row)
+        runs.cancel_run(tx, row.id, request.caller.access_key)
+        return _body(request, _find(request, tx))
+
+    return Change(apply)
+
+
+def remove_run(request: Request) -> Change:
+    """Delete a run that has ended."""
+
+    def apply(tx: Connection) -> shapes.RunBody:
+        row = _find(request, tx)
+        runs.delete_run(tx, run_rows.get(tx, row.id))
+        return _body(request, row)
+
+    return Change(apply)
+
+
+def _list(request: Request, project_id: str | None) -> shapes.RunList:
+    query = query_of(request)
+    page, page_size = page_of(query)
+    state = choice_of(query, "status", _STATE_CHOICES)
+    run_type = choice_of(query, "runType", _TYPE_CHOICES)
+    with request.context.database.read() as connection:
+        found = run_pages.page(
+            connection,
+            request.caller.account_id,
+            project_id=project_id,
+            state=state,
+            run_type=run_type,
+            page=page,
+            page_size=page_size,
+        )
+    return shapes.RunList([run_item(row) for row in found.items], found.total)
+
+
+def _find(request: Request, connection: Connection) -> RunRow:
+    number = id_number(request.params["runName"], "run")
+    return run_pages.get(connection, request.caller.account_id, request.params["projectId"], number)
+
+
+def _body(request: Request, row: RunRow) -> shapes.RunBody:
+    is_started = row.started_at is not None
+    levels = request.context.isolation_levels
+    return run_body(row, levels.of(row.id, row.attempt) if is_started else None)
+
+
+def _made(request: Request, tx: Connection, draft: create.Draft) -> Any:
+    run = draft.apply(tx, request.context.secrets)
+    assert run.number is not None
+    row = run_pages.get(tx, run.account_id, run.project_id, run.number)
+    return created(run_body(row, None), f"{ROOT}/projects/{run.project_id}/runs/{run.number}")
+
+
+def _wish(new: shapes.NewRun) -> create.Wish:
+    if new.env is not None and new.envs is not None:
+        details = "env and envs are two names of one field; give one of them."
+        raise InvalidFieldError("env", None, "choice", details)
+    return create.Wish(
+        product_code=new.gpu_svr_code,
+        image_type=new.image_type,
+        image_path=new.image_path,
+        node_count=new.node_count,
+        command=new.command or "",
+        environment=new.env if new.envs is None else new.envs,
+        secret_names=tuple(new.secret_envs or ()),
+        note=new.note or "",
+        volumes=tuple(new.block_storage_no_list or ()),
+        code_digest=new.code_digest or "",
+        timeout_s=new.timeout_seconds,
+        priority=new.priority or 0,
+        output_limit_bytes=new.output_limit_bytes,
+        log_limit_bytes=new.log_limit_bytes,
+    )
+
+
+_ALL = "/projects/{projectId}/runs"
+_ONE = f"{_ALL}/{{runName}}"
+_STATUS = QueryField("status", {"type": "string", "enum": [*_STATE_CHOICES]}, "Only runs in this state.", is_ours=True)
+_TYPE = QueryField("runType", {"type": "string", "enum": [*_TYPE_CHOICES]}, "Only runs of this type.", is_ours=True)
+_LISTED: dict[str, Any] = {"response": shapes.RunList, "query": (PAGE, PAGE_SIZE, _STATUS, _TYPE)}
+_MADE: dict[str, Any] = {"response": shapes.RunBody, "status": 201, "creates": True, "wakes": True}
+
+OPERATIONS: tuple[Operation, ...] = (
+    operation(
+        "create_run", "POST", _ALL, "Create a run.", post_run, request=shapes.NewRun, is_documented=True,
+        has_own_answer=True, **_MADE,
+    ),
+    operation(
+        "list_all_runs", "GET", "/projects/runs", "List the runs of every project, newest first.", list_all_runs,
+        is_documented=True, **_LISTED,
+    ),
+    operation("list_runs", "GET", _ALL, "List the runs of a project, newest first.", list_runs, **_LISTED),
+    operation(
+        "get_run", "GET", _ONE, "Get a run.", get_run, response=shapes.RunBody, is_quick=True, is_documented=True,
+    ),
+    operation(
+        "list_nodes", "GET", f"{_ONE}/nodes", "List the nodes of a run, by rank.", list_nodes, response=shapes.NodeList,
+        query=(PAGE, PAGE_SIZE), is_documented=True,
+    ),
+    operation(
+        "stop_run", "POST", f"{_ONE}/stop", "Stop a run that has not ended.", stop_run, response=shapes.RunBody, wakes=True,
+    ),
+    operation(
+        "restart_run", "POST", f"{_ONE}/restart", "Create a run of the same specification and code.", restart_run, **_MADE,
+    ),
+    operation(
+        "delete_run", "DELETE", _ONE, "Delete a run that has ended; its number stays spent.", remove_run,
+        response=shapes.RunBody, wakes=True,
+    ),
+)  # fmt: skip

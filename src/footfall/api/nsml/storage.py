@@ -1,0 +1,239 @@
+"""``/nsml/v1``: block storages, the files of a project's storage, and code archives."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from footfall.api.http.errors import NSML_NOT_FOUND, TOO_LARGE, UNAVAILABLE, GatewayError
+from footfall.api.http.operations import Change, Operation, QueryField, Request
+from footfall.api.http.responses import Answer, Download, encode_json
+from footfall.api.mutations import RequestMemory
+from footfall.api.nsml.operations import (
+    PAGE,
+    PAGE_SIZE,
+    ROOT,
+    created,
+    id_number,
+    number_of,
+    operation,
+    page_of,
+    query_of,
+    stamp,
+)
+from footfall.api.nsml.outputs import file_download
+from footfall.api.nsml.run_wire import node_id
+from footfall.api.quota import check_space
+from footfall.compute import projects, rules
+from footfall.compute.storage import uploads, usage
+from footfall.contract import nsml as shapes
+from footfall.contract.nsml import CodeBody, FileBody, FileGone, FileList, FilePut
+from footfall.db import code_archives, volumes
+from footfall.db.connection import Connection
+from footfall.db.volumes import Volume
+from footfall.errors import InvalidFieldError, NotFoundError
+from footfall.files import place
+from footfall.files.untrusted import find_files, open_file
+from footfall.layout import nas_dir
+
+MAX_FILES = 1000
+MAX_VOLUME_GB = 100_000
+
+
+def post_volume(request: Request) -> Change:
+    """Make a block storage."""
+    new: shapes.NewVolume = request.fields
+    caller, context = request.caller, request.context
+    rules.check_volume_name(new.block_storage_nm)
+    if not 1 <= new.size <= MAX_VOLUME_GB:
+        raise InvalidFieldError("size", new.size, "range", f"size is {new.size}; give 1 to {MAX_VOLUME_GB} GB.")
+
+    def apply(tx: Connection) -> Any:
+        project = projects.get_open(tx, caller, new.project_id)
+        volume = volumes.insert(
+            tx,
+            account_id=caller.account_id,
+            project_id=project.id,
+            name=new.block_storage_nm,
+            size_gb=new.size,
+            limit=context.settings.max_resources,
+        )
+        return created(_volume_body(volume), f"{ROOT}/blk-storages/{volume.number}")
+
+    return Change(apply)
+
+
+def list_volumes(request: Request) -> shapes.VolumeList:
+    """Return a page of the block storages of the account."""
+    page, page_size = page_of(query_of(request))
+    with request.context.database.read() as connection:
+        found = volumes.page(connection, request.caller.account_id, page, page_size)
+    return shapes.VolumeList(page, page_size, found.total, [_volume_body(volume) for volume in found.items])
+
+
+def remove_volume(request: Request) -> Change:
+    """Delete a block storage and what is in it."""
+    number = id_number(request.params["blockStorageNo"], "block storage")
+    settings, account_id = request.context.settings, request.caller.account_id
+
+    def apply(tx: Connection) -> shapes.VolumeBody:
+        return _volume_body(volumes.delete(tx, account_id, number), is_deleted=True)
+
+    return Change(apply, lambda: usage.discard_volume(settings, number))
+
+
+def put_code(request: Request, pieces: Iterator[bytes], memory: RequestMemory) -> Answer:
+    """Keep a code archive; runs in a transfer thread."""
+    context, settings = request.context, request.context.settings
+    digest = code_archives.check_digest(request.params["sha256"], "sha256")
+    project_id = _open_project(request)
+    check_space(settings)
+    with uploads.receive(settings, project_id, _limited(pieces, settings.max_code_bytes)) as draft:
+        uploads.check_code(draft, digest)
+        memory.know_body(bytes.fromhex(draft.digest))
+        with context.database.write() as tx:
+            memory.mark(tx)
+            projects.get_open(tx, request.caller, project_id)
+            code_archives.keep(tx, project_id, digest, draft.size_bytes)
+            # In the transaction, so that housekeeping, which forgets archives in one, never removes a fresh file.
+            uploads.place_code(settings, project_id, draft)
+        memory.is_kept = True
+        return Answer(encode_json(CodeBody(project_id, digest, draft.size_bytes)))
+
+
+def list_files(request: Request) -> FileList:
+    """Return files of a project's storage."""
+    query = query_of(request)
+    path, after = query.get("path", "").rstrip("/"), query.get("after", "")
+    limit = number_of(query, "limit", MAX_FILES, 1, MAX_FILES)
+    for field, value in (("path", path), ("after", after)):
+        if value:
+            place.check_path(value, field)
+    project_id = _present_project(request)
+    found = list(find_files(_root(request, project_id), path, after=after, limit=limit + 1))
+    shown = [FileBody(info.path, info.size_bytes, stamp(info.modified_at)) for info in found[:limit]]
+    return FileList(project_id, shown, shown[-1].path if len(found) > limit else None)
+
+
+def get_file(request: Request) -> Download:
+    """Return a file of a project's storage, always as a download."""
+    root = _root(request, _present_project(request))
+    return file_download(open_file(root, request.params["path"]), request.params["path"])
+
+
+def put_file(request: Request, pieces: Iterator[bytes], memory: RequestMemory) -> Answer:
+    """Write a file into a project's storage; runs in a transfer thread."""
+    context, path = request.context, request.params["path"]
+    place.check_path(path)
+    project_id = _open_project(request)
+    check_space(context.settings)
+    with uploads.receive(context.settings, project_id, pieces) as draft:
+        memory.know_body(bytes.fromhex(draft.digest))
+        with context.database.write() as tx:
+            memory.mark(tx)
+            projects.get_open(tx, request.caller, project_id)
+        memory.is_kept = True
+        uploads.place_file(context.settings, project_id, path, draft)
+        return Answer(encode_json(FilePut(project_id, path, draft.size_bytes, draft.digest)))
+
+
+def remove_file(request: Request) -> Change:
+    """Remove a file, or an empty directory, of a project's storage."""
+    path, project_id = request.params["path"], request.params["projectId"]
+    place.check_path(path)
+
+    def apply(tx: Connection) -> FileGone:
+        projects.get_open(tx, request.caller, project_id)
+        return FileGone(project_id, path)
+
+    return Change(apply, lambda: place.remove(_root(request, project_id), path))
+
+
+def _root(request: Request, project_id: str) -> Path:
+    # Not made here: who reads must not bring back what is being removed.
+    return request.context.settings.data_dir / nas_dir(project_id)
+
+
+def _open_project(request: Request) -> str:
+    with request.context.database.read() as connection:
+        return projects.get_open(connection, request.caller, request.params["projectId"]).id
+
+
+def _present_project(request: Request) -> str:
+    with request.context.database.read() as connection:
+        project = projects.get_present(connection, request.caller, request.params["projectId"])
+    if project.status != projects.OPEN:
+        raise NotFoundError("storage of the project", project.id)  # it is being removed right now
+    return project.id
+
+
+def _limited(pieces: Iterator[bytes], limit_bytes: int) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limit_bytes:
+            raise GatewayError(TOO_LARGE, f"A code archive may have at most {limit_bytes} bytes; leave data out of it.")
+        yield piece
+
+
+def _volume_body(volume: Volume, *, is_deleted: bool = False) -> shapes.VolumeBody:
+    run = volume.run_number
+    return shapes.VolumeBody(
+        block_storage_no=volume.number,
+        block_storage_nm=volume.name,
+        project_id=volume.project_id,
+        status="DELETED" if is_deleted else "DETACHED" if run is None else "USED",
+        node_id=None if run is None else node_id(volume.project_id, run, 0),
+        create_time=stamp(volume.created_at),
+        update_time=stamp(volume.updated_at),
+        size=volume.size_gb,
+    )
+
+
+_FILES = "/projects/{projectId}/files"
+_FILE = f"{_FILES}/{{path...}}"
+_LIST_QUERY = (
+    QueryField("path", {"type": "string", "default": ""}, "Only files below this directory.", is_ours=True),
+    QueryField("after", {"type": "string", "default": ""}, "Only files behind this path.", is_ours=True),
+    QueryField(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": MAX_FILES, "default": MAX_FILES},
+        "How many.",
+        is_ours=True,
+    ),
+)
+_STORED = (UNAVAILABLE, NSML_NOT_FOUND)
+
+OPERATIONS: tuple[Operation, ...] = (
+    operation(
+        "list_volumes", "GET", "/blk-storages", "List block storages, newest first.", list_volumes,
+        response=shapes.VolumeList, query=(PAGE, PAGE_SIZE), is_documented=True,
+    ),
+    operation(
+        "create_volume", "POST", "/blk-storages", "Create a block storage.", post_volume, request=shapes.NewVolume,
+        response=shapes.VolumeBody, errors=(NSML_NOT_FOUND,), status=201, creates=True,
+    ),
+    operation(
+        "delete_volume", "DELETE", "/blk-storages/{blockStorageNo}", "Delete a block storage that no run has.",
+        remove_volume, response=shapes.VolumeBody,
+    ),
+    operation(
+        "put_code", "PUT", "/projects/{projectId}/code/{sha256}", "Send a code archive, tar.gz.", put_code, kind="upload",
+        response=CodeBody, errors=(*_STORED, TOO_LARGE), creates=True,
+    ),
+    operation(
+        "list_files", "GET", _FILES, "List files of a project's storage, by path.", list_files, response=FileList,
+        query=_LIST_QUERY, errors=_STORED,
+    ),
+    operation(
+        "get_file", "GET", _FILE, "Read a file of a project's storage.", get_file, kind="download", errors=_STORED,
+        content_type="application/octet-stream",
+    ),
+    operation(
+        "put_file", "PUT", _FILE, "Write a file of a project's storage, whole or not at all.", put_file, kind="upload",
+        response=FilePut, errors=(*_STORED, TOO_LARGE), creates=True,
+    ),
+    operation(
+        "delete_file", "DELETE", _FILE, "Remove a file, or an empty directory, of a project's storage.", remove_file,
+        response=FileGone, errors=_STORED,
+    ),
+)  # fmt: skip

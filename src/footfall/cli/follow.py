@@ -1,0 +1,131 @@
+"""Logs on a terminal: one node as it is, several with a prefix a line, and what a run waits for before it says anything."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from footfall.cli import output
+from footfall.cli.context import choices
+from footfall.errors import FootfallError, InputError
+from footfall.lines import whole_lines
+
+if TYPE_CHECKING:
+    from footfall.client import Client
+    from footfall.client.nsml_replies import Run
+
+LOOK_S = 0.5
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def print_log(client: "Client", run: "Run", nodes: list[int], **how: Any) -> None:
+    """Print the logs of some nodes of a run; ``how`` is as for ``client.runs.log``."""
+    with ExitStack() as stack:
+        printers = {node: stack.enter_context(output.LogPrinter(run=run.name, node=node)) for node in nodes}
+        if len(nodes) == 1:
+            for piece in client.runs.log(run, node=nodes[0], **how):
+                printers[nodes[0]].show(piece)
+            return
+        for node, line in _interleaved(client, run, nodes, how):
+            printers[node].show(line if choices().json else b"[%d] %b" % (node, line))
+
+
+def parse_since(text: str, now: datetime | None = None) -> datetime:
+    """Return the time that ``90s``, ``10m``, ``2h``, ``3d`` (ago) or an ISO time names; one without a zone is UTC.
+
+    Raises:
+        InputError: it reads differently.
+    """
+    number, unit = text[:-1], text[-1:]
+    if number.isascii() and number.isdigit() and unit in _UNITS:
+        return (now or datetime.now(UTC)) - timedelta(seconds=int(number) * _UNITS[unit])
+    try:
+        time_ = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"{text!r} is no time: give 90s, 10m, 2h, 3d or 2026-01-31T12:00.") from error
+    return time_ if time_.tzinfo is not None else time_.replace(tzinfo=UTC)
+
+
+@contextmanager
+def saying_what_it_waits_for(client: "Client", run: "Run") -> Iterator[None]:
+    """Say on stderr, while the block follows a run, why it has not begun; silent once it has."""
+    over = threading.Event()
+
+    def watch() -> None:
+        said = ""
+        while not over.wait(LOOK_S):
+            try:
+                now = client.runs.get(run.project_id, run.number)
+            except FootfallError:
+                continue  # whoever follows the log says when the server is away for good
+            if now.state not in ("registered", "pending"):
+                return
+            if now.message and now.message != said:
+                said = now.message
+                output.note(f"{run.name} {said}")
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(timeout=LOOK_S)
+
+
+def _interleaved(client: "Client", run: "Run", nodes: list[int], how: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of several nodes as they come, each with its node."""
+    lines: queue.Queue[tuple[int, bytes | FootfallError | None]] = queue.Queue(maxsize=10_000)
+
+    def read(node: int) -> None:
+        try:
+            for line in whole_lines(client.runs.log(run, node=node, **how)):
+                lines.put((node, line))
+        except FootfallError as error:
+            lines.put((node, error))
+        finally:
+            lines.put((node, None))
+
+    for node in nodes:
+        threading.Thread(target=read, args=(node,), daemon=True).start()
+    left = len(nodes)
+    while left:
+        node, line = lines.get()
+        if isinstance(line, FootfallError):
+            raise line
+        if line is None:
+            left -= 1
+        else:
+            yield node, line
+
+
+def node_numbers(run: "Run", given: tuple[int, ...]) -> list[int]:
+    """Return the nodes that were asked for, or all.
+
+    Raises:
+        click.UsageError: the run has no such node.
+    """
+    n_nodes = run.node_count or 1
+    for node in given:
+        if not 0 <= node < n_nodes:
+            raise click.UsageError(f"{run.name} has {n_nodes} nodes, counted from 0; there is no node {node}.")
+    return list(given) or list(range(n_nodes))
+
+
+def wait_quietly(client: "Client", run: "Run", timeout_s: float | None) -> "Run":
+    """Wait until a run has ended, with a line that says how it is."""
+    with output.ProgressLine(run.name) as progress:
+
+        def show(now: "Run") -> None:
+            words = now.message if now.state in ("registered", "pending") and now.message else now.state
+            progress.show(words.replace("_", " "))
+
+        began = time.monotonic()
+        ended = client.runs.wait(run, show, timeout_s)
+        progress.show(f"{ended.state} after {time.monotonic() - began:.0f} s")
+        return ended

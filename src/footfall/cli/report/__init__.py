@@ -1,0 +1,1 @@
+"""footfall task report: as text, as charts, as a page."""

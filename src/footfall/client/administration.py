@@ -1,0 +1,150 @@
+"""The client's verbs for who may call and what belongs to whom: accounts, users, keys, API keys, buckets.
+
+Routes of ours below ``/accounts/v1``; a manager of an account sees its own, an operator every account.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from footfall.client.replies import AccessKey, Account, ApiKey, Bucket, User, reply
+from footfall.client.transport import Transport
+
+_ROOT = "/accounts/v1"
+
+
+class _Collection:
+    """One kind of thing below ``/accounts/v1``."""
+
+    noun = ""
+    array = ""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def _ask(self, method: str, *steps: str, body: Mapping[str, Any] | None = None) -> Any:
+        path = "/".join((_ROOT, self.noun, *(quote(step, safe="") for step in steps)))
+        return self._transport.json(method, path, body=body)
+
+    def _items(self) -> list[Any]:
+        return list(self._ask("GET")[self.array or self.noun])
+
+
+class Accounts(_Collection):
+    """Owners of features, tasks and buckets."""
+
+    noun = "accounts"
+
+    def create(self, name: str) -> Account:
+        """Make an account with its first user and keys; the answer alone has the secrets."""
+        return reply(Account, self._ask("POST", body={"name": name}))
+
+    def list(self) -> list[Account]:
+        """Return the accounts that the caller may see."""
+        return [reply(Account, item) for item in self._items()]
+
+
+class Users(_Collection):
+    """People and programs of the account."""
+
+    noun = "users"
+
+    def create(self, name: str, roles: Mapping[str, str] | None = None) -> User:
+        """Make a user; ``roles`` gives MANAGER, VIEWER or NONE for ``nclue`` and ``nsml``, MANAGER of both by default."""
+        given = {"nclue": "MANAGER", "nsml": "MANAGER"} if roles is None else roles
+        return reply(User, self._ask("POST", body={"name": name, "roles": dict(given)}))
+
+    def list(self) -> list[User]:
+        """Return the users of the account."""
+        return [reply(User, item) for item in self._items()]
+
+    def set_roles(self, id: str, roles: Mapping[str, str]) -> User:
+        """Give a user other roles; a service that is not named keeps its role."""
+        return reply(User, self._ask("PUT", id, "roles", body=dict(roles)))
+
+    def delete(self, id: str) -> None:
+        """Delete a user and its keys."""
+        self._ask("DELETE", id)
+
+
+class Keys(_Collection):
+    """Access keys of users, at most two each. A key is stopped before it is deleted."""
+
+    noun = "keys"
+
+    def create(self, user_id: str | None = None) -> AccessKey:
+        """Make a key for a user (the caller by default); the answer alone has its secret."""
+        return reply(AccessKey, self._ask("POST", body={"user_id": user_id} if user_id else {}))
+
+    def list(self) -> list[AccessKey]:
+        """Return the keys of the account's users, without secrets."""
+        return [reply(AccessKey, item) for item in self._items()]
+
+    def stop(self, id: str) -> None:
+        """Make a key invalid until it is started again."""
+        self._ask("POST", id, "stop")
+
+    def start(self, id: str) -> None:
+        """Make a stopped key valid again."""
+        self._ask("POST", id, "start")
+
+    def delete(self, id: str) -> None:
+        """Delete a stopped key."""
+        self._ask("DELETE", id)
+
+
+class ApiKeys(_Collection):
+    """API keys of the account: two texts each, both valid, each of which can be made anew."""
+
+    noun = "api-keys"
+    array = "api_keys"
+
+    def create(self, name: str) -> ApiKey:
+        """Make an API key; the answer alone has its two texts."""
+        return reply(ApiKey, self._ask("POST", body={"name": name}))
+
+    def list(self) -> list[ApiKey]:
+        """Return the API keys of the account, without their texts."""
+        return [reply(ApiKey, item) for item in self._items()]
+
+    def reissue(self, id: str, which: str = "primary") -> ApiKey:
+        """Replace the ``primary`` or the ``secondary`` text."""
+        return reply(ApiKey, self._ask("POST", id, "reissue", body={"which": which}))
+
+    def enable(self, id: str) -> None:
+        """Make both texts valid."""
+        self._ask("POST", id, "enable")
+
+    def disable(self, id: str) -> None:
+        """Make both texts invalid."""
+        self._ask("POST", id, "disable")
+
+    def delete(self, id: str) -> None:
+        """Delete an API key."""
+        self._ask("DELETE", id)
+
+
+class Buckets(_Collection):
+    """Buckets of the account and those granted to it."""
+
+    noun = "buckets"
+
+    def create(self, name: str) -> Bucket:
+        """Make a bucket."""
+        return reply(Bucket, self._ask("POST", body={"name": name}))
+
+    def list(self) -> list[Bucket]:
+        """Return the buckets that the account may use."""
+        return [reply(Bucket, item) for item in self._items()]
+
+    def delete(self, name: str) -> None:
+        """Delete an empty bucket."""
+        self._ask("DELETE", name)
+
+    def grant(self, name: str, account_id: str) -> None:
+        """Let another account read and write a bucket."""
+        self._ask("POST", name, "grants", body={"account_id": account_id})
+
+    def revoke(self, name: str, account_id: str) -> None:
+        """Take that back."""
+        self._ask("DELETE", name, "grants", account_id)

@@ -1,0 +1,329 @@
+"""The client: what the command line, notebooks and tests use to talk to a server.
+
+::
+
+    client = footfall.Client()                                   # keys of the server on this machine
+    client.put_object("shop", "sequences.csv", Path("sequences.csv"))
+    feature = client.features.create("shoppers", "shop", "sequences.csv")
+    feature = client.wait(feature, print)
+
+Knows routes and resources; ``transport.py`` knows how to ask, ``replies.py`` what comes back.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from footfall.client import replies
+from footfall.client.administration import Accounts, ApiKeys, Buckets, Keys, Users
+from footfall.client.profiles import CustomAttributes, Profiles, ShoppingIntents
+from footfall.client.projects import Catalogue, Projects, SshKeys, Storage, Volumes
+from footfall.client.replies import Encoder, Feature, ObjectSummary, Resource, Task, TaskRun, reply
+from footfall.client.resources import FIRST_PAUSE_S, LONGEST_PAUSE_S, PAGE, Resources
+from footfall.client.runs import Runs
+from footfall.client.transport import CHUNK_BYTES, TRIES, Transport, find_credentials
+from footfall.errors import InputError, ServiceError
+
+if TYPE_CHECKING:
+    import polars
+
+R = TypeVar("R", bound=Resource)
+Source = bytes | str | os.PathLike[str] | Iterable[bytes]
+"""Bytes, the path of a file, or pieces of bytes."""
+
+PATIENCE_S = 60.0
+
+
+class Features(Resources[Feature]):
+    """Sets of encoded users."""
+
+    def create(
+        self,
+        name: str,
+        source_bucket: str,
+        source_file_path: str,
+        *,
+        encoder: str | None = None,
+        format: str | None = None,
+        columns: Mapping[str, str | Sequence[str]] | None = None,
+        observed_until: datetime | str | None = None,
+    ) -> Feature:
+        """Make a feature from a sequence file or an event log.
+
+        Args:
+            encoder: the one to use, by name or id, or ``new``.
+            format: ``sequence``, ``parquet``, ``csv`` or ``jsonl``; found by the content when left out.
+            columns: of an event log: ``user_id``, ``timestamp``, ``behavior``, ``numeric``, ``categorical``.
+            observed_until: later events are left out; a text is ISO 8601.
+        """
+        until = observed_until.isoformat() if isinstance(observed_until, datetime) else observed_until
+        return self._create(
+            name=name, source_bucket=source_bucket, source_file_path=source_file_path, encoder=encoder, format=format,
+            columns=None if columns is None else dict(columns), observed_until=until,
+        )  # fmt: skip
+
+
+class Tasks(Resources[Task]):
+    """Models learned from labels."""
+
+    def create(
+        self,
+        name: str,
+        train_feature_id: str,
+        train_bucket: str,
+        train_file_path: str,
+        *,
+        test_feature_id: str | None = None,
+        test_bucket: str | None = None,
+        test_file_path: str | None = None,
+    ) -> Task:
+        """Learn a task from a label file; without a test file the service holds a fifth of the labels back."""
+        return self._create(
+            name=name,
+            train_feature_id=train_feature_id,
+            train_bucket=train_bucket,
+            train_file_path=train_file_path,
+            test_feature_id=test_feature_id,
+            test_bucket=test_bucket,
+            test_file_path=test_file_path,
+        )
+
+    def report(self, id: str) -> dict[str, Any]:
+        """Return the report of a completed task as it is on the wire; the reference of the API describes its fields."""
+        return dict(self._transport.json("GET", self._one(id) + "/report"))
+
+
+class TaskRuns(Resources[TaskRun]):
+    """Tasks applied to features."""
+
+    def create(self, name: str, task_id: str, feature_id: str, result_bucket: str, result_file_path: str) -> TaskRun:
+        """Score every user of a feature into a TSV object."""
+        return self._create(
+            name=name,
+            task_id=task_id,
+            feature_id=feature_id,
+            result_bucket=result_bucket,
+            result_file_path=result_file_path,
+        )
+
+
+class Client:
+    """A connection to one server with one pair of keys; safe to share between threads."""
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        api_key: str | None = None,
+        home: str | os.PathLike[str] | None = None,
+        *,
+        ca_file: str | os.PathLike[str] | None = None,
+        timeout_s: float = 60.0,
+    ) -> None:
+        """Find the keys and get ready; nothing is sent yet.
+
+        What is not given here is looked for in ``FOOTFALL_ENDPOINT``, ``FOOTFALL_ACCESS_KEY``, ``FOOTFALL_SECRET_KEY``
+        and ``FOOTFALL_API_KEY``, then in ``credentials.toml`` of the home directory, then ``NCLOUD_ACCESS_KEY`` and
+        ``NCLOUD_SECRET_KEY``. A ``home`` given here wins over variables.
+
+        Args:
+            ca_file: PEM file of the authority that signed the server's certificate, where the system's do not know it.
+            timeout_s: longest silence of the server within one request.
+        """
+        credentials = find_credentials(endpoint, access_key, secret_key, api_key, home)
+        self.transport = Transport(credentials, ca_file, timeout_s)
+        self.features = Features(self.transport, Feature, "/api/v1/features", "features")
+        self.tasks = Tasks(self.transport, Task, "/api/v1/tasks", "tasks")
+        self.task_runs = TaskRuns(self.transport, TaskRun, "/api/v1/task-runs", "runs")
+        self.shopping_intents = ShoppingIntents(self.transport)
+        self.custom_attributes = CustomAttributes(self.transport)
+        self.profiles = Profiles(self.shopping_intents, self.custom_attributes)
+        self.accounts = Accounts(self.transport)
+        self.users = Users(self.transport)
+        self.keys = Keys(self.transport)
+        self.api_keys = ApiKeys(self.transport)
+        self.buckets = Buckets(self.transport)
+        self.projects = Projects(self.transport)
+        self.runs = Runs(self.transport, self.projects)
+        self.storage = Storage(self.transport)
+        self.catalogue = Catalogue(self.transport)
+        self.volumes = Volumes(self.transport)
+        self.ssh_keys = SshKeys(self.transport)
+
+    @property
+    def endpoint(self) -> str:
+        """Where the server is."""
+        return self.transport.credentials.endpoint
+
+    def health(self) -> dict[str, Any]:
+        """Return what ``/healthz`` says, without a signature and without trying twice."""
+        answer = self.transport.call("GET", "/healthz", signed=False, tries=1)
+        return dict(self.transport.decode(answer))
+
+    def wait(self, resource: R, callback: Callable[[R], None] | None = None, timeout_s: float | None = None) -> R:
+        """Ask until a feature, task, task run or profile has ended, and return it as it is then; look at its ``status``.
+
+        A server that is away for up to a minute, as when it is started anew, does not end the waiting: its runs go on.
+
+        Args:
+            callback: called with the resource after every look.
+
+        Raises:
+            TimeoutError: it has not ended after ``timeout_s``; it goes on.
+        """
+        kind: Resources[Any] = self._kind_of(resource)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        pause_s, last_seen = FIRST_PAUSE_S, time.monotonic()
+        before = ""
+        while True:
+            try:
+                resource = kind.get(resource.id)
+                last_seen = time.monotonic()
+            except ServiceError as error:
+                if error.status not in (0, 502, 503, 504) or time.monotonic() - last_seen > PATIENCE_S:
+                    raise
+            if callback is not None:
+                callback(resource)
+            if resource.is_final:
+                return resource
+            pause_s = FIRST_PAUSE_S if resource.status != before else min(LONGEST_PAUSE_S, pause_s * 1.3)
+            before = resource.status
+            if deadline is not None:
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    raise TimeoutError(
+                        f"{resource.name!r} is still {resource.status} after {timeout_s:g} s; it goes on."
+                    )
+                pause_s = min(pause_s, left_s)
+            time.sleep(pause_s)
+
+    def log(self, resource: Resource, *, follow: bool = False) -> Iterator[bytes]:
+        """Yield the log of the job that makes a resource."""
+        return self._kind_of(resource).log(resource.id, follow=follow)
+
+    def encoders(self) -> list[Encoder]:
+        """Return the encoders of the account, newest first."""
+        found: list[Encoder] = []
+        while True:
+            page = self.transport.json("GET", "/api/v1/encoders", {"index": len(found), "limit": PAGE})
+            found += [reply(Encoder, item) for item in page["encoders"]]
+            if not page["encoders"] or len(found) >= page["total"]:
+                return found
+
+    def encoder(self, id: str) -> Encoder:
+        """Return one encoder."""
+        return reply(Encoder, self.transport.json("GET", f"/api/v1/encoders/{quote(id, safe='')}"))
+
+    def put_object(
+        self, bucket: str, key: str, source: Source, callback: Callable[[int], None] | None = None
+    ) -> ObjectSummary:
+        """Send bytes, a file or an iterable of bytes to ``bucket/key``; it appears there whole or not at all.
+
+        Args:
+            callback: called with the number of bytes sent so far.
+        """
+        headers = {"content-type": "application/octet-stream"}
+        if isinstance(source, bytes):
+            headers["content-length"] = str(len(source))
+        elif isinstance(source, str | os.PathLike):
+            headers["content-length"] = str(Path(source).stat().st_size)
+        repeatable = isinstance(source, bytes | str | os.PathLike)
+        answer = self.transport.call(
+            "PUT",
+            _object_path(bucket, key),
+            body=lambda: _pieces(source, callback),
+            headers=headers,
+            tries=TRIES if repeatable else 1,
+        )
+        return reply(ObjectSummary, self.transport.decode(answer))
+
+    def get_object(self, bucket: str, key: str) -> Iterator[bytes]:
+        """Yield an object's bytes; an object that breaks off is an error, not a short one."""
+        return self.open_object(bucket, key)[1]
+
+    def open_object(self, bucket: str, key: str) -> tuple[int, Iterator[bytes]]:
+        """Return the size of an object in bytes, and its bytes as ``get_object`` yields them."""
+        answer = self.transport.call("GET", _object_path(bucket, key))
+        return int(answer.headers.get("content-length", 0)), self.transport.stream(answer)
+
+    def list_objects(self, bucket: str, prefix: str = "") -> Iterator[ObjectSummary]:
+        """Yield what is in a bucket, by key, asking for more pages as they are needed."""
+        after: str | None = None
+        while True:
+            query: Mapping[str, Any] = {"prefix": prefix or None, "after": after, "limit": 1000}
+            page = self.transport.json("GET", f"/data/v1/{quote(bucket, safe='')}", query)
+            for item in page["objects"]:
+                yield reply(ObjectSummary, item)
+            after = page.get("next_after")
+            if not after:
+                return
+
+    def delete_object(self, bucket: str, key: str) -> None:
+        """Remove an object."""
+        self.transport.read(self.transport.call("DELETE", _object_path(bucket, key)))
+
+    def scores(self, task_run: TaskRun) -> "polars.DataFrame":
+        """Return the result of a completed task run: ``user_id`` (text) and ``score`` (0 to 1), in the feature's order.
+
+        Raises:
+            InputError: the task run is not completed.
+        """
+        import polars
+
+        if task_run.status != "completed":
+            raise InputError(f"The task run {task_run.name!r} is {task_run.status}; wait() until it is completed.")
+        content = b"".join(self.get_object(task_run.result_bucket, task_run.result_file_path))
+        schema = {"user_id": polars.String, "score": polars.Float64}
+        if not content:
+            return polars.DataFrame(schema=schema)
+        return polars.read_csv(content, separator="\t", has_header=False, quote_char=None, schema=schema)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.transport.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _kind_of(self, resource: Resource) -> Resources[Any]:
+        kinds: dict[type[Resource], Resources[Any]] = {
+            Feature: self.features,
+            Task: self.tasks,
+            TaskRun: self.task_runs,
+            replies.ShoppingIntent: self.shopping_intents,
+            replies.CustomAttributes: self.custom_attributes,
+        }
+        return kinds[type(resource)]
+
+
+def _object_path(bucket: str, key: str) -> str:
+    return f"/data/v1/{quote(bucket, safe='')}/{quote(key, safe='/')}"
+
+
+def _pieces(source: Source, callback: Callable[[int], None] | None) -> Iterator[bytes]:
+    sent = 0
+    for piece in _read(source):
+        yield piece
+        sent += len(piece)
+        if callback is not None:
+            callback(sent)
+
+
+def _read(source: Source) -> Iterator[bytes]:
+    if isinstance(source, bytes):
+        for start in range(0, len(source), CHUNK_BYTES):
+            yield source[start : start + CHUNK_BYTES]
+    elif isinstance(source, str | os.PathLike):
+        with Path(source).open("rb") as file:
+            while piece := file.read(CHUNK_BYTES):
+                yield piece
+    else:
+        yield from source

@@ -1,0 +1,148 @@
+"""The client's profiles: what the users whom a task found have in common, and who is like some keywords."""
+
+import builtins
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from footfall.client.replies import CustomAttributes as Attributes
+from footfall.client.replies import ShoppingIntent
+from footfall.client.resources import Resources
+from footfall.client.transport import Transport
+from footfall.errors import InputError, ServiceError
+
+if TYPE_CHECKING:
+    import polars
+
+Profile = ShoppingIntent | Attributes
+_PROFILE = "/api/v1/profile"
+
+
+class ShoppingIntents(Resources[ShoppingIntent]):
+    """What the users whom a task found have in common, against all users of its train feature."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, ShoppingIntent, f"{_PROFILE}/shopping-intents", "profiles")
+
+    def create(self, name: str, task_id: str) -> ShoppingIntent:
+        """Describe the tenth of the users with the highest scores."""
+        return self._create(name=name, task_id=task_id)
+
+    def download(self, id: str) -> bytes:
+        """Return the table of a completed one: TSV with a header, see ``table``."""
+        answer = self._transport.call("GET", f"{_PROFILE}/shopping-intents-download/{quote(id, safe='')}")
+        return self._transport.read(answer)
+
+    def table(self, id: str) -> "polars.DataFrame":
+        """Return the table of a completed one.
+
+        Columns: ``section`` (``behavior`` or ``attribute``), ``name``, ``target_share`` and ``base_share`` (0 to 1),
+        ``lift`` (their quotient) and ``users`` (of the target).
+        """
+        import polars
+
+        kinds = (polars.String, polars.String, polars.Float64, polars.Float64, polars.Float64, polars.Int64)
+        names = ("section", "name", "target_share", "base_share", "lift", "users")
+        return polars.read_csv(
+            self.download(id), separator="\t", quote_char=None, schema=dict(zip(names, kinds, strict=True))
+        )
+
+
+class CustomAttributes(Resources[Attributes]):
+    """How alike every user of a feature is to keywords."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, Attributes, f"{_PROFILE}/custom-attributes", "profiles")
+
+    def create(
+        self, name: str, feature_id: str, keywords: Iterable[str], result_bucket: str, result_file_path: str
+    ) -> Attributes:
+        """Compare every user of a feature with keywords, all of them wanted, into a TSV object."""
+        if isinstance(keywords, str):
+            raise InputError(f"keywords is one text; give a list of texts, as [{keywords!r}].")
+        return self._create(
+            name=name,
+            feature_id=feature_id,
+            keyword_set="\n".join(keywords),
+            result_bucket=result_bucket,
+            result_file_path=result_file_path,
+        )
+
+    def similarities(self, attributes: Attributes) -> "polars.DataFrame":
+        """Return the result of completed ones: ``user_id`` (text) and ``similarity`` (0 to 1), in the feature's order.
+
+        Raises:
+            InputError: they are not completed.
+        """
+        import polars
+
+        if attributes.status != "completed":
+            raise InputError(f"The profile {attributes.name!r} is {attributes.status}; wait() until it is completed.")
+        content = b"".join(self._read(attributes))
+        schema = {"user_id": polars.String, "similarity": polars.Float64}
+        if not content:
+            return polars.DataFrame(schema=schema)
+        return polars.read_csv(content, separator="\t", has_header=False, quote_char=None, schema=schema)
+
+    def _read(self, attributes: Attributes) -> Iterator[bytes]:
+        bucket, key = quote(attributes.result_bucket, safe=""), quote(attributes.result_file_path, safe="/")
+        return self._transport.stream(self._transport.call("GET", f"/data/v1/{bucket}/{key}"))
+
+
+class Profiles:
+    """Profiles of both kinds, where it does not matter which."""
+
+    def __init__(self, intents: ShoppingIntents, attributes: CustomAttributes) -> None:
+        self._intents, self._attributes = intents, attributes
+
+    def list(self, limit: int | None = None) -> Iterator[Profile]:
+        """Yield those of both kinds, newest first."""
+        both: tuple[Iterator[Profile], ...] = (self._intents.list(limit), self._attributes.list(limit))
+        yield from itertools.islice(heapq.merge(*both, key=_age, reverse=True), limit)
+
+    def get(self, id: str) -> Profile:
+        """Return one, with its status and progress as they are now."""
+        try:
+            return self._intents.get(id)
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+        return self._attributes.get(id)
+
+    def find(self, name_or_id: str) -> Profile:
+        """Return the one with this id, or else with this name.
+
+        Raises:
+            InputError: there is none, or one of each kind has this name.
+        """
+        found: builtins.list[Profile] = []
+        for kind in (self._intents, self._attributes):
+            try:
+                found.append(kind.find(name_or_id))
+            except InputError:
+                continue
+        if not found:
+            raise InputError(
+                f"There is no profile with the id or name {name_or_id!r}; list them to see which there are."
+            )
+        if len(found) > 1:
+            ids = " and ".join(f"{profile.kind} {profile.id}" for profile in found)
+            raise InputError(f"Two profiles are called {name_or_id!r}; give an id: {ids}.")
+        return found[0]
+
+    def delete(self, id: str) -> None:
+        """Delete one that is not running."""
+        self._kind_of(id).delete(id)
+
+    def cancel(self, id: str) -> None:
+        """Stop one that has not ended; it becomes ``failed`` with ``CANCELLED``."""
+        self._kind_of(id).cancel(id)
+
+    def _kind_of(self, id: str) -> ShoppingIntents | CustomAttributes:
+        return self._intents if isinstance(self.get(id), ShoppingIntent) else self._attributes
+
+
+def _age(profile: Profile) -> tuple[bool, object]:
+    return profile.created_at is not None, profile.created_at

@@ -1,0 +1,220 @@
+"""The client's verbs for what runs need: projects and their storage, products, images, block storages, SSH keys.
+
+Routes below ``/nsml/v1``: documented ones, and ours for files and block storages.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from footfall.client.nsml_replies import Artifact, Image, Product, Project, Registry, SshKey, Volume
+from footfall.client.replies import reply
+from footfall.client.transport import CHUNK_BYTES, Transport
+from footfall.errors import InputError, ServiceError
+
+NSML = "/nsml/v1"
+PAGE = 100
+_ID_LENGTH = 20
+
+
+class Projects:
+    """Sets of runs, each with one storage."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, name: str, *, nas_gb: int = 500, note: str | None = None) -> Project:
+        """Make a project; ``nas_gb`` is what its storage is meant to hold, 500 to 5,000 in steps of 100."""
+        body = {"projectName": name, "nasVolumeSize": nas_gb} | ({"note": note} if note is not None else {})
+        return reply(Project, self._transport.json("POST", f"{NSML}/projects", body=body))
+
+    def list(self) -> Iterator[Project]:
+        """Yield the account's projects, newest first."""
+        for item in pages(self._transport, f"{NSML}/projects", "projects"):
+            yield reply(Project, item)
+
+    def get(self, id: str) -> Project:
+        """Return a project by its id."""
+        return reply(Project, self._transport.json("GET", project_path(id)))
+
+    def find(self, name_or_id: str) -> Project:
+        """Return the project with this id, or else with this name.
+
+        Raises:
+            InputError: there is none.
+        """
+        if len(name_or_id) == _ID_LENGTH and name_or_id[:1].isdigit():
+            try:
+                return self.get(name_or_id)
+            except ServiceError as error:
+                if error.status != 404:
+                    raise
+        for project in self.list():
+            if project.name == name_or_id:
+                return project
+        raise InputError(
+            f"There is no project with the id or name {name_or_id!r}; `footfall project list` shows which there are, "
+            "`footfall project create NAME` makes one."
+        )
+
+    def delete(self, id: str) -> None:
+        """Delete a project whose runs have all ended, with everything in it."""
+        self._transport.json("DELETE", project_path(id))
+
+    def nas(self, id: str) -> dict[str, Any]:
+        """Return what is known of a project's storage, as the wire has it; ``usedSize`` is in bytes."""
+        return dict(self._transport.json("GET", project_path(id, "nas")))
+
+    def resize_nas(self, id: str, nas_gb: int) -> None:
+        """Say that a project's storage is meant to hold more."""
+        self._transport.json("PATCH", project_path(id, "nas"), body={"nasVolumeSize": nas_gb})
+
+
+class Storage:
+    """The files of a project's storage, which its runs see at ``$NSML_PRJ_DIR``."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, project_id: str, directory: str = "") -> Iterator[Artifact]:
+        """Yield the files below a directory of the storage, by path, asking for more pages as they are needed."""
+        after: str | None = None
+        while True:
+            query = {"path": directory.strip("/") or None, "after": after}
+            page = self._transport.json("GET", project_path(project_id, "files"), query)
+            for item in page["files"]:
+                yield reply(Artifact, item)
+            after = page["nextAfter"]
+            if not after:
+                return
+
+    def put(
+        self, project_id: str, path: str, source: bytes | Path, callback: Callable[[int], None] | None = None
+    ) -> None:
+        """Send bytes or a file to the storage; it appears there whole or not at all."""
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        headers = {"content-type": "application/octet-stream", "content-length": str(size)}
+        target = project_path(project_id, "files") + "/" + quote(path, safe="/")
+        answer = self._transport.call("PUT", target, body=lambda: _pieces(source, callback), headers=headers)
+        self._transport.read(answer)
+
+    def get(self, project_id: str, path: str) -> Iterator[bytes]:
+        """Yield the bytes of a file of the storage."""
+        target = project_path(project_id, "files") + "/" + quote(path, safe="/")
+        return self._transport.stream(self._transport.call("GET", target))
+
+    def delete(self, project_id: str, path: str) -> None:
+        """Remove a file of the storage."""
+        self._transport.json("DELETE", project_path(project_id, "files") + "/" + quote(path, safe="/"))
+
+
+class Catalogue:
+    """What a run may ask for: server products and images."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def products(self) -> list[Product]:
+        """Return the server products."""
+        answer = self._transport.json("GET", f"{NSML}/server-products")
+        return [reply(Product, item) for item in answer["serverProductList"]]
+
+    def images(self) -> list[Image]:
+        """Return the base images, then the custom ones."""
+        found = []
+        for kind, path in (("BASE", "images/base"), ("CUSTOM", "images/custom")):
+            for item in self._transport.json("GET", f"{NSML}/{path}")["imageList"]:
+                image = reply(Image, item)
+                image.type = kind
+                found.append(image)
+        return found
+
+    def registries(self) -> list[Registry]:
+        """Return the stored logins of image repositories."""
+        answer = self._transport.json("GET", f"{NSML}/images/secret")
+        return [reply(Registry, item) for item in answer["dockerCredentials"]]
+
+    def add_registry(self, endpoint: str, access_key: str, secret_key: str) -> Registry:
+        """Store the login of an image repository."""
+        body = {"privateEp": endpoint, "accessKey": access_key, "secretKey": secret_key}
+        return reply(Registry, self._transport.json("POST", f"{NSML}/images/secret", body=body))
+
+    def remove_registry(self, endpoint: str) -> None:
+        """Forget the login of an image repository."""
+        self._transport.json("DELETE", f"{NSML}/images/secret", {"privateEp": endpoint})
+
+
+class Volumes:
+    """Block storages: directories that one run at a time may hold."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, name: str, project_id: str, size_gb: int) -> Volume:
+        """Make a block storage for the runs of a project."""
+        body = {"blockStorageNm": name, "projectId": project_id, "size": size_gb}
+        return reply(Volume, self._transport.json("POST", f"{NSML}/blk-storages", body=body))
+
+    def list(self) -> Iterator[Volume]:
+        """Yield the account's block storages, newest first."""
+        for item in pages(self._transport, f"{NSML}/blk-storages", "blockStorageMgmtList"):
+            yield reply(Volume, item)
+
+    def delete(self, number: int) -> None:
+        """Delete a block storage that no run holds, with what is in it."""
+        self._transport.json("DELETE", f"{NSML}/blk-storages/{number}")
+
+
+class SshKeys:
+    """Public keys with which their owner logs in to nodes."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, title: str, key: str) -> SshKey:
+        """Store a public key, as a line of ``id_ed25519.pub`` has it."""
+        body = {"title": title, "key": key.strip()}
+        return reply(SshKey, self._transport.json("POST", f"{NSML}/auth-keys", body=body))
+
+    def list(self) -> list[SshKey]:
+        """Return the account's keys."""
+        return [reply(SshKey, item) for item in self._transport.json("GET", f"{NSML}/auth-keys")["keyList"]]
+
+    def delete(self, title: str, name: str) -> None:
+        """Forget a key."""
+        self._transport.json("DELETE", f"{NSML}/auth-keys/title/{quote(title, safe='')}/name/{quote(name, safe='')}")
+
+
+def project_path(id: str, *steps: str) -> str:
+    """Return the route of a project, or of something in it."""
+    return "/".join((f"{NSML}/projects", *(quote(step, safe="") for step in (id, *steps))))
+
+
+def pages(transport: Transport, path: str, array: str, query: dict[str, Any] | None = None) -> Iterator[Any]:
+    """Yield the items of a paged list, asking for more pages as they are needed."""
+    number = seen = 0
+    while True:
+        number += 1
+        answer = transport.json("GET", path, {**(query or {}), "page": number, "pageSize": PAGE})
+        items = answer[array]
+        yield from items
+        seen += len(items)
+        if not items or seen >= answer["totalCount"]:
+            return
+
+
+def _pieces(source: bytes | Path, callback: Callable[[int], None] | None) -> Iterable[bytes]:
+    sent = 0
+    for piece in [source] if isinstance(source, bytes) else _read(source):
+        yield piece
+        sent += len(piece)
+        if callback is not None:
+            callback(sent)
+
+
+def _read(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            yield piece

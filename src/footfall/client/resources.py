@@ -1,0 +1,97 @@
+"""What the client can do with every kind of resource that a job makes. Knows no kind."""
+
+import time
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+from footfall.client.replies import Resource, reply
+from footfall.client.transport import Transport
+from footfall.errors import InputError, ServiceError
+
+R = TypeVar("R", bound=Resource)
+
+PAGE = 100
+LOG_PIECE_BYTES = 1 << 20
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
+
+
+class Resources(Generic[R]):
+    """The verbs that every kind has: get, list, delete, cancel, log."""
+
+    def __init__(self, transport: Transport, kind: type[R], path: str, array: str) -> None:
+        self._transport, self._kind, self._path, self._array = transport, kind, path, array
+
+    def get(self, id: str) -> R:
+        """Return one, with its status and progress as they are now."""
+        return reply(self._kind, self._transport.json("GET", self._one(id)))
+
+    def list(self, limit: int | None = None) -> Iterator[R]:
+        """Yield all of the account's, newest first, asking for more pages as they are needed."""
+        index, seen = 0, set[str]()
+        while limit is None or len(seen) < limit:
+            page = self._transport.json("GET", self._path, {"index": index, "limit": PAGE})
+            items = page[self._array]
+            for item in items:
+                resource = reply(self._kind, item)
+                if resource.id in seen:  # one that was made meanwhile pushed it to this page
+                    continue
+                seen.add(resource.id)
+                yield resource
+                if limit is not None and len(seen) >= limit:
+                    return
+            index += len(items)
+            if not items or index >= page["total"]:
+                return
+
+    def find(self, name_or_id: str) -> R:
+        """Return the one with this id, or else with this name.
+
+        Raises:
+            InputError: there is none.
+        """
+        if len(name_or_id) == 36 and name_or_id.count("-") == 4:
+            try:
+                return self.get(name_or_id)
+            except ServiceError as error:
+                if error.status != 404:
+                    raise
+        for resource in self.list():
+            if resource.name == name_or_id:
+                return self.get(resource.id)
+        what = self._path.rpartition("/")[2][:-1].replace("-", " ")
+        raise InputError(f"There is no {what} with the id or name {name_or_id!r}; list them to see which there are.")
+
+    def delete(self, id: str) -> None:
+        """Delete one that is not running and that nothing unfinished depends on."""
+        self._transport.json("DELETE", self._one(id))
+
+    def cancel(self, id: str) -> None:
+        """Stop one that has not ended; it becomes ``failed`` with ``CANCELLED``."""
+        self._transport.json("POST", self._one(id) + "/cancel")
+
+    def log(self, id: str, *, follow: bool = False, offset: int = 0) -> Iterator[bytes]:
+        """Yield the log of the job from a byte offset; with ``follow``, until the job has ended."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            query = {"offset": offset, "limit": LOG_PIECE_BYTES}
+            answer = self._transport.call("GET", self._one(id) + "/log", query)
+            piece = self._transport.read(answer)
+            if piece:
+                yield piece
+                pause_s = FIRST_PAUSE_S
+            offset = int(answer.headers.get("x-next-offset", offset + len(piece)))
+            if answer.headers.get("x-log-complete", "").lower() == "true":
+                return
+            if not piece:
+                if not follow:
+                    return
+                time.sleep(pause_s)
+                pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
+
+    def _one(self, id: str) -> str:
+        return f"{self._path}/{quote(id, safe='')}"
+
+    def _create(self, **fields: object) -> R:
+        body = {name: value for name, value in fields.items() if value is not None}
+        return reply(self._kind, self._transport.json("POST", self._path, body=body))

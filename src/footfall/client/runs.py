@@ -1,0 +1,269 @@
+"""The client's verbs for runs: create, follow, stop, and what they leave: logs, metrics, artifacts.
+
+A log that is followed is asked for again from its byte offset whenever the connection breaks off, so that nothing is lost or
+seen twice, also when the server is started anew meanwhile.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from footfall.client.nsml_replies import Artifact, Metrics, Node, Run
+from footfall.client.packing import Archive, pack
+from footfall.client.projects import NSML, Projects, pages, project_path
+from footfall.client.replies import reply
+from footfall.client.transport import CHUNK_BYTES, Transport
+from footfall.errors import InputError, ServiceError
+from footfall.lines import LinePicker
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
+PATIENCE_S = 60.0
+LOG_PIECE_BYTES = 1 << 20
+
+
+class Runs:
+    """Commands on nodes."""
+
+    def __init__(self, transport: Transport, projects: Projects) -> None:
+        self._transport, self._projects = transport, projects
+
+    def create(
+        self,
+        project_id: str,
+        command: str | None,
+        *,
+        product: int,
+        image: str,
+        image_type: str = "BASE",
+        nodes: int = 1,
+        environment: Mapping[str, str | int | float | bool] | None = None,
+        volumes: Sequence[int] = (),
+        note: str | None = None,
+        code_digest: str | None = None,
+        priority: int | None = None,
+        timeout_s: int | None = None,
+        secrets: Sequence[str] = (),
+    ) -> Run:
+        """Ask for a run of a shell command.
+
+        Args:
+            command: None for a product of type DEV, whose nodes are held until the run is stopped.
+            product: its code.
+            code_digest: of an archive that ``upload_code`` sent.
+            priority: -100 to 100, among the runs of the project.
+            timeout_s: its wall-clock limit, in seconds.
+            secrets: names of the environment whose values are kept encrypted and never shown, besides those that sound so.
+        """
+        body = {
+            "command": command,
+            "gpuSvrCode": product,
+            "imageType": image_type,
+            "imagePath": image,
+            "nodeCount": nodes,
+            "envs": dict(environment or {}),
+            "blockStorageNoList": list(volumes),
+            "note": note,
+            "codeDigest": code_digest,
+            "priority": priority,
+            "timeoutSeconds": timeout_s,
+            "secretEnvs": list(secrets) or None,
+        }
+        given = {name: value for name, value in body.items() if value is not None}
+        return reply(Run, self._transport.json("POST", project_path(project_id, "runs"), body=given))
+
+    def upload_code(
+        self, project_id: str, code: Path | Archive, callback: Callable[[int, int], None] | None = None
+    ) -> str:
+        """Send a directory, or an archive that ``pack`` made, and return its digest.
+
+        Args:
+            callback: called with the bytes sent so far and in all.
+        """
+        with code if isinstance(code, Archive) else pack(code) as archive:
+            return self._send_code(project_id, archive, callback)
+
+    def _send_code(self, project_id: str, archive: Archive, callback: Callable[[int, int], None] | None) -> str:
+        target = project_path(project_id, "code", archive.digest)
+        headers = {"content-type": "application/gzip", "content-length": str(archive.size_bytes)}
+
+        def body() -> Iterator[bytes]:
+            archive.file.seek(0)
+            sent = 0
+            while piece := archive.file.read(CHUNK_BYTES):
+                yield piece
+                sent += len(piece)
+                if callback is not None:
+                    callback(sent, archive.size_bytes)
+
+        self._transport.read(self._transport.call("PUT", target, body=body, headers=headers))
+        return archive.digest
+
+    def list(
+        self,
+        project_id: str | None = None,
+        *,
+        status: str | None = None,
+        run_type: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Run]:
+        """Yield the runs of a project, or of the account, newest first.
+
+        Args:
+            status: one of the six words, such as ``in_progress``.
+        """
+        path = f"{NSML}/projects/runs" if project_id is None else project_path(project_id, "runs")
+        query = {"status": None if status is None else f"RUN_STATE_{status.upper()}", "runType": run_type}
+        seen: set[tuple[str, str]] = set()
+        for item in pages(self._transport, path, "runList", query):
+            if limit is not None and len(seen) >= limit:
+                return
+            run = reply(Run, item)
+            if (run.project_id, run.number) not in seen:  # one that was made meanwhile pushed it to this page
+                seen.add((run.project_id, run.number))
+                yield run
+
+    def get(self, project_id: str, number: str | int) -> Run:
+        """Return a run as it is now."""
+        return reply(Run, self._transport.json("GET", self._path(project_id, number)))
+
+    def find(self, name: str) -> Run:
+        """Return the run that ``project/number`` names; the project by name or id.
+
+        Raises:
+            InputError: there is none, or the text reads differently.
+        """
+        project, _, number = name.rpartition("/")
+        if not project or not (number.isascii() and number.isdigit()):
+            raise InputError(f"{name!r} should read PROJECT/NUMBER, as `footfall runs list` shows it.")
+        found = self._projects.find(project)
+        try:
+            return self.get(found.id, number)
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+            raise InputError(
+                f"The project {found.name} has no run {number}; `footfall runs list` shows all."
+            ) from error
+
+    def stop(self, run: Run) -> Run:
+        """Ask for a run to be stopped; it is ``cancelled`` when nothing of it is left."""
+        return reply(Run, self._transport.json("POST", self._path(run.project_id, run.number) + "/stop"))
+
+    def restart(self, run: Run) -> Run:
+        """Make a new run of the same specification and code."""
+        return reply(Run, self._transport.json("POST", self._path(run.project_id, run.number) + "/restart"))
+
+    def delete(self, run: Run) -> None:
+        """Delete a run that has ended, with its log, metrics and artifacts."""
+        self._transport.json("DELETE", self._path(run.project_id, run.number))
+
+    def nodes(self, run: Run) -> Sequence[Node]:
+        """Return the nodes of a run, by rank."""
+        found = [
+            reply(Node, item)
+            for item in pages(self._transport, self._path(run.project_id, run.number) + "/nodes", "nodes")
+        ]
+        return sorted(found, key=lambda node: node.rank)
+
+    def wait(self, run: Run, callback: Callable[[Run], None] | None = None, timeout_s: float | None = None) -> Run:
+        """Ask until a run has ended and return it as it is then; a server that is away for up to a minute ends no waiting.
+
+        Raises:
+            TimeoutError: it has not ended after ``timeout_s``; it goes on.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        pause_s, last_seen = FIRST_PAUSE_S, time.monotonic()
+        while True:
+            try:
+                run = self.get(run.project_id, run.number)
+                last_seen = time.monotonic()
+            except ServiceError as error:
+                if not _is_away(error) or time.monotonic() - last_seen > PATIENCE_S:
+                    raise
+            if callback is not None:
+                callback(run)
+            if run.is_final:
+                return run
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"{run.name} is still {run.state} after {timeout_s:g} s; it goes on.")
+            time.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 1.3)
+
+    def log(
+        self,
+        run: Run,
+        *,
+        node: int = 0,
+        offset: int | None = None,
+        tail: int | None = None,
+        since: datetime | None = None,
+        grep: str | None = None,
+        follow: bool = False,
+    ) -> Iterator[bytes]:
+        """Yield the log of a node in pieces.
+
+        Args:
+            offset: the byte to begin with; else ``tail`` gives how many of the last lines, ``since`` a time.
+            grep: only lines that hold this text.
+            follow: go on until the run has ended.
+        """
+        begin = {"offset": offset, "tail": tail, "since": None if since is None else since.isoformat()}
+        query: dict[str, Any] = {"node": node, "grep": grep, "limit": LOG_PIECE_BYTES, **begin}
+        while not follow:
+            answer = self._transport.call("GET", self._path(run.project_id, run.number) + "/logs", query)
+            piece = self._transport.read(answer)
+            yield piece
+            query |= {"tail": None, "since": None, "offset": int(answer.headers["x-next-offset"])}
+            if answer.headers.get("x-log-end") == "true":
+                return
+        yield from self._follow(run, query)
+
+    def _follow(self, run: Run, query: dict[str, Any]) -> Iterator[bytes]:
+        """Follow by offset; lines are picked out here, for the bytes of a filtered stream do not tell the offset."""
+        grep = query.pop("grep")
+        lines = LinePicker(grep.encode()) if grep else None
+        path = self._path(run.project_id, run.number) + "/logs"
+        last_seen = time.monotonic()
+        while True:
+            try:
+                answer = self._transport.call("GET", path, query | {"follow": "true", "limit": None})
+                offset = int(answer.headers["x-start-offset"])
+                query |= {"tail": None, "since": None, "offset": offset}
+                for piece in self._transport.stream(answer):
+                    offset += len(piece)
+                    query["offset"] = offset
+                    last_seen = time.monotonic()
+                    yield lines.take(piece) if lines else piece
+                if lines:
+                    yield lines.rest()
+                return
+            except ServiceError as error:
+                if not _is_away(error) or time.monotonic() - last_seen > PATIENCE_S:
+                    raise
+                time.sleep(FIRST_PAUSE_S * 3)
+
+    def metrics(self, run: Run, *, keys: Sequence[str] = (), max_points: int = 1000) -> Metrics:
+        """Return the curves of a run, each thinned to about ``max_points`` that keep its minima and maxima."""
+        escaped = (key.replace("\\", "\\\\").replace(",", "\\,") for key in keys)
+        query = {"keys": ",".join(escaped) or None, "maxPoints": max_points}
+        return reply(Metrics, self._transport.json("GET", self._path(run.project_id, run.number) + "/metrics", query))
+
+    def artifacts(self, run: Run) -> Sequence[Artifact]:
+        """Return the files that the run's nodes left in their output directories."""
+        answer = self._transport.json("GET", self._path(run.project_id, run.number) + "/artifacts")
+        return [reply(Artifact, item) for item in answer["artifacts"]]
+
+    def get_artifact(self, run: Run, path: str, node: int = 0) -> Iterator[bytes]:
+        """Yield the bytes of an artifact; one that breaks off is an error, not a short one."""
+        target = f"{self._path(run.project_id, run.number)}/artifacts/{node}/{quote(path, safe='/')}"
+        return self._transport.stream(self._transport.call("GET", target))
+
+    def _path(self, project_id: str, number: str | int) -> str:
+        return project_path(project_id, "runs", str(number))
+
+
+def _is_away(error: ServiceError) -> bool:
+    return error.status in (0, 502, 503, 504)

@@ -1,0 +1,163 @@
+"""The thread that reconciles while this process holds the lease, and another that keeps house meanwhile."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from footfall.compute.reconciler.lease import DeposedError, Lease
+from footfall.compute.reconciler.reconcile import Activity, Reconciler
+from footfall.compute.reconciler.submit import EPOCH_NAME
+from footfall.compute.storage.housekeeping import Housekeeper
+from footfall.config import Settings
+from footfall.db import leases, queue_stats
+from footfall.db.engine.engine import Database, now_us
+from footfall.errors import DatabaseUnavailableError, FootfallError
+from footfall.prometheus import Measures
+from footfall.records import id_time
+from footfall.stores.store import Buckets, Store
+
+ACTIVE_S = 0.25
+IDLE_S = 1.0
+LEAST_PAUSE_S = 0.02
+IDLE_SHARE = 9
+"""Under a flood of requests the loop rests this many times as long as it computed, and leaves the rest of the time to them."""
+
+BEAT_S = 10.0
+"""How often the holder of the lease tells the other servers that it looks at the runs."""
+STUCK_S = 60.0
+QUEUE_KEPT_S = 5.0
+
+log = structlog.get_logger()
+
+
+class ReconcileLoop:
+    """Runs a reconciler in a thread of its own."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        internal: Store,
+        buckets: Buckets,
+        make_reconciler: Callable[[int], Reconciler],
+        measures: Measures | None = None,
+    ) -> None:
+        self._db = database
+        self._make = make_reconciler
+        self._lease = Lease(settings.data_dir)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
+        self._measures = measures or Measures()
+        self._begun_at = time.monotonic()
+        self._beat_at = -BEAT_S
+        self._epoch = 0
+        self._queue_known: tuple[str | None, int | None] = (None, None)
+        self._queue_read_at = -QUEUE_KEPT_S
+        self._looked_at: float | None = None
+        self._is_holder = False
+        self._housekeeper = Housekeeper(settings, database, internal, buckets, lambda: self._is_holder)
+
+    def start(self) -> None:
+        """Begin; the lease is taken as soon as nobody else holds it."""
+        self._thread.start()
+        self._housekeeper.start()
+
+    def wake(self) -> None:
+        """Ask the holder of the lease, here or elsewhere, to look now."""
+        self._lease.ring()
+
+    def stop(self) -> None:
+        """Finish the look that is under way and release the lease; runs go on."""
+        self._stop.set()
+        self.wake()
+        self._thread.join()
+        self._housekeeper.stop()
+
+    def health(self) -> dict[str, object]:
+        """Say whether the queue moves: who looks at the runs, how long ago, and how long the oldest one has waited.
+
+        Times are in seconds; ``last_housekeeping_s``: since this server last kept house to the end, None before. ``queue`` is
+        ``stuck`` when nobody has looked at the runs for ``STUCK_S``, here or elsewhere.
+        """
+        oldest, beat = self._queue()
+        age: float | None = None
+        if self._is_holder and self._looked_at is not None:
+            age = time.monotonic() - self._looked_at
+        elif beat is not None:
+            age = max(0.0, time.time() - beat / 1e6)
+        kept_s = self._housekeeper.last_round_s
+        is_new = time.monotonic() - self._begun_at < STUCK_S
+        is_stuck = not is_new and (age is None or age > STUCK_S)
+        return {
+            "reconciler": "active" if self._is_holder else "standby",
+            "queue": "stuck" if is_stuck else "moving",
+            "last_look_s": None if age is None else round(age, 3),
+            "oldest_waiting_s": None if oldest is None else round(max(0.0, time.time() - id_time(oldest)), 1),
+            "last_housekeeping_s": None if kept_s is None else round(kept_s, 1),
+        }
+
+    def _queue(self) -> tuple[str | None, int | None]:
+        # Looked up now and then: a probe may ask often, and 100,000 waiting runs are 100,000 ids to look at.
+        if time.monotonic() - self._queue_read_at >= QUEUE_KEPT_S:
+            try:
+                with self._db.read() as connection:
+                    self._queue_known = (
+                        queue_stats.find_oldest_waiting(connection), leases.last_beat(connection, EPOCH_NAME)
+                    )  # fmt: skip
+                self._queue_read_at = time.monotonic()
+            except DatabaseUnavailableError:
+                pass  # whoever asks for health sees that for himself
+        return self._queue_known
+
+    def _run(self) -> None:
+        reconciler: Reconciler | None = None
+        try:
+            while not self._stop.is_set():
+                if not self._lease.acquire():
+                    self._stop.wait(IDLE_S)
+                    continue
+                begun, begun_at = time.thread_time(), time.monotonic()
+                try:
+                    if reconciler is None:
+                        reconciler = self._take_over()
+                    activity = reconciler.tick()
+                    self._note_look(begun_at)
+                except DeposedError:
+                    log.warning("deposed")
+                    reconciler, self._is_holder = None, False
+                    self._lease.release()
+                    self._stop.wait(IDLE_S)
+                    continue
+                except FootfallError as error:
+                    log.warning("reconcile_failed", error=str(error))
+                    activity = Activity.IDLE
+                if activity is not Activity.MOVED:
+                    # Rings of a burst are answered together.
+                    self._stop.wait(max(LEAST_PAUSE_S, IDLE_SHARE * (time.thread_time() - begun)))
+                    self._lease.wait(ACTIVE_S if activity is Activity.LIVELY else IDLE_S)
+        except Exception:  # the door of the thread: without it a server would live on that moves nothing
+            log.exception("reconciler_died")
+            os._exit(70)
+        finally:
+            self._is_holder = False
+            self._lease.release()
+
+    def _take_over(self) -> Reconciler:
+        with self._db.write() as tx:
+            epoch = leases.begin_epoch(tx, EPOCH_NAME, f"{socket.gethostname()}:{os.getpid()}")
+        self._is_holder = True
+        self._epoch = epoch
+        log.info("lease_taken", epoch=epoch)
+        return self._make(epoch)
+
+    def _note_look(self, begun_at: float) -> None:
+        now = self._looked_at = time.monotonic()
+        self._measures.looks.add(now - begun_at)
+        if now - self._beat_at >= BEAT_S:
+            self._beat_at = now
+            with self._db.write() as tx:
+                leases.beat(tx, EPOCH_NAME, self._epoch, now_us())

@@ -1,0 +1,368 @@
+"""Accounts, their users, and the keys by which they are known."""
+
+import secrets as random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from footfall.db.engine.encryption import Secrets, add_key
+from footfall.db.engine.engine import Database, from_us, now_us
+from footfall.db.engine.prepared import Prepared
+from footfall.db.reseal import reseal_all
+from footfall.db.tables import access_keys, accounts, projects, users
+from footfall.errors import AlreadyExistsError, InUseError, NotFoundError, QuotaExceededError, WrongStateError
+from footfall.records import AccessKey, Account, User, new_id
+
+MAX_KEYS_OF_USER = 2
+SERVICES = ("nclue", "nsml")
+SYSTEM_PROJECT = "_behavior"
+"""The name of the project that holds behavior's runs; no project of a user can be called so."""
+FIRST_USER_NUMBER = 1_000_001
+_BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+_ROLES: dict[tuple[str, str], Mapping[str, str]] = {
+    (nclue, nsml): {"nclue": nclue, "nsml": nsml}
+    for nclue in ("MANAGER", "VIEWER", "NONE")
+    for nsml in ("MANAGER", "VIEWER", "NONE")
+}
+
+_SIGNER = Prepared(
+    select(
+        access_keys.c.secret,
+        access_keys.c.is_active,
+        users.c.id,
+        users.c.account_id,
+        users.c.role_nclue,
+        users.c.role_nsml,
+    )
+    .join(users, users.c.id == access_keys.c.user_id)
+    .where(access_keys.c.id == bindparam("id"), users.c.deleted_at.is_(None))
+)
+_SYSTEM_PROJECT = Prepared(
+    select(projects.c.id).where(
+        projects.c.account_id == bindparam("account_id"),
+        projects.c.is_system.is_(True),
+        projects.c.deleted_at.is_(None),
+    )
+)
+
+
+_NEXT_NUMBER = select(func.coalesce(func.max(users.c.number) + 1, FIRST_USER_NUMBER)).scalar_subquery()
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """What the server must know of an access key to check a signature. ``secret`` is sealed."""
+
+    secret: bytes
+    is_active: bool
+    user_id: str
+    account_id: str
+    roles: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account that was just made, with its first user, and their key with its secret."""
+
+    account: Account
+    user: User
+    key: AccessKey
+
+
+def find_signer(connection: Connection, access_key: str) -> Signer | None:
+    """Return whose access key this is, or None."""
+    row = _SIGNER.one(connection, id=access_key)
+    if row is None:
+        return None
+    return Signer(row[0], bool(row[1]), row[2], row[3], _ROLES[row[4], row[5]])
+
+
+def system_project(connection: Connection, account_id: str) -> str:
+    """Return the project in which the behavior wing runs for an account; it is made with the account."""
+    row = _SYSTEM_PROJECT.one(connection, account_id=account_id)
+    if row is None:
+        raise NotFoundError("system project of account", account_id)
+    return str(row[0])
+
+
+def count_accounts(connection: Connection) -> int:
+    """Return how many accounts there are."""
+    return connection.execute(select(func.count()).select_from(accounts)).scalar_one()
+
+
+def create_account(
+    tx: Connection, secrets: Secrets, *, name: str, user_name: str, is_operator: bool = False
+) -> NewAccount:
+    """Make an account with its system project, and a first user who manages every service and has a key.
+
+    Raises:
+        AlreadyExistsError: the name is taken.
+    """
+    now = now_us()
+    account = Account(new_id(), name, is_operator, from_us(now))
+    try:
+        tx.execute(insert(accounts).values(id=account.id, name=name, is_operator=is_operator, created_at=now))
+    except IntegrityError as error:
+        raise AlreadyExistsError("account", name) from error
+    project_id = "".join(random.choice(_BASE_36) for _ in range(20))
+    tx.execute(
+        insert(projects).values(
+            id=project_id, account_id=account.id, name=SYSTEM_PROJECT, is_system=True, created_at=now
+        )
+    )
+    user = create_user(tx, account.id, name=user_name, roles=dict.fromkeys(SERVICES, "MANAGER"))
+    return NewAccount(account, user, create_key(tx, secrets, account.id, user.id))
+
+
+def list_accounts(connection: Connection) -> list[Account]:
+    """Return every account, oldest first."""
+    rows = connection.execute(select(accounts).order_by(accounts.c.created_at, accounts.c.id)).all()
+    return [_account(row) for row in rows]
+
+
+def get_account(connection: Connection, id: str) -> Account:
+    """Return an account.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    row = connection.execute(select(accounts).where(accounts.c.id == id)).first()
+    if row is None:
+        raise NotFoundError("account", id)
+    return _account(row)
+
+
+def find_account(connection: Connection, name_or_id: str) -> Account:
+    """Return the account with this id, or else with this name.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    query = select(accounts).where((accounts.c.id == name_or_id) | (accounts.c.name == name_or_id))
+    rows = connection.execute(query).all()
+    if not rows:
+        raise NotFoundError("account", name_or_id)
+    return _account(next((row for row in rows if row.id == name_or_id), rows[0]))
+
+
+def create_user(tx: Connection, account_id: str, *, name: str, roles: Mapping[str, str]) -> User:
+    """Make a user of an account; a service that ``roles`` does not name is ``NONE``.
+
+    Raises:
+        AlreadyExistsError: the account has a user of that name.
+    """
+    now = now_us()
+    user = User(new_id(), account_id, name, _ROLES[roles.get("nclue", "NONE"), roles.get("nsml", "NONE")], from_us(now))
+    try:
+        tx.execute(
+            insert(users).values(
+                id=user.id,
+                account_id=account_id,
+                name=name,
+                role_nclue=user.roles["nclue"],
+                role_nsml=user.roles["nsml"],
+                created_at=now,
+                number=_NEXT_NUMBER,
+            )
+        )
+    except IntegrityError as error:
+        raise AlreadyExistsError("user", name) from error
+    return user
+
+
+def list_users(connection: Connection, account_id: str) -> list[User]:
+    """Return the users of an account, oldest first."""
+    query = select(users).where(users.c.account_id == account_id, users.c.deleted_at.is_(None))
+    return [_user(row) for row in connection.execute(query.order_by(users.c.created_at, users.c.id))]
+
+
+def get_user(connection: Connection, account_id: str, id: str) -> User:
+    """Return a user of an account.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    query = select(users).where(users.c.id == id, users.c.account_id == account_id, users.c.deleted_at.is_(None))
+    row = connection.execute(query).first()
+    if row is None:
+        raise NotFoundError("user", id)
+    return _user(row)
+
+
+def set_roles(tx: Connection, account_id: str, id: str, roles: Mapping[str, str]) -> User:
+    """Give a user the roles that are named; the others stay.
+
+    Raises:
+        NotFoundError: no such user.
+        InUseError: nobody would be left to manage the account.
+    """
+    get_user(tx, account_id, id)
+    changes = {f"role_{service}": role for service, role in roles.items()}
+    if changes:
+        tx.execute(update(users).where(users.c.id == id).values(changes))
+    _keep_a_manager(tx, account_id, "user", id)
+    return get_user(tx, account_id, id)
+
+
+def delete_user(tx: Connection, account_id: str, id: str) -> None:
+    """Remove a user and the user's keys.
+
+    Raises:
+        NotFoundError: no such user.
+        InUseError: nobody would be left to manage the account.
+    """
+    get_user(tx, account_id, id)
+    tx.execute(delete(access_keys).where(access_keys.c.user_id == id))
+    tx.execute(update(users).where(users.c.id == id).values(deleted_at=now_us()))
+    _keep_a_manager(tx, account_id, "user", id)
+
+
+def create_key(tx: Connection, secrets: Secrets, account_id: str, user_id: str) -> AccessKey:
+    """Make a key pair of a user; the answer is the only place where the secret is seen.
+
+    Raises:
+        NotFoundError: no such user.
+        QuotaExceededError: the user has two already.
+    """
+    get_user(tx, account_id, user_id)
+    tx.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+    n_keys = tx.execute(select(func.count()).where(access_keys.c.user_id == user_id)).scalar_one()
+    if n_keys >= MAX_KEYS_OF_USER:
+        raise QuotaExceededError("access keys of a user", MAX_KEYS_OF_USER, 1)
+    return _insert_key(tx, secrets, user_id)
+
+
+def _insert_key(tx: Connection, secrets: Secrets, user_id: str) -> AccessKey:
+    id, secret, now = "ff" + random.token_hex(9).upper(), random.token_urlsafe(30), now_us()
+    sealed = secrets.seal(secret.encode(), id)
+    tx.execute(insert(access_keys).values(id=id, user_id=user_id, secret=sealed, is_active=True, created_at=now))
+    return AccessKey(id, user_id, True, from_us(now), secret)
+
+
+def list_keys(connection: Connection, account_id: str, user_id: str | None = None) -> list[AccessKey]:
+    """Return the access keys of an account's users, or of one, oldest first, without their secrets."""
+    query = _keys_of(account_id).order_by(access_keys.c.created_at, access_keys.c.id)
+    if user_id is not None:
+        query = query.where(users.c.id == user_id)
+    return [AccessKey(row[0], row[1], row[2], from_us(row[3])) for row in connection.execute(query)]
+
+
+def get_key(connection: Connection, account_id: str, id: str) -> AccessKey:
+    """Return an access key of an account's users, without its secret.
+
+    Raises:
+        NotFoundError: no such key.
+    """
+    row = connection.execute(_keys_of(account_id).where(access_keys.c.id == id)).first()
+    if row is None:
+        raise NotFoundError("access key", id)
+    return AccessKey(row[0], row[1], row[2], from_us(row[3]))
+
+
+def set_key_active(tx: Connection, account_id: str, id: str, is_active: bool) -> AccessKey:
+    """Start or stop a key; a stopped one signs nothing.
+
+    Raises:
+        NotFoundError: no such key.
+        InUseError: nobody would be left to manage the account.
+    """
+    get_key(tx, account_id, id)
+    tx.execute(update(access_keys).where(access_keys.c.id == id).values(is_active=is_active))
+    if not is_active:
+        _keep_a_manager(tx, account_id, "access key", id)
+    return get_key(tx, account_id, id)
+
+
+def delete_key(tx: Connection, account_id: str, id: str) -> None:
+    """Remove a key for good.
+
+    Raises:
+        NotFoundError: no such key.
+        WrongStateError: it is active; stop it first.
+    """
+    if get_key(tx, account_id, id).is_active:
+        raise WrongStateError(
+            "access key", id, "active", ("stopped",), f"The access key {id} is active; stop it first."
+        )
+    tx.execute(delete(access_keys).where(access_keys.c.id == id, access_keys.c.is_active.is_(False)))
+
+
+def new_key_offline(database: Database, secrets: Secrets, account_name: str | None = None) -> AccessKey:
+    """Make a key for who manages an account first, for somebody who has the server's files and no key that works.
+
+    The oldest stopped key goes if the user has two. Active ones stay, so there may be three until one is deleted.
+
+    Args:
+        account_name: its name or id; None means the operator's.
+
+    Raises:
+        NotFoundError: no such account, or nobody manages it.
+    """
+    with database.write() as tx:
+        found = (
+            find_account(tx, account_name)
+            if account_name is not None
+            else next((account for account in list_accounts(tx) if account.is_operator), None)
+        )
+        if found is None:
+            raise NotFoundError("account", "of the operator")
+        query = select(users.c.id).where(*_manages(found.id)).order_by(users.c.created_at, users.c.id)
+        user_id = tx.execute(query).scalars().first()
+        if user_id is None:
+            raise NotFoundError("manager of the account", found.name)
+        keys = list_keys(tx, found.id, user_id)
+        stopped = [key for key in keys if not key.is_active]
+        if len(keys) >= MAX_KEYS_OF_USER and stopped:
+            delete_key(tx, found.id, stopped[0].id)
+        return _insert_key(tx, secrets, user_id)
+
+
+def rotate_master_key(database: Database, key_file: Path) -> int:
+    """Put a new key in front of the key file and seal every secret with it; return how many access keys there were.
+
+    A server that runs meanwhile goes on: it notices the new file, and the key before still opens until the next rotation.
+    """
+    add_key(key_file)
+    with database.write() as tx:
+        return reseal_all(tx, Secrets(key_file))
+
+
+def _keys_of(account_id: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(access_keys.c.id, access_keys.c.user_id, access_keys.c.is_active, access_keys.c.created_at)
+        .join(users, users.c.id == access_keys.c.user_id)
+        .where(users.c.account_id == account_id, users.c.deleted_at.is_(None))
+    )
+
+
+def _keep_a_manager(tx: Connection, account_id: str, kind: str, changed_id: str) -> None:
+    managers = (
+        select(func.count())
+        .select_from(users.join(access_keys, access_keys.c.user_id == users.c.id))
+        .where(*_manages(account_id), access_keys.c.is_active.is_(True))
+    )
+    if not tx.execute(managers).scalar_one():
+        need = "the account itself: it needs a user who is MANAGER of every service and has an active key"
+        raise InUseError(kind, changed_id, [need], "Give another user these roles and a key first.")
+
+
+def _manages(account_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        users.c.account_id == account_id,
+        users.c.deleted_at.is_(None),
+        *(users.c[f"role_{service}"] == "MANAGER" for service in SERVICES),
+    )
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account(row.id, row.name, row.is_operator, from_us(row.created_at))
+
+
+def _user(row: Row[Any]) -> User:
+    return User(row.id, row.account_id, row.name, _ROLES[row.role_nclue, row.role_nsml], from_us(row.created_at))

@@ -1,0 +1,35 @@
+"""How the queue stands: for those who watch a server. Reads indexes alone."""
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from footfall.db.engine.prepared import Prepared
+
+
+def count_live(connection: Connection) -> dict[str, int]:
+    """Return how many runs there are in each state that is not final."""
+    return {"registered": 0, "pending": 0, "in_progress": 0} | {
+        str(state): int(n) for state, n in _LIVE.all(connection)
+    }
+
+
+def count_ended(connection: Connection) -> dict[str, int]:
+    """Return how many runs of users have ended in each state and were not deleted."""
+    return {"completed": 0, "failed": 0, "cancelled": 0} | {str(state): int(n) for state, n in _ENDED.all(connection)}
+
+
+def find_oldest_waiting(connection: Connection) -> str | None:
+    """Return the id of the run that was asked for first of those that nobody has started; its id tells when."""
+    row = _OLDEST.one(connection)
+    return None if row is None or row[0] is None else str(row[0])
+
+
+_IS_LIVE = "state IN ('in_progress', 'pending', 'registered')"
+_LIVE = Prepared(text(f"SELECT state, COUNT(*) FROM runs WHERE {_IS_LIVE} GROUP BY state"))
+_ENDED = Prepared(
+    text(
+        "SELECT state, SUM(n) FROM run_counts JOIN accounts ON accounts.id = run_counts.scope "
+        "WHERE state IN ('completed', 'failed', 'cancelled') GROUP BY state"
+    )
+)
+_OLDEST = Prepared(text(f"SELECT MIN(id) FROM runs WHERE {_IS_LIVE} AND state IN ('pending', 'registered')"))

@@ -1,0 +1,1 @@
+"""What this machine has: GPUs, container engines, ways of isolation."""

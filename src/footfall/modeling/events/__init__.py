@@ -1,0 +1,1 @@
+"""Event logs: rows of any order and size to whole users."""

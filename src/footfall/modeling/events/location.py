@@ -1,0 +1,115 @@
+"""Where the rows of an event log stand, and what a file of one is once it is open.
+
+Knows lines, row groups and the first bytes of a file; nothing of formats, columns or users.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from footfall.errors import DataError
+from footfall.modeling.events.columns import TEXT
+from footfall.modeling.reading.compression import decompress
+from footfall.modeling.reading.sequences import Source
+
+LOOK_ROWS = 1_000
+"""Rows at the beginning of a file that tell the kinds of its columns."""
+LOOK_BYTES = 1 << 20
+BLOCK_BYTES = 4 << 20
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the rows of a batch stand."""
+
+    name: str
+    first: int
+    """Number of the first row, from 1, within the row group, or among the lines of the file that are not blank."""
+    row_group: int | None = None
+    source: Source | None = None
+    """Files of lines are read again to find the line of a row."""
+
+    def error(self, row: int, sentence: str, name: str = "UNEXPECTED_TXT_FORMAT") -> DataError:
+        """Return what says that a row of the batch is wrong."""
+        if self.source is not None:
+            return DataError(name, sentence, path=self.name, line=find_line(self.source, self.first + row))
+        return DataError(name, f"row group {self.row_group}, row {self.first + row}: {sentence}", path=self.name)
+
+
+@dataclass(frozen=True)
+class EventFile:
+    """One file of a log, opened: its columns by kind, and how its rows are read."""
+
+    name: str
+    kinds: dict[str, str]
+    read: Callable[[list[str]], Iterator[tuple[Place, dict[str, pa.Array]]]]
+    """``read(names)`` yields batches of these columns, in order."""
+    has_rows: bool = True
+    """Writers of many files leave some without; these say nothing of the columns' kinds."""
+
+
+def find_line(source: Source, ordinal: int) -> int:
+    """Return the line number of a line that is counted without blank ones."""
+    line = 0
+    for block in whole_lines(decompress(source.name, source.open())):
+        n_lines = block.count(b"\n")
+        if (
+            n_lines < ordinal
+            and b"\n\n" not in block
+            and b"\r\n\r" not in block
+            and not block.startswith((b"\n", b"\r"))
+        ):
+            line, ordinal = line + n_lines, ordinal - n_lines
+            continue
+        for text in block.split(b"\n"):
+            line += 1
+            ordinal -= bool(text.strip(b"\r"))
+            if ordinal == 0:
+                return line
+        line -= block.endswith(b"\n")
+    return line
+
+
+def peek(source: Source) -> bytes:
+    """Return about the first ``LOOK_BYTES`` of what is in a file.
+
+    Raises:
+        DataError: UNEXPECTED_TXT_FORMAT or UNEXPECTED_FILE_TYPE: no text of one byte a letter, and no Parquet.
+    """
+    head = b""
+    for piece in decompress(source.name, source.open()):
+        head += piece
+        if len(head) >= LOOK_BYTES:
+            break
+    start = head[:4]
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
+        encoding = "UTF-32" if b"\0\0" in start else "UTF-16"
+        raise DataError("UNEXPECTED_TXT_FORMAT", f"the file is {encoding}. Save it as UTF-8.", path=source.name)
+    if start in _WORKBOOKS:
+        sentence = (
+            "the file is a ZIP archive or an Excel workbook. Save it as CSV, plain or compressed by gzip or Zstandard."
+        )
+        raise DataError("UNEXPECTED_FILE_TYPE", sentence, path=source.name)
+    return head.removeprefix(BOM)
+
+
+def without_rows(source: Source, names: Sequence[str] = ()) -> EventFile:
+    """Return a file that has columns, if these are known, and no rows."""
+    return EventFile(source.name, dict.fromkeys(names, TEXT), lambda wanted: iter(()), has_rows=False)
+
+
+def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield blocks of about ``BLOCK_BYTES`` that end with a line."""
+    left = bytearray()
+    for piece in pieces:
+        left += piece
+        if len(left) >= BLOCK_BYTES:
+            cut = left.rfind(b"\n") + 1
+            if cut:
+                yield bytes(memoryview(left)[:cut])
+                del left[:cut]
+    if left.strip():
+        yield bytes(left)

@@ -1,0 +1,109 @@
+"""Records of an event log to whole users, compiled where it counts.
+
+Knows records and texts by number; nothing of files.
+
+Shapes: N users, L events, B bytes.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from footfall.modeling.events.texts import Texts
+from footfall.modeling.reading.histories import Facts, Histories, Schema, keep_events
+from footfall.modeling.text.hashes import hash_bytes
+from footfall.modeling.text.tokens import BEHAVIOR, count_words, skip_tokens, trim_left
+
+U8 = npt.NDArray[np.uint8]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+
+
+def group_users(
+    records: dict[str, Any], ids: Texts, texts: Texts, schema: Schema, until_us: int, max_tokens: int
+) -> tuple[U8, I32, U64, Histories]:
+    """Return (bytes of the ids, their offsets, their hashes, histories), users by hash, events by time.
+
+    Events without a behavior are left out, their users stay.
+    """
+    hash_R, time_R = records["hash"], records["time"]
+    order_R = np.lexsort((time_R, hash_R)) if schema.has_time else np.argsort(hash_R, kind="stable")
+    hash_R = hash_R[order_R]
+    first_N = np.flatnonzero(np.concatenate([np.ones(1, np.bool_), hash_R[1:] != hash_R[:-1]]))
+    user_N = records["user"][order_R[first_N]].astype(np.int64)
+    is_act_R = records["act"][order_R] >= 0
+    kept_L = order_R[is_act_R]
+    before_R1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_act_R)])
+    offset_N1 = before_R1[np.append(first_N, hash_R.size)]
+    act_L = records["act"][kept_L].astype(np.int64)
+    start_L, end_L = texts.start_of(act_L), texts.end_V[act_L].astype(np.int64)
+    facts = Facts(schema, until_us, time_R[kept_L], records["number"][kept_L], records["category"][kept_L])
+    hash_L, n_words_L = texts.hash_V[act_L], texts.n_words_V[act_L]
+    n_tokens_N = _count_tokens(offset_N1, n_words_L)
+    found = Histories(
+        texts.data_B, offset_N1, hash_L, start_L, end_L, n_words_L, n_tokens_N, np.zeros(first_N.size, np.int64), facts
+    )
+    if max_tokens:
+        found = _keep_newest(found, max_tokens)
+    return *_gather_ids(ids.data_B, ids.start_of(user_N), ids.end_V[user_N]), hash_R[first_N], found
+
+
+@njit(cache=True, nogil=True)
+def _count_tokens(offset_N1: I64, n_words_L: I32) -> I64:
+    n_tokens_N = np.zeros(offset_N1.size - 1, np.int64)
+    for n in range(n_tokens_N.size):
+        for i in range(offset_N1[n], offset_N1[n + 1]):
+            n_tokens_N[n] += n_words_L[i]
+        n_tokens_N[n] += max(0, offset_N1[n + 1] - offset_N1[n] - 1)
+    return n_tokens_N
+
+
+@njit(cache=True, nogil=True)
+def _gather_ids(data_B: U8, start_N: I64, end_N: I64) -> tuple[U8, I32]:
+    offset_N1 = np.zeros(start_N.size + 1, np.int32)
+    for n in range(start_N.size):
+        offset_N1[n + 1] = offset_N1[n] + end_N[n] - start_N[n]
+    out_B = np.empty(offset_N1[-1], np.uint8)
+    for n in range(start_N.size):
+        out_B[offset_N1[n] : offset_N1[n + 1]] = data_B[start_N[n] : end_N[n]]
+    return out_B, offset_N1
+
+
+def _keep_newest(found: Histories, max_tokens: int) -> Histories:
+    """Return the histories without their oldest tokens, as a sequence file's text would be cut."""
+    hash_L, start_L, words_L = found.hash_L.copy(), found.start_L.copy(), found.n_words_L.copy()
+    keep_L = np.ones(hash_L.size, np.bool_)
+    n_cut_N = _cut(
+        found.data_B, found.offset_N1, found.end_L, found.n_tokens_N, max_tokens, hash_L, start_L, words_L, keep_L
+    )
+    cut = Histories(
+        found.data_B, found.offset_N1, hash_L, start_L, found.end_L, words_L, found.n_tokens_N, n_cut_N, found.facts
+    )
+    return keep_events(cut, keep_L)
+
+
+@njit(cache=True, nogil=True)
+def _cut(
+    data_B: U8, offset_N1: I64, end_L: I64, n_tokens_N: I64, max_tokens: int, hash_L: U64, start_L: I64, words_L: I32,
+    keep_L: npt.NDArray[np.bool_],
+) -> I64:  # fmt: skip
+    n_cut_N = np.zeros(n_tokens_N.size, np.int64)
+    for n in range(n_tokens_N.size):
+        n_cut_N[n] = max(0, n_tokens_N[n] - max_tokens)
+        left = n_cut_N[n]
+        for i in range(offset_N1[n], offset_N1[n + 1]):
+            if left == 0:
+                break
+            if left >= words_L[i]:
+                left -= words_L[i]
+                left -= left > 0  # the arrow behind it
+                keep_L[i] = False
+                continue
+            start_L[i] = trim_left(data_B, skip_tokens(data_B, start_L[i], end_L[i], left), end_L[i])
+            hash_L[i] = hash_bytes(data_B, start_L[i], end_L[i], BEHAVIOR)
+            words_L[i] = count_words(data_B, start_L[i], end_L[i])
+            left = 0
+    return n_cut_N

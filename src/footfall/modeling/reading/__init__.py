@@ -1,0 +1,1 @@
+"""From bytes of files to checked lines and histories of users."""

@@ -1,0 +1,1 @@
+"""What is done with what was learned: scores, audiences, keywords. NumPy and Numba only."""

@@ -1,0 +1,64 @@
+"""The process above a runner where no namespace and no control group holds a command's processes together.
+
+A command can leave its session and its parent and clear its environment. While its runner lives, what does so becomes the
+runner's child; when a runner is killed, all that it had below it becomes this process's, which ends it. The node's start
+marker stays locked until that is done. If this process is killed instead, the runner goes on without it and ends everything
+itself. Only both killed in one moment leave something that has to be found by its environment. Knows no runs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from footfall.runner.process import kernel, tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LOOK_S = 0.02
+_FAILED = 70
+_OURS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+
+
+def keep(answer_for: Callable[[], None]) -> None:
+    """Split in two: return in a child, which is the runner from now on, and never in the process that was called.
+
+    Args:
+        answer_for: makes the process that calls it the one that the start marker names.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)  # as the executor left them; the runner hears them when it can
+    kernel.become_subreaper()
+    runner = os.fork()
+    if runner == 0:
+        answer_for()
+        return
+    code = _FAILED
+    try:
+        ended = os.waitstatus_to_exitcode(_wait(runner, answer_for))
+        _end_what_is_left()
+        code = ended if ended >= 0 else _FAILED
+    except OSError as error:
+        os.write(2, f"what a runner left could not be ended: {error}\n".encode())
+    finally:
+        os._exit(code)
+
+
+def _wait(runner: int, answer_for: Callable[[], None]) -> int:
+    """Return the runner's wait status; pass on what was meant for it while the marker named us."""
+    while True:
+        number = signal.sigwait(_OURS)
+        if number != signal.SIGCHLD:
+            os.kill(runner, number)
+        elif os.waitid(os.P_PID, runner, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            answer_for()  # before its pid can be another's
+            return os.waitpid(runner, 0)[1]
+
+
+def _end_what_is_left() -> None:
+    while tree.Tree().below():
+        tree.kill_all(lambda: tree.Tree().below())
+        tree.reap()
+        time.sleep(_LOOK_S)

@@ -1,0 +1,84 @@
+"""Where the nodes of a run meet before any of their commands starts.
+
+Each node's runner publishes its address in a file beside the others', once all that must precede its command is done, and
+waits until every one has. The first node's runner may also make a network namespace for them all, which the others enter.
+Knows nodes that share a data directory; a later executor over several hosts publishes through the store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from footfall import layout
+from footfall.runner.errors import RefusalError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from footfall.runner.files import NodeFiles
+
+LOOPBACK = "127.0.0.1"
+_LOOK_S = 0.02
+
+
+class Meeting:
+    """The nodes of one attempt, seen from one of them.
+
+    Args:
+        listen: waits so many seconds while signals are heard; raises what ends the wait.
+    """
+
+    def __init__(self, files: NodeFiles, spec: Mapping[str, Any], listen: Callable[[float], None]) -> None:
+        self._files = files
+        self._rank: int = spec["rank"]
+        self._n_nodes: int = spec["n_nodes"]
+        self._timeout_s: float = spec["workload"]["start_timeout_s"]
+        self._deadline = time.monotonic() + self._timeout_s
+        self._listen = listen
+
+    def share_network(self) -> None:
+        """Enter the network namespace of the run: the first node makes it, the others wait for that."""
+        from footfall.runner.sandbox import network
+
+        if self._rank == 0:
+            network.make()
+        else:
+            network.enter(int(self._wait_for(0)["pid"]))
+
+    def publish(self, port: int, *, is_ready: bool = True) -> None:
+        """Say where this node is, and whether its command could start."""
+        content = {"host": LOOPBACK, "port": port, "pid": os.getpid(), "is_ready": is_ready}
+        self._files.write_json(layout.ADDRESS, content)
+
+    def wait_for_all(self) -> tuple[list[str], int]:
+        """Return the address of every node, by rank, and the port to meet at, once all are ready.
+
+        Raises:
+            RefusalError: not all came up in time.
+        """
+        addresses = [self._wait_for(rank, ready=True) for rank in range(self._n_nodes)]
+        return [str(address["host"]) for address in addresses], int(addresses[0]["port"])
+
+    def _wait_for(self, rank: int, *, ready: bool = False) -> dict[str, Any]:
+        path = os.path.join(os.path.dirname(self._files.directory), str(rank), layout.ADDRESS)
+        while True:
+            address = _read(path)
+            if address is not None and (address["is_ready"] or not ready):
+                return address
+            if time.monotonic() >= self._deadline:
+                sentence = f"Node {rank} of {self._n_nodes} did not come up within {self._timeout_s:g} s."
+                raise RefusalError(sentence, "start_timeout")
+            self._listen(_LOOK_S)
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, "rb") as file:
+            content: dict[str, Any] = json.load(file)
+    except FileNotFoundError:
+        return None
+    return content

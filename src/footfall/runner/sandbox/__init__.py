@@ -1,0 +1,1 @@
+"""How a command is kept apart: bubblewrap, Landlock, seccomp, control groups, networks."""

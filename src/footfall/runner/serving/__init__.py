@@ -1,0 +1,1 @@
+"""What serves a command while it runs: metric endpoint, exec server, disk watch."""

@@ -1,0 +1,136 @@
+"""What a server says of itself to those who watch it."""
+
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from engine_helpers import Engine, eventually, open_engine
+from footfall.api.http.operations import Request
+from footfall.api.system import get_health, get_metrics
+from footfall.compute.reconciler import loop as loop_module
+from footfall.config import load_settings
+from footfall.db.engine.engine import now_us
+from footfall.db.queue_stats import find_oldest_waiting
+from footfall.errors import FootfallError
+from footfall.prometheus import Histogram
+from footfall.records import id_time, new_id
+from footfall.states import RunState
+from service import Service, open_service
+
+
+def values(text: str) -> Mapping[str, float]:
+    return {name: float(value) for name, value in re.findall(r"^(\S+?) ([-+0-9.e]+)$", text, re.MULTILINE)}
+
+
+def test_metrics_count_requests_and_runs_and_name_nobody(tmp_path: Path) -> None:
+    with open_service(tmp_path / "home") as service:
+        caller = service.operator
+        assert caller.get("/api/v1/features").status == 200
+        assert caller.get("/nowhere").status == 404
+        answer = caller.get("/metrics")
+        assert answer.status == 200
+        text = answer.body.decode()
+        found = values(text)
+        assert found['footfall_requests_total{operation="list_features",status="200"}'] == 1
+        assert found['footfall_requests_total{operation="none",status="404"}'] == 1
+        assert found['footfall_request_seconds_bucket{le="+Inf",operation="list_features"}'] == 1
+        for state in ("registered", "pending", "in_progress", "completed", "failed", "cancelled"):
+            assert found[f'footfall_runs{{state="{state}"}}'] == 0
+        assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}", text)
+        assert "main" not in text
+
+
+@pytest.mark.parametrize(
+    ("access", "behind_proxy", "client", "is_shown"),
+    [
+        ("loopback", False, "127.0.0.1", True),
+        ("loopback", False, "::1", True),
+        ("loopback", False, "10.0.0.7", False),
+        ("loopback", True, "127.0.0.1", False),
+        ("all", True, "10.0.0.7", True),
+        ("off", False, "127.0.0.1", False),
+    ],
+)
+def test_metrics_are_for_whom_the_setting_says(
+    tmp_path: Path, access: str, behind_proxy: bool, client: str, is_shown: bool
+) -> None:
+    with open_service(tmp_path / "home", metrics_access=access, behind_proxy=behind_proxy) as service:
+        request = ask(service, client)
+        if is_shown:
+            assert get_metrics(request).status == 200
+        else:
+            with pytest.raises(FootfallError):
+                get_metrics(request)
+
+
+def ask(service: Service, client: str) -> Request:
+    return Request(service.context, None, {}, b"", [], {"client": (client, 1)}, "t")  # type: ignore[arg-type]
+
+
+def test_a_histogram_counts_values_up_to_each_bound() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 9.0):
+        histogram.add(value)
+    assert (histogram.buckets(), histogram.sum) == ([("1.0", 2.0), ("2.0", 3.0), ("+Inf", 4.0)], 12.0)
+
+
+def test_health_tells_how_long_the_oldest_run_waits_and_who_looked_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "QUEUE_KEPT_S", 0.0)
+    with open_engine(tmp_path / "home", local_cores=1) as engine, open_engine(tmp_path / "home") as other:
+        first = engine.create("sleep", "60")
+        waiting = engine.create("true")
+        eventually(lambda: engine.get(first).state == RunState.IN_PROGRESS)
+        time.sleep(0.3)
+        active, standby = (one.loop for one in (engine, other))
+        assert active is not None
+        assert standby is not None
+        said = active.health()
+        assert (said["reconciler"], said["queue"]) == ("active", "moving")
+        assert isinstance(said["oldest_waiting_s"], float)
+        assert 0.2 <= said["oldest_waiting_s"] < 30
+        with engine.db.read() as connection:
+            assert find_oldest_waiting(connection) == waiting
+        assert standby.health()["queue"] == "moving"
+        other.stop()
+        stop_all(engine)
+
+
+def test_a_queue_that_nobody_looks_at_is_stuck_and_health_says_so_with_503(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "QUEUE_KEPT_S", 0.0)
+    monkeypatch.setattr(loop_module, "STUCK_S", 0.2)
+    still = Engine(load_settings(tmp_path / "home", {}))
+    loop = still.make_loop()
+    assert loop.health()["queue"] == "moving"
+    time.sleep(0.3)
+    said = loop.health()
+    assert (said["reconciler"], said["queue"], said["last_look_s"]) == ("standby", "stuck", None)
+    with still.db.write() as tx:
+        tx.exec_driver_sql(f"INSERT INTO leases (name, holder, epoch, beat) VALUES ('reconciler', 'x', 1, {now_us()})")
+    assert loop.health()["queue"] == "moving"
+    with open_service(tmp_path / "service") as service:
+        object.__setattr__(service.context, "health", lambda: said)
+        assert get_health(ask(service, "127.0.0.1")).status == 503
+
+
+def stop_all(engine: Engine) -> None:
+    from footfall.compute.runs import cancel_run
+    from footfall.db import runs
+
+    with engine.db.write() as tx:
+        live = [run.id for run in runs.find_live(tx)]
+        for run_id in live:
+            cancel_run(tx, run_id, "test")
+    for run_id in live:
+        engine.wait(run_id)
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    before = time.time()
+    assert before - 0.002 <= id_time(new_id()) <= time.time() + 0.002

@@ -1,0 +1,96 @@
+"""Nothing leads out of a directory in which somebody else writes."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from footfall.errors import NotFoundError
+from footfall.files.untrusted import find_files, open_file
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "secret").write_text("secret")
+    root = tmp_path / "root"
+    (root / "a/b").mkdir(parents=True)
+    (root / "a/b/file").write_text("inside")
+    return root
+
+
+def read(root: Path, path: str) -> str:
+    file = open_file(root, path)
+    with os.fdopen(file) as text:
+        return text.read()
+
+
+def test_files_are_found_and_read(root: Path) -> None:
+    assert [(one.path, one.size_bytes) for one in find_files(root, limit=10)] == [("a/b/file", 6)]
+    assert [one.path for one in find_files(root, "a/b", limit=10)] == ["a/b/file"]
+    assert read(root, "a/b/file") == "inside"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nothing", "a/b", "a/b/file/x", "../secret", "a/../../secret", "/etc/passwd", "a//b/file", "./a/b/file", "", "a/b/",
+        "\0", "x" * 300,
+    ],
+)  # fmt: skip
+def test_what_is_no_file_below_is_not_there(root: Path, path: str) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(NotFoundError):
+        read(root, path)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_row_12_links_devices_and_second_names_are_not_followed_opened_or_listed(root: Path) -> None:
+    (root / "link").symlink_to("../secret")
+    (root / "inner").symlink_to("a/b/file")
+    (root / "dir").symlink_to("..")
+    (root / "loop").symlink_to("loop")
+    os.link(root.parent / "secret", root / "hard")
+    os.mkfifo(root / "pipe")
+    for path in ("link", "inner", "dir/secret", "loop", "hard", "pipe"):
+        with pytest.raises(NotFoundError):
+            read(root, path)
+    assert [one.path for one in find_files(root, limit=10)] == ["a/b/file"]
+    assert list(find_files(root, "dir", limit=10)) == []
+
+
+def test_row_12_a_directory_that_becomes_a_link_while_it_is_read_leads_nowhere(root: Path) -> None:
+    (root / "a/b/secret").write_text("inside")
+    (root / "evil").symlink_to("../..")
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            os.rename(root / "a/b", root / "a/c")
+            os.symlink("../..", root / "a/b")
+            os.unlink(root / "a/b")
+            os.rename(root / "a/c", root / "a/b")
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    seen = set()
+    try:
+        for _ in range(2000):
+            try:
+                seen.add(read(root, "a/b/secret"))
+            except NotFoundError:
+                seen.add("")
+            assert {one.path for one in find_files(root, limit=10)} <= {
+                "a/b/file", "a/c/file", "a/b/secret", "a/c/secret",
+            }  # fmt: skip
+    finally:
+        over.set()
+        thread.join()
+    assert "secret" not in seen
+    assert "inside" in seen
+
+
+def test_a_list_is_bounded(root: Path) -> None:
+    for number in range(20):
+        (root / f"f{number}").touch()
+    assert len(list(find_files(root, limit=7))) == 7
