@@ -15,8 +15,10 @@ from typing import Any
 import uvicorn
 
 from footfall import signing
-from footfall.api.app import AppContext, build_app
+from footfall.api.app import Application
+from footfall.api.context import AppContext
 from footfall.api.http.protocol import make_protocol
+from footfall.api.table import OPERATIONS
 from footfall.behavior.hooks import BehaviorHooks
 from footfall.compute.catalogue.products import Machine
 from footfall.config import Settings, load_settings
@@ -27,7 +29,9 @@ from footfall.db.engine.engine import Database, sqlite_url
 from footfall.db.tables import metadata
 from footfall.machine.engines import Engine, Engines
 from footfall.machine.isolation import Isolation
+from footfall.prometheus import ServerMetrics
 from footfall.records import Capacity, Gpu
+from footfall.server import compose_context
 from footfall.states import RunState
 from footfall.stores.store import Buckets, Store
 
@@ -222,14 +226,16 @@ def open_service(home: Path, machine: Machine = MACHINE, **overrides: Any) -> It
     database = Database(settings.database_url or sqlite_url(settings.data_dir / "footfall.db"))
     metadata.create_all(database.engine)
     wakes: list[float] = []
-    context = AppContext(
-        settings=settings,
-        database=database,
+    context = compose_context(
+        settings,
+        database,
+        secrets,
+        machine,
         buckets=Buckets(settings.buckets_place()),
         internal=Store(settings.internal_place()),
-        secrets=secrets,
-        machine=machine,
+        metrics=ServerMetrics(),
         wake=lambda: wakes.append(time.monotonic()),
+        health=dict,
     )
     service = Service(settings, context, wakes=wakes)
     try:
@@ -249,7 +255,7 @@ def serve(context: AppContext) -> Iterator[int]:
     """Serve the app from a thread with an event loop of its own; yield the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        build_app(context),
+        Application(context, OPERATIONS),
         loop="asyncio",
         http=make_protocol(context.settings.header_timeout_s),
         ws="none",

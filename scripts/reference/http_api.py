@@ -90,7 +90,7 @@ def _section(operation: Operation) -> list[str]:
 
 
 def _table(title: str, kind: type[Any], operation: Operation) -> list[str]:
-    shape = document()["components"]["schemas"][kind.__name__]
+    shape = document(OPERATIONS)["components"]["schemas"][kind.__name__]
     lines = [f"| {title} | type | required | source | what |", "|---|---|---|---|---|"]
     for name, field in shape.get("properties", {}).items():
         need = "yes" if name in shape.get("required", ()) else "no"

@@ -8,8 +8,9 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -17,13 +18,23 @@ import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from footfall import logging_setup
-from footfall.api.app import AppContext, build_app
+from footfall.api.app import Application
+from footfall.api.context import AppContext
+from footfall.api.docs.documents import ApiDocuments
+from footfall.api.http.keyed_lock import KeyedLock
 from footfall.api.http.protocol import make_protocol
+from footfall.api.table import OPERATIONS
+from footfall.behavior.context import Workbench
 from footfall.behavior.hooks import BehaviorHooks
-from footfall.compute.catalogue.products import Machine
+from footfall.compute.catalogue.images import Images
+from footfall.compute.catalogue.products import Machine, Products
+from footfall.compute.catalogue.registries import RegistryCatalogs
+from footfall.compute.create import Launcher
+from footfall.compute.outputs.isolation_levels import IsolationLevels
 from footfall.compute.reconciler.hooks import CommandHooks, HooksByKind
 from footfall.compute.reconciler.loop import ReconcileLoop
 from footfall.compute.reconciler.reconcile import Reconciler
+from footfall.compute.storage.usage import UsedSizes
 from footfall.config import Settings
 from footfall.credentials import read_credentials, write_credentials
 from footfall.db import leases, runs
@@ -33,7 +44,7 @@ from footfall.db.engine.engine import Database, database_url
 from footfall.db.engine.migrate import migrate
 from footfall.errors import ConfigError, DatabaseUnavailableError, StoreError
 from footfall.executor import load_executor
-from footfall.prometheus import Measures
+from footfall.prometheus import ServerMetrics
 from footfall.stores.store import Buckets, Store
 
 GRACE_S = 10
@@ -71,14 +82,14 @@ class Service:
         internal = open_internal(settings)
         buckets = Buckets(settings.buckets_place())
         hooks = HooksByKind(CommandHooks(settings, secrets), BehaviorHooks(settings))
-        measures = Measures()
+        metrics = ServerMetrics()
         self.loop = ReconcileLoop(
             settings,
             database,
             internal,
             buckets,
-            lambda epoch: Reconciler(settings, database, executor, hooks, epoch, measures),
-            measures,
+            lambda epoch: Reconciler(settings, database, executor, hooks, epoch, metrics),
+            metrics,
         )
         isolation = executor.isolation
         facts = {
@@ -86,21 +97,20 @@ class Service:
             "n_gpus": len(executor.gpus),
             "has_fake_gpus": any(gpu.is_fake for gpu in executor.gpus),
         }
-        self.app = build_app(
-            AppContext(
-                settings=settings,
-                database=database,
-                buckets=buckets,
-                internal=internal,
-                secrets=secrets,
-                wake=self.loop.wake,
-                health=lambda: (
-                    self.loop.health() | facts | {"engines": None if isolation is None else isolation.engines.known}
-                ),
-                measures=measures,
-                machine=Machine(executor.capacity, tuple(executor.gpus), isolation),
-            )
+        context = compose_context(
+            settings,
+            database,
+            secrets,
+            Machine(executor.capacity, tuple(executor.gpus), isolation),
+            buckets=buckets,
+            internal=internal,
+            metrics=metrics,
+            wake=self.loop.wake,
+            health=lambda: (
+                self.loop.health() | facts | {"engines": None if isolation is None else isolation.engines.known}
+            ),
         )
+        self.app = Application(context, OPERATIONS)
 
     def cancel_all(self, timeout_s: float = 60.0) -> None:
         """Ask every live run to stop and wait until nothing of them is left."""
@@ -115,6 +125,40 @@ class Service:
                     return
             time.sleep(0.05)
         log.warning("runs_left", timeout_s=timeout_s)
+
+
+def compose_context(
+    settings: Settings,
+    database: Database,
+    secrets: Secrets,
+    machine: Machine,
+    *,
+    buckets: Buckets,
+    internal: Store,
+    metrics: ServerMetrics,
+    wake: Callable[[], None],
+    health: Callable[[], Mapping[str, Any]],
+) -> AppContext:
+    """Return what the handlers of a server use."""
+    products, images = Products(settings, machine), Images(settings, machine)
+    return AppContext(
+        settings=settings,
+        database=database,
+        buckets=buckets,
+        internal=internal,
+        secrets=secrets,
+        wake=wake,
+        health=health,
+        metrics=metrics,
+        documents=ApiDocuments(OPERATIONS),
+        launcher=Launcher(settings, secrets, machine, products, images),
+        bench=Workbench(settings, database, buckets),
+        catalogs=RegistryCatalogs(secrets, settings.registry_hosts),
+        isolation_levels=IsolationLevels(settings.runs_root),
+        used_sizes=UsedSizes(),
+        idempotency_lock=KeyedLock(),
+        metrics_lock=KeyedLock(),
+    )
 
 
 def open_internal(settings: Settings) -> Store:

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from engine_helpers import Engine, eventually, open_engine
-from footfall.api.http.operations import Request
+from footfall.api.request import Request
 from footfall.api.system import get_health, get_metrics
 from footfall.compute.reconciler import loop as loop_module
 from footfall.config import load_settings
 from footfall.db.engine.engine import now_us
 from footfall.db.queue_stats import find_oldest_waiting
 from footfall.errors import FootfallError
-from footfall.prometheus import Histogram
+from footfall.prometheus import ServerMetrics
 from footfall.records import id_time, new_id
 from footfall.states import RunState
 from service import Service, open_service
@@ -70,11 +70,20 @@ def ask(service: Service, client: str) -> Request:
     return Request(service.context, None, {}, b"", [], {"client": (client, 1)}, "t")  # type: ignore[arg-type]
 
 
-def test_a_histogram_counts_values_up_to_each_bound() -> None:
-    histogram = Histogram((1.0, 2.0))
-    for value in (0.5, 1.0, 1.5, 9.0):
-        histogram.add(value)
-    assert (histogram.buckets(), histogram.sum) == ([("1.0", 2.0), ("2.0", 3.0), ("+Inf", 4.0)], 12.0)
+def test_answers_are_counted_by_status_and_timed_by_operation() -> None:
+    metrics = ServerMetrics()
+    for status, seconds in ((200, 0.002), (404, 0.02), (200, 60.0)):
+        metrics.observe_request("get_run", status, seconds)
+    shown = values(metrics.render({}, {}, {}).decode())
+    assert shown['footfall_requests_total{operation="get_run",status="200"}'] == 2
+    assert shown['footfall_requests_total{operation="get_run",status="404"}'] == 1
+    bounds = {
+        bound: shown[f'footfall_request_seconds_bucket{{le="{bound}",operation="get_run"}}']
+        for bound in ("0.003", "0.03", "+Inf")
+    }
+    assert bounds == {"0.003": 1, "0.03": 2, "+Inf": 3}
+    assert shown['footfall_request_seconds_sum{operation="get_run"}'] == pytest.approx(60.022)
+    assert not [name for name in shown if "_created" in name]
 
 
 def test_health_tells_how_long_the_oldest_run_waits_and_who_looked_last(

@@ -113,7 +113,7 @@ def test_a_request_takes_the_documented_fields(kind: type) -> None:
 
 
 def test_the_documents_mark_what_is_ours() -> None:
-    page, content = reference_page(), document()
+    page, content = reference_page(), document(OPERATIONS)
     assert "| `runType` | NOTEBOOK or TRAIN | yes | ours |" in page
     assert "| `command` | string | yes | documented |" in page
     described = content["paths"][f"{ROOT}{PROJECT}/runs"]["post"]

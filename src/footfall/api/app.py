@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,18 +12,16 @@ from structlog.contextvars import bound_contextvars
 
 from footfall.api.auth import Authenticator, check_access
 from footfall.api.context import AppContext
-from footfall.api.http.bodies import ClientGoneError, Receive, read_body
+from footfall.api.http.bodies import ClientDisconnect, Receive, read_body
 from footfall.api.http.errors import UNAVAILABLE, error_answer, plain_error, unexpected
-from footfall.api.http.operations import Request
+from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Answer, head_of, json_answer, new_trace_id
 from footfall.api.http.routing import Router
-from footfall.api.log_streaming import BrokenOffError, LogHub
+from footfall.api.log_streaming import LogBroadcaster, StreamClosed
 from footfall.api.mutations import answer_change, answer_upload
-from footfall.api.table import OPERATIONS
-from footfall.api.transfers import GivenUpError, Send, Transfers
+from footfall.api.request import Request
+from footfall.api.transfers import Send, TransferAborted, Transfers
 from footfall.errors import FootfallError
-
-__all__ = ["AppContext", "Application", "build_app"]
 
 log = structlog.get_logger("footfall.api")
 
@@ -35,15 +33,15 @@ OPERATION = "footfall.operation"
 class Application:
     """One app a process."""
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext, operations: Sequence[Operation]) -> None:
         self._context = context
-        self._router = Router(OPERATIONS)
+        self._router = Router(operations)
         self._authenticator = Authenticator(context)
         self._threads = ThreadPoolExecutor(context.settings.threads, "answer")
         self._transfers = Transfers(context.settings)
         # SQLite's readers wait for nobody, and a row by its key costs less than a change of threads.
         self._may_answer_inline = context.database.is_sqlite
-        self._ways: dict[str, Callable[[Request, Receive, Send], Awaitable[Answer | None]]] = {
+        self._handlers_by_kind: dict[str, Callable[[Request, Receive, Send], Awaitable[Answer | None]]] = {
             "open": self._open,
             "read": self._read,
             "change": self._change,
@@ -51,12 +49,12 @@ class Application:
             "download": self._download,
             "stream": self._stream,
         }
-        self._hub = LogHub()
-        self._measures = context.measures
+        self._broadcaster = LogBroadcaster()
+        self._metrics = context.metrics
 
     def end_streams(self) -> None:
         """Break off whatever would go on for ever; called in the event loop when the server stops."""
-        self._hub.close()
+        self._broadcaster.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -66,12 +64,12 @@ class Application:
         begun = time.perf_counter()
         try:
             answer = await self._answer(scope, receive, send, trace_id)
-        except (ClientGoneError, GivenUpError, BrokenOffError) as error:
+        except (ClientDisconnect, TransferAborted, StreamClosed) as error:
             log.info("client gone", trace_id=trace_id, error=repr(error))
             return
         if answer is None:
             return
-        self._measures.note_request(scope.get(OPERATION, "none"), answer.status, time.perf_counter() - begun)
+        self._metrics.observe_request(scope.get(OPERATION, "none"), answer.status, time.perf_counter() - begun)
         await send(head_of(answer, trace_id))
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
@@ -83,12 +81,12 @@ class Application:
             request = Request(
                 self._context, operation, params, scope["query_string"], scope["headers"], scope, trace_id
             )
-            return await self._ways[operation.kind](request, receive, send)
+            return await self._handlers_by_kind[operation.kind](request, receive, send)
         except FootfallError as error:
             answer = error_answer(error, _service_of(request))
             if answer.status >= 500:
                 log.warning("refused", trace_id=trace_id, status=answer.status, error=repr(error))
-        except (ClientGoneError, GivenUpError, BrokenOffError):
+        except (ClientDisconnect, TransferAborted, StreamClosed):
             raise
         except asyncio.CancelledError:
             # uvicorn waited long enough for its end; swallowed here, for it would log whatever comes out as broken.
@@ -136,7 +134,7 @@ class Application:
         if isinstance(found, Answer):
             return found
         request.is_started = True
-        await self._hub.stream(found, request.trace_id, receive, send)
+        await self._broadcaster.stream(found, request.trace_id, receive, send)
         return None
 
     async def _authenticate(self, request: Request) -> None:
@@ -169,8 +167,3 @@ def _service_of(request: Request | None) -> str:
 def _checked(request: Request) -> Any:
     check_access(request)
     return request.operation.handler(request)
-
-
-def build_app(context: AppContext) -> Application:
-    """Return the ASGI app of a server."""
-    return Application(context)

@@ -15,8 +15,9 @@ import structlog
 from footfall import signing
 from footfall.api.context import AppContext
 from footfall.api.http.errors import ACCESS_DENIED, FORBIDDEN, PERMISSION_DENIED, THROTTLED, UNEXPECTED, GatewayError
-from footfall.api.http.operations import NEEDS, Need, Operation, Request
+from footfall.api.http.operations import NEEDS, Need, Operation
 from footfall.api.http.rate_limit import TokenBuckets
+from footfall.api.request import Request
 from footfall.db.access.accounts import Signer, find_signer
 from footfall.db.access.api_keys import has_api_key
 from footfall.errors import NotAuthenticatedError

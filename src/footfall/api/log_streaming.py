@@ -30,7 +30,7 @@ Send = Callable[[Any], Any]
 Receive = Callable[[], Any]
 
 
-class BrokenOffError(Exception):
+class StreamClosed(Exception):
     """A stream ends before its log does; the connection is closed without an end, so that the client knows."""
 
 
@@ -58,7 +58,7 @@ class LogStream:
     needle: bytes = b""
 
 
-class LogHub:
+class LogBroadcaster:
     """All streams of one server; lives in its event loop."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class LogHub:
                     await follower
                     await send({"type": "http.response.body", "body": b""})
                     return
-                raise BrokenOffError
+                raise StreamClosed
         finally:
             self._followers.discard(follower)
             for task in (follower, gone):
@@ -121,7 +121,7 @@ class LogHub:
                     # A send that need not wait, or none at all, would keep everybody else from their turn.
                     await asyncio.sleep(0)
                 if watched.error is not None:
-                    raise BrokenOffError from watched.error
+                    raise StreamClosed from watched.error
                 if watched.is_over:
                     if lines:
                         await _push(send, lines.rest())
@@ -212,7 +212,7 @@ async def _push(send: Send, data: bytes) -> None:
         async with asyncio.timeout(STALL_S):
             await send({"type": "http.response.body", "body": data, "more_body": True})
     except TimeoutError as error:
-        raise BrokenOffError from error
+        raise StreamClosed from error
 
 
 async def _until_gone(receive: Receive) -> None:

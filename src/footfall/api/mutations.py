@@ -8,26 +8,26 @@ secrets that are shown once.
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from hashlib import sha256
 
 from footfall.api.auth import check_access
 from footfall.api.context import AppContext
 from footfall.api.http.bodies import name_unknown, parse_body
 from footfall.api.http.errors import AUTHENTICATION_FAILED, BAD_REQUEST, UNAVAILABLE, GatewayError
-from footfall.api.http.operations import Change, Request
 from footfall.api.http.responses import Answer, encode_json
 from footfall.api.quota import check_space
+from footfall.api.request import Change, Request
 from footfall.db.access import requests
 from footfall.db.access.requests import FirstAnswer
 from footfall.db.connection import Connection
-from footfall.errors import DatabaseUnavailableError, FootfallError, InvalidFieldError
+from footfall.errors import DatabaseUnavailableError, FootfallError, InUseError, InvalidFieldError
 from footfall.signing import WINDOW_MS
 
 IDEMPOTENCY_HEADER = b"x-idempotency-key"
 IDEMPOTENCY_US = 24 * 3600 * 1_000_000
 MAX_KEY_LENGTH = 200
-WAIT_S = 10.0
+IDEMPOTENCY_TIMEOUT_S = 10.0
 """How long a second request with a key of NSML waits for the first."""
 
 
@@ -50,7 +50,7 @@ def answer_change(request: Request) -> Answer:
     memory.refuse_replay()
     try:
         check_access(request)
-        with memory.alone():
+        with memory.exclusive():
             known = memory.first_answer()
             if known is None:
                 return _apply(request, memory)
@@ -140,15 +140,27 @@ class RequestMemory:
         scope = f"POST {request.scope['raw_path'].decode('latin-1')}" if self._is_nsml else request.caller.user_id
         return sha256(f"{scope} {key}".encode()).hexdigest()
 
-    def alone(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
         """Keep others with this idempotency key waiting until the block ends; only in NSML.
 
         Raises:
             InUseError: one with it was under way for too long.
         """
         if self._key is None or not self._is_nsml:
-            return nullcontext()
-        return self._context.underway.alone(self._bound_to, WAIT_S)
+            yield
+            return
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._context.idempotency_lock.hold(self._bound_to, IDEMPOTENCY_TIMEOUT_S))
+            except TimeoutError as error:
+                raise InUseError(
+                    "idempotency key",
+                    "of this request",
+                    ["another request that is still under way"],
+                    "Ask again when that one has been answered.",
+                ) from error
+            yield
 
     def know_body(self, body_digest: bytes) -> None:
         """Say what the body is; before that the mark is of the signature alone."""

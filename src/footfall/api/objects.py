@@ -11,11 +11,12 @@ from urllib.parse import quote
 
 from footfall.api.http.bodies import parse_number, parse_query
 from footfall.api.http.errors import BAD_PATH, FORBIDDEN, INVALID_REQUEST, PATH_NOT_FOUND, TOO_LARGE, UNAVAILABLE
-from footfall.api.http.operations import Change, Operation, QueryField, Request
+from footfall.api.http.operations import Operation, QueryField
 from footfall.api.http.responses import Answer, Download, Headers, encode_json
 from footfall.api.mutations import RequestMemory
 from footfall.api.nclue.wire import stamp
 from footfall.api.quota import check_space
+from footfall.api.request import Change, Request
 from footfall.behavior import ownership
 from footfall.contract.objects import ObjectBody, ObjectGone, ObjectList, ObjectPut
 from footfall.db.connection import Connection

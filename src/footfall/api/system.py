@@ -8,8 +8,9 @@ import msgspec
 
 from footfall import __version__
 from footfall.api.http.errors import NOT_FOUND, GatewayError
-from footfall.api.http.operations import Operation, Request
+from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Answer
+from footfall.api.request import Request
 from footfall.db import queue_stats
 from footfall.db.access import accounts
 from footfall.errors import DatabaseUnavailableError
@@ -48,23 +49,18 @@ def get_metrics(request: Request) -> Answer:
         raise GatewayError(NOT_FOUND)
     with context.database.read() as connection:
         live, ended = queue_stats.count_live(connection), queue_stats.count_ended(connection)
-    text = context.measures.render(live, ended, context.health())
+    text = context.metrics.render(live, ended, context.health())
     return Answer(text, content_type=b"text/plain; version=0.0.4; charset=utf-8")
 
 
 def get_openapi(request: Request) -> Answer:
     """Return the OpenAPI document."""
-    # Here, not above: the document is made from a table that holds this very function.
-    from footfall.api.docs.openapi import document_bytes
-
-    return Answer(document_bytes())
+    return Answer(request.context.documents.openapi_json)
 
 
 def get_docs(request: Request) -> Answer:
     """Return a page made from the OpenAPI document."""
-    from footfall.api.docs.page import docs_page
-
-    page, policy = docs_page()
+    page, policy = request.context.documents.page
     return Answer(page, content_type=b"text/html; charset=utf-8", headers=[(b"content-security-policy", policy)])
 
 

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from footfall.api.http.bodies import ClientGoneError, Receive, read_piece
+from footfall.api.http.bodies import ClientDisconnect, Receive, read_piece
 from footfall.api.http.errors import TIMED_OUT, TOO_LARGE, UNAVAILABLE, GatewayError
-from footfall.api.http.operations import Request
 from footfall.api.http.responses import Answer, Download, head_of_download
+from footfall.api.request import Request
 from footfall.config import Settings
 
 PIECE_BYTES = 1 << 20
@@ -29,7 +29,7 @@ T = TypeVar("T")
 Send = Callable[[Any], Awaitable[None]]
 
 
-class GivenUpError(Exception):
+class TransferAborted(Exception):
     """The other side of a transfer is gone."""
 
 
@@ -94,7 +94,7 @@ class Transfers:
             while True:
                 try:
                     piece, more = await read_piece(receive, self._timeout_s)
-                except (ClientGoneError, GatewayError) as error:
+                except (ClientDisconnect, GatewayError) as error:
                     return error  # not raised here: when the thread is gone too, asyncio would log it as never seen
                 pieces.append(piece)
                 size += len(piece)
@@ -128,7 +128,7 @@ class Transfers:
         for chunk in chunks:
             for start in range(0, len(chunk), PIECE_BYTES):
                 if not bridge.call(push(chunk[start : start + PIECE_BYTES])):
-                    raise GivenUpError
+                    raise TransferAborted
 
 
 class _Bridge:
@@ -156,7 +156,7 @@ class _Bridge:
         """
         if self.is_gone.is_set():
             coroutine.close()
-            raise GivenUpError
+            raise TransferAborted
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         while not self.is_gone.is_set():
             try:
@@ -164,4 +164,4 @@ class _Bridge:
             except TimeoutError:
                 continue
         future.cancel()
-        raise GivenUpError
+        raise TransferAborted

@@ -29,7 +29,7 @@ MAX_TIMEOUT_S = 10 * 366 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class Launcher:
     """What a server has to offer to those who want something run."""
 
     settings: Settings
@@ -40,7 +40,7 @@ class Shop:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RunRequest:
     """What somebody asks for. None, 0 and empty: not said. Sizes are in bytes, the timeout in seconds."""
 
     product_code: int
@@ -60,7 +60,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PlannedRun:
     """A run that can be made. ``secrets``: the values of its environment that nobody may see."""
 
     caller: Caller
@@ -100,7 +100,7 @@ class Draft:
         return run
 
 
-def check_new(connection: Connection, shop: Shop, caller: Caller, project_id: str, wish: Wish) -> Draft:
+def check_new(connection: Connection, shop: Launcher, caller: Caller, project_id: str, wish: RunRequest) -> PlannedRun:
     """Return the draft of what somebody asks for.
 
     Raises:
@@ -123,10 +123,10 @@ def check_new(connection: Connection, shop: Shop, caller: Caller, project_id: st
     _check_possible(connection, shop, spec)
     shown = {name: MASK if name in hidden else value for name, value in variables.items()}
     secrets = {name: environment.text(variables[name]) for name in hidden}
-    return Draft(caller, project.id, spec, product, wish.priority, _request(wish, product, shown), secrets)
+    return PlannedRun(caller, project.id, spec, product, wish.priority, _request(wish, product, shown), secrets)
 
 
-def draft_again(connection: Connection, shop: Shop, caller: Caller, run_id: str, request: Json) -> Draft:
+def plan_restart(connection: Connection, shop: Launcher, caller: Caller, run_id: str, request: Json) -> PlannedRun:
     """Return the draft of a run like one that was made before: the same specification and code, whatever was configured since.
 
     Args:
@@ -156,7 +156,7 @@ def draft_again(connection: Connection, shop: Shop, caller: Caller, run_id: str,
         gpu_model=old.spec.gpu_model,
     )
     spec = replace(old.spec, workload=replace(workload, project_name=project.name))
-    return Draft(caller, project.id, spec, product, old.priority, request, secrets)
+    return PlannedRun(caller, project.id, spec, product, old.priority, request, secrets)
 
 
 def _check_nodes(product: Product, node_count: int) -> None:
@@ -184,7 +184,7 @@ def _check_command(product: Product, command: str) -> None:
     rules.refuse_nul(command, "command")
 
 
-def _check_numbers(wish: Wish) -> None:
+def _check_numbers(wish: RunRequest) -> None:
     if not -MAX_PRIORITY <= wish.priority <= MAX_PRIORITY:
         details = f"priority is {wish.priority}; give a whole number from {-MAX_PRIORITY} to {MAX_PRIORITY}."
         raise InvalidFieldError("priority", wish.priority, "range", details)
@@ -202,7 +202,7 @@ def _check_numbers(wish: Wish) -> None:
         code_archives.check_digest(wish.code_digest, "codeDigest")
 
 
-def _check_possible(connection: Connection, shop: Shop, spec: RunSpec) -> None:
+def _check_possible(connection: Connection, shop: Launcher, spec: RunSpec) -> None:
     machine = shop.machine
     isolation = machine.isolation
     if isolation is not None and isolation.level == "plain":
@@ -218,7 +218,7 @@ def _check_possible(connection: Connection, shop: Shop, spec: RunSpec) -> None:
 
 
 def _spec(
-    settings: Settings, project: Project, product: Product, wish: Wish, image: Image, hidden: frozenset[str]
+    settings: Settings, project: Project, product: Product, wish: RunRequest, image: Image, hidden: frozenset[str]
 ) -> RunSpec:
     variables = wish.environment or {}
     timeouts = [limit for limit in (wish.timeout_s, settings.run_timeout_s) if limit]
@@ -252,7 +252,7 @@ def _spec(
     )
 
 
-def _request(wish: Wish, product: Product, shown: Mapping[str, Value]) -> Json:
+def _request(wish: RunRequest, product: Product, shown: Mapping[str, Value]) -> Json:
     return {
         "command": wish.command,
         "envs": dict(shown),

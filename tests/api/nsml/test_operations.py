@@ -179,7 +179,7 @@ def test_many_with_one_key_make_one_thing(service: Service) -> None:
 def test_a_second_request_waits_for_the_first_and_then_is_406(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mutations, "WAIT_S", 0.3)
+    monkeypatch.setattr(mutations, "IDEMPOTENCY_TIMEOUT_S", 0.3)
     call, entered, go_on = service.operator, threading.Event(), threading.Event()
     check_new = projects.check_new
 
@@ -193,7 +193,7 @@ def test_a_second_request_waits_for_the_first_and_then_is_406(
         first = pool.submit(call.post, LIST, NEW, x_idempotency_key="k")
         assert entered.wait(10)
         assert call.post(LIST, NEW, x_idempotency_key="k").error == (406, "406", "Not Accepted")
-        monkeypatch.setattr(mutations, "WAIT_S", 10.0)
+        monkeypatch.setattr(mutations, "IDEMPOTENCY_TIMEOUT_S", 10.0)
         waiting = pool.submit(call.post, LIST, NEW, x_idempotency_key="k")
         go_on.set()
         assert first.result().status == 201

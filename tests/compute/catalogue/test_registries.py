@@ -10,7 +10,7 @@ import pytest
 
 from engine_helpers import eventually
 from footfall.compute.catalogue import registries
-from footfall.compute.catalogue.registries import Catalogues, check_host, seal
+from footfall.compute.catalogue.registries import RegistryCatalogs, check_host, seal
 from footfall.db.engine.encryption import Secrets, open_secrets
 from footfall.db.images import Registry
 from footfall.errors import InvalidFieldError
@@ -41,7 +41,7 @@ def stored(secrets: Secrets, host: str) -> Registry:
 
 
 def test_row_13_a_host_that_is_not_allowed_is_never_contacted(secrets: Secrets, asked: list[Any]) -> None:
-    catalogues = Catalogues(secrets, ())
+    catalogues = RegistryCatalogs(secrets, ())
     for host in ("169.254.169.254", "localhost", "evil.example.com", "x.private-ncr.ntruss.com.evil.example.com"):
         with pytest.raises(InvalidFieldError):
             catalogues.images_of("account", [stored(secrets, host)])
@@ -51,7 +51,7 @@ def test_row_13_a_host_that_is_not_allowed_is_never_contacted(secrets: Secrets, 
 
 
 def test_a_host_of_the_operators_choice_may_be_used_and_answers_are_kept(secrets: Secrets, asked: list[Any]) -> None:
-    catalogues = Catalogues(secrets, ("harbor.example.com",))
+    catalogues = RegistryCatalogs(secrets, ("harbor.example.com",))
     assert check_host("Harbor.example.com", ("harbor.example.com",)) == "harbor.example.com"
     for _ in range(3):
         assert catalogues.images_of("account", [stored(secrets, "harbor.example.com")]) == []
@@ -67,7 +67,7 @@ def test_what_a_repository_says_becomes_paths(secrets: Secrets, monkeypatch: pyt
         f"https://{EP}/v2/team/train/tags/list": {"tags": ["v1", "v2"]},
         f"https://{EP}/v2/bare/tags/list": {"tags": None},
     }
-    catalogues = Catalogues(secrets, ())
+    catalogues = RegistryCatalogs(secrets, ())
     monkeypatch.setattr(catalogues, "_get", lambda url, login, deadline: said[url])
     assert catalogues.images_of("account", [stored(secrets, EP)]) == [f"{EP}/team/train:v1", f"{EP}/team/train:v2"]
 
@@ -76,7 +76,7 @@ def test_repositories_are_asked_at_once_and_until_one_deadline_and_what_is_known
     secrets: Secrets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registries, "PATIENCE_S", 0.5)
-    catalogues = Catalogues(secrets, ())
+    catalogues = RegistryCatalogs(secrets, ())
     go_on = threading.Event()
 
     def answer(url: str, login: object, deadline: float) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def test_one_that_says_a_little_now_and_then_is_not_listened_to_for_ever(
             pass
 
     monkeypatch.setattr(registries, "PATIENCE_S", 0.3)
-    catalogues = Catalogues(secrets, ())
+    catalogues = RegistryCatalogs(secrets, ())
     monkeypatch.setattr(catalogues._http, "request", lambda *_, **__: Dripping())
     before = threading.active_count()
     assert catalogues.images_of("account", [stored(secrets, EP)]) == []

@@ -20,7 +20,8 @@ from footfall.api.http.errors import (
     UNAVAILABLE,
     GatewayError,
 )
-from footfall.api.http.operations import Change, Kind, Need, Operation, Request
+from footfall.api.http.operations import Kind, Need, Operation
+from footfall.api.request import Change, Request
 from footfall.behavior import ownership
 from footfall.behavior.fields import check_name_length, normalize_name
 from footfall.contract import accounts as shapes

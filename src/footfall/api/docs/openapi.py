@@ -1,7 +1,6 @@
 """The OpenAPI 3.1 document, made from the operation table."""
 
-import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -28,17 +27,15 @@ from footfall.api.http.errors import (
     ErrorEnvelope,
 )
 from footfall.api.http.operations import NEEDS, Operation
-from footfall.api.table import OPERATIONS
 
 _PREFIX = "#/components/schemas/"
 _SIGNING = (signing.TIMESTAMP_HEADER, signing.ACCESS_KEY_HEADER, signing.SIGNATURE_HEADER)
 _SIGNED: dict[str, list[str]] = {name: [] for name in _SIGNING}
 _SUBSCRIBED = {**_SIGNED, signing.API_KEY_HEADER: []}
-_UNSIGNED = ", ".join(operation.path for operation in OPERATIONS if operation.kind == "open")
 _DESCRIPTION = (
     "Operations and fields marked *ours* are what Footfall adds; all others are as NCLUE and CLOVA NSML document them. "
     f"What is below /nsml/v1 also needs the header {signing.API_KEY_HEADER}. "
-    f"Every request is signed, but for these: {_UNSIGNED}."
+    "Every request is signed, but for these: "
 )
 _TAGS = {"nclue": "NCLUE", "nsml": "CLOVA NSML", "accounts": "Accounts", "data": "Data", "none": "Server"}
 
@@ -57,23 +54,23 @@ def errors_of(operation: Operation) -> tuple[Code, ...]:
     return tuple(dict.fromkeys((*operation.errors, *common)))
 
 
-@functools.cache
-def document() -> dict[str, Any]:
-    """Return the document; do not change it."""
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    """Return the document of these operations."""
+    unsigned = ", ".join(operation.path for operation in operations if operation.kind == "open")
     kinds: list[type[Any]] = [ErrorEnvelope]
-    for operation in OPERATIONS:
+    for operation in operations:
         kinds += [kind for kind in (operation.request, operation.response) if kind is not None]
     schemas, components = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=_PREFIX + "{name}")
     references = dict(zip(dict.fromkeys(kinds), schemas, strict=True))
     paths: dict[str, Any] = {}
-    for operation in OPERATIONS:
+    for operation in operations:
         paths.setdefault(_template(operation), {})[operation.method.lower()] = _describe(operation, references)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Footfall",
             "version": __version__,
-            "description": _DESCRIPTION,
+            "description": f"{_DESCRIPTION}{unsigned}.",
         },
         "servers": [{"url": "/"}],
         "security": [_SIGNED],
@@ -84,12 +81,6 @@ def document() -> dict[str, Any]:
             "securitySchemes": {name: {"type": "apiKey", "in": "header", "name": name} for name in _SUBSCRIBED},
         },
     }
-
-
-@functools.cache
-def document_bytes() -> bytes:
-    """Return the document as JSON."""
-    return msgspec.json.encode(document())
 
 
 def parameters_of(operation: Operation) -> list[str]:

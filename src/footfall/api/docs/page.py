@@ -1,13 +1,10 @@
 """The API as one page: the OpenAPI document, rendered here, without scripts and without the network."""
 
 import base64
-import functools
 import hashlib
 import html
 import re
 from typing import Any
-
-from footfall.api.docs.openapi import document
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
@@ -20,10 +17,8 @@ td,th{border-bottom:1px solid #ddd;padding:.25rem .6rem .25rem 0;text-align:left
 """
 
 
-@functools.cache
-def docs_page() -> tuple[bytes, bytes]:
-    """Return the page, and the content security policy that allows its style and nothing else."""
-    content = document()
+def docs_page(content: dict[str, Any]) -> tuple[bytes, bytes]:
+    """Return the page of an OpenAPI document, and the content security policy that allows its style and nothing else."""
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>Footfall API</title><style>{_STYLE}</style><main>",

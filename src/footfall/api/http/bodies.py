@@ -29,7 +29,7 @@ _WORDS = {
 }  # fmt: skip
 
 
-class ClientGoneError(Exception):
+class ClientDisconnect(Exception):
     """The client closed the connection in the middle of its request."""
 
 
@@ -65,7 +65,7 @@ async def read_piece(receive: Receive, timeout_s: float) -> tuple[bytes, bool]:
     except TimeoutError as error:
         raise GatewayError(TIMED_OUT, headers=[(b"connection", b"close")]) from error
     if message["type"] == "http.disconnect":
-        raise ClientGoneError
+        raise ClientDisconnect
     return message.get("body", b""), message.get("more_body", False)
 
 

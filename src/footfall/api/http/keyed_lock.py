@@ -1,44 +1,37 @@
-"""Work that only one request may do at a time, known by a name: others with that name wait for it. Kept in this process."""
+"""A lock for each key: whoever comes second with a key waits for the first. Kept in this process, bounded by who is waiting."""
 
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from footfall.errors import InUseError
 
-
-class Underway:
-    """The names that are taken. One object a process."""
+class KeyedLock:
+    """The keys that are held. One object for each kind of key."""
 
     def __init__(self) -> None:
-        self._names: set[str] = set()
-        self._changed = threading.Condition()
+        self._held: set[str] = set()
+        self._released = threading.Condition()
 
     @contextmanager
-    def alone(self, name: str, wait_s: float) -> Iterator[None]:
-        """Take a name until the block ends.
+    def hold(self, key: str, timeout_s: float | None = None) -> Iterator[None]:
+        """Hold a key until the block ends.
 
         Args:
-            wait_s: how long to wait for whoever has it.
+            timeout_s: how long to wait for whoever has it; None: as long as it takes.
 
         Raises:
-            InUseError: it was not free in time.
+            TimeoutError: it was not free in time.
         """
-        deadline = time.monotonic() + wait_s
-        with self._changed:
-            while name in self._names:
-                if not self._changed.wait(deadline - time.monotonic()):
-                    raise InUseError(
-                        "idempotency key",
-                        "of this request",
-                        ["another request that is still under way"],
-                        "Ask again when that one has been answered.",
-                    )
-            self._names.add(name)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._released:
+            while key in self._held:
+                if not self._released.wait(None if deadline is None else deadline - time.monotonic()):
+                    raise TimeoutError
+            self._held.add(key)
         try:
             yield
         finally:
-            with self._changed:
-                self._names.discard(name)
-                self._changed.notify_all()
+            with self._released:
+                self._held.discard(key)
+                self._released.notify_all()

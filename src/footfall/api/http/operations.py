@@ -1,16 +1,10 @@
 """What an operation is: one record, read by routing, OpenAPI, the reference page and the contract tests."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from footfall.api.http.errors import Code
-from footfall.db.connection import Connection
-from footfall.records import Caller
-
-if TYPE_CHECKING:
-    from footfall.api.context import AppContext
 
 Kind = Literal["read", "change", "upload", "download", "stream", "open"]
 """``read``: signed, no change. ``change``: signed, remembered. ``upload``, ``download``: moved through a transfer thread.
@@ -96,39 +90,3 @@ class Operation:
         if self.service == "nsml":
             return "nsml_viewer" if may_view else "nsml_manager"
         return "viewer" if may_view else "manager"
-
-
-NOBODY = Caller("", "", "", {})
-
-
-@dataclass(slots=True)
-class Request:
-    """What a handler gets. ``caller`` is set when the signature was right, ``fields`` when the body was read."""
-
-    context: "AppContext"
-    operation: Operation
-    params: dict[str, str]
-    query: bytes
-    headers: list[tuple[bytes, bytes]]
-    scope: Any
-    trace_id: str
-    caller: Caller = NOBODY
-    signature: bytes = b""
-    timestamp_ms: int = 0
-    body: bytes = b""
-    fields: Any = None
-    unknown: list[str] = field(default_factory=list)
-    is_started: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The second half of a change: ``apply`` in the transaction that remembers the request, ``after`` when it is committed.
-
-    ``within``: entered before the transaction and left behind ``after``. What ``after`` raises is the answer; the request
-    counts as received all the same.
-    """
-
-    apply: Callable[[Connection], Any]
-    after: Callable[[], None] | None = None
-    within: AbstractContextManager[None] | None = None

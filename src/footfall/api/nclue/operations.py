@@ -15,9 +15,10 @@ from footfall.api.http.errors import (
     NO_SUCH,
     Code,
 )
-from footfall.api.http.operations import Change, Operation, QueryField, Request
+from footfall.api.http.operations import Operation, QueryField
 from footfall.api.http.responses import Answer
 from footfall.api.nclue import wire as wire
+from footfall.api.request import Change, Request
 from footfall.behavior.cancel import cancel
 from footfall.compute.outputs.logs import read_log
 from footfall.compute.reconciler.nodes import read_progress

@@ -1,10 +1,11 @@
 """``/api/v1/profile``: the nine documented operations on shopping intents and custom attributes, and ours beside them."""
 
 from footfall.api.http.errors import BAD_PATH, NO_SUCH, NOT_COMPLETED, NOT_READY, PATH_NOT_FOUND, RESULT_EXISTS
-from footfall.api.http.operations import Change, Operation, Request
+from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Answer
 from footfall.api.nclue import profile_wire as wire
 from footfall.api.nclue.operations import operations_of, page_of, progress_of
+from footfall.api.request import Change, Request
 from footfall.behavior.custom_attributes import create_custom_attributes, delete_custom_attributes
 from footfall.behavior.shopping_intents import create_shopping_intent, delete_shopping_intent, profile_key
 from footfall.contract import profiles as shapes

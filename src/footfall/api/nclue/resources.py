@@ -19,9 +19,10 @@ from footfall.api.http.errors import (
     TEST_PATH_NOT_FOUND,
     TRAIN_PATH_NOT_FOUND,
 )
-from footfall.api.http.operations import Change, Operation, Request
+from footfall.api.http.operations import Operation
 from footfall.api.nclue import wire as wire
 from footfall.api.nclue.operations import INDEX, LIMIT, operations_of, page_of, progress_of
+from footfall.api.request import Change, Request
 from footfall.behavior.features import create_feature, delete_feature
 from footfall.behavior.source_options import check_options
 from footfall.behavior.task_runs import create_task_run, delete_task_run

@@ -3,8 +3,9 @@
 from typing import Any
 
 from footfall.api.http.errors import NSML_NOT_FOUND
-from footfall.api.http.operations import Change, Operation, QueryField, Request
+from footfall.api.http.operations import Operation, QueryField
 from footfall.api.nsml.operations import ROOT, created, operation, query_of, stamp
+from footfall.api.request import Change, Request
 from footfall.compute import rules
 from footfall.compute.catalogue import registries
 from footfall.compute.catalogue import ssh_keys as key_rules
@@ -18,13 +19,13 @@ from footfall.records import Product
 
 def list_products(request: Request) -> shapes.ProductList:
     """Return the server products."""
-    products = request.context.shop.products.all
+    products = request.context.launcher.products.all
     return shapes.ProductList([_product_body(product) for product in products], len(products))
 
 
 def list_base_images(request: Request) -> shapes.ImageList:
     """Return the base images."""
-    return _image_list(request.context.shop.images.base)
+    return _image_list(request.context.launcher.images.base)
 
 
 def list_custom_images(request: Request) -> shapes.ImageList:
@@ -33,7 +34,7 @@ def list_custom_images(request: Request) -> shapes.ImageList:
     with context.database.read() as connection:
         names = [image.name for image in images.list_imported(connection)]
         known = images.list_registries(connection, account_id)
-    return _image_list(names + context.catalogues.images_of(account_id, known))
+    return _image_list(names + context.catalogs.images_of(account_id, known))
 
 
 def post_registry(request: Request) -> Change:
@@ -47,7 +48,7 @@ def post_registry(request: Request) -> Change:
         images.insert_registry(tx, account_id, registry, made_at)
         return created(_registry_body(registry), f"{ROOT}/images/secret")
 
-    return Change(apply, lambda: context.catalogues.forget(account_id, host))
+    return Change(apply, lambda: context.catalogs.forget(account_id, host))
 
 
 def list_registries(request: Request) -> shapes.RegistryList:
@@ -67,7 +68,7 @@ def remove_registry(request: Request) -> Change:
     host = registries.check_host(given, context.settings.registry_hosts)
     return Change(
         lambda tx: _registry_body(images.delete_registry(tx, account_id, host)),
-        lambda: context.catalogues.forget(account_id, host),
+        lambda: context.catalogs.forget(account_id, host),
     )
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from footfall.api.http.bodies import parse_query
 from footfall.api.http.errors import NSML_BAD_REQUEST, NSML_NOT_ACCEPTED, NSML_NOT_FOUND, Code
-from footfall.api.http.operations import Kind, Operation, QueryField, Request
+from footfall.api.http.operations import Kind, Operation, QueryField
 from footfall.api.http.responses import Answer, encode_json
+from footfall.api.request import Request
 from footfall.errors import InvalidFieldError, NotFoundError
 
 ROOT = "/nsml/v1"

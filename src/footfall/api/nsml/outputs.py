@@ -8,15 +8,15 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
 from footfall.api.http.errors import NSML_NOT_FOUND, GatewayError
-from footfall.api.http.operations import Operation, QueryField, Request
+from footfall.api.http.operations import Operation, QueryField
 from footfall.api.http.responses import Answer, Download, json_answer
 from footfall.api.log_streaming import LogStream, RunNow
 from footfall.api.nsml.operations import is_true, number_of, operation, query_of, stamp
+from footfall.api.request import Request
 from footfall.api.transfers import PIECE_BYTES
 from footfall.compute.outputs import artifacts, logs, metrics
 from footfall.contract.runs import ArtifactBody, ArtifactList, CurveBody, MetricsBody, SummaryBody
@@ -32,7 +32,6 @@ MAX_KEYS = 1_000
 MAX_OFFSET = 1 << 53
 """Up to here every reader of JSON and every JavaScript agrees on an integer."""
 _ESCAPED = re.compile(r"\\([\\,])")
-_METRIC_TURNS: dict[str, Lock] = {}  # by account: none can make another wait by the size of its files
 
 
 def get_logs(request: Request) -> Answer | LogStream:
@@ -79,7 +78,7 @@ def get_metrics(request: Request) -> Answer:
         raise InvalidFieldError("keys", None, "range", f"keys names {len(keys)}; give at most {MAX_KEYS}.")
     row = _find(request)
     where = (request.context.settings.runs_root, row.id, row.attempt + 1, row.n_nodes)
-    with _METRIC_TURNS.setdefault(request.caller.account_id, Lock()):
+    with request.context.metrics_lock.hold(request.caller.account_id):
         summary, dropped = metrics.read_summary(*where)
         curves = metrics.read_series(*where, keys=keys, max_points=max_points)
         return json_answer(

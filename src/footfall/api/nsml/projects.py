@@ -3,7 +3,7 @@
 from typing import Any
 
 from footfall.api.http.errors import NSML_NOT_ACCEPTED, NSML_NOT_FOUND
-from footfall.api.http.operations import Change, Operation, Request
+from footfall.api.http.operations import Operation
 from footfall.api.nsml.operations import (
     OURS_INTERNAL,
     PAGE,
@@ -16,6 +16,7 @@ from footfall.api.nsml.operations import (
     query_of,
     stamp,
 )
+from footfall.api.request import Change, Request
 from footfall.compute import projects as rules
 from footfall.compute.rules import check_nas_size
 from footfall.contract import nsml as shapes

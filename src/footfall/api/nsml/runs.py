@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from footfall.api.http.operations import Change, Operation, QueryField, Request
+from footfall.api.http.operations import Operation, QueryField
 from footfall.api.nsml.operations import (
     PAGE,
     PAGE_SIZE,
@@ -15,6 +15,7 @@ from footfall.api.nsml.operations import (
     query_of,
 )
 from footfall.api.nsml.run_wire import STATUSES, node_body, run_body, run_item
+from footfall.api.request import Change, Request
 from footfall.compute import create, runs
 from footfall.compute.reconciler import nodes
 from footfall.contract import runs as shapes
@@ -34,7 +35,7 @@ def post_run(request: Request) -> Change:
     context, caller, project_id = request.context, request.caller, request.params["projectId"]
     wish = _wish(request.fields)
     with context.database.read() as connection:
-        draft = create.check_new(connection, context.shop, caller, project_id, wish)
+        draft = create.check_new(connection, context.launcher, caller, project_id, wish)
     return Change(lambda tx: _made(request, tx, draft))
 
 
@@ -43,7 +44,7 @@ def restart_run(request: Request) -> Change:
     context, caller = request.context, request.caller
     with context.database.read() as connection:
         row = _find(request, connection)
-        draft = create.draft_again(connection, context.shop, caller, row.id, row.request)
+        draft = create.plan_restart(connection, context.launcher, caller, row.id, row.request)
     return Change(lambda tx: _made(request, tx, draft))
 
 
@@ -127,18 +128,18 @@ def _body(request: Request, row: RunRow) -> shapes.RunBody:
     return run_body(row, levels.of(row.id, row.attempt) if is_started else None)
 
 
-def _made(request: Request, tx: Connection, draft: create.Draft) -> Any:
+def _made(request: Request, tx: Connection, draft: create.PlannedRun) -> Any:
     run = draft.apply(tx, request.context.secrets)
     assert run.number is not None
     row = run_pages.get(tx, run.account_id, run.project_id, run.number)
     return created(run_body(row, None), f"{ROOT}/projects/{run.project_id}/runs/{run.number}")
 
 
-def _wish(new: shapes.NewRun) -> create.Wish:
+def _wish(new: shapes.NewRun) -> create.RunRequest:
     if new.env is not None and new.envs is not None:
         details = "env and envs are two names of one field; give one of them."
         raise InvalidFieldError("env", None, "choice", details)
-    return create.Wish(
+    return create.RunRequest(
         product_code=new.gpu_svr_code,
         image_type=new.image_type,
         image_path=new.image_path,

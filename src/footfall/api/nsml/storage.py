@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from footfall.api.http.errors import NSML_NOT_FOUND, TOO_LARGE, UNAVAILABLE, GatewayError
-from footfall.api.http.operations import Change, Operation, QueryField, Request
+from footfall.api.http.operations import Operation, QueryField
 from footfall.api.http.responses import Answer, Download, encode_json
 from footfall.api.mutations import RequestMemory
 from footfall.api.nsml.operations import (
@@ -23,6 +23,7 @@ from footfall.api.nsml.operations import (
 from footfall.api.nsml.outputs import file_download
 from footfall.api.nsml.run_wire import node_id
 from footfall.api.quota import check_space
+from footfall.api.request import Change, Request
 from footfall.compute import projects, rules
 from footfall.compute.storage import uploads, usage
 from footfall.contract import nsml as shapes
@@ -87,17 +88,17 @@ def put_code(request: Request, pieces: Iterator[bytes], memory: RequestMemory) -
     digest = code_archives.check_digest(request.params["sha256"], "sha256")
     project_id = _open_project(request)
     check_space(settings)
-    with uploads.receive(settings, project_id, _limited(pieces, settings.max_code_bytes)) as draft:
-        uploads.check_code(draft, digest)
-        memory.know_body(bytes.fromhex(draft.digest))
+    with uploads.receive(settings, project_id, _limited(pieces, settings.max_code_bytes)) as upload:
+        uploads.check_code(upload, digest)
+        memory.know_body(bytes.fromhex(upload.digest))
         with context.database.write() as tx:
             memory.mark(tx)
             projects.get_open(tx, request.caller, project_id)
-            code_archives.keep(tx, project_id, digest, draft.size_bytes)
+            code_archives.keep(tx, project_id, digest, upload.size_bytes)
             # In the transaction, so that housekeeping, which forgets archives in one, never removes a fresh file.
-            uploads.place_code(settings, project_id, draft)
+            uploads.place_code(settings, project_id, upload)
         memory.is_kept = True
-        return Answer(encode_json(CodeBody(project_id, digest, draft.size_bytes)))
+        return Answer(encode_json(CodeBody(project_id, digest, upload.size_bytes)))
 
 
 def list_files(request: Request) -> FileList:
@@ -126,14 +127,14 @@ def put_file(request: Request, pieces: Iterator[bytes], memory: RequestMemory) -
     place.check_path(path)
     project_id = _open_project(request)
     check_space(context.settings)
-    with uploads.receive(context.settings, project_id, pieces) as draft:
-        memory.know_body(bytes.fromhex(draft.digest))
+    with uploads.receive(context.settings, project_id, pieces) as upload:
+        memory.know_body(bytes.fromhex(upload.digest))
         with context.database.write() as tx:
             memory.mark(tx)
             projects.get_open(tx, request.caller, project_id)
         memory.is_kept = True
-        uploads.place_file(context.settings, project_id, path, draft)
-        return Answer(encode_json(FilePut(project_id, path, draft.size_bytes, draft.digest)))
+        uploads.place_file(context.settings, project_id, path, upload)
+        return Answer(encode_json(FilePut(project_id, path, upload.size_bytes, upload.digest)))
 
 
 def remove_file(request: Request) -> Change:

@@ -72,7 +72,7 @@ def seal(secrets: Secrets, account_id: str, private_ep: str, access_key: str, se
     return Registry(private_ep, access_key, sealed, end, from_us(now)), now
 
 
-class Catalogues:
+class RegistryCatalogs:
     """What image repositories say they have, asked again after ``KEPT_S``, all at once, by threads that nobody waits for long."""
 
     def __init__(self, secrets: Secrets, allowed: Collection[str]) -> None:

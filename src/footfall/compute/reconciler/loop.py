@@ -16,7 +16,7 @@ from footfall.config import Settings
 from footfall.db import leases, queue_stats
 from footfall.db.engine.engine import Database, now_us
 from footfall.errors import DatabaseUnavailableError, FootfallError
-from footfall.prometheus import Measures
+from footfall.prometheus import ServerMetrics
 from footfall.records import id_time
 from footfall.stores.store import Buckets, Store
 
@@ -44,14 +44,14 @@ class ReconcileLoop:
         internal: Store,
         buckets: Buckets,
         make_reconciler: Callable[[int], Reconciler],
-        measures: Measures | None = None,
+        metrics: ServerMetrics | None = None,
     ) -> None:
         self._db = database
         self._make = make_reconciler
         self._lease = Lease(settings.data_dir)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
-        self._measures = measures or Measures()
+        self._metrics = metrics or ServerMetrics()
         self._begun_at = time.monotonic()
         self._beat_at = -BEAT_S
         self._epoch = 0
@@ -156,7 +156,7 @@ class ReconcileLoop:
 
     def _note_look(self, begun_at: float) -> None:
         now = self._looked_at = time.monotonic()
-        self._measures.looks.add(now - begun_at)
+        self._metrics.observe_reconcile(now - begun_at)
         if now - self._beat_at >= BEAT_S:
             self._beat_at = now
             with self._db.write() as tx:

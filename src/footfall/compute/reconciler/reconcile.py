@@ -26,7 +26,7 @@ from footfall.db import allocations, runs
 from footfall.db.engine.engine import Database, now_us, to_us
 from footfall.errors import FootfallError
 from footfall.executor import Executor, Liveness
-from footfall.prometheus import Measures
+from footfall.prometheus import ServerMetrics
 from footfall.records import Grant, Run, utc_now
 from footfall.states import FailureReason, RunState
 
@@ -55,9 +55,9 @@ class Reconciler:
         executor: Executor,
         hooks: Hooks,
         epoch: int,
-        measures: Measures | None = None,
+        metrics: ServerMetrics | None = None,
     ) -> None:
-        self._measures = measures or Measures()
+        self._metrics = metrics or ServerMetrics()
         self._db = database
         self._executor = executor
         self._hooks = hooks
@@ -160,7 +160,7 @@ class Reconciler:
                 return
             if outcome.state.is_final:
                 self._hooks.run_ended(tx, runs.get(tx, run.id))
-        self._measures.note_move(outcome.state.value, outcome.reason.value if outcome.reason else "")
+        self._metrics.count_move(outcome.state.value, outcome.reason.value if outcome.reason else "")
         if state != run.state and outcome.started_at is not None:
             self._count_start(run, outcome.started_at)
         self._asked.pop(run.id, None)
@@ -180,7 +180,7 @@ class Reconciler:
 
     def _count_start(self, run: Run, started_at: float) -> None:
         if run.attempt == 0:
-            self._measures.queue_waits.add(max(0.0, started_at - run.created_at.timestamp()))
+            self._metrics.observe_queue_wait(max(0.0, started_at - run.created_at.timestamp()))
 
     def _ask_to_stop(self, run: Run) -> None:
         now = time.monotonic()
@@ -193,7 +193,7 @@ class Reconciler:
             if not runs.advance(tx, run.id, RunState.PENDING, RunState.CANCELLED, in_attempt=run.attempt, message=None):
                 return
             self._hooks.run_ended(tx, runs.get(tx, run.id))
-        self._measures.note_move(RunState.CANCELLED.value, "")
+        self._metrics.count_move(RunState.CANCELLED.value, "")
         self._has_moved = True
         log.info("run_moved", run_id=run.id, state=RunState.CANCELLED, attempt=run.attempt, reason=None)
 

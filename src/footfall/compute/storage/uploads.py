@@ -24,7 +24,7 @@ OLD_DRAFT_S = 86_400.0
 _GZIP = b"\x1f\x8b"
 
 
-class Draft:
+class Upload:
     """A file that is whole and durable, and not yet in its place."""
 
     def __init__(self, path: Path, size_bytes: int, digest: str) -> None:
@@ -32,7 +32,7 @@ class Draft:
 
 
 @contextmanager
-def receive(settings: Settings, project_id: str, pieces: Iterable[bytes]) -> Iterator[Draft]:
+def receive(settings: Settings, project_id: str, pieces: Iterable[bytes]) -> Iterator[Upload]:
     """Write pieces to a draft that is gone when the block ends, unless it was moved.
 
     Raises:
@@ -43,53 +43,53 @@ def receive(settings: Settings, project_id: str, pieces: Iterable[bytes]) -> Ite
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _sweep(path.parent)
-            draft = _write(path, pieces)
+            upload = _write(path, pieces)
         except OSError as error:
             raise _store_error(error) from error
-        yield draft
+        yield upload
     finally:
         path.unlink(missing_ok=True)
 
 
-def check_code(draft: Draft, digest: str) -> None:
+def check_code(upload: Upload, digest: str) -> None:
     """Refuse what is no archive, or not the one that was announced.
 
     Raises:
         InvalidFieldError: rule ``pattern``.
     """
-    if draft.digest != digest:
-        details = f"The body has the SHA-256 {draft.digest}, the path says {digest}; send the archive that it names."
+    if upload.digest != digest:
+        details = f"The body has the SHA-256 {upload.digest}, the path says {digest}; send the archive that it names."
         raise InvalidFieldError("sha256", digest, "pattern", details)
-    with open(draft.path, "rb") as file:
+    with open(upload.path, "rb") as file:
         if file.read(2) != _GZIP:
             raise InvalidFieldError("body", None, "pattern", "The body is not gzip; send a tar.gz archive.")
 
 
-def place_code(settings: Settings, project_id: str, draft: Draft) -> None:
+def place_code(settings: Settings, project_id: str, upload: Upload) -> None:
     """Move an archive to where runs find it."""
-    target = settings.data_dir / layout.code_path(project_id, draft.digest)
+    target = settings.data_dir / layout.code_path(project_id, upload.digest)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft.path.replace(target)
+        upload.path.replace(target)
         sync(target.parent)
     except OSError as error:
         raise _store_error(error) from error
 
 
-def place_file(settings: Settings, project_id: str, path: str, draft: Draft) -> None:
+def place_file(settings: Settings, project_id: str, path: str, upload: Upload) -> None:
     """Move a file into the storage of a project, owned by who runs commands.
 
     Raises:
         StoreDeniedError: a link is on the way, or a directory is there.
     """
     root = usage.make_nas(settings, project_id)
-    with open(draft.path, "rb") as file:
+    with open(upload.path, "rb") as file:
         os.fchmod(file.fileno(), 0o644)
         usage.give_to_runs(settings, file.fileno())
-    place.place(root, path, draft.path, lambda made: usage.give_to_runs(settings, made))
+    place.place(root, path, upload.path, lambda made: usage.give_to_runs(settings, made))
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> Draft:
+def _write(path: Path, pieces: Iterable[bytes]) -> Upload:
     digest, size = sha256(), 0
     with open(path, "xb", buffering=0) as file:
         for piece in pieces:
@@ -99,7 +99,7 @@ def _write(path: Path, pieces: Iterable[bytes]) -> Draft:
             digest.update(piece)
             size += len(piece)
         os.fsync(file.fileno())
-    return Draft(path, size, digest.hexdigest())
+    return Upload(path, size, digest.hexdigest())
 
 
 def _sweep(directory: Path) -> None:
