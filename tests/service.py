@@ -124,8 +124,8 @@ def send(port: int, method: str, target: str, body: bytes | None, headers: Mappi
         if body is not None:
             connection.putheader("content-length", str(len(body)))
         connection.endheaders(body)
-        answer = connection.getresponse()
-        return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        response = connection.getresponse()
+        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
     finally:
         connection.close()
 
@@ -134,11 +134,11 @@ def raw(port: int, request: bytes, timeout_s: float = 5.0) -> bytes:
     """Send bytes as they are and return all that comes back until the server closes or falls silent."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         connection.sendall(request)
-        pieces = []
+        chunks = []
         with contextlib.suppress(TimeoutError, ConnectionError):
-            while piece := connection.recv(65536):
-                pieces.append(piece)
-        return b"".join(pieces)
+            while chunk := connection.recv(65536):
+                chunks.append(chunk)
+        return b"".join(chunks)
 
 
 @dataclass

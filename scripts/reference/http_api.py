@@ -5,7 +5,7 @@ from typing import Any
 from footfall.api.docs.openapi import document, errors_of
 from footfall.api.docs.page import type_word
 from footfall.api.http.errors import CODES
-from footfall.api.http.operations import NEEDS, Operation
+from footfall.api.http.operations import PERMISSIONS, Operation
 from footfall.api.table import OPERATIONS
 
 _NOTES = {
@@ -70,7 +70,7 @@ def _source(operation: Operation) -> str:
 
 def _section(operation: Operation) -> list[str]:
     lines = [f"### {operation.id}", "", f"`{operation.method} {operation.path}`: {operation.summary}", ""]
-    lines += [f"Who may call: {NEEDS[operation.needed]}.", ""]
+    lines += [f"Who may call: {PERMISSIONS[operation.permission]}.", ""]
     if operation.id in _NOTES:
         lines += [_NOTES[operation.id], ""]
     if operation.query:

@@ -107,7 +107,7 @@ def _commands(group: click.Group, context: click.Context) -> Iterator[str]:
             yield from _commands(command, inner)
             continue
         level = "##" if context.parent is None else "###"
-        usage = " ".join(piece for piece in command.collect_usage_pieces(inner) if piece != "[OPTIONS]")
+        usage = " ".join(chunk for chunk in command.collect_usage_pieces(inner) if chunk != "[OPTIONS]")
         yield f"{level} `{inner.command_path}{' ' + usage if usage else ''}`\n\n{_paragraphs(command)}\n"
         own = [each for each in command.params if isinstance(each, click.Option) and not shared & set(each.opts)]
         if own:

@@ -164,9 +164,9 @@ def test_row_08_an_authentication_header_given_twice_is_401(shared: Service, nam
     again = f"{name}: x" if name in signed else f"{signing.SIGNATURE_HEADER}: {signed[signing.SIGNATURE_HEADER]}"
     headers = [f"{key}: {value}" for key, value in signed.items()]
     request = "\r\n".join([f"GET {target} HTTP/1.1", "host: x", "connection: close", *headers, again, "", ""])
-    answer = raw(shared.port, request.encode())
-    assert answer.startswith(b"HTTP/1.1 401")
-    assert INVALID.encode() in answer
+    response = raw(shared.port, request.encode())
+    assert response.startswith(b"HTTP/1.1 401")
+    assert INVALID.encode() in response
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,9 @@ def test_row_08_an_authentication_header_given_twice_is_401(shared: Service, nam
 )
 def test_row_08_smuggling_reaches_no_handler(shared: Service, smuggled: list[str]) -> None:
     request = _request(shared.operator, "POST /api/v1/features HTTP/1.1", "/api/v1/features", *smuggled, method="POST")
-    answer = raw(shared.port, request + b"0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", 3)
-    assert answer.startswith(b"HTTP/1.1 400")
-    assert answer.count(b"HTTP/1.1 ") == 1
+    response = raw(shared.port, request + b"0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", 3)
+    assert response.startswith(b"HTTP/1.1 400")
+    assert response.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize(
@@ -391,5 +391,5 @@ def test_unsigned_routes_are_three(shared: Service) -> None:
     "target", [b"/api/v1/features/\xff", b"/api/v1/features/\xed\x95\x9c", b"*", b"api/v1/features"]
 )
 def test_row_07_a_target_that_is_no_ascii_path_is_refused(shared: Service, target: bytes) -> None:
-    answer = raw(shared.port, b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 2)
-    assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 404", b"HTTP/1.1 401")
+    response = raw(shared.port, b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 2)
+    assert response[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 404", b"HTTP/1.1 401")

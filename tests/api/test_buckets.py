@@ -29,11 +29,11 @@ class Upload:
         self._connection = socket.create_connection(("127.0.0.1", caller.port), timeout=10)
         self._connection.sendall("\r\n".join([*lines, "", ""]).encode())
 
-    def send(self, piece: bytes) -> None:
-        self._connection.sendall(piece)
+    def send(self, chunk: bytes) -> None:
+        self._connection.sendall(chunk)
         time.sleep(0.2)
 
-    def answer(self) -> bytes:
+    def response(self) -> bytes:
         with self._connection as connection:
             return connection.recv(65536)
 
@@ -84,9 +84,9 @@ def test_an_upload_never_appears_in_a_bucket_that_became_anothers(service: Servi
     assert _delete(first, "popular").status == 200
     _bucket(second, "popular")
     upload.send(b"z" * 10)
-    answer = upload.answer()
-    assert answer.startswith(b"HTTP/1.1 404")
-    assert b"10106" in answer
+    response = upload.response()
+    assert response.startswith(b"HTTP/1.1 404")
+    assert b"10106" in response
     assert second.get("/data/v1/popular").json["objects"] == []
     assert os.listdir(service.settings.data_dir / "buckets" / "popular") == []
 
@@ -99,7 +99,7 @@ def test_an_upload_ends_with_the_grant(service: Service) -> None:
     upload.send(b"z" * 90)
     assert owner("DELETE", f"/accounts/v1/buckets/lent/grants/{guest.account_id}").status == 200
     upload.send(b"z" * 10)
-    assert upload.answer().startswith(b"HTTP/1.1 404")
+    assert upload.response().startswith(b"HTTP/1.1 404")
     owner.post("/accounts/v1/buckets/lent/grants", {"account_id": "guest"})
     again = guest("PUT", "/data/v1/lent/x", b"z" * 100, headers=upload.headers)
     assert again.details == "This request was already received."

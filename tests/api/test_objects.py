@@ -264,10 +264,10 @@ def test_a_server_that_stops_lets_go_of_an_upload_under_way(tmp_path: Path, capl
         assert time.monotonic() < deadline, busy
         time.sleep(0.05)
     with connection:
-        answer = connection.recv(65536)
-    assert answer.startswith(b"HTTP/1.1 503")
-    assert b"x-ncp-trace-id: " in answer
-    assert b'"errorCode":"500"' in answer
+        response = connection.recv(65536)
+    assert response.startswith(b"HTTP/1.1 503")
+    assert b"x-ncp-trace-id: " in response
+    assert b'"errorCode":"500"' in response
     gc.collect()
     assert "Exception" not in caplog.text
     assert not (tmp_path / "home" / "data" / "buckets" / "shop" / "slow").exists()

@@ -30,9 +30,9 @@ def test_metrics_count_requests_and_runs_and_name_nobody(tmp_path: Path) -> None
         caller = service.operator
         assert caller.get("/api/v1/features").status == 200
         assert caller.get("/nowhere").status == 404
-        answer = caller.get("/metrics")
-        assert answer.status == 200
-        text = answer.body.decode()
+        response = caller.get("/metrics")
+        assert response.status == 200
+        text = response.body.decode()
         found = values(text)
         assert found['footfall_requests_total{operation="list_features",status="200"}'] == 1
         assert found['footfall_requests_total{operation="none",status="404"}'] == 1

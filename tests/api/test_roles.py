@@ -4,7 +4,7 @@ import pytest
 
 from footfall.api.auth import check_role
 from footfall.api.http.errors import GatewayError
-from footfall.api.http.operations import NEEDS, Need, Operation
+from footfall.api.http.operations import PERMISSIONS, Operation, Permission
 from footfall.api.table import OPERATIONS
 from footfall.records import Caller as CallerRecord
 from service import Service
@@ -13,7 +13,7 @@ REPLAYED = "This request was already received."
 DENIED = (401, "10100", "ACCESS_DENIED")
 FORBIDDEN = (403, "230", "Forbidden")
 FEATURE = {"name": "n", "source_bucket": "shop", "source_file_path": "seq.csv"}
-RULE: dict[Need, tuple[str, ...]] = {  # who may, of those below
+RULE: dict[Permission, tuple[str, ...]] = {  # who may, of those below
     "nobody": ("nothing", "viewer", "manager", "other", "owner"),
     "key": ("nothing", "viewer", "manager", "other", "owner"),
     "member": ("viewer", "manager", "other", "owner"),
@@ -34,10 +34,10 @@ ROLES = {
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.id)
 def test_an_operation_is_for_those_whom_its_need_names(operation: Operation) -> None:
-    assert operation.needed in NEEDS
+    assert operation.permission in PERMISSIONS
     for name, roles in ROLES.items():
         caller = CallerRecord("account", "user", "key", roles)
-        if name in RULE[operation.needed]:
+        if name in RULE[operation.permission]:
             check_role(operation, caller)
         else:
             with pytest.raises(GatewayError):
@@ -47,10 +47,10 @@ def test_an_operation_is_for_those_whom_its_need_names(operation: Operation) -> 
 def test_what_is_nclues_needs_its_roles_and_data_goes_with_it() -> None:
     for operation in OPERATIONS:
         if operation.service in ("nclue", "data"):
-            assert operation.needed == ("viewer" if operation.method in ("GET", "HEAD") else "manager")
+            assert operation.permission == ("viewer" if operation.method in ("GET", "HEAD") else "manager")
         if operation.service == "nsml":
-            assert operation.needed == ("nsml_viewer" if operation.method == "GET" else "nsml_manager")
-    assert {o.id for o in OPERATIONS if o.needed == "key"} == {"list_keys"}
+            assert operation.permission == ("nsml_viewer" if operation.method == "GET" else "nsml_manager")
+    assert {o.id for o in OPERATIONS if o.permission == "key"} == {"list_keys"}
 
 
 def test_without_a_role_there_is_nothing_but_the_own_keys(shared: Service) -> None:

@@ -13,12 +13,12 @@ from structlog.contextvars import bound_contextvars
 from footfall.api.auth import Authenticator, check_access
 from footfall.api.context import AppContext
 from footfall.api.http.bodies import ClientDisconnect, Receive, read_body
-from footfall.api.http.errors import UNAVAILABLE, error_answer, plain_error, unexpected
+from footfall.api.http.errors import UNAVAILABLE, error_response, plain_error_response, unexpected
 from footfall.api.http.operations import Operation
-from footfall.api.http.responses import Answer, head_of, json_answer, new_trace_id
+from footfall.api.http.responses import Response, json_response, new_trace_id, response_start
 from footfall.api.http.routing import Router
 from footfall.api.log_streaming import LogBroadcaster, StreamClosed
-from footfall.api.mutations import answer_change, answer_upload
+from footfall.api.mutations import handle_mutation, handle_upload
 from footfall.api.request import Request
 from footfall.api.transfers import Send, TransferAborted, Transfers
 from footfall.errors import FootfallError
@@ -41,7 +41,7 @@ class Application:
         self._transfers = Transfers(context.settings)
         # SQLite's readers wait for nobody, and a row by its key costs less than a change of threads.
         self._may_answer_inline = context.database.is_sqlite
-        self._handlers_by_kind: dict[str, Callable[[Request, Receive, Send], Awaitable[Answer | None]]] = {
+        self._handlers_by_kind: dict[str, Callable[[Request, Receive, Send], Awaitable[Response | None]]] = {
             "open": self._open,
             "read": self._read,
             "change": self._change,
@@ -63,17 +63,17 @@ class Application:
         trace_id = new_trace_id()
         begun = time.perf_counter()
         try:
-            answer = await self._answer(scope, receive, send, trace_id)
+            response = await self._answer(scope, receive, send, trace_id)
         except (ClientDisconnect, TransferAborted, StreamClosed) as error:
             log.info("client gone", trace_id=trace_id, error=repr(error))
             return
-        if answer is None:
+        if response is None:
             return
-        self._metrics.observe_request(scope.get(OPERATION, "none"), answer.status, time.perf_counter() - begun)
-        await send(head_of(answer, trace_id))
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+        self._metrics.observe_request(scope.get(OPERATION, "none"), response.status, time.perf_counter() - begun)
+        await send(response_start(response, trace_id))
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, trace_id: str) -> Answer | None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, trace_id: str) -> Response | None:
         request: Request | None = None
         try:
             operation, params = self._router.match(scope["method"], scope["raw_path"])
@@ -83,44 +83,46 @@ class Application:
             )
             return await self._handlers_by_kind[operation.kind](request, receive, send)
         except FootfallError as error:
-            answer = error_answer(error, _service_of(request))
-            if answer.status >= 500:
-                log.warning("refused", trace_id=trace_id, status=answer.status, error=repr(error))
+            response = error_response(error, _service_of(request))
+            if response.status >= 500:
+                log.warning("refused", trace_id=trace_id, status=response.status, error=repr(error))
         except (ClientDisconnect, TransferAborted, StreamClosed):
             raise
         except asyncio.CancelledError:
             # uvicorn waited long enough for its end; swallowed here, for it would log whatever comes out as broken.
             log.info("cut off", trace_id=trace_id)
-            answer = plain_error(UNAVAILABLE, "The server stops. See whether this was done, and send it again if not.")
+            response = plain_error_response(
+                UNAVAILABLE, "The server stops. See whether this was done, and send it again if not."
+            )
         except Exception:  # the app's door: whatever broke is logged, and answered with its trace id
             log.exception("broken", trace_id=trace_id, method=scope["method"])
-            answer = plain_error(unexpected(_service_of(request)))
+            response = plain_error_response(unexpected(_service_of(request)))
         if request is not None and request.is_started:
-            log.info("broken off", trace_id=trace_id, status=answer.status)
+            log.info("broken off", trace_id=trace_id, status=response.status)
             return None  # too late for an answer: the server closes the connection, and the client sees a short body
-        return answer
+        return response
 
-    async def _open(self, request: Request, _receive: Receive, _send: Send) -> Answer:
-        answer: Answer = await self._in_thread(request.operation.handler, request)
-        return answer
+    async def _open(self, request: Request, _receive: Receive, _send: Send) -> Response:
+        response: Response = await self._in_thread(request.operation.handler, request)
+        return response
 
-    async def _read(self, request: Request, _receive: Receive, _send: Send) -> Answer:
+    async def _read(self, request: Request, _receive: Receive, _send: Send) -> Response:
         if self._may_answer_inline and request.operation.is_quick:
             return self._authenticate_and_read(request)
-        answer: Answer = await self._in_thread(self._authenticate_and_read, request)
-        return answer
+        response: Response = await self._in_thread(self._authenticate_and_read, request)
+        return response
 
-    async def _change(self, request: Request, receive: Receive, _send: Send) -> Answer:
+    async def _change(self, request: Request, receive: Receive, _send: Send) -> Response:
         settings = self._context.settings
         await self._authenticate(request)
         request.body = await read_body(receive, settings.max_body_bytes, settings.body_timeout_s)
-        answer: Answer = await self._in_thread(_traced, answer_change, request)
-        return answer
+        response: Response = await self._in_thread(_traced, handle_mutation, request)
+        return response
 
-    async def _upload(self, request: Request, receive: Receive, _send: Send) -> Answer:
+    async def _upload(self, request: Request, receive: Receive, _send: Send) -> Response:
         await self._authenticate(request)
         return await self._transfers.upload(
-            functools.partial(_traced, answer_upload, request), request.caller.account_id, receive
+            functools.partial(_traced, handle_upload, request), request.caller.account_id, receive
         )
 
     async def _download(self, request: Request, receive: Receive, send: Send) -> None:
@@ -128,10 +130,10 @@ class Application:
         work = functools.partial(_traced, _checked, request)
         await self._transfers.download(work, request, receive, send)
 
-    async def _stream(self, request: Request, receive: Receive, send: Send) -> Answer | None:
+    async def _stream(self, request: Request, receive: Receive, send: Send) -> Response | None:
         await self._authenticate(request)
         found = await self._in_thread(_checked, request)
-        if isinstance(found, Answer):
+        if isinstance(found, Response):
             return found
         request.is_started = True
         await self._broadcaster.stream(found, request.trace_id, receive, send)
@@ -143,11 +145,11 @@ class Application:
         else:
             await self._in_thread(self._authenticator.authenticate, request)
 
-    def _authenticate_and_read(self, request: Request) -> Answer:
+    def _authenticate_and_read(self, request: Request) -> Response:
         self._authenticator.authenticate(request)
         check_access(request)
         value = request.operation.handler(request)
-        return value if isinstance(value, Answer) else json_answer(value)
+        return value if isinstance(value, Response) else json_response(value)
 
     async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
@@ -155,9 +157,9 @@ class Application:
 
 def _traced(work: Callable[..., Any], request: Request, *arguments: Any) -> Any:
     with bound_contextvars(trace_id=request.trace_id):
-        answer = work(request, *arguments)
+        response = work(request, *arguments)
         log.info("answered", operation=request.operation.id, account_id=request.caller.account_id)
-        return answer
+        return response
 
 
 def _service_of(request: Request | None) -> str:

@@ -15,7 +15,7 @@ import structlog
 from footfall import signing
 from footfall.api.context import AppContext
 from footfall.api.http.errors import ACCESS_DENIED, FORBIDDEN, PERMISSION_DENIED, THROTTLED, UNEXPECTED, GatewayError
-from footfall.api.http.operations import NEEDS, Need, Operation
+from footfall.api.http.operations import PERMISSIONS, Operation, Permission
 from footfall.api.http.rate_limit import TokenBuckets
 from footfall.api.request import Request
 from footfall.db.access.accounts import Signer, find_signer
@@ -116,13 +116,13 @@ def check_role(operation: Operation, caller: Caller) -> None:
     Raises:
         GatewayError: 10100 for NCLUE, 230 for the rest.
     """
-    if not _MAY[operation.needed](caller.roles):
+    if not _MAY[operation.permission](caller.roles):
         code = ACCESS_DENIED if operation.service == "nclue" else FORBIDDEN
-        needs = NEEDS[operation.needed]
-        raise GatewayError(code, f"{operation.id} needs {needs}; ask who manages the account for the role.")
+        requires = PERMISSIONS[operation.permission]
+        raise GatewayError(code, f"{operation.id} needs {requires}; ask who manages the account for the role.")
 
 
-_MAY: dict[Need, Callable[[Mapping[str, str]], bool]] = {
+_MAY: dict[Permission, Callable[[Mapping[str, str]], bool]] = {
     "nobody": lambda _: True,
     "key": lambda _: True,
     "member": lambda roles: any(role != "NONE" for role in roles.values()),

@@ -15,9 +15,9 @@ from footfall.api.auth import check_access
 from footfall.api.context import AppContext
 from footfall.api.http.bodies import name_unknown, parse_body
 from footfall.api.http.errors import AUTHENTICATION_FAILED, BAD_REQUEST, UNAVAILABLE, GatewayError
-from footfall.api.http.responses import Answer, encode_json
+from footfall.api.http.responses import Response, encode_json
 from footfall.api.quota import check_space
-from footfall.api.request import Change, Request
+from footfall.api.request import Mutation, Request
 from footfall.db.access import requests
 from footfall.db.access.requests import FirstAnswer
 from footfall.db.connection import Connection
@@ -44,14 +44,14 @@ class _RaceError(Exception):
     """Another request with this idempotency key was committed first."""
 
 
-def answer_change(request: Request) -> Answer:
+def handle_mutation(request: Request) -> Response:
     """Return the answer of a changing operation, applied once."""
     memory = RequestMemory(request, sha256(request.body).digest())
     memory.refuse_replay()
     try:
         check_access(request)
         with memory.exclusive():
-            known = memory.first_answer()
+            known = memory.first_response()
             if known is None:
                 return _apply(request, memory)
         memory.mark_alone()
@@ -61,13 +61,13 @@ def answer_change(request: Request) -> Answer:
     except FootfallError as refusal:
         memory.mark_refused(refusal)
         # Whoever came first with this idempotency key may have taken the name that we were refused for.
-        known = memory.first_answer() if not isinstance(refusal, InvalidFieldError | GatewayError) else None
+        known = memory.first_response() if not isinstance(refusal, InvalidFieldError | GatewayError) else None
         if known is None:
             raise
         return known
 
 
-def answer_upload(request: Request, pieces: Iterator[bytes]) -> Answer:
+def handle_upload(request: Request, chunks: Iterator[bytes]) -> Response:
     """Return the answer of an upload, in a transfer thread.
 
     Its body is known only when it has been read: one that is refused before is remembered by its signature alone, so that
@@ -77,31 +77,31 @@ def answer_upload(request: Request, pieces: Iterator[bytes]) -> Answer:
     memory.refuse_replay()
     try:
         check_access(request)
-        answer: Answer = request.operation.handler(request, pieces, memory)
+        response: Response = request.operation.handler(request, chunks, memory)
     except ReplayedError:
         raise
     except FootfallError as refusal:
         memory.mark_refused(refusal)
         raise
-    return answer
+    return response
 
 
-def _apply(request: Request, memory: "RequestMemory") -> Answer:
+def _apply(request: Request, memory: "RequestMemory") -> Response:
     operation, context = request.operation, request.context
     if operation.request is not None:
         request.fields, request.unknown = parse_body(operation.request, request.body)
     if operation.creates:
         check_space(context.settings)
-    change: Change = operation.handler(request)
+    change: Mutation = operation.handler(request)
     with change.within or nullcontext():
         try:
             with context.database.write() as tx:
                 memory.mark(tx)
                 made = change.apply(tx)
-                answer = made if isinstance(made, Answer) else Answer(encode_json(made), operation.status)
-                memory.remember(tx, answer)
+                response = made if isinstance(made, Response) else Response(encode_json(made), operation.status)
+                memory.remember(tx, response)
         except _RaceError as error:
-            known = memory.first_answer()
+            known = memory.first_response()
             if known is None:
                 raise GatewayError(UNAVAILABLE) from error
             memory.mark_alone()
@@ -112,8 +112,8 @@ def _apply(request: Request, memory: "RequestMemory") -> Answer:
     if operation.wakes:
         context.wake()
     if request.unknown:
-        answer.headers.append((b"x-unknown-fields", name_unknown(request.unknown)))
-    return answer
+        response.headers.append((b"x-unknown-fields", name_unknown(request.unknown)))
+    return response
 
 
 class RequestMemory:
@@ -198,7 +198,7 @@ class RequestMemory:
         if not self.is_kept and not isinstance(refusal, DatabaseUnavailableError):
             self.mark_alone()
 
-    def first_answer(self) -> Answer | None:
+    def first_response(self) -> Response | None:
         """Return the answer that this idempotency key got first, or None.
 
         Raises:
@@ -218,15 +218,15 @@ class RequestMemory:
                 "x-idempotency-key was used for another request within 24 hours; take a new key for a new request.",
             )
         location, _, body = self._context.secrets.open(known.body, self._bound_to).rpartition(b"\n")
-        return Answer(body, known.status, headers=[(b"location", location)] if location else [])
+        return Response(body, known.status, headers=[(b"location", location)] if location else [])
 
-    def remember(self, tx: Connection, answer: Answer) -> None:
+    def remember(self, tx: Connection, response: Response) -> None:
         """Keep the answer for this idempotency key."""
         if self._key is not None:
             # JSON of ours has no line break, so whatever stands before one is where the new thing is.
-            location = next((value for name, value in answer.headers if name == b"location"), b"")
-            sealed = self._context.secrets.seal(location + b"\n" + answer.body, self._bound_to)
-            first = FirstAnswer(self._digest, answer.status, sealed)
+            location = next((value for name, value in response.headers if name == b"location"), b"")
+            sealed = self._context.secrets.seal(location + b"\n" + response.body, self._bound_to)
+            first = FirstAnswer(self._digest, response.status, sealed)
             requests.remember_answer(tx, self._account_id, self._key, first, _now_us() + IDEMPOTENCY_US)
 
     @property

@@ -12,11 +12,11 @@ from urllib.parse import quote
 from footfall.api.http.bodies import parse_number, parse_query
 from footfall.api.http.errors import BAD_PATH, FORBIDDEN, INVALID_REQUEST, PATH_NOT_FOUND, TOO_LARGE, UNAVAILABLE
 from footfall.api.http.operations import Operation, QueryField
-from footfall.api.http.responses import Answer, Download, Headers, encode_json
+from footfall.api.http.responses import Download, Headers, Response, encode_json
 from footfall.api.mutations import RequestMemory
 from footfall.api.nclue.wire import stamp
 from footfall.api.quota import check_space
-from footfall.api.request import Change, Request
+from footfall.api.request import Mutation, Request
 from footfall.behavior import ownership
 from footfall.contract.objects import ObjectBody, ObjectGone, ObjectList, ObjectPut
 from footfall.db.connection import Connection
@@ -44,7 +44,7 @@ def list_objects(request: Request) -> ObjectList:
     return ObjectList(bucket, [_body(info) for info in page], page[-1].key if len(found) > limit else None)
 
 
-def put_object(request: Request, pieces: Iterator[bytes], memory: RequestMemory) -> Answer:
+def put_object(request: Request, chunks: Iterator[bytes], memory: RequestMemory) -> Response:
     """Write an object from the body; runs in a transfer thread."""
     bench, bucket, key = request.context.bench, request.params["bucket"], check_key(request.params["key"])
     check_space(request.context.settings)
@@ -54,9 +54,9 @@ def put_object(request: Request, pieces: Iterator[bytes], memory: RequestMemory)
 
         def checked() -> Iterator[bytes]:
             nonlocal is_usable
-            for piece in pieces:
-                digest.update(piece)
-                yield piece
+            for chunk in chunks:
+                digest.update(chunk)
+                yield chunk
             # The store publishes what it has when this iterator ends, so whoever may not publish is refused before.
             publication.enter_context(bench.publications.publishing(bucket))
             memory.know_body(digest.digest())
@@ -74,7 +74,7 @@ def put_object(request: Request, pieces: Iterator[bytes], memory: RequestMemory)
                 raise
             raise BucketNotFoundError(bucket) from error  # with the bucket its drafts went, which the store misses
     body = ObjectPut(bucket, key, info.size_bytes, info.e_tag, stamp(info.modified_at), digest.hexdigest())
-    return Answer(encode_json(body))
+    return Response(encode_json(body))
 
 
 def get_object(request: Request) -> Download:
@@ -89,7 +89,7 @@ def head_object(request: Request) -> Download:
     return Download(None, info.size_bytes, headers)
 
 
-def remove_object(request: Request) -> Change:
+def remove_object(request: Request) -> Mutation:
     """Delete an object; one that is not there is fine."""
     bench, bucket, key = request.context.bench, request.params["bucket"], check_key(request.params["key"])
     own = ownership.open_own(bench, request.caller, bucket)
@@ -100,7 +100,7 @@ def remove_object(request: Request) -> Change:
             raise BucketNotFoundError(bucket)
         return ObjectGone(bucket, key)
 
-    return Change(apply, lambda: own.store.delete(key), bench.publications.publishing(bucket))
+    return Mutation(apply, lambda: own.store.delete(key), bench.publications.publishing(bucket))
 
 
 def _found(request: Request) -> tuple[Store, ObjectInfo, Headers]:

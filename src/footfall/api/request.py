@@ -34,7 +34,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Mutation:
     """The second half of a change: ``apply`` in the transaction that remembers the request, ``after`` when it is committed.
 
     ``within``: entered before the transaction and left behind ``after``. What ``after`` raises is the answer; the request

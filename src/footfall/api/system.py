@@ -9,7 +9,7 @@ import msgspec
 from footfall import __version__
 from footfall.api.http.errors import NOT_FOUND, GatewayError
 from footfall.api.http.operations import Operation
-from footfall.api.http.responses import Answer
+from footfall.api.http.responses import Response
 from footfall.api.request import Request
 from footfall.db import queue_stats
 from footfall.db.access import accounts
@@ -25,20 +25,20 @@ class Health(msgspec.Struct):
     details: Mapping[str, Any]
 
 
-def get_health(request: Request) -> Answer:
+def get_health(request: Request) -> Response:
     """Return 200 if the database answers and runs are looked at, else 503."""
     details = request.context.health()
     try:
         with request.context.database.read() as connection:
             accounts.count_accounts(connection)
     except DatabaseUnavailableError:
-        return Answer(msgspec.json.encode(Health("unavailable", __version__, "unavailable", details)), 503)
+        return Response(msgspec.json.encode(Health("unavailable", __version__, "unavailable", details)), 503)
     if details.get("queue") == "stuck":
-        return Answer(msgspec.json.encode(Health("stuck", __version__, "ok", details)), 503)
-    return Answer(msgspec.json.encode(Health("ok", __version__, "ok", details)))
+        return Response(msgspec.json.encode(Health("stuck", __version__, "ok", details)), 503)
+    return Response(msgspec.json.encode(Health("ok", __version__, "ok", details)))
 
 
-def get_metrics(request: Request) -> Answer:
+def get_metrics(request: Request) -> Response:
     """Return what this server counts of itself, for Prometheus. It names nobody, and is for this machine alone by default."""
     context = request.context
     access = context.settings.metrics_access
@@ -50,18 +50,18 @@ def get_metrics(request: Request) -> Answer:
     with context.database.read() as connection:
         live, ended = queue_stats.count_live(connection), queue_stats.count_ended(connection)
     text = context.metrics.render(live, ended, context.health())
-    return Answer(text, content_type=b"text/plain; version=0.0.4; charset=utf-8")
+    return Response(text, content_type=b"text/plain; version=0.0.4; charset=utf-8")
 
 
-def get_openapi(request: Request) -> Answer:
+def get_openapi(request: Request) -> Response:
     """Return the OpenAPI document."""
-    return Answer(request.context.documents.openapi_json)
+    return Response(request.context.documents.openapi_json)
 
 
-def get_docs(request: Request) -> Answer:
+def get_docs(request: Request) -> Response:
     """Return a page made from the OpenAPI document."""
     page, policy = request.context.documents.page
-    return Answer(page, content_type=b"text/html; charset=utf-8", headers=[(b"content-security-policy", policy)])
+    return Response(page, content_type=b"text/html; charset=utf-8", headers=[(b"content-security-policy", policy)])
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from footfall.api.http.bodies import ClientDisconnect, Receive, read_piece
+from footfall.api.http.bodies import ClientDisconnect, Receive, read_chunk
 from footfall.api.http.errors import TIMED_OUT, TOO_LARGE, UNAVAILABLE, GatewayError
-from footfall.api.http.responses import Answer, Download, head_of_download
+from footfall.api.http.responses import Download, Response, download_start
 from footfall.api.request import Request
 from footfall.config import Settings
 
@@ -44,7 +44,7 @@ class Transfers:
         self._of_account: Counter[str] = Counter()  # touched in the event loop alone
         self._timeout_s, self._max_bytes = settings.body_timeout_s, settings.max_object_bytes
 
-    async def upload(self, work: Callable[[Iterator[bytes]], Answer], account_id: str, receive: Receive) -> Answer:
+    async def upload(self, work: Callable[[Iterator[bytes]], Response], account_id: str, receive: Receive) -> Response:
         """Return what ``work`` makes of the body, in a transfer thread.
 
         Raises:
@@ -64,7 +64,7 @@ class Transfers:
         with self._slot(request.caller.account_id) as bridge:
             download = await bridge.run(self._pool, work)
             request.is_started = True
-            await send(head_of_download(download, request.trace_id))
+            await send(download_start(download, request.trace_id))
             watcher = asyncio.ensure_future(bridge.watch(receive))
             try:
                 if download.chunks is not None:
@@ -90,16 +90,16 @@ class Transfers:
 
     def _pieces(self, bridge: "_Bridge", receive: Receive) -> Iterator[bytes]:
         async def next_piece() -> tuple[bytes, bool] | Exception:
-            pieces, size = [], 0
+            chunks, size = [], 0
             while True:
                 try:
-                    piece, more = await read_piece(receive, self._timeout_s)
+                    chunk, more = await read_chunk(receive, self._timeout_s)
                 except (ClientDisconnect, GatewayError) as error:
                     return error  # not raised here: when the thread is gone too, asyncio would log it as never seen
-                pieces.append(piece)
-                size += len(piece)
+                chunks.append(chunk)
+                size += len(chunk)
                 if not more or size >= PIECE_BYTES:
-                    return b"".join(pieces), more
+                    return b"".join(chunks), more
                 if total + size < LEAST_BYTES_PER_S * (time.monotonic() - begun - self._timeout_s):
                     return GatewayError(TIMED_OUT, "The body comes too slowly.", [(b"connection", b"close")])
 
@@ -108,18 +108,18 @@ class Transfers:
             found = bridge.call(next_piece())
             if isinstance(found, Exception):
                 raise found
-            piece, more = found
-            total += len(piece)
+            chunk, more = found
+            total += len(chunk)
             if total > self._max_bytes:
                 raise GatewayError(TOO_LARGE, f"An object may have at most {self._max_bytes} bytes.")
-            if piece:
-                yield piece
+            if chunk:
+                yield chunk
 
     def _push(self, bridge: "_Bridge", chunks: Iterator[bytes], send: Send) -> None:
-        async def push(piece: bytes) -> bool:
+        async def push(chunk: bytes) -> bool:
             try:
                 await asyncio.wait_for(
-                    send({"type": "http.response.body", "body": piece, "more_body": True}), self._timeout_s
+                    send({"type": "http.response.body", "body": chunk, "more_body": True}), self._timeout_s
                 )
             except TimeoutError:
                 return False

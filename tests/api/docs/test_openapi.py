@@ -8,7 +8,7 @@ from openapi_spec_validator import validate
 from footfall.api.docs.openapi import document, errors_of
 from footfall.api.docs.page import docs_page
 from footfall.api.http.errors import CODES
-from footfall.api.http.operations import NEEDS
+from footfall.api.http.operations import PERMISSIONS
 from footfall.api.table import OPERATIONS
 from reference.http_api import reference_page
 from service import Service, send
@@ -32,7 +32,7 @@ def test_the_document_says_what_is_signed_and_who_may_call() -> None:
         assert set(wanted) == (SIGNED if operation.kind != "open" else set()) | (
             {"x-ncp-apigw-api-key"} if operation.service == "nsml" else set()
         )
-        assert NEEDS[operation.needed] in described[operation.id]["description"]
+        assert PERMISSIONS[operation.permission] in described[operation.id]["description"]
     assert "marked <em>ours</em>" in docs_page(document(OPERATIONS))[0].decode()
     assert "x-documented" not in docs_page(document(OPERATIONS))[0].decode()
     assert "Who may call: MANAGER of NCLUE." in reference_page()

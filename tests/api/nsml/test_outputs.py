@@ -65,14 +65,14 @@ class Follower(threading.Thread):
         self.is_whole = False
         self.connection = http.client.HTTPConnection("127.0.0.1", caller.port, timeout=20)
         self.connection.request("GET", target, headers=caller.signed("GET", target))
-        self.answer = self.connection.getresponse()
-        assert self.answer.status == 200, self.answer.read()
+        self.response = self.connection.getresponse()
+        assert self.response.status == 200, self.response.read()
         self.start()
 
     def run(self) -> None:
         try:
-            while piece := self.answer.read1(1 << 16):
-                self.got += piece
+            while chunk := self.response.read1(1 << 16):
+                self.got += chunk
             self.is_whole = True
         except (http.client.IncompleteRead, ConnectionError):
             pass
@@ -161,7 +161,7 @@ def test_whoever_comes_back_with_an_offset_gets_the_rest(run: OneRun) -> None:
     run.end()
     second.join(5)
     assert (second.got, second.is_whole) == (b"abc", True)
-    assert second.answer.headers["x-start-offset"] == "10"
+    assert second.response.headers["x-start-offset"] == "10"
 
 
 def test_following_a_search_gives_whole_lines_only(run: OneRun) -> None:
@@ -216,7 +216,7 @@ def test_one_that_reads_slowly_loses_nothing_and_holds_nobody_up(run: OneRun) ->
     target = f"{run.path}/logs?follow=true"
     slow = http.client.HTTPConnection("127.0.0.1", run.caller.port, timeout=20)
     slow.request("GET", target, headers=run.caller.signed("GET", target))
-    answer = slow.getresponse()
+    response = slow.getresponse()
     quick = run.follow()
     for _ in range(20):
         run.log(line * 1024)
@@ -227,7 +227,7 @@ def test_one_that_reads_slowly_loses_nothing_and_holds_nobody_up(run: OneRun) ->
     taken = time.monotonic()
     run.caller.get(run.path)
     assert time.monotonic() - taken < 2.0
-    data = answer.read()
+    data = response.read()
     assert len(data) == 20 << 20
     slow.close()
 

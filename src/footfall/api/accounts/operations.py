@@ -20,8 +20,8 @@ from footfall.api.http.errors import (
     UNAVAILABLE,
     GatewayError,
 )
-from footfall.api.http.operations import Kind, Need, Operation
-from footfall.api.request import Change, Request
+from footfall.api.http.operations import Kind, Operation, Permission
+from footfall.api.request import Mutation, Request
 from footfall.behavior import ownership
 from footfall.behavior.fields import check_name_length, normalize_name
 from footfall.contract import accounts as shapes
@@ -45,14 +45,14 @@ def list_accounts(request: Request) -> shapes.AccountList:
     return shapes.AccountList([wire.account_body(account) for account in shown])
 
 
-def post_account(request: Request) -> Change:
+def post_account(request: Request) -> Mutation:
     """Make an account with a first user and a key."""
     with request.context.database.read() as connection:
         if not accounts.get_account(connection, request.caller.account_id).is_operator:
             raise GatewayError(FORBIDDEN, "Only a manager of the operator's account makes accounts.")
     name = _name(request.fields.name)
     secrets = request.context.secrets
-    return Change(lambda tx: wire.account_made(accounts.create_account(tx, secrets, name=name, user_name="admin")))
+    return Mutation(lambda tx: wire.account_made(accounts.create_account(tx, secrets, name=name, user_name="admin")))
 
 
 def list_users(request: Request) -> shapes.UserList:
@@ -62,21 +62,21 @@ def list_users(request: Request) -> shapes.UserList:
     return shapes.UserList([wire.user_body(user) for user in found])
 
 
-def post_user(request: Request) -> Change:
+def post_user(request: Request) -> Mutation:
     """Make a user."""
     new: shapes.NewUser = request.fields
     name, account_id = _name(new.name), request.caller.account_id
-    return Change(lambda tx: wire.user_body(accounts.create_user(tx, account_id, name=name, roles=new.roles.given())))
+    return Mutation(lambda tx: wire.user_body(accounts.create_user(tx, account_id, name=name, roles=new.roles.given())))
 
 
-def put_roles(request: Request) -> Change:
+def put_roles(request: Request) -> Mutation:
     """Set roles of a user."""
     new: shapes.Roles = request.fields
     account_id, id = request.caller.account_id, request.params["user_id"]
-    return Change(lambda tx: wire.user_body(accounts.set_roles(tx, account_id, id, new.given())))
+    return Mutation(lambda tx: wire.user_body(accounts.set_roles(tx, account_id, id, new.given())))
 
 
-def remove_user(request: Request) -> Change:
+def remove_user(request: Request) -> Mutation:
     """Delete a user and the user's keys."""
     account_id, id = request.caller.account_id, request.params["user_id"]
 
@@ -84,7 +84,7 @@ def remove_user(request: Request) -> Change:
         accounts.delete_user(tx, account_id, id)
         return shapes.UserId(id)
 
-    return Change(apply)
+    return Mutation(apply)
 
 
 def list_keys(request: Request) -> shapes.KeyList:
@@ -95,25 +95,25 @@ def list_keys(request: Request) -> shapes.KeyList:
     return shapes.KeyList([wire.key_body(key) for key in found])
 
 
-def post_key(request: Request) -> Change:
+def post_key(request: Request) -> Mutation:
     """Make an access key."""
     caller, secrets = request.caller, request.context.secrets
     user_id = request.fields.user_id or caller.user_id
     if user_id != caller.user_id:
         _need_manager(request)
-    return Change(lambda tx: wire.key_made(accounts.create_key(tx, secrets, caller.account_id, user_id)))
+    return Mutation(lambda tx: wire.key_made(accounts.create_key(tx, secrets, caller.account_id, user_id)))
 
 
-def _key_switch(is_active: bool) -> Callable[[Request], Change]:
-    def switch(request: Request) -> Change:
+def _key_switch(is_active: bool) -> Callable[[Request], Mutation]:
+    def switch(request: Request) -> Mutation:
         id = _own_key(request)
         account_id = request.caller.account_id
-        return Change(lambda tx: wire.key_body(accounts.set_key_active(tx, account_id, id, is_active)))
+        return Mutation(lambda tx: wire.key_body(accounts.set_key_active(tx, account_id, id, is_active)))
 
     return switch
 
 
-def remove_key(request: Request) -> Change:
+def remove_key(request: Request) -> Mutation:
     """Delete a stopped access key."""
     id, account_id = _own_key(request), request.caller.account_id
 
@@ -121,7 +121,7 @@ def remove_key(request: Request) -> Change:
         accounts.delete_key(tx, account_id, id)
         return shapes.KeyId(id)
 
-    return Change(apply)
+    return Mutation(apply)
 
 
 def list_api_keys(request: Request) -> shapes.ApiKeyList:
@@ -131,28 +131,28 @@ def list_api_keys(request: Request) -> shapes.ApiKeyList:
     return shapes.ApiKeyList([wire.api_key_body(key) for key in found])
 
 
-def post_api_key(request: Request) -> Change:
+def post_api_key(request: Request) -> Mutation:
     """Make an API key."""
     name = normalize_name(request.fields.name)
     check_name_length(name, limit=MAX_API_KEY_NAME)
-    return Change(lambda tx: wire.api_key_made(api_keys.create_api_key(tx, request.caller.account_id, name)))
+    return Mutation(lambda tx: wire.api_key_made(api_keys.create_api_key(tx, request.caller.account_id, name)))
 
 
-def reissue_api_key(request: Request) -> Change:
+def reissue_api_key(request: Request) -> Mutation:
     """Make one of the two values of an API key anew."""
     account_id, id, which = request.caller.account_id, request.params["api_key_id"], request.fields.which
-    return Change(lambda tx: wire.api_key_made(api_keys.reissue(tx, account_id, id, which=which)))
+    return Mutation(lambda tx: wire.api_key_made(api_keys.reissue(tx, account_id, id, which=which)))
 
 
-def _api_key_switch(is_enabled: bool) -> Callable[[Request], Change]:
-    def switch(request: Request) -> Change:
+def _api_key_switch(is_enabled: bool) -> Callable[[Request], Mutation]:
+    def switch(request: Request) -> Mutation:
         account_id, id = request.caller.account_id, request.params["api_key_id"]
-        return Change(lambda tx: wire.api_key_body(api_keys.set_enabled(tx, account_id, id, is_enabled)))
+        return Mutation(lambda tx: wire.api_key_body(api_keys.set_enabled(tx, account_id, id, is_enabled)))
 
     return switch
 
 
-def remove_api_key(request: Request) -> Change:
+def remove_api_key(request: Request) -> Mutation:
     """Delete an API key."""
     account_id, id = request.caller.account_id, request.params["api_key_id"]
 
@@ -160,7 +160,7 @@ def remove_api_key(request: Request) -> Change:
         api_keys.delete_api_key(tx, account_id, id)
         return shapes.ApiKeyId(id)
 
-    return Change(apply)
+    return Mutation(apply)
 
 
 def list_buckets(request: Request) -> shapes.BucketList:
@@ -171,14 +171,14 @@ def list_buckets(request: Request) -> shapes.BucketList:
     return shapes.BucketList([wire.bucket_body(b) for b in found if not ownership.is_internal(settings, b.name)])
 
 
-def post_bucket(request: Request) -> Change:
+def post_bucket(request: Request) -> Mutation:
     """Make a bucket."""
     name = check_bucket_name(request.fields.name)
     ownership.prepare_bucket(request.context.bench, request.caller, name)
-    return Change(lambda tx: wire.bucket_body(buckets.insert_bucket(tx, request.caller.account_id, name)))
+    return Mutation(lambda tx: wire.bucket_body(buckets.insert_bucket(tx, request.caller.account_id, name)))
 
 
-def remove_bucket(request: Request) -> Change:
+def remove_bucket(request: Request) -> Mutation:
     """Delete an empty bucket."""
     name = request.params["name"]
     removal = ownership.BucketRemoval(request.context.bench, request.caller, name)
@@ -187,20 +187,20 @@ def remove_bucket(request: Request) -> Change:
         removal.apply(tx)
         return shapes.BucketName(name)
 
-    return Change(apply, within=removal.emptied())
+    return Mutation(apply, within=removal.emptied())
 
 
-def post_grant(request: Request) -> Change:
+def post_grant(request: Request) -> Mutation:
     """Let another account read and write a bucket."""
     return _grant(request, request.fields.account_id, buckets.grant)
 
 
-def remove_grant(request: Request) -> Change:
+def remove_grant(request: Request) -> Mutation:
     """End a grant."""
     return _grant(request, request.params["account_id"], buckets.revoke)
 
 
-def _grant(request: Request, account: str, change: Callable[[Connection, str, str], None]) -> Change:
+def _grant(request: Request, account: str, change: Callable[[Connection, str, str], None]) -> Mutation:
     name, account_id, bench = request.params["name"], request.caller.account_id, request.context.bench
 
     def apply(tx: Connection) -> shapes.BucketBody:
@@ -208,7 +208,7 @@ def _grant(request: Request, account: str, change: Callable[[Connection, str, st
         change(tx, name, accounts.find_account(tx, account).id)
         return wire.bucket_body(buckets.get_bucket(tx, account_id, name))
 
-    return Change(apply)
+    return Mutation(apply)
 
 
 def _need_manager(request: Request) -> None:
@@ -237,12 +237,12 @@ _ROOT = "/accounts/v1"
 
 
 def _operation(
-    id: str, needs: Need, method: str, path: str, summary: str, handler: Any, response: type, **more: Any
+    id: str, requires: Permission, method: str, path: str, summary: str, handler: Any, response: type, **more: Any
 ) -> Operation:
     errors = (FORBIDDEN, *more.pop("errors", ()))
     kind: Kind = "read" if method == "GET" else "change"
     return Operation(
-        id, method, _ROOT + path, summary, handler, kind, "accounts", needs, response=response, errors=errors, **more
+        id, method, _ROOT + path, summary, handler, kind, "accounts", requires, response=response, errors=errors, **more
     )
 
 

@@ -26,7 +26,7 @@ from footfall.api.http.errors import (
     Code,
     ErrorEnvelope,
 )
-from footfall.api.http.operations import NEEDS, Operation
+from footfall.api.http.operations import PERMISSIONS, Operation
 
 _PREFIX = "#/components/schemas/"
 _SIGNING = (signing.TIMESTAMP_HEADER, signing.ACCESS_KEY_HEADER, signing.SIGNATURE_HEADER)
@@ -100,7 +100,7 @@ def _describe(operation: Operation, references: dict[type[Any], Any]) -> dict[st
         "tags": [_TAGS[operation.service]],
         "x-documented": operation.is_documented,
         "security": _security(operation),
-        "description": f"Who may call: {NEEDS[operation.needed]}.",
+        "description": f"Who may call: {PERMISSIONS[operation.permission]}.",
         "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
         "responses": _responses(operation, references),
     }

@@ -52,9 +52,9 @@ def _operation(method: str, path: str, operation: dict[str, Any], content: dict[
         parts.append("<h4>Request</h4>" + _fields(body["schema"], content))
     for status, response in operation["responses"].items():
         parts.append(f"<h4>{status}</h4><p>{html.escape(response['description'])}</p>")
-        answer = response.get("content", {}).get("application/json", {})
-        if status in ("200", "201") and "schema" in answer:
-            parts.append(_fields(answer["schema"], content, is_ours=bool(response.get("x-ours"))))
+        response = response.get("content", {}).get("application/json", {})
+        if status in ("200", "201") and "schema" in response:
+            parts.append(_fields(response["schema"], content, is_ours=bool(response.get("x-ours"))))
     return "".join(parts) + "</details>"
 
 

@@ -40,20 +40,20 @@ async def read_body(receive: Receive, limit_bytes: int, timeout_s: float) -> byt
         GatewayError: it is too large, or silent for too long.
         ClientGoneError: the connection broke off.
     """
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     size = 0
     while True:
-        piece, more = await read_piece(receive, timeout_s)
-        size += len(piece)
+        chunk, more = await read_chunk(receive, timeout_s)
+        size += len(chunk)
         if size > limit_bytes:
             # Without closing: uvicorn throws away what still comes, so that a client that sends first reads its answer.
             raise GatewayError(TOO_LARGE, f"The body is larger than {limit_bytes} bytes; send less.")
-        pieces.append(piece)
+        chunks.append(chunk)
         if not more:
-            return b"".join(pieces)
+            return b"".join(chunks)
 
 
-async def read_piece(receive: Receive, timeout_s: float) -> tuple[bytes, bool]:
+async def read_chunk(receive: Receive, timeout_s: float) -> tuple[bytes, bool]:
     """Return the next piece of a body, and whether there is more.
 
     Raises:

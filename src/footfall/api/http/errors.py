@@ -31,7 +31,7 @@ from typing import Any
 
 import msgspec
 
-from footfall.api.http.responses import Answer, Headers
+from footfall.api.http.responses import Headers, Response
 from footfall.errors import (
     AlreadyExistsError,
     DatabaseUnavailableError,
@@ -212,19 +212,19 @@ def unexpected(service: str) -> Code:
     return NSML_BROKEN if service == "nsml" else UNEXPECTED
 
 
-def error_answer(error: FootfallError, service: str = "") -> Answer:
+def error_response(error: FootfallError, service: str = "") -> Response:
     """Return the answer of a service for an error."""
     code = code_of(error, service)
     details = code.meaning if code in (UNEXPECTED, NSML_BROKEN) else str(error)
-    answer = plain_error(code, details)
+    response = plain_error_response(code, details)
     if isinstance(error, GatewayError):
-        answer.headers = list(error.headers)
+        response.headers = list(error.headers)
     if code is UNAVAILABLE:
-        answer.headers.append((b"retry-after", b"5"))
-    return answer
+        response.headers.append((b"retry-after", b"5"))
+    return response
 
 
-def plain_error(code: Code, details: str = "") -> Answer:
+def plain_error_response(code: Code, details: str = "") -> Response:
     """Return the answer for a line of the table."""
     body = msgspec.json.encode(ErrorEnvelope(ErrorBody(code.code, code.message, details or code.meaning)))
-    return Answer(body, code.status)
+    return Response(body, code.status)

@@ -13,10 +13,10 @@ Kind = Literal["read", "change", "upload", "download", "stream", "open"]
 Service = Literal["nclue", "nsml", "accounts", "data", "none"]
 """Which chapter of the API it belongs to."""
 
-Need = Literal["nobody", "key", "member", "viewer", "manager", "nsml_viewer", "nsml_manager", "owner"]
-"""Who may call, see ``NEEDS``."""
+Permission = Literal["nobody", "key", "member", "viewer", "manager", "nsml_viewer", "nsml_manager", "owner"]
+"""Who may call, see ``PERMISSIONS``."""
 
-NEEDS: dict[Need, str] = {
+PERMISSIONS: dict[Permission, str] = {
     "nobody": "anybody, without a signature",
     "key": "any user of the account, whatever the roles",
     "member": "VIEWER or MANAGER of any service",
@@ -47,8 +47,8 @@ class Operation:
 
     Args:
         path: a template; ``{name}`` is one segment, ``{name...}`` at the end is all that follow.
-        handler: gets a ``Request``. A ``read`` returns a struct or an ``Answer``, a ``change`` returns a ``Change``; an
-            ``upload`` also gets the pieces of the body and the ``RequestMemory``, and returns an ``Answer``.
+        handler: gets a ``Request``. A ``read`` returns a struct or an ``Response``, a ``change`` returns a ``Mutation``; an
+            ``upload`` also gets the pieces of the body and the ``RequestMemory``, and returns an ``Response``.
         needs: None: to read needs a viewer of the service (NCLUE if it has no roles of its own), all else a manager.
         creates: it makes something that takes space and starts a run or an upload.
         wakes: it may make, cancel or free something that the reconciler waits for.
@@ -65,7 +65,7 @@ class Operation:
     handler: Callable[..., Any]
     kind: Kind = "read"
     service: Service = "nclue"
-    needs: Need | None = None
+    requires: Permission | None = None
     request: type[Any] | None = None
     response: type[Any] | None = None
     query: tuple[QueryField, ...] = ()
@@ -80,12 +80,12 @@ class Operation:
     has_own_answer: bool = False
 
     @property
-    def needed(self) -> Need:
+    def permission(self) -> Permission:
         """Who may call it."""
         if self.kind == "open":
             return "nobody"
-        if self.needs is not None:
-            return self.needs
+        if self.requires is not None:
+            return self.requires
         may_view = self.kind in ("read", "download", "stream")
         if self.service == "nsml":
             return "nsml_viewer" if may_view else "nsml_manager"

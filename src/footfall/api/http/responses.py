@@ -22,7 +22,7 @@ FIXED_HEADERS: Headers = [
 
 
 @dataclass(slots=True)
-class Answer:
+class Response:
     """A whole answer. ``headers`` are those beside content type, length, trace id and the fixed ones."""
 
     body: bytes
@@ -45,25 +45,25 @@ def new_trace_id() -> str:
     return secrets.token_hex(16)
 
 
-def json_answer(value: Any) -> Answer:
+def json_response(value: Any) -> Response:
     """Return a struct as JSON, with status 200."""
-    return Answer(encode_json(value))
+    return Response(encode_json(value))
 
 
-def head_of(answer: Answer, trace_id: str) -> dict[str, Any]:
+def response_start(response: Response, trace_id: str) -> dict[str, Any]:
     """Return the ASGI message that starts an answer."""
     headers = [
-        (b"content-type", answer.content_type),
-        (b"content-length", b"%d" % len(answer.body)),
+        (b"content-type", response.content_type),
+        (b"content-length", b"%d" % len(response.body)),
         (TRACE_HEADER, trace_id.encode()),
     ]
-    given = {name for name, _ in answer.headers}
+    given = {name for name, _ in response.headers}
     headers += [pair for pair in FIXED_HEADERS if pair[0] not in given] if given else FIXED_HEADERS
-    headers += answer.headers
-    return {"type": "http.response.start", "status": answer.status, "headers": headers}
+    headers += response.headers
+    return {"type": "http.response.start", "status": response.status, "headers": headers}
 
 
-def head_of_download(download: Download, trace_id: str) -> dict[str, Any]:
+def download_start(download: Download, trace_id: str) -> dict[str, Any]:
     """Return the ASGI message that starts a download."""
     headers = [
         (b"content-type", b"application/octet-stream"),

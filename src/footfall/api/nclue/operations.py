@@ -16,9 +16,9 @@ from footfall.api.http.errors import (
     Code,
 )
 from footfall.api.http.operations import Operation, QueryField
-from footfall.api.http.responses import Answer
+from footfall.api.http.responses import Response
 from footfall.api.nclue import wire as wire
-from footfall.api.request import Change, Request
+from footfall.api.request import Mutation, Request
 from footfall.behavior.cancel import cancel
 from footfall.compute.outputs.logs import read_log
 from footfall.compute.reconciler.nodes import read_progress
@@ -59,21 +59,21 @@ def progress_of(request: Request, run: RunStatus) -> shapes.ProgressBody | None:
 
 def _canceller(
     kind: Resources[Any], parameter: str, body: Callable[[str, shapes.Status], Any]
-) -> Callable[[Request], Change]:
-    def cancel_one(request: Request) -> Change:
+) -> Callable[[Request], Mutation]:
+    def cancel_one(request: Request) -> Mutation:
         apply = cancel(request.context.bench, request.caller, kind, request.params[parameter])
 
-        def answer(tx: Connection) -> Any:
+        def response(tx: Connection) -> Any:
             resource = apply(tx)
             return body(resource.id, wire.wire_status(resource.run))
 
-        return Change(answer)
+        return Mutation(response)
 
     return cancel_one
 
 
-def _log_reader(kind: Resources[Any], parameter: str) -> Callable[[Request], Answer]:
-    def get_log(request: Request) -> Answer:
+def _log_reader(kind: Resources[Any], parameter: str) -> Callable[[Request], Response]:
+    def get_log(request: Request) -> Response:
         query = parse_query(request.query)
         offset = parse_number(query, "offset", 0, 0, MAX_INDEX)
         limit = parse_number(query, "limit", MAX_LOG_BYTES, 1, MAX_LOG_BYTES)
@@ -86,7 +86,7 @@ def _log_reader(kind: Resources[Any], parameter: str) -> Callable[[Request], Ans
             (b"x-log-complete", b"true" if is_complete else b"false"),
             (b"content-disposition", b'attachment; filename="log.txt"'),
         ]
-        return Answer(page.data, content_type=b"text/plain; charset=utf-8", headers=headers)
+        return Response(page.data, content_type=b"text/plain; charset=utf-8", headers=headers)
 
     return get_log
 

@@ -2,24 +2,24 @@
 
 from footfall.api.http.errors import BAD_PATH, NO_SUCH, NOT_COMPLETED, NOT_READY, PATH_NOT_FOUND, RESULT_EXISTS
 from footfall.api.http.operations import Operation
-from footfall.api.http.responses import Answer
+from footfall.api.http.responses import Response
 from footfall.api.nclue import profile_wire as wire
 from footfall.api.nclue.operations import operations_of, page_of, progress_of
-from footfall.api.request import Change, Request
+from footfall.api.request import Mutation, Request
 from footfall.behavior.custom_attributes import create_custom_attributes, delete_custom_attributes
 from footfall.behavior.shopping_intents import create_shopping_intent, delete_shopping_intent, profile_key
 from footfall.contract import profiles as shapes
 from footfall.db.profiles import CUSTOM_ATTRIBUTES, SHOPPING_INTENTS
 
 
-def post_shopping_intent(request: Request) -> Change:
+def post_shopping_intent(request: Request) -> Mutation:
     """Describe the users whom a task finds."""
     new: shapes.NewShoppingIntent = request.fields
     apply = create_shopping_intent(request.context.bench, request.caller, name=new.name, task_id=new.task_id)
-    return Change(lambda tx: wire.shopping_intent_made(apply(tx)))
+    return Mutation(lambda tx: wire.shopping_intent_made(apply(tx)))
 
 
-def post_custom_attributes(request: Request) -> Change:
+def post_custom_attributes(request: Request) -> Mutation:
     """Compare the users of a feature with keywords."""
     new: shapes.NewCustomAttributes = request.fields
     apply = create_custom_attributes(
@@ -31,7 +31,7 @@ def post_custom_attributes(request: Request) -> Change:
         bucket=new.result_bucket,
         path=new.result_file_path,
     )
-    return Change(lambda tx: wire.custom_attributes_made(apply(tx)))
+    return Mutation(lambda tx: wire.custom_attributes_made(apply(tx)))
 
 
 def get_shopping_intent(request: Request) -> shapes.ShoppingIntentBody:
@@ -66,25 +66,25 @@ def list_custom_attributes(request: Request) -> shapes.CustomAttributesList:
     return shapes.CustomAttributesList(index, limit, page.total, profiles)
 
 
-def remove_shopping_intent(request: Request) -> Change:
+def remove_shopping_intent(request: Request) -> Mutation:
     """Delete a shopping intent."""
     apply = delete_shopping_intent(request.caller, request.params["profile_id"])
-    return Change(lambda tx: shapes.ProfileId(apply(tx).id))
+    return Mutation(lambda tx: shapes.ProfileId(apply(tx).id))
 
 
-def remove_custom_attributes(request: Request) -> Change:
+def remove_custom_attributes(request: Request) -> Mutation:
     """Delete custom attributes; their result object stays."""
     apply = delete_custom_attributes(request.caller, request.params["profile_id"])
-    return Change(lambda tx: shapes.ProfileId(apply(tx).id))
+    return Mutation(lambda tx: shapes.ProfileId(apply(tx).id))
 
 
-def download_shopping_intent(request: Request) -> Answer:
+def download_shopping_intent(request: Request) -> Response:
     """Return the table of a completed shopping intent."""
     with request.context.database.read() as connection:
         intent = SHOPPING_INTENTS.get(connection, request.caller.account_id, request.params["profile_id"])
     table = request.context.internal.read_bytes(profile_key(intent))
     name = f'attachment; filename="{intent.id}.tsv"'.encode()
-    return Answer(table, content_type=_TABLE.encode(), headers=[(b"content-disposition", name)])
+    return Response(table, content_type=_TABLE.encode(), headers=[(b"content-disposition", name)])
 
 
 _TABLE = "text/tab-separated-values; charset=utf-8"

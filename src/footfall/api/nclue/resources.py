@@ -22,7 +22,7 @@ from footfall.api.http.errors import (
 from footfall.api.http.operations import Operation
 from footfall.api.nclue import wire as wire
 from footfall.api.nclue.operations import INDEX, LIMIT, operations_of, page_of, progress_of
-from footfall.api.request import Change, Request
+from footfall.api.request import Mutation, Request
 from footfall.behavior.features import create_feature, delete_feature
 from footfall.behavior.source_options import check_options
 from footfall.behavior.task_runs import create_task_run, delete_task_run
@@ -33,7 +33,7 @@ from footfall.db import behavior
 from footfall.db.behavior import FEATURES, TASK_RUNS, TASKS
 
 
-def post_feature(request: Request) -> Change:
+def post_feature(request: Request) -> Mutation:
     """Make a feature from a sequence data set."""
     new: shapes.NewFeature = request.fields
     apply = create_feature(
@@ -47,10 +47,10 @@ def post_feature(request: Request) -> Change:
             new.format, None if new.columns is None else msgspec.to_builtins(new.columns), new.observed_until
         ),
     )
-    return Change(lambda tx: wire.feature_made(apply(tx)))
+    return Mutation(lambda tx: wire.feature_made(apply(tx)))
 
 
-def post_task(request: Request) -> Change:
+def post_task(request: Request) -> Mutation:
     """Learn a task from labels."""
     new: shapes.NewTask = request.fields
     apply = create_task(
@@ -60,10 +60,10 @@ def post_task(request: Request) -> Change:
         train=LabelSet("train", new.train_feature_id, new.train_bucket, new.train_file_path),
         test=test_set(new.test_feature_id, new.test_bucket, new.test_file_path),
     )
-    return Change(lambda tx: wire.task_made(apply(tx)))
+    return Mutation(lambda tx: wire.task_made(apply(tx)))
 
 
-def post_task_run(request: Request) -> Change:
+def post_task_run(request: Request) -> Mutation:
     """Score every user of a feature by a task."""
     new: shapes.NewTaskRun = request.fields
     apply = create_task_run(
@@ -75,7 +75,7 @@ def post_task_run(request: Request) -> Change:
         bucket=new.result_bucket,
         path=new.result_file_path,
     )
-    return Change(lambda tx: wire.task_run_made(apply(tx)))
+    return Mutation(lambda tx: wire.task_run_made(apply(tx)))
 
 
 def get_feature(request: Request) -> shapes.FeatureBody:
@@ -131,22 +131,22 @@ def list_task_runs(request: Request) -> shapes.TaskRunList:
     return shapes.TaskRunList(index, limit, page.total, [wire.task_run_body(item) for item in page.items])
 
 
-def remove_feature(request: Request) -> Change:
+def remove_feature(request: Request) -> Mutation:
     """Delete a feature."""
     apply = delete_feature(request.caller, request.params["feature_id"])
-    return Change(lambda tx: shapes.FeatureId(apply(tx).id))
+    return Mutation(lambda tx: shapes.FeatureId(apply(tx).id))
 
 
-def remove_task(request: Request) -> Change:
+def remove_task(request: Request) -> Mutation:
     """Delete a task."""
     apply = delete_task(request.caller, request.params["task_id"])
-    return Change(lambda tx: shapes.TaskId(apply(tx).id))
+    return Mutation(lambda tx: shapes.TaskId(apply(tx).id))
 
 
-def remove_task_run(request: Request) -> Change:
+def remove_task_run(request: Request) -> Mutation:
     """Delete a task run; its result object stays."""
     apply = delete_task_run(request.caller, request.params["run_id"])
-    return Change(lambda tx: shapes.TaskRunId(apply(tx).id))
+    return Mutation(lambda tx: shapes.TaskRunId(apply(tx).id))
 
 
 def list_encoders(request: Request) -> shapes.EncoderList:

@@ -5,7 +5,7 @@ from typing import Any
 from footfall.api.http.errors import NSML_NOT_FOUND
 from footfall.api.http.operations import Operation, QueryField
 from footfall.api.nsml.operations import ROOT, created, operation, query_of, stamp
-from footfall.api.request import Change, Request
+from footfall.api.request import Mutation, Request
 from footfall.compute import rules
 from footfall.compute.catalogue import registries
 from footfall.compute.catalogue import ssh_keys as key_rules
@@ -37,7 +37,7 @@ def list_custom_images(request: Request) -> shapes.ImageList:
     return _image_list(names + context.catalogs.images_of(account_id, known))
 
 
-def post_registry(request: Request) -> Change:
+def post_registry(request: Request) -> Mutation:
     """Store the login of an image repository."""
     new: shapes.NewRegistry = request.fields
     account_id, context = request.caller.account_id, request.context
@@ -48,7 +48,7 @@ def post_registry(request: Request) -> Change:
         images.insert_registry(tx, account_id, registry, made_at)
         return created(_registry_body(registry), f"{ROOT}/images/secret")
 
-    return Change(apply, lambda: context.catalogs.forget(account_id, host))
+    return Mutation(apply, lambda: context.catalogs.forget(account_id, host))
 
 
 def list_registries(request: Request) -> shapes.RegistryList:
@@ -58,7 +58,7 @@ def list_registries(request: Request) -> shapes.RegistryList:
     return shapes.RegistryList([_registry_body(each) for each in found], len(found), len(found))
 
 
-def remove_registry(request: Request) -> Change:
+def remove_registry(request: Request) -> Mutation:
     """Forget the login of an image repository."""
     given = query_of(request).get("privateep")
     if given is None:
@@ -66,13 +66,13 @@ def remove_registry(request: Request) -> Change:
         raise InvalidFieldError("privateEp", None, "missing", details)
     account_id, context = request.caller.account_id, request.context
     host = registries.check_host(given, context.settings.registry_hosts)
-    return Change(
+    return Mutation(
         lambda tx: _registry_body(images.delete_registry(tx, account_id, host)),
         lambda: context.catalogs.forget(account_id, host),
     )
 
 
-def post_key(request: Request) -> Change:
+def post_key(request: Request) -> Mutation:
     """Store an SSH key."""
     new: shapes.NewSshKey = request.fields
     rules.check_title(new.title)
@@ -89,7 +89,7 @@ def post_key(request: Request) -> Change:
         )
         return created(_key_body(made), f"{ROOT}/auth-keys/title/{made.title}/name/{made.name}")
 
-    return Change(apply)
+    return Mutation(apply)
 
 
 def list_keys(request: Request) -> shapes.SshKeyList:
@@ -99,10 +99,10 @@ def list_keys(request: Request) -> shapes.SshKeyList:
     return shapes.SshKeyList([_key_body(key) for key in found], len(found))
 
 
-def remove_key(request: Request) -> Change:
+def remove_key(request: Request) -> Mutation:
     """Forget an SSH key; nodes that run keep it until they end."""
     account_id, title, name = request.caller.account_id, request.params["title"], request.params["keyName"]
-    return Change(lambda tx: _key_body(ssh_keys.delete_key(tx, account_id, title, name)))
+    return Mutation(lambda tx: _key_body(ssh_keys.delete_key(tx, account_id, title, name)))
 
 
 def _product_body(product: Product) -> shapes.ProductBody:

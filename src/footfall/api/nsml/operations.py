@@ -6,7 +6,7 @@ from typing import Any
 from footfall.api.http.bodies import parse_query
 from footfall.api.http.errors import NSML_BAD_REQUEST, NSML_NOT_ACCEPTED, NSML_NOT_FOUND, Code
 from footfall.api.http.operations import Kind, Operation, QueryField
-from footfall.api.http.responses import Answer, encode_json
+from footfall.api.http.responses import Response, encode_json
 from footfall.api.request import Request
 from footfall.errors import InvalidFieldError, NotFoundError
 
@@ -109,9 +109,9 @@ def id_number(text: str, kind: str) -> int:
     raise NotFoundError(kind, text)
 
 
-def created(value: Any, location: str) -> Answer:
+def created(value: Any, location: str) -> Response:
     """Return the answer for something that was made: 201, where it is, and how it looks."""
-    return Answer(encode_json(value), 201, headers=[(b"location", location.encode("ascii"))])
+    return Response(encode_json(value), 201, headers=[(b"location", location.encode("ascii"))])
 
 
 def operation(id: str, method: str, path: str, summary: str, handler: Any, **more: Any) -> Operation:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from footfall.api.http.errors import NSML_NOT_FOUND, GatewayError
 from footfall.api.http.operations import Operation, QueryField
-from footfall.api.http.responses import Answer, Download, json_answer
+from footfall.api.http.responses import Download, Response, json_response
 from footfall.api.log_streaming import LogStream, RunNow
 from footfall.api.nsml.operations import is_true, number_of, operation, query_of, stamp
 from footfall.api.request import Request
@@ -34,7 +34,7 @@ MAX_OFFSET = 1 << 53
 _ESCAPED = re.compile(r"\\([\\,])")
 
 
-def get_logs(request: Request) -> Answer | LogStream:
+def get_logs(request: Request) -> Response | LogStream:
     """Return a piece of a node's log, or its stream."""
     query = query_of(request)
     row = _find(request)
@@ -62,10 +62,10 @@ def get_logs(request: Request) -> Answer | LogStream:
         (b"x-log-end", b"true" if is_all else b"false"),
         (b"x-log-complete", b"true" if is_complete else b"false"),
     ]
-    return Answer(page.data, 200, b"text/plain; charset=utf-8", headers)
+    return Response(page.data, 200, b"text/plain; charset=utf-8", headers)
 
 
-def get_metrics(request: Request) -> Answer:
+def get_metrics(request: Request) -> Response:
     """Return the curves and summaries of a run, a ``MetricsBody``.
 
     Made and encoded for one caller of an account after the other: one answer may take some 200 MB while it is made.
@@ -81,7 +81,7 @@ def get_metrics(request: Request) -> Answer:
     with request.context.metrics_lock.hold(request.caller.account_id):
         summary, dropped = metrics.read_summary(*where)
         curves = metrics.read_series(*where, keys=keys, max_points=max_points)
-        return json_answer(
+        return json_response(
             MetricsBody(
                 [CurveBody(one.key, one.node, one.n_points, one.points) for one in curves],
                 {key: SummaryBody(**_fields(one)) for key, one in summary.items()},
@@ -131,9 +131,9 @@ def file_download(file: int, path: str) -> Download:
 def _pieces(file: int, left: int) -> Iterator[bytes]:
     """Yield what was promised and no more; a file that was cut meanwhile breaks off."""
     with os.fdopen(file, "rb") as content:
-        while left and (piece := content.read(min(PIECE_BYTES, left))):
-            left -= len(piece)
-            yield piece
+        while left and (chunk := content.read(min(PIECE_BYTES, left))):
+            left -= len(chunk)
+            yield chunk
 
 
 def _find(request: Request) -> RunRow:

@@ -16,7 +16,7 @@ from footfall.api.nsml.operations import (
     query_of,
     stamp,
 )
-from footfall.api.request import Change, Request
+from footfall.api.request import Mutation, Request
 from footfall.compute import projects as rules
 from footfall.compute.rules import check_nas_size
 from footfall.contract import nsml as shapes
@@ -27,7 +27,7 @@ from footfall.layout import nas_dir
 from footfall.records import Project
 
 
-def post_project(request: Request) -> Change:
+def post_project(request: Request) -> Mutation:
     """Make a project."""
     new: shapes.NewProject = request.fields
     context, caller = request.context, request.caller
@@ -39,7 +39,7 @@ def post_project(request: Request) -> Change:
         project = rules.create(tx, caller, **fields, limit=context.settings.max_resources)
         return created(project_body(project), f"{ROOT}/projects/{project.id}")
 
-    return Change(apply)
+    return Mutation(apply)
 
 
 def list_projects(request: Request) -> shapes.ProjectList:
@@ -64,10 +64,10 @@ def get_project(request: Request) -> shapes.ProjectBody:
     return project_body(project)
 
 
-def remove_project(request: Request) -> Change:
+def remove_project(request: Request) -> Mutation:
     """Delete a project and everything in it."""
     caller, id = request.caller, request.params["projectId"]
-    return Change(lambda tx: project_body(rules.delete(tx, caller, id)))
+    return Mutation(lambda tx: project_body(rules.delete(tx, caller, id)))
 
 
 def get_nas(request: Request) -> shapes.NasBody:
@@ -77,12 +77,12 @@ def get_nas(request: Request) -> shapes.NasBody:
     return _nas_body(request, project)
 
 
-def patch_nas(request: Request) -> Change:
+def patch_nas(request: Request) -> Mutation:
     """Record another size of a project's storage."""
     size: int = request.fields.nas_volume_size
     check_nas_size(size)
     caller, id = request.caller, request.params["projectId"]
-    return Change(lambda tx: _nas_body(request, rules.resize(tx, caller, id, size), is_counted=False))
+    return Mutation(lambda tx: _nas_body(request, rules.resize(tx, caller, id, size), is_counted=False))
 
 
 def project_body(project: Project) -> shapes.ProjectBody:

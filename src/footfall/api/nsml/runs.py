@@ -15,7 +15,7 @@ from footfall.api.nsml.operations import (
     query_of,
 )
 from footfall.api.nsml.run_wire import STATUSES, node_body, run_body, run_item
-from footfall.api.request import Change, Request
+from footfall.api.request import Mutation, Request
 from footfall.compute import create, runs
 from footfall.compute.reconciler import nodes
 from footfall.contract import runs as shapes
@@ -30,22 +30,22 @@ _STATE_CHOICES: dict[str, Any] = {word: state for state, word in STATUSES.items(
 _TYPE_CHOICES: dict[str, Any] = {"NOTEBOOK": "NOTEBOOK", "TRAIN": "TRAIN"}
 
 
-def post_run(request: Request) -> Change:
+def post_run(request: Request) -> Mutation:
     """Make a run."""
     context, caller, project_id = request.context, request.caller, request.params["projectId"]
     wish = _wish(request.fields)
     with context.database.read() as connection:
         draft = create.check_new(connection, context.launcher, caller, project_id, wish)
-    return Change(lambda tx: _made(request, tx, draft))
+    return Mutation(lambda tx: _made(request, tx, draft))
 
 
-def restart_run(request: Request) -> Change:
+def restart_run(request: Request) -> Mutation:
     """Make a run like another."""
     context, caller = request.context, request.caller
     with context.database.read() as connection:
         row = _find(request, connection)
         draft = create.plan_restart(connection, context.launcher, caller, row.id, row.request)
-    return Change(lambda tx: _made(request, tx, draft))
+    return Mutation(lambda tx: _made(request, tx, draft))
 
 
 def list_all_runs(request: Request) -> shapes.RunList:
@@ -75,7 +75,7 @@ def list_nodes(request: Request) -> shapes.NodeList:
     return shapes.NodeList([node_body(row, node) for node in found[begin : begin + page_size]], len(found))
 
 
-def stop_run(request: Request) -> Change:
+def stop_run(request: Request) -> Mutation:
     """Ask for a run to be stopped; again on one that is being stopped, or was, it changes nothing."""
 
     def apply(tx: Connection) -> shapes.RunBody:
@@ -85,10 +85,10 @@ def stop_run(request: Request) -> Change:
         runs.cancel_run(tx, row.id, request.caller.access_key)
         return _body(request, _find(request, tx))
 
-    return Change(apply)
+    return Mutation(apply)
 
 
-def remove_run(request: Request) -> Change:
+def remove_run(request: Request) -> Mutation:
     """Delete a run that has ended."""
 
     def apply(tx: Connection) -> shapes.RunBody:
@@ -96,7 +96,7 @@ def remove_run(request: Request) -> Change:
         runs.delete_run(tx, run_rows.get(tx, row.id))
         return _body(request, row)
 
-    return Change(apply)
+    return Mutation(apply)
 
 
 def _list(request: Request, project_id: str | None) -> shapes.RunList:

@@ -6,7 +6,7 @@ from typing import Any
 
 from footfall.api.http.errors import NSML_NOT_FOUND, TOO_LARGE, UNAVAILABLE, GatewayError
 from footfall.api.http.operations import Operation, QueryField
-from footfall.api.http.responses import Answer, Download, encode_json
+from footfall.api.http.responses import Download, Response, encode_json
 from footfall.api.mutations import RequestMemory
 from footfall.api.nsml.operations import (
     PAGE,
@@ -23,7 +23,7 @@ from footfall.api.nsml.operations import (
 from footfall.api.nsml.outputs import file_download
 from footfall.api.nsml.run_wire import node_id
 from footfall.api.quota import check_space
-from footfall.api.request import Change, Request
+from footfall.api.request import Mutation, Request
 from footfall.compute import projects, rules
 from footfall.compute.storage import uploads, usage
 from footfall.contract import nsml as shapes
@@ -40,7 +40,7 @@ MAX_FILES = 1000
 MAX_VOLUME_GB = 100_000
 
 
-def post_volume(request: Request) -> Change:
+def post_volume(request: Request) -> Mutation:
     """Make a block storage."""
     new: shapes.NewVolume = request.fields
     caller, context = request.caller, request.context
@@ -60,7 +60,7 @@ def post_volume(request: Request) -> Change:
         )
         return created(_volume_body(volume), f"{ROOT}/blk-storages/{volume.number}")
 
-    return Change(apply)
+    return Mutation(apply)
 
 
 def list_volumes(request: Request) -> shapes.VolumeList:
@@ -71,7 +71,7 @@ def list_volumes(request: Request) -> shapes.VolumeList:
     return shapes.VolumeList(page, page_size, found.total, [_volume_body(volume) for volume in found.items])
 
 
-def remove_volume(request: Request) -> Change:
+def remove_volume(request: Request) -> Mutation:
     """Delete a block storage and what is in it."""
     number = id_number(request.params["blockStorageNo"], "block storage")
     settings, account_id = request.context.settings, request.caller.account_id
@@ -79,16 +79,16 @@ def remove_volume(request: Request) -> Change:
     def apply(tx: Connection) -> shapes.VolumeBody:
         return _volume_body(volumes.delete(tx, account_id, number), is_deleted=True)
 
-    return Change(apply, lambda: usage.discard_volume(settings, number))
+    return Mutation(apply, lambda: usage.discard_volume(settings, number))
 
 
-def put_code(request: Request, pieces: Iterator[bytes], memory: RequestMemory) -> Answer:
+def put_code(request: Request, chunks: Iterator[bytes], memory: RequestMemory) -> Response:
     """Keep a code archive; runs in a transfer thread."""
     context, settings = request.context, request.context.settings
     digest = code_archives.check_digest(request.params["sha256"], "sha256")
     project_id = _open_project(request)
     check_space(settings)
-    with uploads.receive(settings, project_id, _limited(pieces, settings.max_code_bytes)) as upload:
+    with uploads.receive(settings, project_id, _limited(chunks, settings.max_code_bytes)) as upload:
         uploads.check_code(upload, digest)
         memory.know_body(bytes.fromhex(upload.digest))
         with context.database.write() as tx:
@@ -98,7 +98,7 @@ def put_code(request: Request, pieces: Iterator[bytes], memory: RequestMemory) -
             # In the transaction, so that housekeeping, which forgets archives in one, never removes a fresh file.
             uploads.place_code(settings, project_id, upload)
         memory.is_kept = True
-        return Answer(encode_json(CodeBody(project_id, digest, upload.size_bytes)))
+        return Response(encode_json(CodeBody(project_id, digest, upload.size_bytes)))
 
 
 def list_files(request: Request) -> FileList:
@@ -121,23 +121,23 @@ def get_file(request: Request) -> Download:
     return file_download(open_file(root, request.params["path"]), request.params["path"])
 
 
-def put_file(request: Request, pieces: Iterator[bytes], memory: RequestMemory) -> Answer:
+def put_file(request: Request, chunks: Iterator[bytes], memory: RequestMemory) -> Response:
     """Write a file into a project's storage; runs in a transfer thread."""
     context, path = request.context, request.params["path"]
     place.check_path(path)
     project_id = _open_project(request)
     check_space(context.settings)
-    with uploads.receive(context.settings, project_id, pieces) as upload:
+    with uploads.receive(context.settings, project_id, chunks) as upload:
         memory.know_body(bytes.fromhex(upload.digest))
         with context.database.write() as tx:
             memory.mark(tx)
             projects.get_open(tx, request.caller, project_id)
         memory.is_kept = True
         uploads.place_file(context.settings, project_id, path, upload)
-        return Answer(encode_json(FilePut(project_id, path, upload.size_bytes, upload.digest)))
+        return Response(encode_json(FilePut(project_id, path, upload.size_bytes, upload.digest)))
 
 
-def remove_file(request: Request) -> Change:
+def remove_file(request: Request) -> Mutation:
     """Remove a file, or an empty directory, of a project's storage."""
     path, project_id = request.params["path"], request.params["projectId"]
     place.check_path(path)
@@ -146,7 +146,7 @@ def remove_file(request: Request) -> Change:
         projects.get_open(tx, request.caller, project_id)
         return FileGone(project_id, path)
 
-    return Change(apply, lambda: place.remove(_root(request, project_id), path))
+    return Mutation(apply, lambda: place.remove(_root(request, project_id), path))
 
 
 def _root(request: Request, project_id: str) -> Path:
@@ -167,13 +167,13 @@ def _present_project(request: Request) -> str:
     return project.id
 
 
-def _limited(pieces: Iterator[bytes], limit_bytes: int) -> Iterator[bytes]:
+def _limited(chunks: Iterator[bytes], limit_bytes: int) -> Iterator[bytes]:
     size = 0
-    for piece in pieces:
-        size += len(piece)
+    for chunk in chunks:
+        size += len(chunk)
         if size > limit_bytes:
             raise GatewayError(TOO_LARGE, f"A code archive may have at most {limit_bytes} bytes; leave data out of it.")
-        yield piece
+        yield chunk
 
 
 def _volume_body(volume: Volume, *, is_deleted: bool = False) -> shapes.VolumeBody:
