@@ -20,7 +20,7 @@ from footfall.executor import load_executor
 from footfall.executors.local import MARKER_VARIABLE
 from footfall.records import Image, Product, Run, RunSpec, Workload
 from footfall.states import RunState
-from footfall.stores.store import Buckets, Store
+from footfall.stores.buckets import Buckets, open_store
 
 PRODUCT = Product(1, "TRAIN", (1, 2), "1 vCPU", "t1", 1, 256)
 USER = {"id": "usr", "account_id": "acc", "name": "usr", "role_nclue": "MANAGER", "role_nsml": "MANAGER", "number": 1}
@@ -70,7 +70,7 @@ class Engine:
         return ReconcileLoop(
             self.settings,
             self.db,
-            Store(self.settings.internal_place()),
+            open_store(self.settings.internal_place()),
             Buckets(self.settings.buckets_place()),
             lambda epoch: Reconciler(self.settings, self.db, self.executor, self.all_hooks, epoch),
         )

@@ -8,10 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from footfall.stores.names import Place
+from footfall.stores.names import StoreLocation
 
 ACCESS_KEY, SECRET_KEY = "testtest", "secretsecret"
 
@@ -22,7 +22,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def s3_place(endpoint: str, **changes: object) -> Place:
+def s3_location(endpoint: str, **changes: object) -> StoreLocation:
     values = {
         "endpoint": endpoint,
         "region": "us-east-1",
@@ -30,7 +30,7 @@ def s3_place(endpoint: str, **changes: object) -> Place:
         "secret_key": SECRET_KEY,
         "timeout_s": 5.0,
     }
-    return Place("s3://", **(values | changes))  # type: ignore[arg-type]
+    return StoreLocation("s3://", **(values | changes))  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
@@ -38,6 +38,34 @@ def moto_server(directory: Path) -> Iterator[str]:
     port = free_port()
     with _server(["moto_server", "-H", "127.0.0.1", "-p", str(port)], port, directory / "moto.log"):
         yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def counted_moto_server(bucket: str, keys: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """A server in this process whose bucket holds ``keys``; yields its endpoint and the list of what it is asked."""
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    assert server._server is not None
+    app, requests = server._server.app, []
+
+    def counting(environ: dict[str, str], start_response: object) -> object:
+        requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}")
+        return app(environ, start_response)
+
+    server._server.app = counting
+    try:
+        backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+        backend.create_bucket(bucket, "us-east-1")
+        for key in keys:
+            backend.put_object(bucket, key, b"x", disable_notification=True)
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}", requests
+    finally:
+        server.stop()
 
 
 @contextlib.contextmanager

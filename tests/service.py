@@ -33,7 +33,7 @@ from footfall.prometheus import ServerMetrics
 from footfall.records import Capacity, Gpu
 from footfall.server import compose_context
 from footfall.states import RunState
-from footfall.stores.store import Buckets, Store
+from footfall.stores.buckets import Buckets, open_store
 
 MACHINE = Machine(
     Capacity(8, 65_536, 4),
@@ -232,7 +232,7 @@ def open_service(home: Path, machine: Machine = MACHINE, **overrides: Any) -> It
         secrets,
         machine,
         buckets=Buckets(settings.buckets_place()),
-        internal=Store(settings.internal_place()),
+        internal=open_store(settings.internal_place()),
         metrics=ServerMetrics(),
         wake=lambda: wakes.append(time.monotonic()),
         health=dict,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from footfall.errors import ConfigError
-from footfall.stores.names import Place
+from footfall.stores.names import StoreLocation
 
 ENVIRONMENT_PREFIX = "FOOTFALL_"
 OTHER_VARIABLES = frozenset(
@@ -144,18 +144,18 @@ class Settings:
         """The file that tells clients where the server is and who they are."""
         return self.home / "credentials.toml"
 
-    def buckets_place(self) -> Place:
+    def buckets_place(self) -> StoreLocation:
         """Where the buckets live."""
         return self._place(self.store_url or f"file://{self.data_dir}/buckets")
 
-    def internal_place(self) -> Place:
+    def internal_place(self) -> StoreLocation:
         """Where the artefacts live, which no bucket name reaches."""
         return self._place(self.internal_url or f"file://{self.data_dir}/internal")
 
-    def _place(self, url: str) -> Place:
+    def _place(self, url: str) -> StoreLocation:
         if not url.startswith("s3://"):
-            return Place(url)
-        return Place(
+            return StoreLocation(url)
+        return StoreLocation(
             url,
             self.s3_endpoint,
             self.s3_region,

@@ -45,7 +45,8 @@ from footfall.db.engine.migrate import migrate
 from footfall.errors import ConfigError, DatabaseUnavailableError, StoreError
 from footfall.executor import load_executor
 from footfall.prometheus import ServerMetrics
-from footfall.stores.store import Buckets, Store
+from footfall.stores.buckets import Buckets, open_store
+from footfall.stores.store import Store
 
 GRACE_S = 10
 
@@ -174,7 +175,7 @@ def open_internal(settings: Settings) -> Store:
             Buckets(place).create(bucket)
         except StoreError as error:
             raise ConfigError("internal_url", f"{place.url} cannot be used: {error}") from error
-    return Store(place)
+    return open_store(place)
 
 
 @contextlib.contextmanager

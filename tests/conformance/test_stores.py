@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import obstore
 import pytest
 
 from footfall.errors import (
@@ -20,26 +21,27 @@ from footfall.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from footfall.stores.names import Place
-from footfall.stores.store import CHUNK_BYTES, Buckets, ObjectChangedError, Store
-from s3_servers import juicefs_gateway, moto_server, s3_place
+from footfall.stores.buckets import Buckets, open_store
+from footfall.stores.names import StoreLocation
+from footfall.stores.store import CHUNK_BYTES, ObjectChangedError, Store
+from s3_servers import counted_moto_server, juicefs_gateway, moto_server, s3_location
 
 KINDS = ("directory", "moto", "juicefs")
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def location(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreLocation]:
     directory = tmp_path_factory.mktemp(request.param)
     if request.param == "directory":
-        yield Place(f"file://{directory}")
+        yield StoreLocation(f"file://{directory}")
     else:
         with {"moto": moto_server, "juicefs": juicefs_gateway}[request.param](directory) as endpoint:
-            yield s3_place(endpoint)
+            yield s3_location(endpoint)
 
 
 @pytest.fixture
-def store(place: Place) -> Store:
-    buckets = Buckets(place)
+def store(location: StoreLocation) -> Store:
+    buckets = Buckets(location)
     name = f"b-{uuid.uuid4().hex[:12]}"
     buckets.create(name)
     return buckets.open(name)
@@ -134,6 +136,67 @@ def test_more_objects_than_a_listing_page_come_sorted(store: Store) -> None:
     assert [info.key for info in store.list("part")][-1] == "partner"
 
 
+def test_keys_come_in_order_around_directories_from_any_of_them_on(store: Store) -> None:
+    keys = ["a", "a-b", "a.c/d", "a0", "b/a/c", "b/a-c", "b/a.c", "b/b", "b0/x/y/z", "c"]
+    keys = sorted(key for key in keys if key != "a")
+    for key in keys:
+        store.write(key, b"x")
+    assert [info.key for info in store.list()] == keys
+    for number, after in enumerate(keys):
+        assert [info.key for info in store.list(after=after, limit=3)] == keys[number + 1 :][:3]
+    assert [info.key for info in store.list("b/a", after="b/a.c")] == ["b/a/c"]
+    assert [info.key for info in store.list("b", limit=1)] == ["b/a-c"]
+
+
+def test_a_listing_reads_no_more_than_it_needs() -> None:
+    keys = [f"{group}/{number:05}" for group in ("a", "b") for number in range(10_000)]
+    with counted_moto_server("many", keys) as (endpoint, requests):
+        store = Buckets(s3_location(endpoint)).open("many")
+
+        def count(prefix: str, after: str, limit: int | None) -> tuple[int, list[str]]:
+            requests.clear()
+            return len([info.key for info in store.list(prefix, after=after, limit=limit)]), list(requests)
+
+        assert not store.is_empty()
+        assert len(requests) == 1
+        for prefix, after, limit, n_requests in (
+            ("", "", 1, 1),
+            ("", "", 1000, 1),
+            ("", "a/09990", 100, 1),
+            ("", "b/08999", 1000, 1),
+            ("b/", "b/05000", 50, 1),
+            ("b/05", "", 500, 1),
+            ("b/0500", "", None, 1),
+            ("", "a/00999", 1500, 2),
+        ):
+            n_found, sent = count(prefix, after, limit)
+            assert n_found == (limit or 10)
+            assert len(sent) == n_requests, (prefix, after, limit, sent)
+
+
+def test_a_listing_out_of_order_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listing(*_: object, offset: str | None = None, chunk_size: int = 0) -> Iterator[list[dict[str, object]]]:
+        for key in ("c", "d", "a", "b"):
+            if offset is None or key > offset:
+                yield [{"path": key, "size": 1, "e_tag": None, "last_modified": None}]
+
+    monkeypatch.setattr(obstore, "list", listing)
+    store = open_store(replace(s3_location("http://127.0.0.1:9"), url="s3://some-bucket"))
+    assert [info.key for info in store.list(limit=3)] == ["a", "b", "c"]
+    assert [info.key for info in store.list(after="a", limit=3)] == ["b", "c", "d"]
+
+
+def test_a_page_of_a_directory_looks_only_at_its_own_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(StoreLocation(f"file://{tmp_path}/root"))
+    for number in range(30):
+        store.write(f"dir-{number:02}/object", b"x")
+    scanned: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (scanned.append(str(path)), scandir(path))[1])
+    assert [info.key for info in store.list(after="dir-10/object", limit=2)] == ["dir-11/object", "dir-12/object"]
+    assert len(scanned) <= 4  # the root, what `after` is in, and two more
+
+
 @pytest.mark.parametrize("directory", [None, "/dev/shm"], ids=["same disk", "another disk"])
 def test_a_file_that_is_given_up_becomes_an_object(store: Store, tmp_path: Path, directory: str | None) -> None:
     with tempfile.TemporaryDirectory(dir=directory or tmp_path) as given:
@@ -146,7 +209,7 @@ def test_a_file_that_is_given_up_becomes_an_object(store: Store, tmp_path: Path,
 
 
 def test_a_file_is_not_moved_behind_a_link_or_below_an_object(tmp_path: Path) -> None:
-    store = Store(Place(f"file://{tmp_path}/root"))
+    store = open_store(StoreLocation(f"file://{tmp_path}/root"))
     (tmp_path / "elsewhere").mkdir()
     store.write("object", b"x")
     (tmp_path / "root" / "link").symlink_to(tmp_path / "elsewhere")
@@ -182,14 +245,14 @@ def test_an_object_that_changes_while_it_is_read_is_noticed(store: Store) -> Non
         list(reader)
 
 
-def test_row_11_names_that_lead_out_of_a_bucket_reach_nothing(place: Place) -> None:
+def test_row_11_names_that_lead_out_of_a_bucket_reach_nothing(location: StoreLocation) -> None:
     for name in ("..", "a", "A-b-c", "a..b", "-ab", "10.0.0.1", "a/b/c", "x" * 64):
         with pytest.raises(InvalidFieldError):
-            Buckets(place).open(name)
+            Buckets(location).open(name)
 
 
-def test_a_bucket_is_made_once_and_found(place: Place) -> None:
-    buckets = Buckets(place)
+def test_a_bucket_is_made_once_and_found(location: StoreLocation) -> None:
+    buckets = Buckets(location)
     name = f"b-{uuid.uuid4().hex[:12]}"
     buckets.create(name)
     buckets.create(name)
@@ -199,7 +262,7 @@ def test_a_bucket_is_made_once_and_found(place: Place) -> None:
 
 
 def test_row_12_links_in_a_directory_store_are_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    store = Store(Place(f"file://{tmp_path}/root"))
+    store = open_store(StoreLocation(f"file://{tmp_path}/root"))
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "root/link").symlink_to(tmp_path / "secret")
     (tmp_path / "root/dir").symlink_to(tmp_path)
@@ -218,14 +281,14 @@ def test_row_12_links_in_a_directory_store_are_refused(tmp_path) -> None:  # typ
 
 def test_keys_that_the_store_does_not_know_are_denied(tmp_path_factory: pytest.TempPathFactory) -> None:
     with juicefs_gateway(tmp_path_factory.mktemp("denied")) as endpoint:
-        Buckets(s3_place(endpoint)).create("mine")
-        wrong = Buckets(s3_place(endpoint, secret_key="not-the-secret")).open("mine")
+        Buckets(s3_location(endpoint)).create("mine")
+        wrong = Buckets(s3_location(endpoint, secret_key="not-the-secret")).open("mine")
         with pytest.raises(StoreDeniedError):
             wrong.write("x", b"x")
 
 
 def test_a_store_that_is_away_is_unavailable(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    away = Buckets(replace(s3_place("http://127.0.0.1:9"), timeout_s=0.5)).open("some-bucket")
+    away = Buckets(replace(s3_location("http://127.0.0.1:9"), timeout_s=0.5)).open("some-bucket")
     with pytest.raises(StoreUnavailableError):
         away.write("x", b"x")
     with pytest.raises(StoreError):
@@ -233,7 +296,7 @@ def test_a_store_that_is_away_is_unavailable(tmp_path) -> None:  # type: ignore[
 
 
 def test_row_11_a_prefix_cannot_choose_where_a_listing_begins(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    store = Store(Place(f"file://{tmp_path}/root"))
+    store = open_store(StoreLocation(f"file://{tmp_path}/root"))
     store.write("a/b", b"x")
     (tmp_path / "root/link").symlink_to("/")
     for prefix in ("/", "//", "///", "../", "a/../../", "a//", "./", "link/", "link/etc/"):
@@ -242,7 +305,7 @@ def test_row_11_a_prefix_cannot_choose_where_a_listing_begins(tmp_path) -> None:
 
 
 def test_what_a_directory_cannot_hold_is_refused_without_showing_where_it_is(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    store = Store(Place(f"file://{tmp_path}/root"))
+    store = open_store(StoreLocation(f"file://{tmp_path}/root"))
     store.write("object", b"x")
     store.write("dir/inside", b"x")
     for key in ("object/below", "dir", "x" * 250, f"a/{'y' * 300}/b"):
@@ -257,7 +320,7 @@ def test_what_a_directory_cannot_hold_is_refused_without_showing_where_it_is(tmp
 
 
 def test_what_killed_puts_left_is_swept_when_it_is_old(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    store = Store(Place(f"file://{tmp_path}/root"))
+    store = open_store(StoreLocation(f"file://{tmp_path}/root"))
     store.write("kept", b"x")
     for name in ("slow#1", "new#2"):
         (tmp_path / "root" / name).write_bytes(b"half")
@@ -267,7 +330,7 @@ def test_what_killed_puts_left_is_swept_when_it_is_old(tmp_path) -> None:  # typ
 
 
 def test_a_bucket_goes_with_its_drafts_but_not_with_strangers_files(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    buckets = Buckets(Place(f"file://{tmp_path}"))
+    buckets = Buckets(StoreLocation(f"file://{tmp_path}"))
     buckets.create("one")
     (tmp_path / "one/half#1").write_bytes(b"half")
     buckets.delete("one")

@@ -12,8 +12,9 @@ from footfall.errors import DataError, ObjectNotFoundError, StoreFullError
 from footfall.jobs import make_custom_attributes, make_feature, make_shopping_intent, score_task_run, train_task
 from footfall.jobs.context import JobContext, ResultExistsError, explain
 from footfall.jobs.inputs import fetch_artefact, open_sources
-from footfall.stores.names import Place
-from footfall.stores.store import Buckets, ObjectChangedError, Store
+from footfall.stores.buckets import Buckets, open_store
+from footfall.stores.names import StoreLocation
+from footfall.stores.store import ObjectChangedError
 
 
 class World:
@@ -21,9 +22,9 @@ class World:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.places = {name: Place(url=f"file://{root}/{name}") for name in ("buckets", "internal")}
+        self.places = {name: StoreLocation(url=f"file://{root}/{name}") for name in ("buckets", "internal")}
         (root / "buckets").mkdir()
-        self.buckets, self.internal = Buckets(self.places["buckets"]), Store(self.places["internal"])
+        self.buckets, self.internal = Buckets(self.places["buckets"]), open_store(self.places["internal"])
         self.buckets.create("shop")
         self.reports: list[dict[str, Any]] = []
         self.n_jobs = 0

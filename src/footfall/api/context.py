@@ -15,7 +15,8 @@ from footfall.config import Settings
 from footfall.db.engine.encryption import Secrets
 from footfall.db.engine.engine import Database
 from footfall.prometheus import ServerMetrics
-from footfall.stores.store import Buckets, Store
+from footfall.stores.buckets import Buckets
+from footfall.stores.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from footfall.config import Settings
 from footfall.db.connection import Connection
 from footfall.db.engine.engine import Database
 from footfall.records import RunSpec
-from footfall.stores.store import Buckets
+from footfall.stores.buckets import Buckets
 
 T = TypeVar("T")
 Apply = Callable[[Connection], T]

@@ -27,8 +27,9 @@ from footfall.errors import (
     StoreDeniedError,
 )
 from footfall.records import Bucket, Caller, Run
+from footfall.stores.buckets import Buckets
 from footfall.stores.names import check_bucket_name
-from footfall.stores.store import Buckets, Store
+from footfall.stores.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,7 @@ def _queue(details: dict[str, object]) -> Finding:
 
 
 def _store(settings: "Settings") -> Iterator[Finding]:
-    from footfall.stores.store import Store
+    from footfall.stores.buckets import open_store
 
     for name, place in (("buckets", settings.buckets_place()), ("artefacts", settings.internal_place())):
         if place.url.startswith("file://"):
@@ -255,7 +255,7 @@ def _store(settings: "Settings") -> Iterator[Finding]:
             yield Finding(name, "ok", f"S3 at {place.endpoint or 'AWS'}; each bucket is checked when it is used")
             continue
         try:
-            Store(place).list(limit=1)
+            open_store(place).list(limit=1)
             yield Finding(name, "ok", f"{place.url} at {place.endpoint or 'AWS'} answers")
         except FootfallError as error:
             advice = "Check s3_endpoint, s3_access_key and s3_secret_key, and that the bucket exists."

@@ -1,4 +1,4 @@
-"""Wait until the disk holds what was written. Knows paths only."""
+"""Write so that a power cut loses nothing. Knows paths only."""
 
 import os
 
@@ -10,3 +10,22 @@ def sync(path: str | os.PathLike[str]) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def publish(draft: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Give a finished draft its name, over what has it: readers see the old file or the new one, whole, always.
+
+    The content reaches the disk before the name does, so that the name never stands for less.
+    """
+    sync(draft)
+    os.replace(draft, path)
+    sync(os.path.dirname(path) or ".")
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes, mode: int = 0o644) -> None:
+    """Write a file by way of a draft beside it; see ``publish``."""
+    draft = f"{os.fspath(path)}.draft"
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    publish(draft, path)

@@ -30,8 +30,9 @@ from footfall.errors import (
 )
 from footfall.modeling.numba_start import load_compiler
 from footfall.states import FailureReason
-from footfall.stores.names import Place
-from footfall.stores.store import Buckets, ObjectChangedError, Store
+from footfall.stores.buckets import Buckets, open_store
+from footfall.stores.names import StoreLocation
+from footfall.stores.store import ObjectChangedError
 
 PROGRESS_S = 0.1
 
@@ -48,8 +49,8 @@ class JobContext:
     def __init__(self, given: dict[str, Any], report: Callable[[dict[str, Any]], None], scratch: Path) -> None:
         self.parameters: dict[str, Any] = given["job"]
         self.attempt: int = given["attempt"]
-        self.buckets = Buckets(Place(**given["buckets"]))
-        self.internal = Store(Place(**given["internal"]))
+        self.buckets = Buckets(StoreLocation(**given["buckets"]))
+        self.internal = open_store(StoreLocation(**given["internal"]))
         self.scratch = scratch
         self._report = report
         self._stage = ""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from footfall.errors import ObjectNotFoundError, StoreFullError
 from footfall.modeling.reading.sequences import Source
-from footfall.stores.store import Buckets, ObjectInfo, Store
+from footfall.stores.buckets import Buckets
+from footfall.stores.store import ObjectInfo, Store
 
 
 def open_sources(buckets: Buckets, bucket: str, path: str) -> list[Source]:

@@ -1,4 +1,4 @@
-"""What a store's failures mean: obstore's and the operating system's errors as ours. Knows no store."""
+"""Translate errors of obstore and the operating system into ours. Knows no store."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -16,8 +16,8 @@ from footfall.errors import (
 
 
 @contextmanager
-def our_errors(key: str, operation: str, root: str = "") -> Iterator[None]:
-    """Raise what a block of store calls raises as errors of ours that name ``key``.
+def translate_errors(key: str, operation: str, root: str = "") -> Iterator[None]:
+    """Raise the errors of a block of store calls as ours, with ``key`` in their message.
 
     Args:
         operation: read, write or list.

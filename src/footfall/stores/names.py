@@ -16,7 +16,7 @@ _IP = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StoreLocation:
     """Where a store is and how to reach it; travels to jobs as JSON. ``url``: ``file:///dir`` or ``s3://[bucket/prefix]``."""
 
     url: str
@@ -28,7 +28,7 @@ class Place:
     timeout_s: float = 30.0
 
     def __repr__(self) -> str:
-        return f"Place({self.url!r})"
+        return f"StoreLocation({self.url!r})"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields, secrets included, for a file that only its reader may see."""

@@ -1,66 +1,197 @@
-"""What only S3 services need: the options of a connection, and making a bucket. Knows no keys or objects."""
+"""A store that is a bucket of an S3 service, or a prefix in one.
 
+Rules learned from real services: conditional puts and bulk deletes may be absent, so neither is relied on; a listing that does
+not come in order is noticed, and then read whole.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from footfall.errors import StoreDeniedError, StoreUnavailableError
-from footfall.stores.names import Place
+import obstore
+from obstore.store import S3Store as Backend
+
+from footfall.errors import ObjectNotFoundError, StoreDeniedError, StoreUnavailableError
+from footfall.stores.errors import translate_errors
+from footfall.stores.names import StoreLocation
+from footfall.stores.store import CHUNK_BYTES, ObjectChangedError, ObjectInfo, Store, info_of, read_bytes
+
+LIST_PAGE = 1000
+"""How many keys a service puts into one answer, at most."""
 
 
-def s3_options(place: Place) -> dict[str, Any]:
-    """Return what obstore's S3Store is opened with."""
+class S3Store(Store):
+    """Every object is one of the service; a bucket is a bucket."""
+
+    def __init__(self, location: StoreLocation) -> None:
+        self.location = location
+        url = urlsplit(location.url)
+        self._backend = Backend(url.netloc, prefix=url.path.strip("/") or None, **_options(location))
+
+    @staticmethod
+    def bucket_location(location: StoreLocation, name: str) -> StoreLocation:
+        """Return where a bucket is."""
+        return replace(location, url=f"s3://{name}")
+
+    @staticmethod
+    def has_bucket(location: StoreLocation, name: str) -> bool:
+        """Return True: whoever uses a bucket sees whether it is there."""
+        return True
+
+    @classmethod
+    def create_bucket(cls, location: StoreLocation, name: str) -> None:
+        """Make a bucket; one that is there and can be listed with our keys is fine.
+
+        Raises:
+            StoreDeniedError: the name is taken by somebody else at the service.
+        """
+        _create_bucket(location, name)
+        cls(cls.bucket_location(location, name)).is_empty()
+
+    @staticmethod
+    def delete_bucket(location: StoreLocation, name: str) -> None:
+        """Leave the bucket itself to its operator."""
+
+    def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> list[ObjectInfo]:
+        """See ``Store``."""
+        with translate_errors(prefix, "list"):
+            infos, is_sorted = _list_from(self._backend, prefix, max(after, _before(prefix)), limit)
+            if not is_sorted:
+                infos, _ = _list_from(self._backend, prefix, "", None)
+        return sorted((info for info in infos if info.key > after), key=lambda info: info.key)[:limit]
+
+    def is_empty(self) -> bool:
+        """See ``Store``."""
+        with translate_errors("", "list"):
+            return not any(obstore.list(self._backend, chunk_size=LIST_PAGE))
+
+    def read_bytes(self, key: str, *, limit_bytes: int | None = None) -> bytes:
+        """See ``Store``."""
+        with translate_errors(key, "read"):
+            return read_bytes(self._backend, key, limit_bytes)
+
+    def write(self, key: str, content: bytes | Iterable[bytes] | Path, *, overwrite: bool = True) -> ObjectInfo:
+        """See ``Store``."""
+        if not overwrite:
+            with suppress(ObjectNotFoundError):
+                self._head(key, "write")
+                raise FileExistsError(key)
+        with translate_errors(key, "write"):
+            obstore.put(self._backend, key, content, mode="overwrite", chunk_size=CHUNK_BYTES, max_concurrency=4)
+            return info_of(obstore.head(self._backend, key))
+
+    def delete(self, key: str) -> None:
+        """See ``Store``."""
+        with translate_errors(key, "write"), suppress(FileNotFoundError):
+            obstore.delete(self._backend, key)
+
+    def _head(self, key: str, operation: str) -> ObjectInfo:
+        with translate_errors(key, operation):
+            return info_of(obstore.head(self._backend, key))
+
+    def _read_once(self, key: str, expected: ObjectInfo, offset: int) -> Iterator[bytes]:
+        with translate_errors(key, "read"):
+            options: Any = {"range": (offset, expected.size_bytes)} if offset else {}
+            response = obstore.get(self._backend, key, options=options)
+            if response.meta["e_tag"] != expected.e_tag or response.meta["size"] != expected.size_bytes:
+                raise ObjectChangedError(key)
+            for chunk in response.stream(min_chunk_size=CHUNK_BYTES):
+                yield bytes(chunk)
+
+
+def _list_from(backend: Backend, prefix: str, offset: str, limit: int | None) -> tuple[list[ObjectInfo], bool]:
+    """Return objects behind an offset, at least ``limit`` if there are as many, and whether they came in order."""
+    directory, _, _ = prefix.rpartition("/")
+    infos: list[ObjectInfo] = []
+    last, is_sorted = "", True
+    for page in obstore.list(backend, directory or None, offset=offset or None, chunk_size=LIST_PAGE):
+        for info in map(info_of, page):
+            is_sorted = is_sorted and last < info.key
+            last = info.key
+            if info.key.startswith(prefix) and info.key > offset:
+                infos.append(info)
+        is_past = last > prefix and not last.startswith(prefix)
+        if is_sorted and (is_past or (limit is not None and len(infos) >= limit)):
+            break
+    return infos, is_sorted
+
+
+def _before(prefix: str) -> str:
+    """Return a text shortly before every key that starts with ``prefix``; a listing may begin behind it.
+
+    A service lists directories; without this, those before the prefix in its directory would be read and thrown away.
+    """
+    if not prefix or prefix.endswith("/"):
+        return ""
+    return f"{prefix[:-1]}{chr(ord(prefix[-1]) - 1)}~"
+
+
+def _options(location: StoreLocation) -> dict[str, Any]:
+    """Return what obstore's back-end is opened with."""
     options: dict[str, Any] = {
-        "region": place.region,
-        "virtual_hosted_style_request": not place.path_style,
-        "disable_bulk_delete": True,  # some stores answer bulk deletes in ways nobody can read
+        "region": location.region,
+        "virtual_hosted_style_request": not location.path_style,
+        "disable_bulk_delete": True,  # some services answer bulk deletes in ways nobody can read
         "client_options": {
-            "timeout": timedelta(seconds=place.timeout_s),
-            "connect_timeout": timedelta(seconds=min(5.0, place.timeout_s)),
-            "allow_http": place.endpoint.startswith("http://"),
+            "timeout": timedelta(seconds=location.timeout_s),
+            "connect_timeout": timedelta(seconds=min(5.0, location.timeout_s)),
+            "allow_http": location.endpoint.startswith("http://"),
         },
-        "retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=2 * place.timeout_s)},
+        "retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=2 * location.timeout_s)},
     }
-    if place.endpoint:
-        options["endpoint"] = place.endpoint
-    if place.access_key:
-        options |= {"access_key_id": place.access_key, "secret_access_key": place.secret_key}
+    if location.endpoint:
+        options["endpoint"] = location.endpoint
+    if location.access_key:
+        options |= {"access_key_id": location.access_key, "secret_access_key": location.secret_key}
     return options
 
 
-def create_bucket(place: Place, name: str) -> None:
+def _create_bucket(location: StoreLocation, name: str) -> None:
     """Make a bucket; one that is there already is fine here, and the caller finds out whether it is ours.
 
     Raises:
-        StoreDeniedError: the service refuses.
+        StoreDeniedError: the service refuses, or what makes buckets is not installed.
         StoreUnavailableError: it does not answer.
     """
     # obstore cannot make buckets; botocore is slow to import, so only this rare call pays for it.
-    import botocore.session
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
+    try:
+        import botocore.session
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ModuleNotFoundError as error:
+        raise StoreDeniedError(
+            f"the bucket {name} cannot be made: botocore is not installed; run pip install 'footfall[s3]'",
+            operation="write",
+        ) from error
 
     config = Config(
         signature_version="s3v4",
-        s3={"addressing_style": "path" if place.path_style else "virtual"},
+        s3={"addressing_style": "path" if location.path_style else "virtual"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         connect_timeout=5,
-        read_timeout=place.timeout_s,
+        read_timeout=location.timeout_s,
         retries={"max_attempts": 2},
     )
     client = botocore.session.get_session().create_client(
         "s3",
-        region_name=place.region,
-        endpoint_url=place.endpoint or None,
-        aws_access_key_id=place.access_key or None,
-        aws_secret_access_key=place.secret_key or None,
+        region_name=location.region,
+        endpoint_url=location.endpoint or None,
+        aws_access_key_id=location.access_key or None,
+        aws_secret_access_key=location.secret_key or None,
         config=config,
     )
-    location = (
-        {} if place.region in ("", "us-east-1") else {"CreateBucketConfiguration": {"LocationConstraint": place.region}}
+    constraint = (
+        {}
+        if location.region in ("", "us-east-1")
+        else {"CreateBucketConfiguration": {"LocationConstraint": location.region}}
     )
     try:
-        client.create_bucket(Bucket=name, **location)
+        client.create_bucket(Bucket=name, **constraint)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
             raise StoreDeniedError(

@@ -21,7 +21,8 @@ from footfall.db.tables import projects as project_rows
 from footfall.errors import NotFoundError
 from footfall.records import Caller, Run, utc_now
 from footfall.states import RunState
-from footfall.stores.store import Buckets, Store
+from footfall.stores.buckets import Buckets, open_store
+from footfall.stores.directory import DirectoryStore
 
 ENDED = (RunState.PENDING, RunState.IN_PROGRESS, RunState.COMPLETED)
 CALLER = Caller("acc", "usr", "key", {})
@@ -34,7 +35,7 @@ def still(tmp_path: Path) -> Engine:
 
 @pytest.fixture
 def keeper(still: Engine) -> Housekeeper:
-    internal, buckets = Store(still.settings.internal_place()), Buckets(still.settings.buckets_place())
+    internal, buckets = open_store(still.settings.internal_place()), Buckets(still.settings.buckets_place())
     return Housekeeper(still.settings, still.db, internal, buckets, lambda: True)
 
 
@@ -206,7 +207,7 @@ def test_a_step_that_fails_leaves_the_others_their_turn(
     files = with_files(still, run)
     with still.db.write() as tx:
         delete_run(tx, run)
-    monkeypatch.setattr(Store, "sweep_drafts", refuse)
+    monkeypatch.setattr(DirectoryStore, "sweep_drafts", refuse)
     keeper.keep()
     assert not files.exists()
 

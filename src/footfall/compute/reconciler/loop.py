@@ -18,7 +18,8 @@ from footfall.db.engine.engine import Database, now_us
 from footfall.errors import DatabaseUnavailableError, FootfallError
 from footfall.prometheus import ServerMetrics
 from footfall.records import id_time
-from footfall.stores.store import Buckets, Store
+from footfall.stores.buckets import Buckets
+from footfall.stores.store import Store
 
 ACTIVE_S = 0.25
 IDLE_S = 1.0

@@ -23,7 +23,8 @@ from footfall.db.access import requests
 from footfall.db.engine.engine import Database, now_us, to_us
 from footfall.files.remove import remove_tree
 from footfall.records import utc_now
-from footfall.stores.store import Buckets, Store
+from footfall.stores.buckets import Buckets
+from footfall.stores.store import Store
 
 HOUSEKEEPING_S = 30.0
 BATCH = 500
