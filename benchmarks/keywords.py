@@ -27,7 +27,7 @@ from modeling_data import SHIPPED
 
 from footfall.modeling.encoding.encode import make_feature
 from footfall.modeling.encoding.encoder import fit_encoder
-from footfall.modeling.reading.sequences import Source
+from footfall.modeling.reading.source import Source
 from machine import describe, report
 
 N_BEHAVIORS, EXPONENT = 50_000, 1.05

@@ -29,7 +29,7 @@ from footfall.modeling.learning.folds import hold_out, sample_rows
 from footfall.modeling.learning.labels import read_labels
 from footfall.modeling.learning.metrics import measure_auroc, measure_calibration_error
 from footfall.modeling.learning.task import train_task
-from footfall.modeling.reading.sequences import Source
+from footfall.modeling.reading.source import Source
 from footfall.modeling.scoring.score import score_feature
 
 SEED = 20251121

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from footfall.modeling.encoding.encode import make_feature
 from footfall.modeling.encoding.encoder import Encoder, fit_encoder
-from footfall.modeling.reading.sequences import Source
+from footfall.modeling.reading.source import Source
 from footfall.modeling.scoring.keywords import match_keywords
 
 WORDS = ("christmas", "garden", "cake", "candle", "lunch", "kitchen", "flower")

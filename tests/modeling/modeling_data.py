@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import footfall
-from footfall.modeling.reading.sequences import Source
+from footfall.modeling.reading.source import Source
 
 SHIPPED = Path(footfall.__file__).parent / "data" / "online-retail"
 

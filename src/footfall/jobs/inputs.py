@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from footfall.errors import ObjectNotFoundError, StoreFullError
-from footfall.modeling.reading.sequences import Source
+from footfall.modeling.reading.source import Source
 from footfall.stores.buckets import Buckets
 from footfall.stores.store import ObjectInfo, Store
 

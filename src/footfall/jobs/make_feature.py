@@ -26,7 +26,7 @@ from footfall.modeling.events.columns import LogOptions
 from footfall.modeling.events.files import find_format
 from footfall.modeling.events.log import EventLog, read_log
 from footfall.modeling.reading.histories import Schema
-from footfall.modeling.reading.sequences import PersonalData, Source
+from footfall.modeling.reading.source import PersonalData, Source
 
 SEED = 20251121
 MIN_COVERAGE = 0.8

@@ -19,7 +19,7 @@ from footfall.modeling.events.log import read_log
 from footfall.modeling.learning.gather import gather_users
 from footfall.modeling.learning.labels import read_labels
 from footfall.modeling.learning.task import train_task
-from footfall.modeling.reading.sequences import Source
+from footfall.modeling.reading.source import Source
 from footfall.modeling.scoring.audience import describe_audience
 from footfall.modeling.scoring.keywords import match_keywords
 from footfall.modeling.scoring.score import score_feature

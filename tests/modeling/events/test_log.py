@@ -24,7 +24,7 @@ from footfall.modeling.events.files import find_format
 from footfall.modeling.events.log import EventLog, read_log
 from footfall.modeling.events.values import parse_numbers, parse_times
 from footfall.modeling.reading.histories import Schema
-from footfall.modeling.reading.sequences import Source
+from footfall.modeling.reading.source import Source
 
 SEED = 5
 START = datetime(2025, 1, 1, tzinfo=UTC)

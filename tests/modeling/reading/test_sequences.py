@@ -11,7 +11,8 @@ from modeling_data import make_source
 
 from footfall.errors import DataError
 from footfall.modeling.reading import sequences
-from footfall.modeling.reading.sequences import Source, map_blocks, read_ids
+from footfall.modeling.reading.sequences import map_blocks, read_ids
+from footfall.modeling.reading.source import Source
 from footfall.modeling.reading.user_ids import UserIds
 
 

@@ -26,7 +26,8 @@ from footfall.modeling.blocks import BUFFERS, FORMAT, LAYOUT_FILE, Feature, Feat
 from footfall.modeling.encoding.encoder import Encoded, Encoder
 from footfall.modeling.events.log import EventLog
 from footfall.modeling.reading.histories import Histories, split_texts, take_users
-from footfall.modeling.reading.sequences import Block, PersonalData, Progress, Source, keep_quiet, map_blocks
+from footfall.modeling.reading.sequences import Block, map_blocks
+from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
 from footfall.modeling.threads import map_ordered
 
 __all__ = ["Feature", "FeatureBlock", "FeatureSummary", "make_feature", "open_feature"]

@@ -24,7 +24,7 @@ from footfall.modeling.encoding.sample import Sample, sample_log, sample_users
 from footfall.modeling.encoding.vocabulary import Vocabulary, VocabularyConfig, fit_vocabulary
 from footfall.modeling.events.log import EventLog
 from footfall.modeling.reading.histories import Histories, Schema, split_texts, take_users
-from footfall.modeling.reading.sequences import PersonalData, Progress, Source, keep_quiet
+from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
 
 FORMAT = 2
 FEW_VALUES = 1_000

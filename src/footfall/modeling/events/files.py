@@ -17,8 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from footfall.errors import DataError
-from footfall.modeling.event_kinds import kind_of
-from footfall.modeling.events.columns import EMPTY, names_user
+from footfall.modeling.events.columns import EMPTY, kind_of, names_user
 from footfall.modeling.events.json_lines import open_lines
 from footfall.modeling.events.location import (
     BLOCK_BYTES,
@@ -31,7 +30,7 @@ from footfall.modeling.events.location import (
     without_rows,
 )
 from footfall.modeling.reading.compression import decompress
-from footfall.modeling.reading.sequences import Source
+from footfall.modeling.reading.source import Source
 
 BATCH_ROWS = 131_072
 _PARQUET = b"PAR1"

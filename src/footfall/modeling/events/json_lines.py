@@ -11,11 +11,10 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from footfall.modeling.event_kinds import kind_of
-from footfall.modeling.events.columns import EMPTY, NUMBER, OTHER
+from footfall.modeling.events.columns import EMPTY, NUMBER, OTHER, kind_of
 from footfall.modeling.events.location import BOM, LOOK_ROWS, EventFile, Place, peek, whole_lines, without_rows
 from footfall.modeling.reading.compression import decompress
-from footfall.modeling.reading.sequences import Source
+from footfall.modeling.reading.source import Source
 
 
 def open_lines(source: Source, scratch: Path) -> EventFile:

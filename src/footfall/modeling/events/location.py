@@ -11,7 +11,7 @@ import pyarrow as pa
 from footfall.errors import DataError
 from footfall.modeling.events.columns import TEXT
 from footfall.modeling.reading.compression import decompress
-from footfall.modeling.reading.sequences import Source
+from footfall.modeling.reading.source import Source
 
 LOOK_ROWS = 1_000
 """Rows at the beginning of a file that tell the kinds of its columns."""

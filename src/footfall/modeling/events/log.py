@@ -40,7 +40,7 @@ from footfall.modeling.events.texts import ACT, CATEGORY, USER, Texts, TextTable
 from footfall.modeling.events.times import Times
 from footfall.modeling.events.users import group_users
 from footfall.modeling.reading.histories import Histories, Schema
-from footfall.modeling.reading.sequences import PersonalData, Progress, Source, keep_quiet
+from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
 
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]

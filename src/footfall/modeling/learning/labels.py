@@ -16,7 +16,8 @@ from numba import njit
 
 from footfall.errors import DataError
 from footfall.modeling.blocks import Feature
-from footfall.modeling.reading.sequences import Block, PersonalData, Progress, Source, keep_quiet, map_blocks
+from footfall.modeling.reading.sequences import Block, map_blocks
+from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
 from footfall.modeling.text.hashes import hash_bytes
 
 U8 = npt.NDArray[np.uint8]

@@ -23,7 +23,7 @@ from footfall.modeling.learning.gather import gather_users, read_encoding
 from footfall.modeling.learning.labels import Labels, Matched, match_labels
 from footfall.modeling.learning.metrics import measure_auroc, measure_calibration_error, measure_lift, measure_log_loss
 from footfall.modeling.learning.stack import Stack, count_steps, fit_stack, refit_stack
-from footfall.modeling.reading.sequences import Progress, keep_quiet
+from footfall.modeling.reading.source import Progress, keep_quiet
 from footfall.modeling.scoring.score import TASK_FORMAT
 from footfall.modeling.view import U8, Users
 

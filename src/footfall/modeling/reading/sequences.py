@@ -10,22 +10,20 @@ Shapes: B bytes of a block, N users (lines).
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from footfall.errors import DataError
 from footfall.modeling.reading.compression import decompress
+from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
 from footfall.modeling.reading.user_ids import UserIds
 from footfall.modeling.text import scanner
 from footfall.modeling.text.personal_data import find_suspects
 from footfall.modeling.threads import map_ordered
 from footfall.personal_data import find_personal_data
 
-Progress = Callable[[str, int, int], None]
-"""``progress(stage, done, total)``; ``total`` is 0 while it is not known."""
-PersonalData = Literal["refuse", "warn", "off"]
 Out = TypeVar("Out")
 
 BLOCK_BYTES = 4 << 20
@@ -48,17 +46,6 @@ _SENTENCES = {
 
 
 @dataclass(frozen=True)
-class Source:
-    """A named stream of bytes that can be opened again and again; plain, gzip or zstd."""
-
-    name: str
-    """Shown in errors, e.g. ``bucket/path/part-0001.csv``."""
-    open: Callable[[], Iterator[bytes]]
-    size_bytes: int = 0
-    """As stored; 0 when not known. Only progress needs it."""
-
-
-@dataclass(frozen=True)
 class Block:
     """Whole, checked lines: ids are ``data_B[start:tab]``, texts ``data_B[tab + 1:end]``."""
 
@@ -72,10 +59,6 @@ class Block:
     id_hash_N: npt.NDArray[np.uint64]
     personal: list[tuple[int, str]] = field(default_factory=list)
     """(line number, kind) of what looks like personal data, when asked only to warn."""
-
-
-def keep_quiet(stage: str, done: int, total: int) -> None:
-    """Report progress to nobody."""
 
 
 def map_blocks(

@@ -8,17 +8,14 @@ Shapes: N users of a block, S slots.
 
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from footfall.errors import DataError
+from footfall.modeling.reading.source import Source
 from footfall.modeling.text.hashes import find_slot
-
-if TYPE_CHECKING:
-    from footfall.modeling.reading.sequences import Source
 
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
@@ -41,7 +38,7 @@ def _insert(key_S: U64, ordinal_S: U32, hash_N: U64, first: int, start: int) -> 
 class UserIds:
     """The users seen so far, by the hash of their id."""
 
-    def __init__(self, read_id: "Callable[[Source, int], bytes]") -> None:
+    def __init__(self, read_id: Callable[[Source, int], bytes]) -> None:
         self._read_id = read_id
         self._key_S = np.zeros(1 << 16, np.uint64)
         self._ordinal_S = np.zeros(1 << 16, np.uint32)
@@ -49,7 +46,7 @@ class UserIds:
         self._firsts: list[int] = []
         self._places: list[tuple[Source, int]] = []
 
-    def add(self, source: "Source", first_line: int, hash_N: U64) -> None:
+    def add(self, source: Source, first_line: int, hash_N: U64) -> None:
         """Add the users of consecutive lines.
 
         Raises:
@@ -72,7 +69,7 @@ class UserIds:
             n = _insert(self._key_S, self._ordinal_S, hash_N, self._n, n + 1)
         self._n += hash_N.size
 
-    def _verify(self, ordinal: int, source: "Source", line: int) -> None:
+    def _verify(self, ordinal: int, source: Source, line: int) -> None:
         at = bisect_right(self._firsts, ordinal) - 1
         earlier, first_line = self._places[at]
         earlier_line = first_line + ordinal - self._firsts[at]
