@@ -7,10 +7,11 @@ there is something to learn. Made in blocks, the same for the same number of use
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from footfall.modeling.dtypes import F64, I32, I64
 
 N_BEHAVIORS, N_TOPICS, EXPONENT = 50_000, 20, 1.05
 MEAN_LENGTH, SPREAD = 3.45, 0.75
@@ -31,7 +32,7 @@ def _texts() -> pa.Array:
     return pa.array([f"{kinds[n % 5]} {_WORDS[a]} {_WORDS[b]} {n}" for n, (a, b) in enumerate(words)])
 
 
-def _cumulative() -> npt.NDArray[np.float64]:
+def _cumulative() -> F64:
     share = np.arange(1, N_BEHAVIORS + 1, dtype=np.float64) ** -EXPONENT
     return np.cumsum(share / share.sum())
 
@@ -44,7 +45,7 @@ class Histories:
         self.texts = _texts()
         self._cumulative = _cumulative()
 
-    def block(self, first: int) -> tuple[pa.Array, npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    def block(self, first: int) -> tuple[pa.Array, I32, I32, I64]:
         """Return (user ids, (N + 1,) offsets, behavior numbers, (N,) topics) of the users from ``first``."""
         maker = np.random.default_rng((11, first))
         n = min(BLOCK, self.n_users - first)

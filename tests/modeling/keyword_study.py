@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from footfall.modeling.dtypes import BOOL, F64
 from footfall.modeling.encoding.encode import make_feature
 from footfall.modeling.encoding.encoder import Encoder, fit_encoder
 from footfall.modeling.reading.source import Source
@@ -22,9 +22,6 @@ from footfall.modeling.scoring.keywords import match_keywords
 WORDS = ("christmas", "garden", "cake", "candle", "lunch", "kitchen", "flower")
 N_TENTHS = 10
 _SPLIT = re.compile(r"[^0-9a-z\x80-\U0010ffff]+")
-
-F64 = npt.NDArray[np.float64]
-BOOL = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

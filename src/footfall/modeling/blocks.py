@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from footfall.modeling.dtypes import F32, I32, U8, U16, U32
+
 LAYOUT_FILE = "feature.json"
 FORMAT = 1
 
@@ -40,15 +42,15 @@ class FeatureBlock:
     """Some users, in order. Arrays are read-only views of the file."""
 
     first_row: int
-    id_offset_N1: npt.NDArray[np.int32]
-    id_B: npt.NDArray[np.uint8]
-    n_behaviors_N: npt.NDArray[np.uint32]
-    inverse_NK: npt.NDArray[np.float32]
-    latent_ND: npt.NDArray[np.uint16]
-    dense_NA: npt.NDArray[np.uint8]
-    offset_N1: npt.NDArray[np.int32]
-    token_M: npt.NDArray[np.uint32]
-    count_M: npt.NDArray[np.uint8]
+    id_offset_N1: I32
+    id_B: U8
+    n_behaviors_N: U32
+    inverse_NK: F32
+    latent_ND: U16
+    dense_NA: U8
+    offset_N1: I32
+    token_M: U32
+    count_M: U8
 
     @property
     def n_users(self) -> int:
@@ -82,7 +84,7 @@ class Feature:
                 yield self._view(file_B, batch, row)
                 row += batch["n"]
 
-    def _view(self, file_B: npt.NDArray[np.uint8], batch: dict[str, Any], row: int) -> FeatureBlock:
+    def _view(self, file_B: U8, batch: dict[str, Any], row: int) -> FeatureBlock:
         n = batch["n"]
         a: dict[str, npt.NDArray[Any]] = {}
         for name, (start, size) in batch["buffers"].items():

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import scipy.linalg
 import scipy.optimize
 import scipy.sparse
 
+from footfall.modeling.dtypes import F64, U8
 from footfall.modeling.view import prior_log_odds
 
-F64 = npt.NDArray[np.float64]
 Matrix: TypeAlias = Any
 """(N, V) float32, dense or SciPy's CSR."""
 
@@ -44,7 +43,7 @@ class LinearHead:
 
 def fit_linear(
     x_NV: Matrix,
-    label_N: npt.NDArray[np.uint8],
+    label_N: U8,
     strength: float,
     start: LinearHead | None = None,
     towards_V: F64 | None = None,
@@ -86,7 +85,7 @@ class _Space:
     ``w = L⁻ᵀ v`` where ``L Lᵀ`` is the curvature at the prior: all of it for the steepest columns, its diagonal for others.
     """
 
-    def __init__(self, x_NV: Matrix, label_N: npt.NDArray[np.uint8], strength: float) -> None:
+    def __init__(self, x_NV: Matrix, label_N: U8, strength: float) -> None:
         ones = (label_N.sum() + 1) / (label_N.size + 2)
         curvature = float(ones * (1 - ones))
         few_NV = x_NV[:: max(1, x_NV.shape[0] // _GRAM_USERS)]

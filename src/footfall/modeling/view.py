@@ -16,9 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-U8 = npt.NDArray[np.uint8]
+from footfall.modeling.dtypes import BOOL, F32, F64, I64, U8
 
 HEAD_ARRAYS = {
     "bias": "(1,) float64, added to all",
@@ -38,7 +36,7 @@ class Encoding:
 
     hash: str
     idf_V: F32
-    bound_K: npt.NDArray[np.int64]
+    bound_K: I64
     rank_A256: F32
     spread_D: F32
     """Standard deviation of the latent dimensions in the population."""
@@ -65,7 +63,7 @@ class Users:
         """N."""
         return int(self.dense_NA.shape[0])
 
-    def take(self, row_N: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Users":
+    def take(self, row_N: npt.NDArray[np.integer] | BOOL) -> "Users":
         """Return some of the users, in the order asked."""
         return Users(
             self.encoding, self.text_NV[row_N], self.ngram_NV[row_N], self.fact_NV[row_N], self.latent_ND[row_N],

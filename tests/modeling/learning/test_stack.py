@@ -1,19 +1,15 @@
 """The stack: views are weighed by what they said of users they had not seen, and by few labels carefully."""
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse
 
+from footfall.modeling.dtypes import F64, U8
 from footfall.modeling.learning.metrics import measure_auroc
 from footfall.modeling.learning.stack import find_views, fit_stack, refit_stack, weigh_views
 from footfall.modeling.view import Encoding, Users
 
-F64 = npt.NDArray[np.float64]
 
-
-def draw_opinions(
-    n_users: int, share: float, noise_K: list[float], rng: np.random.Generator
-) -> tuple[F64, npt.NDArray[np.uint8]]:
+def draw_opinions(n_users: int, share: float, noise_K: list[float], rng: np.random.Generator) -> tuple[F64, U8]:
     """Return (log-odds of views that see the truth with noise of their own, labels)."""
     label_N = (np.arange(n_users) < share * n_users).astype(np.uint8)
     truth_N = label_N * 1.5 + rng.normal(size=n_users) + np.log(share / (1 - share))
@@ -46,7 +42,7 @@ def test_what_a_view_overstates_is_taken_back() -> None:
     assert abs(mean - 0.3) < 0.01
 
 
-def make_users(dense_NA: npt.NDArray[np.uint8]) -> Users:
+def make_users(dense_NA: U8) -> Users:
     n, a = dense_NA.shape
     none = scipy.sparse.csr_matrix((n, 0), dtype=np.float32)
     bound_K, empty = np.zeros(3, np.int64), np.zeros(0, np.float32)

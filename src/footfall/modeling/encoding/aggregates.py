@@ -12,13 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from footfall.modeling.dtypes import BOOL, F32, I32, I64, U8, U64
 from footfall.modeling.text.hashes import find_slot
-
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint8]
-U64 = npt.NDArray[np.uint64]
 
 MAX_BINS = 255
 MISSING = 255
@@ -148,7 +143,7 @@ def _fill_numbers(log_number_L: F32, out_A: F32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _fill_text(words_L: I32, is_known_L: npt.NDArray[np.bool_], idf_L: F32, out_A: F32) -> None:
+def _fill_text(words_L: I32, is_known_L: BOOL, idf_L: F32, out_A: F32) -> None:
     n, known, highest, lowest = words_L.size, 0, idf_L[0], idf_L[0]
     out_A[0], out_A[1], out_A[2] = _spread(words_L)
     _, out_A[4], out_A[5] = _spread(idf_L)
@@ -183,7 +178,7 @@ def aggregate(
     hash_L: U64,
     index_L: I32,
     words_L: I32,
-    is_known_L: npt.NDArray[np.bool_],
+    is_known_L: BOOL,
     log_number_L: F32,
     group_L: I32,
     idf_V: F32,

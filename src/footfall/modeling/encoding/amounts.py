@@ -6,15 +6,10 @@ Shapes: N users, L events, Q numeric columns, C categorical columns, F frequent 
 """
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from footfall.modeling.dtypes import F32, I32, I64, U64
 from footfall.modeling.text.hashes import look_up
-
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
 
 PER_NUMBER = ("sum", "mean", "spread", "least", "most", "last", "negative_share", "last_visit_sum", "visit_mean",
               "visit_most", "trend", "30_days_sum", "90_days_sum")  # fmt: skip

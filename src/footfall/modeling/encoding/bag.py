@@ -11,20 +11,13 @@ Shapes: B bytes, N users, L behaviors, M entries of the bag, V tokens, K blocks,
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from footfall.modeling.blocks import TF_256
+from footfall.modeling.dtypes import BOOL, F32, I32, I64, U8, U32, U64
 from footfall.modeling.encoding.vocabulary import Vocabulary, find_group, find_number, find_text_tokens
 from footfall.modeling.text.hashes import build_filter, build_table, combine, look_up, may_have
 from footfall.modeling.text.prefetch import prefetch
-
-U8 = npt.NDArray[np.uint8]
-U32 = npt.NDArray[np.uint32]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
-F32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ class Found:
     log_number_L: F32
     """Logarithm of one more than its first number, -1 without one."""
     group_L: I32
-    is_known_L: npt.NDArray[np.bool_]
+    is_known_L: BOOL
     """In the vocabulary, or all its words are."""
     extra_offset_L1: I64
     extra_T: I32
@@ -121,7 +114,7 @@ def _describe(
 @njit(cache=True, nogil=True)
 def _find_extra(
     data_B: U8, start_L: I64, end_L: I64, index_L: I32, key_S: U64, value_S: I32, tail: tuple[int, int]
-) -> tuple[I64, I32, npt.NDArray[np.bool_]]:
+) -> tuple[I64, I32, BOOL]:
     longest, total = 0, 0
     for i in range(index_L.size):
         if index_L[i] < 0:

@@ -10,16 +10,11 @@ Shapes: N users, L events, A columns.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from footfall.modeling.dtypes import F32, I64, U64
 from footfall.modeling.encoding import aggregates, amounts, bag, timing
 from footfall.modeling.reading.histories import Facts, Histories, Schema
 from footfall.modeling.text.hashes import build_table
-
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
 
 MAX_COLUMNS = 200
 N_FREQUENT = 24

@@ -23,6 +23,7 @@ from safetensors.numpy import save_file
 
 from footfall.files.durable import sync
 from footfall.modeling.blocks import BUFFERS, FORMAT, LAYOUT_FILE, Feature, FeatureBlock, open_feature
+from footfall.modeling.dtypes import I32, I64, U8
 from footfall.modeling.encoding.encoder import Encoded, Encoder
 from footfall.modeling.events.log import EventLog
 from footfall.modeling.reading.histories import Histories, split_texts, take_users
@@ -140,9 +141,7 @@ def summary_dict(summary: FeatureSummary) -> dict[str, Any]:
 
 
 @njit(cache=True, nogil=True)
-def _gather_ids(
-    data_B: npt.NDArray[np.uint8], start_N: npt.NDArray[np.int64], tab_N: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+def _gather_ids(data_B: U8, start_N: I64, tab_N: I64) -> tuple[I32, U8]:
     offset_N1 = np.zeros(start_N.size + 1, np.int32)
     for n in range(start_N.size):
         offset_N1[n + 1] = offset_N1[n] + tab_N[n] - start_N[n]
@@ -195,9 +194,7 @@ def _encode_log(log: EventLog, encoder: Encoder, max_tokens: int, progress: Prog
         yield from batches
 
 
-def _encode(
-    offset_N1: npt.NDArray[np.int32], id_B: npt.NDArray[np.uint8], histories: Histories, encoder: Encoder
-) -> tuple[pa.RecordBatch, Encoded]:
+def _encode(offset_N1: I32, id_B: U8, histories: Histories, encoder: Encoder) -> tuple[pa.RecordBatch, Encoded]:
     encoded = encoder.encode_histories(histories)
     n = offset_N1.size - 1
     bag_offset = pa.py_buffer(encoded.offset_N1.astype(np.int32))

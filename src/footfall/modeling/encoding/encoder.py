@@ -18,6 +18,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
 from footfall.errors import DataError
+from footfall.modeling.dtypes import F32, I64, U8, U16, U32
 from footfall.modeling.encoding import aggregates, amounts, bag, fact_bag, latent
 from footfall.modeling.encoding.dense import DensePlan, align, choose_columns, choose_frequent
 from footfall.modeling.encoding.sample import Sample, sample_log, sample_users
@@ -52,14 +53,14 @@ class EncoderConfig:
 class Encoded:
     """Users of a block, encoded."""
 
-    n_behaviors_N: npt.NDArray[np.uint32]
-    inverse_NK: npt.NDArray[np.float32]
-    latent_ND: npt.NDArray[np.uint16]
+    n_behaviors_N: U32
+    inverse_NK: F32
+    latent_ND: U16
     """The bits of float16."""
-    dense_NA: npt.NDArray[np.uint8]
-    offset_N1: npt.NDArray[np.int64]
-    token_M: npt.NDArray[np.uint32]
-    count_M: npt.NDArray[np.uint8]
+    dense_NA: U8
+    offset_N1: I64
+    token_M: U32
+    count_M: U8
     n_known: int
     """Behaviors in the vocabulary, or of known words alone."""
     n_tokens: int
@@ -75,15 +76,15 @@ class Encoder:
     n_users: int
     """Users of the data set it was fitted on."""
     vocabulary: Vocabulary
-    idf_V: npt.NDArray[np.float32]
-    vector_VD: npt.NDArray[np.float32]
-    edge_E: npt.NDArray[np.float32]
-    edge_offset_A1: npt.NDArray[np.int64]
-    rank_A256: npt.NDArray[np.float32]
+    idf_V: F32
+    vector_VD: F32
+    edge_E: F32
+    edge_offset_A1: I64
+    rank_A256: F32
     """Middle rank of each bin of each dense column among the users it was fitted on."""
-    spread_D: npt.NDArray[np.float32]
+    spread_D: F32
     """Standard deviation of the latent dimensions among them."""
-    unit_T: npt.NDArray[np.float32]
+    unit_T: F32
     """What behaviors and words are worth to the middle user; empty without numbers."""
     plan: DensePlan
     tables: bag.Tables = field(repr=False)
@@ -139,9 +140,9 @@ class Encoder:
 
     def encode(
         self,
-        data_B: npt.NDArray[np.uint8],
-        tab_N: npt.NDArray[np.int64],
-        end_N: npt.NDArray[np.int64],
+        data_B: U8,
+        tab_N: I64,
+        end_N: I64,
         *,
         max_tokens_per_user: int | None = None,
     ) -> Encoded:
@@ -174,7 +175,7 @@ class Encoder:
 
 
 def _count_bags(
-    found: Histories, looked: bag.Found, tables: bag.Tables, plan: DensePlan, unit_T: npt.NDArray[np.float32] | None
+    found: Histories, looked: bag.Found, tables: bag.Tables, plan: DensePlan, unit_T: F32 | None
 ) -> fact_bag.Bag:
     """Return the whole bags of users; without ``unit_T`` the parts that need no units."""
     bags = bag.count_tokens(found.offset_N1, found.hash_L, looked, tables)
@@ -192,18 +193,14 @@ def _count_bags(
     return fact_bag.join_bags(bags, values, int(bound_K[3]))
 
 
-def _sum_values(
-    found: Histories, looked: bag.Found, v: Vocabulary, value_L: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
+def _sum_values(found: Histories, looked: bag.Found, v: Vocabulary, value_L: F32) -> tuple[I64, U32, F32]:
     text = (v.text_offset_U1, v.text_token_T, looked.extra_offset_L1, looked.extra_T)
     n_behaviors = v.behavior_hash_U.size
     n_tokens = n_behaviors + v.word_hash_W.size
     return fact_bag.sum_values(found.offset_N1, looked.index_L, text, value_L, n_behaviors, n_tokens)
 
 
-def _add_latent(
-    raw_NA: npt.NDArray[np.float32], z_ND: npt.NDArray[np.float32], config: EncoderConfig
-) -> npt.NDArray[np.float32]:
+def _add_latent(raw_NA: F32, z_ND: F32, config: EncoderConfig) -> F32:
     return np.hstack([raw_NA, z_ND[:, : config.n_latent_bytes]])
 
 
@@ -275,7 +272,7 @@ def fit_sample(
     )  # fmt: skip
 
 
-def _plan_facts(found: Histories, looked: bag.Found, v: Vocabulary) -> tuple[DensePlan, npt.NDArray[np.float32]]:
+def _plan_facts(found: Histories, looked: bag.Found, v: Vocabulary) -> tuple[DensePlan, F32]:
     """Return what is made of times, numbers and categories, all columns kept, and the units of values."""
     none = np.zeros(0, np.float32)
     n_groups = v.group_hash_C.size
@@ -295,9 +292,9 @@ def _plan_facts(found: Histories, looked: bag.Found, v: Vocabulary) -> tuple[Den
 
 
 def _fit_latent(
-    bags: fact_bag.Bag, idf_V: npt.NDArray[np.float32], bound_K: npt.NDArray[np.int64],
-    inverse_NK: npt.NDArray[np.float32], config: EncoderConfig, seed: int,
-) -> npt.NDArray[np.float32]:  # fmt: skip
+    bags: fact_bag.Bag, idf_V: F32, bound_K: I64,
+    inverse_NK: F32, config: EncoderConfig, seed: int,
+) -> F32:  # fmt: skip
     from footfall.modeling.encoding.latent_fit import fit_bags  # it needs SciPy, which takes a while to load
 
     weight_M = bag.weigh(*bags, idf_V, bound_K, inverse_NK)
@@ -307,7 +304,7 @@ def _fit_latent(
     )  # fmt: skip
 
 
-def _weigh_tokens(token_M: npt.NDArray[np.uint32], n_users: int, n_tokens: int) -> npt.NDArray[np.float32]:
+def _weigh_tokens(token_M: U32, n_users: int, n_tokens: int) -> F32:
     """Return the smoothed inverse document frequencies: ``log((1 + n) / (1 + df)) + 1``."""
     users_V = np.bincount(token_M, minlength=n_tokens)
     return (np.log((1 + n_users) / (1 + users_V)) + 1).astype(np.float32)

@@ -8,17 +8,11 @@ Shapes: N users, L events, M entries, U behaviors, T = U and words, C categorica
 """
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from footfall.modeling.dtypes import F32, I32, I64, U8, U32, U64
 from footfall.modeling.text.hashes import look_up
 
-U8 = npt.NDArray[np.uint8]
-U32 = npt.NDArray[np.uint32]
-U64 = npt.NDArray[np.uint64]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-F32 = npt.NDArray[np.float32]
 Bag = tuple[I64, U32, U8]
 
 STEPS = 8.0

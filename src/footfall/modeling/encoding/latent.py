@@ -9,17 +9,11 @@ Shapes: N users, M entries of the bag, V tokens (of behaviors and words), D dime
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from footfall.modeling.blocks import TF_256
+from footfall.modeling.dtypes import F32, I8, I64, U8, U16, U32
 from footfall.modeling.text.prefetch import prefetch
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint8]
-U16 = npt.NDArray[np.uint16]
-U32 = npt.NDArray[np.uint32]
 
 _GROUP = 4
 """Tokens that are added at a time, so that a user's vector is read and written a quarter as often."""
@@ -34,7 +28,7 @@ class FoldTable:
 
     weight_V: F32
     """idf times what a step of the token's vector is worth."""
-    step_VD: npt.NDArray[np.int8]
+    step_VD: I8
 
 
 def build_fold_table(vector_VD: F32, idf_V: F32) -> FoldTable:
@@ -43,7 +37,7 @@ def build_fold_table(vector_VD: F32, idf_V: F32) -> FoldTable:
 
 
 @njit(cache=True, nogil=True)
-def _count_steps(vector_VD: F32, idf_V: F32) -> tuple[F32, npt.NDArray[np.int8]]:
+def _count_steps(vector_VD: F32, idf_V: F32) -> tuple[F32, I8]:
     n_tokens, n_dims = vector_VD.shape
     weight_V, step_VD = np.empty(n_tokens, np.float32), np.empty((n_tokens, n_dims), np.int8)
     for v in range(n_tokens):
@@ -69,7 +63,7 @@ def fold_in(offset_N1: I64, token_M: U32, count_M: U8, bound_K: I64, inverse_NK:
 @njit(cache=True, nogil=True, fastmath=True)
 def _fold_in(
     offset_N1: I64, token_M: U32, count_M: U8, bound_K: I64, inverse_NK: F32, weight_V: F32,
-    step_VD: npt.NDArray[np.int8], flat: npt.NDArray[np.int8], w_M: F32, token_of_M: I64,
+    step_VD: I8, flat: I8, w_M: F32, token_of_M: I64,
 ) -> F32:  # fmt: skip
     n_users, n_dims = offset_N1.size - 1, step_VD.shape[1]
     z_ND = np.zeros((n_users, n_dims), np.float32)

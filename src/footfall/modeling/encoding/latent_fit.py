@@ -7,14 +7,11 @@ Shapes: N users, M entries of the bag, V tokens (of behaviors and words), D dime
 """
 
 import numpy as np
-import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
-U32 = npt.NDArray[np.uint32]
+from footfall.modeling.dtypes import F32, I64, U32
 
 _OVERSAMPLE = 16
 _POWER_ITERATIONS = 2

@@ -10,19 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from footfall.modeling.dtypes import I64, U8, U64
 from footfall.modeling.events.log import EventLog
 from footfall.modeling.events.texts import Texts
 from footfall.modeling.reading.histories import Histories, join_histories, keep_events, split_texts, take_users
 from footfall.modeling.reading.sequences import Block, map_blocks
 from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
 from footfall.modeling.text.hashes import hash_bytes
-
-U8 = npt.NDArray[np.uint8]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
 
 _MAX_TEXT_BYTES = 256 << 10
 _TOP = 1 << 64

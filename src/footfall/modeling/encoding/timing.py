@@ -8,12 +8,9 @@ Shapes: N users, L events, A columns.
 """
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
+from footfall.modeling.dtypes import F32, F64, I32, I64
 
 VISIT_GAP_US = 30 * 60 * 1_000_000
 DAY_US = 86_400 * 1_000_000
@@ -40,7 +37,7 @@ def find_visits(time_L: I64, out_L: I32) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _fill_gaps(day_V: npt.NDArray[np.float64], since_last: float, out_A: F32) -> None:
+def _fill_gaps(day_V: F64, since_last: float, out_A: F32) -> None:
     n_gaps = day_V.size - 1
     if n_gaps < 1:
         return  # one visit has no gap: missing
@@ -69,7 +66,7 @@ def _fill_profile(time_L: I64, out_A: F32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _fill_windows(time_L: I64, day_V: npt.NDArray[np.float64], until_us: int, out_A: F32) -> None:
+def _fill_windows(time_L: I64, day_V: F64, until_us: int, out_A: F32) -> None:
     for w in range(_WINDOWS.size):
         events = 0
         for i in range(time_L.size):

@@ -12,19 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from footfall.modeling.dtypes import F32, I32, I64, U8, U64
 from footfall.modeling.encoding.sample import Sample
 from footfall.modeling.reading.histories import Schema
 from footfall.modeling.text.hashes import build_table, combine, hash_lowered, look_up
 from footfall.modeling.text.tokens import WORD, emit_tokens, emit_trigrams, next_word, read_number
-
-U8 = npt.NDArray[np.uint8]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
-F32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

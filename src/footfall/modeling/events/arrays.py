@@ -13,12 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from footfall.modeling.dtypes import F64, I64, U8
 from footfall.modeling.events.location import Place
 from footfall.modeling.events.values import find_look, parse_numbers, parse_times, scale_times, unit_of_times
-
-U8 = npt.NDArray[np.uint8]
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
 
 
 def read_texts(column: Any, place: Place) -> tuple[U8, I64]:

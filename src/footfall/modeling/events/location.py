@@ -14,7 +14,7 @@ from footfall.modeling.reading.compression import decompress
 from footfall.modeling.reading.source import Source
 
 LOOK_ROWS = 1_000
-"""Rows at the beginning of a file that tell the kinds of its columns."""
+"""I64 at the beginning of a file that tell the kinds of its columns."""
 LOOK_BYTES = 1 << 20
 BLOCK_BYTES = 4 << 20
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")

@@ -1,6 +1,6 @@
 """Read an event log of any order and size: rows to whole users, out of core.
 
-Knows columns, values and scratch files; nothing of vocabularies. Rows are written as fixed-size records into chunks
+Knows columns, values and scratch files; nothing of vocabularies. I64 are written as fixed-size records into chunks
 that are sorted by the leading bits of the user's hash; a block of users is what all chunks hold of some leading bits,
 sorted by user and time. So users come in the order of their hash, whatever the order of the rows or the number of
 threads, and memory does not grow with the log. Events at one time stay in the order of the files.
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from numba import njit
 
 from footfall.errors import DataError
+from footfall.modeling.dtypes import I32, I64, U8, U64
 from footfall.modeling.events.arrays import read_numbers, read_texts
 from footfall.modeling.events.columns import (
     EMPTY,
@@ -42,8 +43,6 @@ from footfall.modeling.events.users import group_users
 from footfall.modeling.reading.histories import Histories, Schema
 from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
 
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
 T = TypeVar("T")
 
 N_PARTITIONS = 1024
@@ -59,8 +58,8 @@ Log = Callable[[str], None]
 class Users:
     """Whole users of a log."""
 
-    id_B: npt.NDArray[np.uint8]
-    id_offset_N1: npt.NDArray[np.int32]
+    id_B: U8
+    id_offset_N1: I32
     hash_N: U64
     histories: Histories
 

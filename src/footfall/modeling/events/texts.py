@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from footfall.modeling.dtypes import I32, I64, U8, U64
 from footfall.modeling.events.location import Place
 from footfall.modeling.text.hashes import combine, find_slot, hash_bytes
 from footfall.modeling.text.personal_data import find_suspects
@@ -21,11 +22,6 @@ from footfall.modeling.text.prefetch import prefetch
 from footfall.modeling.text.scanner import MAX_ID_CHARS, space_width, utf8_width
 from footfall.modeling.text.tokens import BEHAVIOR, count_words
 from footfall.personal_data import find_personal_data
-
-U8 = npt.NDArray[np.uint8]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
 
 USER, ACT, CATEGORY = 0, 1, 2
 """Kinds of texts: ids are kept as they are; behaviors and categories lose blanks around them, and control characters."""
@@ -36,7 +32,7 @@ MAX_SLOTS = 1 << 22
 _NEW_ROWS, _TEXT_BYTES = 1 << 16, 4 << 20
 _CATEGORY_SEED = np.uint64(17)
 _AHEAD = 64
-"""Rows that are hashed together, so that their slots are on their way from memory when they are looked at."""
+"""I64 that are hashed together, so that their slots are on their way from memory when they are looked at."""
 
 OK, FULL, BAD_UTF8, LONG_ID, CONTROL = 0, 1, 2, 3, 4
 _SENTENCES = {

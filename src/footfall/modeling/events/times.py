@@ -9,14 +9,12 @@ Shapes: N rows, T bins.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
+from footfall.modeling.dtypes import I64
 from footfall.modeling.events.arrays import read_times
 from footfall.modeling.events.location import Place
-
-I64 = npt.NDArray[np.int64]
 
 _UNITS = {1e6: "seconds", 1e3: "milliseconds", 1.0: "microseconds", 1e-3: "nanoseconds"}
 _BIN_BITS = 41

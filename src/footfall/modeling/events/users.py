@@ -8,18 +8,13 @@ Shapes: N users, L events, B bytes.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from footfall.modeling.dtypes import BOOL, I32, I64, U8, U64
 from footfall.modeling.events.texts import Texts
 from footfall.modeling.reading.histories import Facts, Histories, Schema, keep_events
 from footfall.modeling.text.hashes import hash_bytes
 from footfall.modeling.text.tokens import BEHAVIOR, count_words, skip_tokens, trim_left
-
-U8 = npt.NDArray[np.uint8]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
 
 
 def group_users(
@@ -88,7 +83,7 @@ def _keep_newest(found: Histories, max_tokens: int) -> Histories:
 @njit(cache=True, nogil=True)
 def _cut(
     data_B: U8, offset_N1: I64, end_L: I64, n_tokens_N: I64, max_tokens: int, hash_L: U64, start_L: I64, words_L: I32,
-    keep_L: npt.NDArray[np.bool_],
+    keep_L: BOOL,
 ) -> I64:  # fmt: skip
     n_cut_N = np.zeros(n_tokens_N.size, np.int64)
     for n in range(n_tokens_N.size):

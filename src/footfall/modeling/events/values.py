@@ -8,12 +8,9 @@ Shapes: B bytes, N rows.
 """
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-U8 = npt.NDArray[np.uint8]
-I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
+from footfall.modeling.dtypes import BOOL, F64, I64, U8
 
 US = 1_000_000
 """Microseconds in a second; times are int64 microseconds since 1970 in UTC."""
@@ -248,7 +245,7 @@ _DAYS_OF_2000, _DAYS_OF_2040 = 10_957, 25_568
 """2000-01-01 and 2040-01-01, counted from 1970."""
 
 
-def _are_days(value_N: F64, n_digits: int) -> npt.NDArray[np.bool_]:
+def _are_days(value_N: F64, n_digits: int) -> BOOL:
     """Return which numbers are a year, a month and a day, and of more digits the hour."""
     day_N = value_N // 10 ** (n_digits - 8)
     is_day_N = (day_N >= 1900_01_01) & (day_N <= 2100_12_31) & (day_N % 100 >= 1) & (day_N % 100 <= 31)

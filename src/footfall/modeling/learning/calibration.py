@@ -7,20 +7,18 @@ Shapes: N users, J knots.
 """
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
+from footfall.modeling.dtypes import F64, U8
 from footfall.modeling.learning.folds import split_folds
 from footfall.modeling.learning.metrics import measure_log_loss
-
-F64 = npt.NDArray[np.float64]
 
 _MIN_USERS = 1000
 _MIN_GAIN = 1e-3
 """Log loss; below this a curve only adds ties and noise."""
 
 
-def fit_curve(p_N: F64, label_N: npt.NDArray[np.uint8], *, seed: int) -> tuple[F64, F64]:
+def fit_curve(p_N: F64, label_N: U8, *, seed: int) -> tuple[F64, F64]:
     """Return the knots (x_J, y_J) of a curve that improves the log loss out of fold; none when no curve does."""
     none = np.zeros(0), np.zeros(0)
     if p_N.size < _MIN_USERS:
@@ -34,6 +32,6 @@ def fit_curve(p_N: F64, label_N: npt.NDArray[np.uint8], *, seed: int) -> tuple[F
     return _fit(p_N, label_N)
 
 
-def _fit(p_N: F64, label_N: npt.NDArray[np.uint8]) -> tuple[F64, F64]:
+def _fit(p_N: F64, label_N: U8) -> tuple[F64, F64]:
     model = IsotonicRegression(y_min=1e-4, y_max=1 - 1e-4, out_of_bounds="clip").fit(p_N, label_N)
     return model.X_thresholds_.astype(np.float64), model.y_thresholds_.astype(np.float64)

@@ -8,12 +8,11 @@ Shapes: N users.
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-Rows = npt.NDArray[np.int64]
+from footfall.modeling.dtypes import I64, U8
 
 
-def split_folds(label_N: npt.NDArray[np.uint8], n_folds: int, *, seed: int) -> Iterator[tuple[Rows, Rows]]:
+def split_folds(label_N: U8, n_folds: int, *, seed: int) -> Iterator[tuple[I64, I64]]:
     """Yield (train rows, held rows) of each fold, both ascending; every class is spread evenly."""
     rng = np.random.default_rng(seed)
     fold_N = np.empty(label_N.size, np.int64)
@@ -24,7 +23,7 @@ def split_folds(label_N: npt.NDArray[np.uint8], n_folds: int, *, seed: int) -> I
         yield np.flatnonzero(fold_N != fold), np.flatnonzero(fold_N == fold)
 
 
-def hold_out(label_N: npt.NDArray[np.uint8], share: float, *, seed: int) -> tuple[Rows, Rows]:
+def hold_out(label_N: U8, share: float, *, seed: int) -> tuple[I64, I64]:
     """Return (train rows, held rows), ascending; at least one of each class is held."""
     rng = np.random.default_rng(seed)
     is_held_N = np.zeros(label_N.size, np.bool_)
@@ -34,7 +33,7 @@ def hold_out(label_N: npt.NDArray[np.uint8], share: float, *, seed: int) -> tupl
     return np.flatnonzero(~is_held_N), np.flatnonzero(is_held_N)
 
 
-def sample_rows(label_N: npt.NDArray[np.uint8], limit: int, *, seed: int) -> Rows:
+def sample_rows(label_N: U8, limit: int, *, seed: int) -> I64:
     """Return at most about ``limit`` rows, ascending, with the classes in proportion and one of each at least."""
     if label_N.size <= limit:
         return np.arange(label_N.size)

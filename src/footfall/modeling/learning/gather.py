@@ -9,17 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse
 from safetensors.numpy import load_file
 
 from footfall.modeling.blocks import Feature, FeatureBlock
+from footfall.modeling.dtypes import I64, U32
 from footfall.modeling.encoding.bag import weigh
 from footfall.modeling.encoding.encode import ENCODING_FILE
 from footfall.modeling.threads import map_ordered
 from footfall.modeling.view import Encoding, Users
-
-I64 = npt.NDArray[np.int64]
 
 
 def read_encoding(feature: Feature) -> Encoding:
@@ -31,7 +29,7 @@ def read_encoding(feature: Feature) -> Encoding:
     )  # fmt: skip
 
 
-def gather_users(feature: Feature, row_N: I64) -> tuple[Users, npt.NDArray[np.uint32]]:
+def gather_users(feature: Feature, row_N: I64) -> tuple[Users, U32]:
     """Return the users in the ascending rows ``row_N``, and how many behaviors each has."""
     encoding = read_encoding(feature)
     layout = feature.layout

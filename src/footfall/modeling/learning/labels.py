@@ -11,19 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from footfall.errors import DataError
 from footfall.modeling.blocks import Feature
+from footfall.modeling.dtypes import BOOL, I32, I64, U8, U64
 from footfall.modeling.reading.sequences import Block, map_blocks
 from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
 from footfall.modeling.text.hashes import hash_bytes
-
-U8 = npt.NDArray[np.uint8]
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
-U64 = npt.NDArray[np.uint64]
 
 _SEED = np.uint64(7)
 
@@ -180,7 +175,7 @@ def _make_slots(n: int) -> tuple[U64, I32]:
 
 
 @njit(cache=True, nogil=True)
-def _find_twins(id_B: U8, offset_N1: I64, label_N: U8) -> tuple[npt.NDArray[np.bool_], int, int]:
+def _find_twins(id_B: U8, offset_N1: I64, label_N: U8) -> tuple[BOOL, int, int]:
     """Return (whether a line is its user's first, the first line that contradicts or -1, what it contradicts)."""
     key_S, value_S = _make_slots(label_N.size)
     first_N = np.ones(label_N.size, np.bool_)
@@ -197,7 +192,7 @@ def _find_twins(id_B: U8, offset_N1: I64, label_N: U8) -> tuple[npt.NDArray[np.b
     return first_N, -1, -1
 
 
-def _keep(id_B: U8, offset_N1: I64, label_N: U8, first_N: npt.NDArray[np.bool_]) -> tuple[U8, I64, U8]:
+def _keep(id_B: U8, offset_N1: I64, label_N: U8, first_N: BOOL) -> tuple[U8, I64, U8]:
     if first_N.all():
         return id_B, offset_N1, label_N
     length_N = np.diff(offset_N1)

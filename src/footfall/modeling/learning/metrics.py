@@ -8,8 +8,6 @@ Shapes: N users.
 import numpy as np
 import numpy.typing as npt
 
-F64 = npt.NDArray[np.float64]
-
 
 def measure_auroc(score_N: npt.NDArray[np.floating], label_N: npt.NDArray[np.integer]) -> float:
     """Return the area under the ROC curve; 0.5 when all scores are equal.

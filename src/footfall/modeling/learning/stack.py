@@ -17,18 +17,17 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from footfall.modeling import views
+from footfall.modeling.dtypes import F32, F64, I64, U8
 from footfall.modeling.learning.calibration import fit_curve
-from footfall.modeling.learning.folds import Rows, sample_rows, split_folds
+from footfall.modeling.learning.folds import sample_rows, split_folds
 from footfall.modeling.learning.metrics import measure_auroc, measure_log_loss
 from footfall.modeling.linear import fit_linear
 from footfall.modeling.threads import count_threads, map_ordered
-from footfall.modeling.view import U8, Users, View, prior_log_odds
+from footfall.modeling.view import Users, View, prior_log_odds
 
-F64 = npt.NDArray[np.float64]
 Out = TypeVar("Out")
 
 CHOICE_FOLDS, STACK_FOLDS = 3, 5
@@ -76,7 +75,7 @@ class Stack:
     prior: float
     out_of_fold: dict[str, float]
     """AUROC of each view, and of the stack as ``stack``, out of fold."""
-    heard_NK: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False)
+    heard_NK: F32 = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False)
     """What the views that do not listen say of the users that were learned from, out of fold."""
 
     def predict(self, users: Users, said_NK: F64 | None = None) -> F64:
@@ -196,17 +195,17 @@ class _Fold:
     train: Users
     train_label_N: U8
     held: Users
-    held_N: Rows
+    held_N: I64
 
 
 def _ask_views(
     kinds: dict[str, type[View]],
     users: Users,
     label_N: U8,
-    folds: Sequence[tuple[Rows, Rows]],
+    folds: Sequence[tuple[I64, I64]],
     ask: Callable[[str, _Fold], Out],
     step: Callable[[], None],
-) -> Iterator[tuple[str, Rows, Out]]:
+) -> Iterator[tuple[str, I64, Out]]:
     """Yield (view, held rows, answer) fold by fold; views and folds are worked on side by side."""
 
     def split() -> Iterator[tuple[str, _Fold]]:
@@ -215,7 +214,7 @@ def _ask_views(
             for name, kind in kinds.items():
                 yield name, _Fold(kind, train, label_N[train_N], held, held_N)
 
-    def work(pair: tuple[str, _Fold]) -> tuple[str, Rows, Out]:
+    def work(pair: tuple[str, _Fold]) -> tuple[str, I64, Out]:
         name, fold = pair
         return name, fold.held_N, ask(name, fold)
 
@@ -228,9 +227,9 @@ def _ask_views(
                 step()
 
 
-def _cut_folds(folds: Iterable[tuple[Rows, Rows]]) -> list[tuple[Rows, Rows]]:
+def _cut_folds(folds: Iterable[tuple[I64, I64]]) -> list[tuple[I64, I64]]:
     """Return the first folds, until enough users were held."""
-    kept: list[tuple[Rows, Rows]] = []
+    kept: list[tuple[I64, I64]] = []
     for fold in folds:
         kept.append(fold)
         if sum(held_N.size for _, held_N in kept) >= ENOUGH_HELD:
@@ -261,7 +260,7 @@ def _choose_strengths(
     return {name: kind.strengths[int(loss_VS[name].argmin())] for name, kind in kinds.items()}
 
 
-def _repeat_folds(label_N: U8, repeats: int, *, seed: int) -> Iterator[tuple[Rows, Rows]]:
+def _repeat_folds(label_N: U8, repeats: int, *, seed: int) -> Iterator[tuple[I64, I64]]:
     for repeat in range(repeats):
         yield from split_folds(label_N, CHOICE_FOLDS, seed=seed + 1000 * repeat)
 
@@ -294,7 +293,7 @@ def _predict_out_of_fold(
 @dataclass(frozen=True)
 class _Tried:
     strengths: dict[str, float]
-    row_M: Rows
+    row_M: I64
     out_MK: F64
     """Log-odds of the users ``row_M``, from heads that did not see them."""
 

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 from footfall.errors import DataError, IncompatibleError
 from footfall.modeling.blocks import Feature
+from footfall.modeling.dtypes import F64, I64, U8
 from footfall.modeling.learning.folds import hold_out, sample_rows
 from footfall.modeling.learning.gather import gather_users, read_encoding
 from footfall.modeling.learning.labels import Labels, Matched, match_labels
@@ -25,7 +26,7 @@ from footfall.modeling.learning.metrics import measure_auroc, measure_calibratio
 from footfall.modeling.learning.stack import Stack, count_steps, fit_stack, refit_stack
 from footfall.modeling.reading.source import Progress, keep_quiet
 from footfall.modeling.scoring.score import TASK_FORMAT
-from footfall.modeling.view import U8, Users
+from footfall.modeling.view import Users
 
 TASK_FILE, ARRAYS_FILE = "task.json", "task.safetensors"
 MAX_USERS = 400_000
@@ -42,7 +43,7 @@ class Evidence:
     train: Matched
     """The users it had learned from."""
     test: Matched
-    score_N: npt.NDArray[np.float64]
+    score_N: F64
     """Scores of ``test``."""
 
 
@@ -55,7 +56,7 @@ class TrainedTask:
     """JSON-able: counts, quality on the test set, views."""
     stack: Stack
     encoder_hash: str
-    bound_K: npt.NDArray[np.int64]
+    bound_K: I64
     """The first token number after each block of the bag."""
     evidence: Evidence
 
@@ -190,7 +191,7 @@ def _gather(feature: Feature, found: Matched, seed: int) -> tuple[Users, U8]:
     return users.take(n_behaviors_N > 0), label_N[n_behaviors_N > 0]
 
 
-def _predict(stack: Stack, feature: Feature, found: Matched) -> npt.NDArray[np.float64]:
+def _predict(stack: Stack, feature: Feature, found: Matched) -> F64:
     """Return the scores of labelled users; those without behaviors get the prior."""
     score_N = np.empty(found.row_N.size)
     for start in range(0, found.row_N.size, MAX_USERS):
@@ -200,9 +201,7 @@ def _predict(stack: Stack, feature: Feature, found: Matched) -> npt.NDArray[np.f
     return score_N
 
 
-def _summarise(
-    train: Matched, test: Matched | None, score_N: npt.NDArray[np.float64], label_N: U8, stack: Stack
-) -> dict[str, Any]:
+def _summarise(train: Matched, test: Matched | None, score_N: F64, label_N: U8, stack: Stack) -> dict[str, Any]:
     measured = train if test is None else test
     return {
         "AUROC": measure_auroc(score_N, label_N),

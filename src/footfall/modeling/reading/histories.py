@@ -8,15 +8,9 @@ Shapes: B bytes, N users, L behaviors of all of them, Q numeric columns, C categ
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from footfall.modeling.dtypes import BOOL, F32, I32, I64, U8, U64
 from footfall.modeling.text.tokens import split_behaviors
-
-U8 = npt.NDArray[np.uint8]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
-F32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ def take_users(found: Histories, row_N: I64) -> Histories:
     )  # fmt: skip
 
 
-def keep_events(found: Histories, keep_L: npt.NDArray[np.bool_]) -> Histories:
+def keep_events(found: Histories, keep_L: BOOL) -> Histories:
     """Return the histories with some of their events; the counts of tokens stay."""
     before_L1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep_L)])
     facts = found.facts

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from footfall.errors import DataError
+from footfall.modeling.dtypes import I64, U8, U64
 from footfall.modeling.reading.compression import decompress
 from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
 from footfall.modeling.reading.user_ids import UserIds
@@ -52,11 +52,11 @@ class Block:
     source: Source
     first_line: int
     """1 for the first line of the source."""
-    data_B: npt.NDArray[np.uint8]
-    start_N: npt.NDArray[np.int64]
-    tab_N: npt.NDArray[np.int64]
-    end_N: npt.NDArray[np.int64]
-    id_hash_N: npt.NDArray[np.uint64]
+    data_B: U8
+    start_N: I64
+    tab_N: I64
+    end_N: I64
+    id_hash_N: U64
     personal: list[tuple[int, str]] = field(default_factory=list)
     """(line number, kind) of what looks like personal data, when asked only to warn."""
 

@@ -10,15 +10,12 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from footfall.errors import DataError
+from footfall.modeling.dtypes import U32, U64
 from footfall.modeling.reading.source import Source
 from footfall.modeling.text.hashes import find_slot
-
-U32 = npt.NDArray[np.uint32]
-U64 = npt.NDArray[np.uint64]
 
 _MAX_USERS = 1 << 32
 

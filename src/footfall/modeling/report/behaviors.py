@@ -11,16 +11,14 @@ Shapes: N users, U behaviors, V tokens.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from footfall.modeling.dtypes import F64, U8
 from footfall.modeling.learning.stack import Stack
 from footfall.modeling.report.names import Names
-from footfall.modeling.view import U8, Users
+from footfall.modeling.view import Users
 
 N_BEHAVIORS = 12
 MIN_USERS = 3
-
-F64 = npt.NDArray[np.float64]
 
 
 def find_telling_behaviors(stack: Stack, users: Users, label_N: U8, names: Names) -> dict[str, list[dict[str, Any]]]:

@@ -9,18 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse
 
 from footfall.modeling.blocks import Feature
-from footfall.modeling.learning.folds import Rows, hold_out, sample_rows
-from footfall.modeling.learning.metrics import F64, measure_auroc, measure_log_loss
+from footfall.modeling.dtypes import F64, I64, U8
+from footfall.modeling.learning.folds import hold_out, sample_rows
+from footfall.modeling.learning.metrics import measure_auroc, measure_log_loss
 from footfall.modeling.learning.stack import Stack, find_views, refit_stack
 from footfall.modeling.linear import fit_linear
 from footfall.modeling.threads import map_ordered
-from footfall.modeling.view import U8, Encoding, Users
-
-I64 = npt.NDArray[np.int64]
+from footfall.modeling.view import Encoding, Users
 
 LEAK_AUROC = 0.98
 _LEAK_KINDS = ("behavior", "word", "fact", "column", "sequence")
@@ -64,7 +62,7 @@ def draw_learning_curve(
     """Return {labels, AUROC} for a few smaller numbers of labels: the same views and weights, fitted on fewer users."""
     n = min(train_label_N.size, 2 * MAX_CURVE_USERS)
 
-    def measure(row_M: Rows) -> dict[str, Any]:
+    def measure(row_M: I64) -> dict[str, Any]:
         label_M = train_label_N[row_M]
         fitted = refit_stack(stack, train.take(row_M), label_M, seed=seed, prior=float(label_M.mean()))
         return {"labels": int(row_M.size), "AUROC": measure_auroc(fitted.predict(test), test_label_N)}

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from footfall.modeling.arrays import map_arrays
+from footfall.modeling.dtypes import I32, I64, U8
 from footfall.modeling.text.lexicon import hash_word, split_words
 
 MAX_TEXT, MAX_LEAKS = 200, 20
@@ -31,8 +31,8 @@ class Names:
         arrays = map_arrays(encoder_dir / "encoder.safetensors")
         schema = json.loads((encoder_dir / "encoder.json").read_text())["schema"]
         has_facts = bool(schema["has_time"] or schema["numeric"] or schema["categorical"])
-        self.text_offset_U1: npt.NDArray[np.int64] = arrays["text_offset_U1"]
-        self.text_token_T: npt.NDArray[np.int32] = arrays["text_token_T"]
+        self.text_offset_U1: I64 = arrays["text_offset_U1"]
+        self.text_token_T: I32 = arrays["text_token_T"]
         """The tokens that are words of behavior u: those from offset u on."""
         self._behavior = _reader(arrays["text_B"], arrays["text_end_U"])
         self._category = _reader(arrays["category_text_B"], arrays["category_end_W"])
@@ -82,7 +82,7 @@ class Names:
         return f"{name} ({_shorten(self._category(int(at_C[0])))})" if at_C.size else name
 
 
-def _reader(text_B: npt.NDArray[np.uint8], end_U: npt.NDArray[np.int64]) -> Callable[[int], bytes]:
+def _reader(text_B: U8, end_U: I64) -> Callable[[int], bytes]:
     return lambda u: text_B[int(end_U[u - 1]) if u else 0 : int(end_U[u])].tobytes()
 
 

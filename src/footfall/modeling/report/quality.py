@@ -8,12 +8,11 @@ Shapes: N users, P users with label 1, Q with label 0, D parts, B bins.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_curve
 
-from footfall.modeling.learning.metrics import F64, measure_auroc, measure_calibration_error, measure_log_loss
-from footfall.modeling.view import U8
+from footfall.modeling.dtypes import F64, I64, U8
+from footfall.modeling.learning.metrics import measure_auroc, measure_calibration_error, measure_log_loss
 
 N_BINS, N_DECILES, N_SCORE_BINS, N_ROC_POINTS = 15, 10, 20, 101
 _CONFIDENCE = 0.95
@@ -112,6 +111,6 @@ def _thin_roc(score_N: F64, label_N: U8) -> list[list[float]]:
 
 
 def _count_scores(score_N: F64, label_N: U8) -> dict[str, list[int]]:
-    bin_N: npt.NDArray[np.int64] = np.minimum((score_N * N_SCORE_BINS).astype(np.int64), N_SCORE_BINS - 1)
+    bin_N: I64 = np.minimum((score_N * N_SCORE_BINS).astype(np.int64), N_SCORE_BINS - 1)
     names = (("zeros", 0), ("ones", 1))
     return {name: np.bincount(bin_N[label_N == label], minlength=N_SCORE_BINS).tolist() for name, label in names}

@@ -16,10 +16,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from footfall.modeling.blocks import Feature
+from footfall.modeling.dtypes import F64, U8
 from footfall.modeling.learning.folds import sample_rows
 from footfall.modeling.learning.gather import gather_users
 from footfall.modeling.learning.labels import Labels, Matched
-from footfall.modeling.learning.metrics import F64, measure_auroc, measure_log_loss
+from footfall.modeling.learning.metrics import measure_auroc, measure_log_loss
 from footfall.modeling.learning.stack import MIN_CLASS_USERS
 from footfall.modeling.learning.task import TrainedTask
 from footfall.modeling.report.behaviors import find_telling_behaviors
@@ -27,7 +28,7 @@ from footfall.modeling.report.checks import LEAK_AUROC, check_drift, draw_learni
 from footfall.modeling.report.names import Names, name_leaks
 from footfall.modeling.report.quality import measure_quality
 from footfall.modeling.report.wording import describe_report, warn
-from footfall.modeling.view import U8, Users
+from footfall.modeling.view import Users
 
 FORMAT = 1
 MAX_USERS = 16_000

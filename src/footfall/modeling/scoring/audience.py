@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from footfall.modeling.arrays import map_arrays
 from footfall.modeling.blocks import Feature, FeatureBlock, open_feature
+from footfall.modeling.dtypes import BOOL, F64, I32, I64, U8, U32
 from footfall.modeling.scoring.score import Scorer, load_scorer
 from footfall.modeling.threads import map_ordered
 
@@ -29,9 +29,6 @@ MIN_USERS = 5
 MIN_Z = 4.0
 
 Progress = Callable[[str, int, int], None]
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-BOOL = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -130,9 +127,7 @@ def _count(feature: Feature, target_N: BOOL, n_behaviors: int, others: Sequence[
 
 
 @njit(cache=True, nogil=True)
-def _count_behaviors(
-    offset_N1: npt.NDArray[np.int32], token_M: npt.NDArray[np.uint32], target_N: BOOL, target_U: I64, base_U: I64
-) -> None:
+def _count_behaviors(offset_N1: I32, token_M: U32, target_N: BOOL, target_U: I64, base_U: I64) -> None:
     for n in range(target_N.size):
         for i in range(offset_N1[n], offset_N1[n + 1]):
             token = token_M[i]
@@ -169,7 +164,7 @@ def _line(section: str, name: str, share: float, base: float, n_target: int) -> 
     return f"{section}\t{name}\t{share:.6f}\t{base:.6f}\t{_lift(share, base):.4f}\t{round(share * n_target)}\n"
 
 
-def _text(text_B: npt.NDArray[np.uint8], text_end_U: I64, u: int) -> str:
+def _text(text_B: U8, text_end_U: I64, u: int) -> str:
     start = int(text_end_U[u - 1]) if u else 0
     text = text_B[start : int(text_end_U[u])].tobytes().decode("utf-8", "replace")
     return " ".join(text.split())  # a tab or a line break would be another field

@@ -24,16 +24,10 @@ from numba import njit
 from footfall.errors import DataError
 from footfall.modeling.arrays import map_arrays, read_arrays
 from footfall.modeling.blocks import TF_256, FeatureBlock, open_feature
+from footfall.modeling.dtypes import F32, F64, I32, I64, U8, U32
 from footfall.modeling.scoring.score import write_lines
 from footfall.modeling.text.lexicon import Keyword, Lexicon
 from footfall.modeling.threads import map_ordered
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint8]
-U32 = npt.NDArray[np.uint32]
 
 _ENCODING = "encoding.safetensors"
 _ROWS = 16_384

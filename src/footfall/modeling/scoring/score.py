@@ -19,16 +19,9 @@ from numba import njit
 
 from footfall.modeling.arrays import read_arrays
 from footfall.modeling.blocks import TF_256, FeatureBlock, open_feature
+from footfall.modeling.dtypes import F32, F64, I32, I64, U8, U16, U32
 from footfall.modeling.scoring.tree_predictor import BLOCK_USERS, add_trees, turn_users
 from footfall.modeling.threads import map_ordered
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint8]
-U16 = npt.NDArray[np.uint16]
-U32 = npt.NDArray[np.uint32]
 
 HALF_65536: F32 = np.arange(65536, dtype=np.uint16).view(np.float16).astype(np.float32)
 """float16 by its bits."""

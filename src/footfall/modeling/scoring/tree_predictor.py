@@ -13,13 +13,9 @@ L leaves.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-U8 = npt.NDArray[np.uint8]
-U16 = npt.NDArray[np.uint16]
-U32 = npt.NDArray[np.uint32]
-F32 = npt.NDArray[np.float32]
+from footfall.modeling.dtypes import F32, U8, U16, U32
 
 BLOCK_USERS = 64
 MAX_LEAVES = 32

@@ -11,12 +11,9 @@ Shapes: B bytes, S slots, V keys, F bytes of a filter.
 """
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-U8 = npt.NDArray[np.uint8]
-U64 = npt.NDArray[np.uint64]
-I32 = npt.NDArray[np.int32]
+from footfall.modeling.dtypes import I32, U8, U64
 
 _OFFSET = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x100000001B3)
@@ -37,7 +34,7 @@ def mix(h: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def hash_bytes(data_B: npt.NDArray[np.uint8], start: int, end: int, seed: np.uint64) -> np.uint64:
+def hash_bytes(data_B: U8, start: int, end: int, seed: np.uint64) -> np.uint64:
     """Hash ``data_B[start:end]``; not 0."""
     h = _OFFSET ^ (seed * _GOLDEN)
     i, stop = np.uintp(start), np.uintp(end)  # an index that cannot be negative saves a test at each byte
@@ -55,7 +52,7 @@ def hash_bytes(data_B: npt.NDArray[np.uint8], start: int, end: int, seed: np.uin
 
 
 @njit(cache=True, nogil=True)
-def hash_lowered(data_B: npt.NDArray[np.uint8], start: int, end: int, seed: np.uint64) -> np.uint64:
+def hash_lowered(data_B: U8, start: int, end: int, seed: np.uint64) -> np.uint64:
     """Hash ``data_B[start:end]`` with ASCII letters lowered; not 0."""
     h = _OFFSET ^ (seed * _GOLDEN)
     for i in range(start, end):

@@ -13,12 +13,10 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from footfall.modeling.dtypes import I64, U8, U64
 from footfall.modeling.text.hashes import hash_lowered
 from footfall.modeling.text.tokens import WORD
-
-I64 = npt.NDArray[np.int64]
 
 _WORD = re.compile(r"(?:[0-9A-Za-z]|[^\x00-\x7f\s])+")
 
@@ -60,9 +58,7 @@ class Lexicon:
         word_hash_W: hashes of the words; word w is the token ``first_word + w``.
     """
 
-    def __init__(
-        self, text_B: npt.NDArray[np.uint8], text_end_U: I64, word_hash_W: npt.NDArray[np.uint64], first_word: int
-    ) -> None:
+    def __init__(self, text_B: U8, text_end_U: I64, word_hash_W: U64, first_word: int) -> None:
         raw, ends = text_B.tobytes(), text_end_U.tolist()
         lines = [raw[start:end].replace(b"\n", b" ") for start, end in zip([0, *ends], ends, strict=False)]
         self._text = "\n" + _fold(b"\n".join(lines).decode("utf-8", "replace")) + "\n"

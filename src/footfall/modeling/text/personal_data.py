@@ -8,11 +8,9 @@ Shapes: B bytes, N lines.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-U8 = npt.NDArray[np.uint8]
-I64 = npt.NDArray[np.int64]
+from footfall.modeling.dtypes import BOOL, I64, U8
 
 _MIN_DIGITS = 10
 """The shortest number that is refused without a word beside it is a mobile number of 10 digits."""
@@ -146,7 +144,7 @@ def _has_word(text_B: U8) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _sift(data_B: U8, start_N: I64, tab_N: I64, end_N: I64, is_suspect_N: npt.NDArray[np.bool_]) -> None:
+def _sift(data_B: U8, start_N: I64, tab_N: I64, end_N: I64, is_suspect_N: BOOL) -> None:
     for n in range(start_N.size):
         text = tab_N[n] + 1
         is_suspect_N[n] = (

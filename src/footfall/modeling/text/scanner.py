@@ -9,12 +9,10 @@ Shapes: B bytes, N lines.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from footfall.modeling.dtypes import I64, U8, U64
 from footfall.modeling.text.hashes import hash_bytes
-
-U8 = npt.NDArray[np.uint8]
 
 OK, NO_TAB, MANY_TABS, CONTROL, BAD_UTF8, BLANK_LINE, BLANK_ID, LONG_ID = range(8)
 
@@ -154,10 +152,10 @@ def _check_id(data_B: U8, start: int, tab: int) -> int:
 def scan_lines(
     data_B: U8,
     seed: np.uint64,
-    start_N: npt.NDArray[np.int64],
-    tab_N: npt.NDArray[np.int64],
-    end_N: npt.NDArray[np.int64],
-    id_hash_N: npt.NDArray[np.uint64],
+    start_N: I64,
+    tab_N: I64,
+    end_N: I64,
+    id_hash_N: U64,
 ) -> tuple[int, int]:
     """Fill the extents of each line and the hash of its id; return (lines read, error of the line after them).
 

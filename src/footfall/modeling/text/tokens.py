@@ -11,15 +11,11 @@ Shapes: B bytes, N users, L behaviors, M tokens of a behavior.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from footfall.modeling.dtypes import I32, I64, U8, U64
 from footfall.modeling.text.hashes import hash_bytes, hash_lowered, mix
 from footfall.modeling.text.scanner import space_width
-
-U8 = npt.NDArray[np.uint8]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
 
 BEHAVIOR, WORD, PATH, CODE, NUMBER, TRIGRAM = (np.uint64(k) for k in range(11, 17))
 """Seeds that keep the kinds of token apart."""
@@ -103,7 +99,7 @@ def _trim_right(data_B: U8, start: int, end: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _split(
-    data_B: U8, start: int, end: int, at: int, hash_L: U64, start_L: I64, end_L: I64, n_words_L: npt.NDArray[np.int32]
+    data_B: U8, start: int, end: int, at: int, hash_L: U64, start_L: I64, end_L: I64, n_words_L: I32
 ) -> tuple[int, int]:
     """Append the behaviors of one text from index ``at``; return (next index, tokens of the text)."""
     total, arrows, i = 0, -1, start
@@ -156,9 +152,7 @@ def _count_all_arrows(data_B: U8, tab_N: I64, end_N: I64) -> int:
 
 
 @njit(cache=True, nogil=True)
-def split_behaviors(
-    data_B: U8, tab_N: I64, end_N: I64, max_tokens: int
-) -> tuple[I64, U64, I64, I64, npt.NDArray[np.int32], I64, I64]:
+def split_behaviors(data_B: U8, tab_N: I64, end_N: I64, max_tokens: int) -> tuple[I64, U64, I64, I64, I32, I64, I64]:
     """Split the texts of a block into behaviors.
 
     Args:

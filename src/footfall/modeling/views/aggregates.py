@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from footfall.modeling.dtypes import F32, F64, U8
 from footfall.modeling.linear import LinearHead, fit_linear
-from footfall.modeling.view import F32, F64, U8, Users, View
+from footfall.modeling.view import Users, View
 
 _SQUARE_SCALE = 0.18
 """A quarter of unit variance: the ridge trusts a slope sooner than a bend."""

@@ -9,8 +9,9 @@ Shapes: N users, D dimensions.
 import numpy as np
 import numpy.typing as npt
 
+from footfall.modeling.dtypes import F32, F64, U8
 from footfall.modeling.linear import LinearHead, fit_linear
-from footfall.modeling.view import F32, F64, U8, Users, View
+from footfall.modeling.view import Users, View
 
 
 class LatentView(View):

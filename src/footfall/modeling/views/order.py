@@ -8,8 +8,9 @@ Shapes: N users, V tokens.
 import numpy as np
 import numpy.typing as npt
 
+from footfall.modeling.dtypes import F64, U8
 from footfall.modeling.linear import LinearHead, fit_linear
-from footfall.modeling.view import F64, U8, Users, View
+from footfall.modeling.view import Users, View
 
 
 class OrderView(View):

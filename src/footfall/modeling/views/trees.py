@@ -14,8 +14,9 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
+from footfall.modeling.dtypes import F32, F64, U8
 from footfall.modeling.scoring.tree_predictor import MAX_LEAVES, pack_trees, predict_trees
-from footfall.modeling.view import F32, F64, U8, Users, View, prior_log_odds
+from footfall.modeling.view import Users, View, prior_log_odds
 
 N_EDGES = 63
 """What a view says is a column of one byte: so many edges, between which there are equally many users."""
