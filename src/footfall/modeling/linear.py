@@ -1,4 +1,4 @@
-"""Logistic regression for the linear views: ridge, an unpenalised intercept, L-BFGS.
+"""Logistic regression for the linear views: ridge, an unpenalised intercept, L-BFGS; and what these views share.
 
 Knows a matrix and labels. Minimises ``sum log loss + |w|² / (2 strength)``, as scikit-learn's C does, but starts from
 the previous solution and never fails: a matrix without columns gives the prior. The search runs in coordinates in which
@@ -8,16 +8,18 @@ Nocedal & Wright 2006, 5.1, for the change of coordinates.
 Shapes: N users, V columns.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import scipy.linalg
 import scipy.optimize
 import scipy.sparse
 
 from footfall.modeling.dtypes import F64, U8
-from footfall.modeling.view import prior_log_odds
+from footfall.modeling.view import Encoding, Users, View, prior_log_odds
 
 Matrix: TypeAlias = Any
 """(N, V) float32, dense or SciPy's CSR."""
@@ -114,3 +116,54 @@ class _Space:
         turned_V: F64 = gradient_V / self._root_V
         turned_V[self._core_C] = scipy.linalg.solve_triangular(self._root_CC, gradient_V[self._core_C], lower=True)
         return turned_V
+
+
+class LinearView(View):
+    """A view with a linear head; a subclass selects the columns. Each fit starts from the head before."""
+
+    def __init__(self) -> None:
+        self._head: LinearHead | None = None
+
+    def fit(self, users: Users, label_N: U8, *, strength: float, seed: int) -> None:
+        """See ``View``."""
+        self._prepare(users.encoding)
+        self._head = fit_linear(self._select(users), label_N, strength, self._head)
+
+    def predict(self, users: Users) -> F64:
+        """See ``View``."""
+        return self.head.predict(self._select(users))
+
+    @property
+    def head(self) -> LinearHead:
+        """The head, once it is fitted."""
+        assert self._head is not None
+        return self._head
+
+    @abstractmethod
+    def _prepare(self, encoding: Encoding) -> None:
+        """Take from the encoder what selecting and storing need."""
+
+    @abstractmethod
+    def _select(self, users: Users) -> Matrix:
+        """Return the columns of the users, (N, V)."""
+
+
+class TokenView(LinearView):
+    """A linear head over some blocks of the weighted bag: ``matrix`` of the users, whose first block is ``block``."""
+
+    strengths: tuple[float, ...] = (0.1, 0.4, 1.6, 6.4)
+    matrix: ClassVar[str]
+    block: ClassVar[int]
+
+    def _prepare(self, encoding: Encoding) -> None:
+        self._idf_V = encoding.idf_V
+        self._first = int(encoding.bound_K[self.block - 1]) if self.block else 0
+
+    def _select(self, users: Users) -> Matrix:
+        return getattr(users, self.matrix)
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """See ``View``."""
+        token_V = np.zeros(self._idf_V.size, np.float32)
+        token_V[self._first : self._first + self.head.weight_V.size] = self.head.weight_V
+        return {"bias": np.array([self.head.bias]), "token_V": token_V * self._idf_V}

@@ -8,12 +8,14 @@ which no behavior comes twice, a stand-in for a visit where there are no times.
 Shapes: N users, L behaviors of a user, A columns, C groups, Q bins.
 """
 
+from enum import IntEnum
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from footfall.modeling.dtypes import BOOL, F32, I32, I64, U8, U64
-from footfall.modeling.text.hashes import find_slot
+from footfall.modeling.text.hashes import count_slots, find_slot
 
 MAX_BINS = 255
 MISSING = 255
@@ -23,23 +25,24 @@ N_COUNTED = 32
 
 _N_LOG_N = np.array([0.0, *(n * np.log(n) for n in range(1, 256))])
 
-_SHAPE = (
+Column = IntEnum("Column", (
     "behaviors", "distinct", "distinct_share", "entropy", "evenness", "top_share", "once_share", "repeats",
     "same_as_last_share", "longest_run", "passes", "last_pass", "mean_pass", "mean_gap", "since_new", "new_in_last_quarter",
     "new_in_last_ten", "repeat_position", "tail_distinct",
-)  # fmt: skip
-_TEXT = (
     "words", "words_mean", "words_spread", "unknown_share", "idf_mean", "idf_spread", "idf_max", "idf_min",
     "idf_last_five", "idf_first_five", "numbers", "number_mean", "number_max", "number_last",
     "groups", "group_entropy", "group_top_share", "group_switches",
-)  # fmt: skip
-_PER_GROUP = ("count", "share", "since")
+), start=0)  # fmt: skip
+"""The columns that every encoder has, by their number; those of each group, then of each counted behavior, follow."""
+GroupColumn = IntEnum("GroupColumn", ("count", "share", "since"), start=0)
+"""The columns of each group."""
+_N_COLUMNS, _PER_GROUP = len(Column), len(GroupColumn)
 
 
 def name_columns(n_groups: int) -> list[str]:
     """Return the names of the A columns for ``n_groups`` groups and the rest."""
-    groups = [f"group_{c}_{what}" for c in range(n_groups + 1) for what in _PER_GROUP]
-    return [*_SHAPE, *_TEXT, *groups, *(f"behavior_{u}_count" for u in range(N_COUNTED))]
+    groups = [f"group_{c}_{column.name}" for c in range(n_groups + 1) for column in GroupColumn]
+    return [*(column.name for column in Column), *groups, *(f"behavior_{u}_count" for u in range(N_COUNTED))]
 
 
 @njit(cache=True, nogil=True)
@@ -76,9 +79,10 @@ def _fill_spread(count_C: I64, n: int, out_A: F32) -> None:
     for c in range(n_distinct):
         once += count_C[c] == 1
     entropy, top = _entropy(count_C, n)
-    out_A[0], out_A[1], out_A[2], out_A[3] = n, n_distinct, n_distinct / n, entropy
-    out_A[4] = entropy / np.log(n_distinct) if n_distinct > 1 else 1.0
-    out_A[5], out_A[6], out_A[7] = top, once / n_distinct, n - n_distinct
+    out_A[Column.behaviors], out_A[Column.distinct], out_A[Column.distinct_share] = n, n_distinct, n_distinct / n
+    out_A[Column.entropy] = entropy
+    out_A[Column.evenness] = entropy / np.log(n_distinct) if n_distinct > 1 else 1.0
+    out_A[Column.top_share], out_A[Column.once_share], out_A[Column.repeats] = top, once / n_distinct, n - n_distinct
 
 
 @njit(cache=True, nogil=True)
@@ -102,10 +106,11 @@ def _fill_runs(local_L: I32, last_C: I64, out_A: F32) -> None:
         if last >= pass_start:
             passes += 1
             pass_start = i
-    out_A[8], out_A[9], out_A[10], out_A[11], out_A[12] = same / n, longest, passes, n - pass_start, n / passes
-    out_A[13] = gap / repeats if repeats else n
-    out_A[14] = n - 1 - newest
-    out_A[17] = repeat_position / (repeats * n) if repeats else 0.0
+    out_A[Column.same_as_last_share], out_A[Column.longest_run] = same / n, longest
+    out_A[Column.passes], out_A[Column.last_pass], out_A[Column.mean_pass] = passes, n - pass_start, n / passes
+    out_A[Column.mean_gap] = gap / repeats if repeats else n
+    out_A[Column.since_new] = n - 1 - newest
+    out_A[Column.repeat_position] = repeat_position / (repeats * n) if repeats else 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -116,7 +121,8 @@ def _fill_tail(n: int, first_C: I64, last_C: I64, out_A: F32) -> None:
         new_quarter += first_C[c] >= quarter
         new_ten += first_C[c] >= ten
         tail += last_C[c] >= ten
-    out_A[15], out_A[16], out_A[18] = new_quarter / (n - quarter), new_ten / (n - ten), tail / (n - ten)
+    out_A[Column.new_in_last_quarter], out_A[Column.new_in_last_ten] = new_quarter / (n - quarter), new_ten / (n - ten)
+    out_A[Column.tail_distinct] = tail / (n - ten)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -139,19 +145,20 @@ def _fill_numbers(log_number_L: F32, out_A: F32) -> None:
             numbers += 1
             total += last
             largest = max(largest, last)
-    out_A[0], out_A[1], out_A[2], out_A[3] = numbers, total / numbers if numbers else 0.0, largest, last
+    out_A[Column.numbers], out_A[Column.number_mean] = numbers, total / numbers if numbers else 0.0
+    out_A[Column.number_max], out_A[Column.number_last] = largest, last
 
 
 @njit(cache=True, nogil=True)
 def _fill_text(words_L: I32, is_known_L: BOOL, idf_L: F32, out_A: F32) -> None:
     n, known, highest, lowest = words_L.size, 0, idf_L[0], idf_L[0]
-    out_A[0], out_A[1], out_A[2] = _spread(words_L)
-    _, out_A[4], out_A[5] = _spread(idf_L)
+    out_A[Column.words], out_A[Column.words_mean], out_A[Column.words_spread] = _spread(words_L)
+    _, out_A[Column.idf_mean], out_A[Column.idf_spread] = _spread(idf_L)
     for i in range(n):
         known += is_known_L[i]
         highest, lowest = max(highest, idf_L[i]), min(lowest, idf_L[i])
-    out_A[3], out_A[6], out_A[7] = 1.0 - known / n, highest, lowest
-    out_A[8], out_A[9] = idf_L[max(0, n - 5) :].mean(), idf_L[: min(n, 5)].mean()
+    out_A[Column.unknown_share], out_A[Column.idf_max], out_A[Column.idf_min] = 1.0 - known / n, highest, lowest
+    out_A[Column.idf_last_five], out_A[Column.idf_first_five] = idf_L[max(0, n - 5) :].mean(), idf_L[: min(n, 5)].mean()
 
 
 @njit(cache=True, nogil=True)
@@ -166,10 +173,12 @@ def _fill_groups(group_L: I32, count_C: I64, last_C: I64, out_A: F32) -> None:
         before = group
     for c in range(count_C.size):
         used += count_C[c] > 0
-        out_A[4 + 3 * c], out_A[5 + 3 * c] = count_C[c], count_C[c] / n
-        out_A[6 + 3 * c] = n - 1 - last_C[c] if last_C[c] >= 0 else n + 1
+        first = _N_COLUMNS + _PER_GROUP * c
+        out_A[first + GroupColumn.count], out_A[first + GroupColumn.share] = count_C[c], count_C[c] / n
+        out_A[first + GroupColumn.since] = n - 1 - last_C[c] if last_C[c] >= 0 else n + 1
     entropy, top = _entropy(count_C, n)
-    out_A[0], out_A[1], out_A[2], out_A[3] = used, entropy, top, switches / n
+    out_A[Column.groups], out_A[Column.group_entropy] = used, entropy
+    out_A[Column.group_top_share], out_A[Column.group_switches] = top, switches / n
 
 
 @njit(cache=True, nogil=True)
@@ -186,15 +195,13 @@ def aggregate(
     n_columns: int,
 ) -> F32:
     """Return (N, A) float32, the columns of ``name_columns``; all 0 for a user without behaviors."""
-    n_users, n_shape, n_text = offset_N1.size - 1, 19, 14
+    n_users = offset_N1.size - 1
     out_NA = np.zeros((n_users, n_columns), np.float32)
     rarest = idf_V.max() if idf_V.size else np.float32(0.0)
     longest = n_groups + 1
     for n in range(n_users):
         longest = max(longest, offset_N1[n + 1] - offset_N1[n])
-    size = 16
-    while size < 2 * longest:
-        size *= 2
+    size = count_slots(longest)
     key_S, value_S, local_L = np.zeros(size, np.uint64), np.zeros(size, np.int32), np.zeros(longest, np.int32)
     count_C, first_C, last_C = (np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.int64))
     idf_L = np.empty(hash_L.size, np.float32)
@@ -204,17 +211,14 @@ def aggregate(
         s, e = offset_N1[n], offset_N1[n + 1]
         if e == s:
             continue
-        size = 16
-        while size < 2 * (e - s):
-            size *= 2
-        d = _number_distinct(hash_L[s:e], key_S[:size], value_S, local_L, count_C, first_C)
+        d = _number_distinct(hash_L[s:e], key_S[: count_slots(e - s)], value_S, local_L, count_C, first_C)
         out_A = out_NA[n]
         _fill_spread(count_C[:d], e - s, out_A)
         _fill_runs(local_L[: e - s], last_C[:d], out_A)
         _fill_tail(e - s, first_C[:d], last_C[:d], out_A)
-        _fill_text(words_L[s:e], is_known_L[s:e], idf_L[s:e], out_A[n_shape:])
-        _fill_numbers(log_number_L[s:e], out_A[n_shape + 10 :])
-        _fill_groups(group_L[s:e], count_C[: n_groups + 1], last_C[: n_groups + 1], out_A[n_shape + n_text :])
+        _fill_text(words_L[s:e], is_known_L[s:e], idf_L[s:e], out_A)
+        _fill_numbers(log_number_L[s:e], out_A)
+        _fill_groups(group_L[s:e], count_C[: n_groups + 1], last_C[: n_groups + 1], out_A)
         counted_A = out_A[n_columns - N_COUNTED :]
         for i in range(s, e):
             if 0 <= index_L[i] < N_COUNTED:

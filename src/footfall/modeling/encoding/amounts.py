@@ -5,15 +5,23 @@ Knows numbers, hashes of categories and visits; nothing of texts. NaN is a missi
 Shapes: N users, L events, Q numeric columns, C categorical columns, F frequent values, U behaviors, A columns.
 """
 
+from enum import IntEnum
+
 import numpy as np
 from numba import njit
 
 from footfall.modeling.dtypes import F32, I32, I64, U64
 from footfall.modeling.text.hashes import look_up
 
-PER_NUMBER = ("sum", "mean", "spread", "least", "most", "last", "negative_share", "last_visit_sum", "visit_mean",
-              "visit_most", "trend", "30_days_sum", "90_days_sum")  # fmt: skip
-PER_CATEGORY = ("distinct", "entropy", "top_share", "switches")
+NumberColumn = IntEnum("NumberColumn", (
+    "sum", "mean", "spread", "least", "most", "last", "negative_share", "last_visit_sum", "visit_mean", "visit_most",
+    "trend", "days_30_sum", "days_90_sum",
+), start=0)  # fmt: skip
+"""The columns of each numeric column."""
+CategoryColumn = IntEnum("CategoryColumn", ("distinct", "entropy", "top_share", "switches"), start=0)
+"""The columns of each categorical column."""
+PER_NUMBER = tuple(column.name.replace("days_30", "30_days").replace("days_90", "90_days") for column in NumberColumn)
+PER_CATEGORY = tuple(column.name for column in CategoryColumn)
 _DAY_US = 86_400 * 1_000_000
 
 
@@ -41,12 +49,15 @@ def _fill_number(value_L: F32, visit_L: I32, age_L: F32, out_A: F32) -> None:
     if n == 0:
         return
     mean = total / n
-    out_A[0], out_A[1], out_A[2] = total, mean, np.sqrt(max(0.0, square / n - mean * mean))
-    out_A[3], out_A[4], out_A[5], out_A[6] = least, most, last, negative / n
-    out_A[7], out_A[8], out_A[9] = visit_sum, total / n_visits, max(visit_most, visit_sum)
+    out_A[NumberColumn.sum], out_A[NumberColumn.mean] = total, mean
+    out_A[NumberColumn.spread] = np.sqrt(max(0.0, square / n - mean * mean))
+    out_A[NumberColumn.least], out_A[NumberColumn.most], out_A[NumberColumn.last] = least, most, last
+    out_A[NumberColumn.negative_share] = negative / n
+    out_A[NumberColumn.last_visit_sum], out_A[NumberColumn.visit_mean] = visit_sum, total / n_visits
+    out_A[NumberColumn.visit_most] = max(visit_most, visit_sum)
     if 0 < n_early < n:
-        out_A[10] = (total - early) / (n - n_early) - early / n_early
-    out_A[11], out_A[12] = recent, quarter
+        out_A[NumberColumn.trend] = (total - early) / (n - n_early) - early / n_early
+    out_A[NumberColumn.days_30_sum], out_A[NumberColumn.days_90_sum] = recent, quarter
 
 
 @njit(cache=True, nogil=True)
@@ -80,7 +91,8 @@ def _fill_category(hash_L: U64, out_A: F32) -> None:
     switches = 0
     for i in range(1, hash_L.size):
         switches += hash_L[i] != hash_L[i - 1]
-    out_A[0], out_A[1], out_A[2], out_A[3] = distinct, entropy, top / known_L.size, switches / hash_L.size
+    out_A[CategoryColumn.distinct], out_A[CategoryColumn.entropy] = distinct, entropy
+    out_A[CategoryColumn.top_share], out_A[CategoryColumn.switches] = top / known_L.size, switches / hash_L.size
 
 
 @njit(cache=True, nogil=True)

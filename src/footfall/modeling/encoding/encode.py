@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit
 from safetensors.numpy import save_file
 
 from footfall.files.durable import sync
 from footfall.modeling.blocks import BUFFERS, FORMAT, LAYOUT_FILE, Feature, FeatureBlock, open_feature
-from footfall.modeling.dtypes import I32, I64, U8
+from footfall.modeling.dtypes import I32, U8
 from footfall.modeling.encoding.encoder import Encoded, Encoder
 from footfall.modeling.events.log import EventLog
 from footfall.modeling.reading.histories import Histories, split_texts, take_users
 from footfall.modeling.reading.sequences import Block, map_blocks
 from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
+from footfall.modeling.text.hashes import gather_bytes
 from footfall.modeling.threads import map_ordered
 
 __all__ = ["Feature", "FeatureBlock", "FeatureSummary", "make_feature", "open_feature"]
@@ -140,17 +140,6 @@ def summary_dict(summary: FeatureSummary) -> dict[str, Any]:
     return asdict(summary)
 
 
-@njit(cache=True, nogil=True)
-def _gather_ids(data_B: U8, start_N: I64, tab_N: I64) -> tuple[I32, U8]:
-    offset_N1 = np.zeros(start_N.size + 1, np.int32)
-    for n in range(start_N.size):
-        offset_N1[n + 1] = offset_N1[n] + tab_N[n] - start_N[n]
-    out_B = np.empty(offset_N1[-1], np.uint8)
-    for n in range(start_N.size):
-        out_B[offset_N1[n] : offset_N1[n + 1]] = data_B[start_N[n] : tab_N[n]]
-    return offset_N1, out_B
-
-
 Blocks = Iterator[tuple[pa.RecordBatch, Encoded]]
 
 
@@ -164,9 +153,9 @@ def _encode_texts(
         found = []
         for first in range(0, block.start_N.size, _BATCH_USERS):
             rows = slice(first, first + _BATCH_USERS)
-            ids = _gather_ids(block.data_B, block.start_N[rows], block.tab_N[rows])
+            id_B, id_offset_N1 = gather_bytes(block.data_B, block.start_N[rows], block.tab_N[rows])
             texts = split_texts(block.data_B, block.tab_N[rows], block.end_N[rows], max_tokens)
-            found.append(_encode(*ids, texts, encoder))
+            found.append(_encode(id_offset_N1, id_B, texts, encoder))
         return found
 
     for block, batches in map_blocks(sources, work, personal_data=personal_data, stage="encode", progress=progress):

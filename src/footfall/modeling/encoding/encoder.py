@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from footfall.errors import DataError
+from footfall.modeling.arrays import map_arrays
 from footfall.modeling.dtypes import F32, I64, U8, U16, U32
 from footfall.modeling.encoding import aggregates, amounts, bag, fact_bag, latent
 from footfall.modeling.encoding.dense import DensePlan, align, choose_columns, choose_frequent
@@ -322,8 +323,8 @@ def load_encoder(directory: Path) -> Encoder:
             "COMMON_ERROR", f"the encoder has format {header['format']}; this release reads {FORMAT}. Fit a new one."
         )
     # copies of all but the largest, because compiled code takes writable arrays and read-only ones for different types
-    read = load_file(directory / "encoder.safetensors")
-    arrays: dict[str, Any] = {name: a if name == "vector_VD" else np.array(a) for name, a in read.items()}
+    mapped = map_arrays(directory / "encoder.safetensors")
+    arrays: dict[str, Any] = {name: a if name == "vector_VD" else a.copy() for name, a in mapped.items()}
     settings = dict(header["config"])
     config = EncoderConfig(vocabulary=VocabularyConfig(**settings.pop("vocabulary")), **settings)
     given = header["schema"]

@@ -18,7 +18,7 @@ from footfall.modeling.events.texts import Texts
 from footfall.modeling.reading.histories import Histories, join_histories, keep_events, split_texts, take_users
 from footfall.modeling.reading.sequences import Block, map_blocks
 from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
-from footfall.modeling.text.hashes import hash_bytes
+from footfall.modeling.text.hashes import gather_bytes, hash_bytes
 
 _MAX_TEXT_BYTES = 256 << 10
 _TOP = 1 << 64
@@ -84,14 +84,16 @@ class _Piece:
         keep_N = self.hash_N < np.uint64(below)
         end_N = np.cumsum(self.length_N)
         start_N = end_N - self.length_N
-        return _Piece(self.hash_N[keep_N], _gather(self.data_B, start_N[keep_N], end_N[keep_N]), self.length_N[keep_N])
+        return _Piece(
+            self.hash_N[keep_N], gather_bytes(self.data_B, start_N[keep_N], end_N[keep_N])[0], self.length_N[keep_N]
+        )
 
 
 def _take(block: Block, hash_N: U64, below: int) -> _Piece:
     keep_N = np.ones(hash_N.size, np.bool_) if below >= _TOP else hash_N < np.uint64(below)
     start_N = _clip(block.data_B, block.tab_N[keep_N] + 1, block.end_N[keep_N], _MAX_TEXT_BYTES)
     end_N = block.end_N[keep_N]
-    return _Piece(hash_N[keep_N], _gather(block.data_B, start_N, end_N), end_N - start_N)
+    return _Piece(hash_N[keep_N], gather_bytes(block.data_B, start_N, end_N)[0], end_N - start_N)
 
 
 def _join(pieces: list[_Piece], n_users: int) -> Sample:
@@ -99,7 +101,7 @@ def _join(pieces: list[_Piece], n_users: int) -> Sample:
     data_B = np.concatenate([p.data_B for p in pieces])
     order_N = np.argsort(np.concatenate([p.hash_N for p in pieces]), kind="stable")
     end_N = np.cumsum(length_N)
-    data_B = _gather(data_B, (end_N - length_N)[order_N], end_N[order_N])
+    data_B, _ = gather_bytes(data_B, (end_N - length_N)[order_N], end_N[order_N])
     data_B.setflags(write=False)  # one type of array for the compiled code
     end_N = np.cumsum(length_N[order_N])
     return Sample(split_texts(data_B, end_N - length_N[order_N] - 1, end_N, 0), n_users)
@@ -173,17 +175,3 @@ def _clip(data_B: U8, start_N: I64, end_N: I64, max_bytes: int) -> I64:
                 break
             i += 1
     return out_N
-
-
-@njit(cache=True, nogil=True)
-def _gather(data_B: U8, start_N: I64, end_N: I64) -> U8:
-    size = 0
-    for n in range(start_N.size):
-        size += end_N[n] - start_N[n]
-    out_B = np.empty(size, np.uint8)
-    at = 0
-    for n in range(start_N.size):
-        width = end_N[n] - start_N[n]
-        out_B[at : at + width] = data_B[start_N[n] : end_N[n]]
-        at += width
-    return out_B

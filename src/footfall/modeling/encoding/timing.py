@@ -7,6 +7,8 @@ Source: recency, frequency and tenure after Fader, Hardie & Lee 2005; the rest i
 Shapes: N users, L events, A columns.
 """
 
+from enum import IntEnum
+
 import numpy as np
 from numba import njit
 
@@ -16,13 +18,19 @@ VISIT_GAP_US = 30 * 60 * 1_000_000
 DAY_US = 86_400 * 1_000_000
 _WINDOWS = np.array([7.0, 30.0, 90.0])
 
-NAMES = (
+Column = IntEnum("Column", (
     "days_since_last", "days_since_first", "days_between", "visits", "active_days", "events_per_visit", "largest_visit",
     "last_visit", "gap_mean", "gap_spread", "gap_longest", "gap_last", "gap_regularity", "overdue", "last_over_first",
     "recent_half", "visit_trend", "visits_decayed_30", "visits_decayed_90", "visits_per_day", "visit_minutes",
-    *(f"{what}_{days}_days" for what in ("events", "visits") for days in (7, 30, 90)),
-    *(f"hour_{4 * h}_share" for h in range(6)), *(f"weekday_{d}_share" for d in range(7)), "hours", "weekdays",
-)  # fmt: skip
+    "events_7_days", "events_30_days", "events_90_days", "visits_7_days", "visits_30_days", "visits_90_days",
+    "hour_0_share", "hour_4_share", "hour_8_share", "hour_12_share", "hour_16_share", "hour_20_share",
+    "weekday_0_share", "weekday_1_share", "weekday_2_share", "weekday_3_share", "weekday_4_share", "weekday_5_share",
+    "weekday_6_share", "hours", "weekdays",
+), start=0)  # fmt: skip
+"""The columns by their number."""
+NAMES = tuple(column.name for column in Column)
+assert Column.visits_7_days - Column.events_7_days == Column.hour_0_share - Column.visits_7_days == _WINDOWS.size
+assert (Column.weekday_0_share - Column.hour_0_share, Column.hours - Column.weekday_0_share) == (6, 7)
 
 
 @njit(cache=True, nogil=True)
@@ -48,20 +56,21 @@ def _fill_gaps(day_V: F64, since_last: float, out_A: F32) -> None:
         square += (gap - mean) ** 2
         longest = max(longest, gap)
     spread = np.sqrt(square / n_gaps)
-    out_A[8], out_A[9], out_A[10], out_A[11] = mean, spread, longest, day_V[-1] - day_V[-2]
-    out_A[12] = spread / mean if mean > 0 else 0.0
-    out_A[13] = since_last / mean if mean > 0 else 0.0
+    out_A[Column.gap_mean], out_A[Column.gap_spread], out_A[Column.gap_longest] = mean, spread, longest
+    out_A[Column.gap_last] = day_V[-1] - day_V[-2]
+    out_A[Column.gap_regularity] = spread / mean if mean > 0 else 0.0
+    out_A[Column.overdue] = since_last / mean if mean > 0 else 0.0
 
 
 @njit(cache=True, nogil=True)
 def _fill_profile(time_L: I64, out_A: F32) -> None:
     """Fill the shares of six parts of the day (UTC) and seven days of the week, and how many are used."""
-    out_A[:] = 0.0
+    out_A[Column.hour_0_share : Column.weekdays + 1] = 0.0
     for i in range(time_L.size):
-        out_A[(time_L[i] % DAY_US) // (DAY_US // 6)] += 1.0
-        out_A[6 + (time_L[i] // DAY_US + 3) % 7] += 1.0
-    for a in range(13):
-        out_A[13 if a < 6 else 14] += out_A[a] > 0
+        out_A[Column.hour_0_share + (time_L[i] % DAY_US) // (DAY_US // 6)] += 1.0
+        out_A[Column.weekday_0_share + (time_L[i] // DAY_US + 3) % 7] += 1.0
+    for a in range(Column.hour_0_share, Column.hours):
+        out_A[Column.hours if a < Column.weekday_0_share else Column.weekdays] += out_A[a] > 0
         out_A[a] /= time_L.size
 
 
@@ -74,7 +83,7 @@ def _fill_windows(time_L: I64, day_V: F64, until_us: int, out_A: F32) -> None:
         visits = 0
         for v in range(day_V.size):
             visits += -day_V[v] < _WINDOWS[w]
-        out_A[w], out_A[3 + w] = events, visits
+        out_A[Column.events_7_days + w], out_A[Column.visits_7_days + w] = events, visits
 
 
 @njit(cache=True, nogil=True)
@@ -90,11 +99,12 @@ def _fill_user(time_L: I64, visit_L: I32, until_us: int, out_A: F32) -> None:
         size_V[visit_L[i]] += 1
         active += i > 0 and time_L[i] // DAY_US != time_L[i - 1] // DAY_US
     since_last, since_first = (until_us - time_L[n - 1]) / DAY_US, (until_us - time_L[0]) / DAY_US
-    out_A[0], out_A[1], out_A[2] = since_last, since_first, since_first - since_last
-    out_A[3], out_A[4], out_A[5], out_A[6] = n_visits, active, n / n_visits, size_V.max()
-    out_A[7] = size_V[n_visits - 1]
+    out_A[Column.days_since_last], out_A[Column.days_since_first] = since_last, since_first
+    out_A[Column.days_between] = since_first - since_last
+    out_A[Column.visits], out_A[Column.active_days], out_A[Column.events_per_visit] = n_visits, active, n / n_visits
+    out_A[Column.largest_visit], out_A[Column.last_visit] = size_V.max(), size_V[n_visits - 1]
     _fill_gaps(day_V, since_last, out_A)
-    out_A[14] = since_last / since_first if since_first > 0 else 0.0
+    out_A[Column.last_over_first] = since_last / since_first if since_first > 0 else 0.0
     recent, fast, slow, late, early = 0, 0.0, 0.0, 0, 0
     for i in range(n):
         recent += until_us - time_L[i] < (until_us - time_L[0]) / 2
@@ -103,10 +113,14 @@ def _fill_user(time_L: I64, visit_L: I32, until_us: int, out_A: F32) -> None:
         slow += 2.0 ** (day_V[v] / 90.0)
         late += day_V[v] > -30.0
         early += -90.0 < day_V[v] <= -30.0
-    out_A[15], out_A[16], out_A[17], out_A[18] = recent / n, (late + 0.5) / (early / 2 + 0.5), fast, slow
-    out_A[19], out_A[20] = n_visits / (since_first + 1.0), in_visits / n_visits / 60e6
-    _fill_windows(time_L, day_V, until_us, out_A[21:])
-    _fill_profile(time_L, out_A[27:])
+    out_A[Column.recent_half], out_A[Column.visit_trend] = recent / n, (late + 0.5) / (early / 2 + 0.5)
+    out_A[Column.visits_decayed_30], out_A[Column.visits_decayed_90] = fast, slow
+    out_A[Column.visits_per_day], out_A[Column.visit_minutes] = (
+        n_visits / (since_first + 1.0),
+        in_visits / n_visits / 60e6,
+    )
+    _fill_windows(time_L, day_V, until_us, out_A)
+    _fill_profile(time_L, out_A)
 
 
 @njit(cache=True, nogil=True)

@@ -16,7 +16,7 @@ from numba import njit
 
 from footfall.modeling.dtypes import I32, I64, U8, U64
 from footfall.modeling.events.location import Place
-from footfall.modeling.text.hashes import combine, find_slot, hash_bytes
+from footfall.modeling.text.hashes import combine, find_slot, grow_table, hash_bytes
 from footfall.modeling.text.personal_data import find_suspects
 from footfall.modeling.text.prefetch import prefetch
 from footfall.modeling.text.scanner import MAX_ID_CHARS, space_width, utf8_width
@@ -145,9 +145,7 @@ class TextTable:
             if 2 * self._n_keys + _NEW_ROWS > self._key_S.size:
                 self._key_S[:], self._n_keys, self._is_distinct = 0, 0, False
             return
-        key_S, value_S = self._key_S, self._value_S
-        self._key_S, self._value_S = np.zeros(4 * key_S.size, np.uint64), np.zeros(4 * key_S.size, np.int64)
-        _move(key_S, value_S, self._key_S, self._value_S)
+        self._key_S, self._value_S = grow_table(self._key_S, self._value_S, 4)
         self._make_room()
 
     def _flush(self, n_new: int, n_bytes: int) -> None:
@@ -188,14 +186,6 @@ class TextTable:
 def _frozen(array: Any) -> Any:
     array.setflags(write=False)
     return array
-
-
-@njit(cache=True, nogil=True)
-def _move(key_S: U64, value_S: I64, new_key_S: U64, new_value_S: I64) -> None:
-    for s in range(key_S.size):
-        if key_S[s] != np.uint64(0):
-            slot = find_slot(new_key_S, key_S[s])
-            new_key_S[slot], new_value_S[slot] = key_S[s], value_S[s]
 
 
 @njit(cache=True, nogil=True)

@@ -13,7 +13,7 @@ from numba import njit
 from footfall.modeling.dtypes import BOOL, I32, I64, U8, U64
 from footfall.modeling.events.texts import Texts
 from footfall.modeling.reading.histories import Facts, Histories, Schema, keep_events
-from footfall.modeling.text.hashes import hash_bytes
+from footfall.modeling.text.hashes import gather_bytes, hash_bytes
 from footfall.modeling.text.tokens import BEHAVIOR, count_words, skip_tokens, trim_left
 
 
@@ -43,7 +43,7 @@ def group_users(
     )
     if max_tokens:
         found = _keep_newest(found, max_tokens)
-    return *_gather_ids(ids.data_B, ids.start_of(user_N), ids.end_V[user_N]), hash_R[first_N], found
+    return *gather_bytes(ids.data_B, ids.start_of(user_N), ids.end_V[user_N]), hash_R[first_N], found
 
 
 @njit(cache=True, nogil=True)
@@ -54,17 +54,6 @@ def _count_tokens(offset_N1: I64, n_words_L: I32) -> I64:
             n_tokens_N[n] += n_words_L[i]
         n_tokens_N[n] += max(0, offset_N1[n + 1] - offset_N1[n] - 1)
     return n_tokens_N
-
-
-@njit(cache=True, nogil=True)
-def _gather_ids(data_B: U8, start_N: I64, end_N: I64) -> tuple[U8, I32]:
-    offset_N1 = np.zeros(start_N.size + 1, np.int32)
-    for n in range(start_N.size):
-        offset_N1[n + 1] = offset_N1[n] + end_N[n] - start_N[n]
-    out_B = np.empty(offset_N1[-1], np.uint8)
-    for n in range(start_N.size):
-        out_B[offset_N1[n] : offset_N1[n + 1]] = data_B[start_N[n] : end_N[n]]
-    return out_B, offset_N1
 
 
 def _keep_newest(found: Histories, max_tokens: int) -> Histories:

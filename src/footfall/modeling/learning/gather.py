@@ -6,12 +6,11 @@ Shapes: N labelled users, V tokens, D latent dimensions, A dense columns, M bag 
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse
-from safetensors.numpy import load_file
 
+from footfall.modeling.arrays import read_arrays
 from footfall.modeling.blocks import Feature, FeatureBlock
 from footfall.modeling.dtypes import I64, U32
 from footfall.modeling.encoding.bag import weigh
@@ -22,7 +21,7 @@ from footfall.modeling.view import Encoding, Users
 
 def read_encoding(feature: Feature) -> Encoding:
     """Return what the feature keeps of its encoder."""
-    arrays = load_file(Path(feature.directory) / ENCODING_FILE)
+    arrays = read_arrays(feature.directory / ENCODING_FILE)
     return Encoding(
         feature.encoder_hash, arrays["idf_V"], arrays["bound_K"], arrays["rank_A256"], arrays["spread_D"],
         tuple(feature.layout["columns"]),

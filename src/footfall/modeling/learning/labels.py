@@ -18,7 +18,7 @@ from footfall.modeling.blocks import Feature
 from footfall.modeling.dtypes import BOOL, I32, I64, U8, U64
 from footfall.modeling.reading.sequences import Block, map_blocks
 from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
-from footfall.modeling.text.hashes import hash_bytes
+from footfall.modeling.text.hashes import count_slots, hash_bytes
 
 _SEED = np.uint64(7)
 
@@ -168,10 +168,8 @@ def _find(
 
 @njit(cache=True, nogil=True)
 def _make_slots(n: int) -> tuple[U64, I32]:
-    size = 16
-    while size < 2 * n:
-        size *= 2
-    return np.zeros(size, np.uint64), np.zeros(size, np.int32)
+    n_slots = count_slots(n)
+    return np.zeros(n_slots, np.uint64), np.zeros(n_slots, np.int32)
 
 
 @njit(cache=True, nogil=True)

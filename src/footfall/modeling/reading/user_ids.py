@@ -15,7 +15,7 @@ from numba import njit
 from footfall.errors import DataError
 from footfall.modeling.dtypes import U32, U64
 from footfall.modeling.reading.source import Source
-from footfall.modeling.text.hashes import find_slot
+from footfall.modeling.text.hashes import find_slot, grow_table
 
 _MAX_USERS = 1 << 32
 
@@ -57,7 +57,7 @@ class UserIds:
                 line=first_line,
             )
         while self._n + hash_N.size > 0.75 * self._key_S.size:
-            self._grow()
+            self._key_S, self._ordinal_S = grow_table(self._key_S, self._ordinal_S, 2)
         self._firsts.append(self._n)
         self._places.append((source, first_line))
         n = _insert(self._key_S, self._ordinal_S, hash_N, self._n, 0)
@@ -78,17 +78,3 @@ class UserIds:
                 path=source.name,
                 line=line,
             )
-
-    def _grow(self) -> None:
-        key_S, ordinal_S = self._key_S, self._ordinal_S
-        self._key_S = np.zeros(2 * key_S.size, np.uint64)
-        self._ordinal_S = np.zeros(2 * key_S.size, np.uint32)
-        _move(key_S, ordinal_S, self._key_S, self._ordinal_S)
-
-
-@njit(cache=True, nogil=True)
-def _move(key_S: U64, ordinal_S: U32, new_key_S: U64, new_ordinal_S: U32) -> None:
-    for s in range(key_S.size):
-        if key_S[s] != np.uint64(0):
-            slot = find_slot(new_key_S, key_S[s])
-            new_key_S[slot], new_ordinal_S[slot] = key_S[s], ordinal_S[s]

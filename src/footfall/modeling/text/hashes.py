@@ -7,13 +7,16 @@ bytes a step; the finaliser of SplitMix64 (Steele, Lea & Flood 2014).
 Numba keeps compiled code per file and does not see a change in a called function of another file: after editing
 this file run ``python -m footfall.jobs.warm``, which compiles everything afresh.
 
-Shapes: B bytes, S slots, V keys, F bytes of a filter.
+Shapes: B bytes, N ranges of bytes, S slots, V keys, F bytes of a filter.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
-from footfall.modeling.dtypes import I32, U8, U64
+from footfall.modeling.dtypes import I32, I64, U8, U64
 
 _OFFSET = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x100000001B3)
@@ -92,14 +95,48 @@ def _fill(key_S: U64, value_S: I32, hash_V: U64, first: int) -> None:
             value_S[slot] = first + v
 
 
+@njit(cache=True, nogil=True)
+def count_slots(n_keys: int) -> int:
+    """Return the size S of a table that so many keys fill at most half."""
+    n_slots = 16
+    while n_slots < 2 * n_keys:
+        n_slots *= 2
+    return n_slots
+
+
 def build_table(hash_V: U64, first: int = 0) -> tuple[U64, I32]:
     """Return ``(key_S, value_S)`` that gives hash v the value ``first + v``; at most half full."""
-    size = 16
-    while size < 2 * hash_V.size:
-        size *= 2
-    key_S, value_S = np.zeros(size, np.uint64), np.zeros(size, np.int32)
+    n_slots = count_slots(hash_V.size)
+    key_S, value_S = np.zeros(n_slots, np.uint64), np.zeros(n_slots, np.int32)
     _fill(key_S, value_S, np.ascontiguousarray(hash_V), first)
     return key_S, value_S
+
+
+def grow_table(key_S: U64, value_S: npt.NDArray[Any], factor: int) -> tuple[U64, npt.NDArray[Any]]:
+    """Return the same table with ``factor`` times the slots, a power of two."""
+    new_key_S, new_value_S = np.zeros(factor * key_S.size, np.uint64), np.zeros(factor * key_S.size, value_S.dtype)
+    _move(key_S, value_S, new_key_S, new_value_S)
+    return new_key_S, new_value_S
+
+
+@njit(cache=True, nogil=True)
+def _move(key_S: U64, value_S: npt.NDArray[Any], new_key_S: U64, new_value_S: npt.NDArray[Any]) -> None:
+    for s in range(key_S.size):
+        if key_S[s] != np.uint64(0):
+            slot = find_slot(new_key_S, key_S[s])
+            new_key_S[slot], new_value_S[slot] = key_S[s], value_S[s]
+
+
+@njit(cache=True, nogil=True)
+def gather_bytes(data_B: U8, start_N: I64, end_N: I64) -> tuple[U8, I32]:
+    """Return the ranges ``data_B[start:end]`` one after the other, less than 2 GiB, as (bytes, offsets)."""
+    offset_N1 = np.zeros(start_N.size + 1, np.int32)
+    for n in range(start_N.size):
+        offset_N1[n + 1] = offset_N1[n] + end_N[n] - start_N[n]
+    out_B = np.empty(offset_N1[-1], np.uint8)
+    for n in range(start_N.size):
+        out_B[offset_N1[n] : offset_N1[n + 1]] = data_B[start_N[n] : end_N[n]]
+    return out_B, offset_N1
 
 
 _FILTER_BITS = 16

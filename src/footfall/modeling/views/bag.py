@@ -1,43 +1,15 @@
 """What the user did and in which words: the weighted bag of behaviors and words, with a linear head.
 
 Wins where tastes decide (modelling.md).
-
-Shapes: N users, V tokens.
 """
 
-import numpy as np
-import numpy.typing as npt
-
-from footfall.modeling.dtypes import F64, U8
-from footfall.modeling.linear import LinearHead, fit_linear
-from footfall.modeling.view import Users, View
+from footfall.modeling.linear import TokenView
 
 
-class BagView(View):
+class BagView(TokenView):
     """See the module."""
 
-    strengths = (0.1, 0.4, 1.6, 6.4)
-
-    def __init__(self) -> None:
-        self._head: LinearHead | None = None
-        self._idf_V = np.zeros(0, np.float32)
-
-    def fit(self, users: Users, label_N: U8, *, strength: float, seed: int) -> None:
-        """See ``View``."""
-        self._head = fit_linear(users.text_NV, label_N, strength, self._head)
-        self._idf_V = users.encoding.idf_V
-
-    def predict(self, users: Users) -> F64:
-        """See ``View``."""
-        assert self._head is not None
-        return self._head.predict(users.text_NV)
-
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """See ``View``."""
-        assert self._head is not None
-        token_V = np.zeros(self._idf_V.size, np.float32)
-        token_V[: self._head.weight_V.size] = self._head.weight_V
-        return {"bias": np.array([self._head.bias]), "token_V": token_V * self._idf_V}
+    matrix, block = "text_NV", 0
 
 
 VIEW = BagView
