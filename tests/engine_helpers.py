@@ -4,13 +4,15 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from footfall.compute.reconciler.hooks import CommandHooks, HooksByKind
 from footfall.compute.reconciler.loop import ReconcileLoop
 from footfall.compute.reconciler.reconcile import Reconciler
-from footfall.compute.runs import create_command_run, create_run
+from footfall.compute.runs import PlannedRun, create_run
 from footfall.config import Settings, load_settings
+from footfall.contract.runs import RunRequest
 from footfall.db import runs
 from footfall.db.engine.encryption import open_secrets
 from footfall.db.engine.engine import Database, now_us, sqlite_url
@@ -37,6 +39,16 @@ class RecordingHooks:
 
     def run_ended(self, tx: object, run: Run) -> None:
         self.ended.append((run.id, run.state))
+
+
+def plan_command(
+    spec: RunSpec, *, product: Product = PRODUCT, priority: int = 0, project_id: str = "own"
+) -> PlannedRun:
+    """Return the plan of a user's run of a product, as a request for its script would have it."""
+    script = spec.workload.script if spec.workload else None
+    request = RunRequest(script or "", {}, "", "BASE", "host", product.code, product.name, spec.n_nodes, [])
+    spec = replace(spec, gpu_model=product.gpu_model)
+    return PlannedRun("acc", "usr", project_id, spec, product.run_type, product.code, priority, request, {})
 
 
 class Engine:
@@ -111,17 +123,12 @@ class Engine:
         workload = Workload(script, Image("host", "host"), project_id, project_id, "", code_digest=code_digest)
         needs = {"n_cores": product.n_cores, "memory_mib": product.memory_mib, "n_gpus": product.n_gpus}
         with self.db.write() as tx:
-            made = create_command_run(
-                tx,
-                account_id="acc",
-                user_id="usr",
-                project_id=project_id,
-                spec=RunSpec((), workload=workload, **(needs | spec)),  # type: ignore[arg-type]
+            made = plan_command(
+                RunSpec((), workload=workload, **(needs | spec)),  # type: ignore[arg-type]
                 product=product,
                 priority=priority,
-                request={"command": script},
-                sealed=None,
-            )
+                project_id=project_id,
+            ).apply(tx)
         if self.loop is not None:
             self.loop.wake()
         return made

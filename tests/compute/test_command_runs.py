@@ -10,7 +10,7 @@ from engine_helpers import PRODUCT, Engine, eventually, open_engine, processes_o
 from footfall import layout
 from footfall.compute.reconciler.nodes import NodeState, read_nodes
 from footfall.compute.runs import cancel_run
-from footfall.db import allocations, run_pages
+from footfall.db import allocations, code_archives, run_pages
 from footfall.records import Product
 from footfall.states import FailureReason, RunState
 
@@ -98,6 +98,8 @@ def test_a_node_whose_runner_vanishes_stops_the_others(tmp_path: Path) -> None:
 
 
 def test_code_that_is_gone_refuses_the_run_and_says_so(engine: Engine) -> None:
+    with engine.db.write() as tx:
+        code_archives.keep(tx, "own", "a" * 64, 1)  # its file is not there
     run = engine.wait(engine.create_command(code_digest="a" * 64).id)
     assert (run.state, run.reason) == (RunState.FAILED, FailureReason.REJECTED)
     assert "send the code again with `footfall run`" in (run.fail_details or "")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine_helpers import Engine
-from footfall.compute.runs import create_command_run, delete_run
+from footfall.compute.runs import delete_run
 from footfall.config import load_settings
 from footfall.db import run_pages, runs
 from footfall.db.run_numbers import seek
@@ -127,7 +127,7 @@ def test_a_row_tells_what_was_asked_and_how_it_went(still: Engine) -> None:
     with still.db.read() as connection:
         row = run_pages.get(connection, "acc", "own", 1)
         assert runs.get(connection, made.id).spec.workload.run_name == "1"  # type: ignore[union-attr]
-    assert (row.request, row.state, row.exit_code, row.fail_details) == ({"command": "echo hi"}, "failed", 3, "why")
+    assert (row.request.command, row.state, row.exit_code, row.fail_details) == ("echo hi", "failed", 3, "why")
     assert (row.user_number, row.priority, row.run_type, row.product_code) == (1, 3, "TRAIN", 1)
     assert row.created_at <= row.updated_at
     assert row.ended_at is not None
@@ -173,17 +173,7 @@ def test_64_creates_at_once_and_refused_ones_between_give_dense_numbers(still: E
 
 
 def _create(tx) -> str:  # type: ignore[no-untyped-def]
-    from engine_helpers import PRODUCT
+    from engine_helpers import plan_command
     from footfall.records import Image, RunSpec, Workload
 
-    return create_command_run(
-        tx,
-        account_id="acc",
-        user_id="usr",
-        project_id="own",
-        spec=RunSpec((), workload=Workload("true", Image("host", "host"), "own", "own", "")),
-        product=PRODUCT,
-        priority=0,
-        request={},
-        sealed=None,
-    ).id
+    return plan_command(RunSpec((), workload=Workload("true", Image("host", "host"), "own", "own", ""))).apply(tx).id

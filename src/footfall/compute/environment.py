@@ -4,6 +4,7 @@ Source: CLOVA NSML's page on creating a run, whose sample has numbers as values 
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 
@@ -14,18 +15,38 @@ MASK = "****"
 MAX_VARIABLES = 1000
 MAX_VALUE_BYTES = 100_000
 """Linux takes 131,072 for one variable, name included."""
-_OURS = "NSML_"
+_RESERVED_PREFIX = "NSML_"
 _GPUS = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"})
 _SECRET = ("SECRET", "TOKEN", "PASSW", "CREDENTIAL", "API_KEY", "ACCESS_KEY")
 _encode = msgspec.json.Encoder().encode
 
 
-def check(variables: Mapping[str, Value]) -> None:
-    """Refuse variables that no process can have, or that are ours to set.
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """Variables of a request. ``shown``: all, secret values masked; ``plain`` and ``secret``: as text, with their values."""
+
+    shown: dict[str, Value]
+    plain: dict[str, str]
+    secret: dict[str, str]
+
+
+def split(variables: Mapping[str, Value], declared_secret: Iterable[str] = ()) -> Variables:
+    """Check variables, and tell those whose values nobody may see: their names look like it, or they were declared.
 
     Raises:
-        InvalidFieldError: rule ``pattern``, ``choice`` or ``too_long``.
+        InvalidFieldError: rule ``pattern``, ``choice`` or ``too_long``: no process can have it, or it is ours to set.
     """
+    _check(variables)
+    declared = frozenset(declared_secret)
+    secret = {name for name in variables if name in declared or any(word in name.upper() for word in _SECRET)}
+    return Variables(
+        {name: MASK if name in secret else value for name, value in variables.items()},
+        {name: text(value) for name, value in variables.items() if name not in secret},
+        {name: text(value) for name, value in variables.items() if name in secret},
+    )
+
+
+def _check(variables: Mapping[str, Value]) -> None:
     if len(variables) > MAX_VARIABLES:
         details = f"envs has {len(variables)} variables; give at most {MAX_VARIABLES}."
         raise InvalidFieldError("envs", None, "too_long", details)
@@ -33,7 +54,7 @@ def check(variables: Mapping[str, Value]) -> None:
         if not name or "=" in name or "\0" in name:
             details = f"envs has the name {name[:60]!r}; a name is not empty and holds neither '=' nor a NUL character."
             raise InvalidFieldError("envs", name, "pattern", details)
-        if name.startswith(_OURS) or name in _GPUS:
+        if name.startswith(_RESERVED_PREFIX) or name in _GPUS:
             details = f"envs has the name {name[:60]!r}, which the server sets itself; choose another."
             raise InvalidFieldError("envs", name, "choice", details)
         written = text(value)
@@ -48,9 +69,3 @@ def check(variables: Mapping[str, Value]) -> None:
 def text(value: Value) -> str:
     """Return a value as processes see it: a text as it is, others as JSON writes them."""
     return value if isinstance(value, str) else _encode(value).decode()
-
-
-def secret_names(variables: Mapping[str, Value], declared: Iterable[str] = ()) -> frozenset[str]:
-    """Return the names whose values nobody may see: those that look like it, and those that were declared."""
-    marked = frozenset(declared)
-    return frozenset(name for name in variables if name in marked or any(word in name.upper() for word in _SECRET))

@@ -1,13 +1,16 @@
 """What a caller may do to a run. Knows no HTTP, executor or clock but the database's."""
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
 
-from footfall.db import run_numbers, runs
+from footfall.contract.runs import RunRequest
+from footfall.db import code_archives, run_numbers, runs, volumes
+from footfall.db.engine.encryption import Secrets
 from footfall.errors import NotFoundError, WrongStateError
-from footfall.records import Json, Product, Run, RunSpec, new_id, utc_now
+from footfall.records import Run, RunSpec, new_id, utc_now
 from footfall.states import FINAL_STATES, LIVE_STATES, RunState
 
 COMMAND = "command"
@@ -43,50 +46,63 @@ def create_run(
     return run
 
 
-def create_command_run(
-    tx: Connection,
-    *,
-    account_id: str,
-    user_id: str,
-    project_id: str,
-    spec: RunSpec,
-    product: Product,
-    priority: int,
-    request: Json,
-    sealed: bytes | None,
-    run_id: str | None = None,
-) -> Run:
-    """Register a run of a user's command under the next number of its project; wake the reconciler after commit.
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A run of a user's command that can be made.
 
     Args:
-        spec: its workload gets the number as its name.
-        request: what the caller asked for, as it is shown: secret values masked.
-        sealed: JSON of the secret values of its environment, encrypted and bound to ``run_id``.
-
-    Raises:
-        NotFoundError: the account has no such project.
-        WrongStateError: the project is not open.
+        spec: its workload gets the run's number as its name.
+        request: what the caller asked for, as it is shown.
+        secrets: the values of its environment that nobody may see.
     """
-    assert spec.workload is not None
-    workload = spec.workload
-    number, serial = run_numbers.take_numbers(tx, account_id, project_id, spec.n_nodes)
-    run = Run(
-        id=run_id or new_id(),
-        account_id=account_id,
-        project_id=project_id,
-        state=RunState.REGISTERED,
-        spec=replace(spec, gpu_model=product.gpu_model, workload=replace(workload, run_name=str(number))),
-        attempt=0,
-        created_at=utc_now(),
-        kind=COMMAND,
-        number=number,
-        run_type=product.run_type,
-        product_code=product.code,
-        user_id=user_id,
-        priority=priority,
-    )
-    runs.insert(tx, run, serial=serial, request=json.dumps(request), sealed=sealed)
-    return run
+
+    account_id: str
+    user_id: str
+    project_id: str
+    spec: RunSpec
+    run_type: str
+    product_code: int
+    priority: int
+    request: RunRequest
+    secrets: Mapping[str, str]
+
+    def apply(self, tx: Connection, sealer: Secrets | None = None) -> Run:
+        """Register the run under the next number of its project, and take its block storages; wake the reconciler after commit.
+
+        Args:
+            sealer: encrypts the secrets; not needed where there are none.
+
+        Raises:
+            NotFoundError: the project, a block storage or the code is not there.
+            WrongStateError: the project is not open.
+            InUseError: another run has a block storage.
+        """
+        workload = self.spec.workload
+        assert workload is not None
+        run_id = new_id()
+        number, serial = run_numbers.take_numbers(tx, self.account_id, self.project_id, self.spec.n_nodes)
+        run = Run(
+            id=run_id,
+            account_id=self.account_id,
+            project_id=self.project_id,
+            state=RunState.REGISTERED,
+            spec=replace(self.spec, workload=replace(workload, run_name=str(number))),
+            attempt=0,
+            created_at=utc_now(),
+            kind=COMMAND,
+            number=number,
+            run_type=self.run_type,
+            product_code=self.product_code,
+            user_id=self.user_id,
+            priority=self.priority,
+        )
+        sealed = sealer.seal(json.dumps(dict(self.secrets)).encode(), run_id) if sealer and self.secrets else None
+        runs.insert(tx, run, serial=serial, request=self.request, sealed=sealed)
+        for volume in workload.volumes:
+            volumes.take(tx, self.account_id, self.project_id, volume.number, run_id)
+        if workload.code_digest:
+            code_archives.use(tx, self.project_id, workload.code_digest)
+        return run
 
 
 def delete_run(tx: Connection, run: Run) -> None:

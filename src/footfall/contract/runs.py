@@ -119,6 +119,24 @@ class NewRun(msgspec.Struct, rename="camel"):
     log_limit_bytes: Annotated[int | None, _ours("Limit of a node's log, below the server's.")] = None
 
 
+class RunRequest(msgspec.Struct, rename="camel", frozen=True):
+    """What a run was asked for with, as it is stored and shown: ``NewRun`` with the product's name, secret values masked."""
+
+    command: str
+    envs: Variables
+    note: str
+    image_type: ImageType
+    image_path: str
+    gpu_svr_code: int
+    eng_full_name: str
+    node_count: int
+    block_storage_no_list: list[int]
+    code_digest: str | None = None
+    timeout_seconds: int | None = None
+    output_limit_bytes: int | None = None
+    log_limit_bytes: int | None = None
+
+
 class RunItem(msgspec.Struct, rename="camel"):
     """A run of a list."""
 

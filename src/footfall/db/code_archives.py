@@ -1,27 +1,11 @@
 """Code archives of projects: which digests are there, and when each was last of use."""
 
-import re
-
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from footfall.db.engine.engine import now_us
 from footfall.db.engine.prepared import Prepared
-from footfall.errors import InvalidFieldError, NotFoundError
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-def check_digest(digest: str, field: str) -> str:
-    """Return a digest that reads like SHA-256 in lower-case hexadecimal.
-
-    Raises:
-        InvalidFieldError: rule ``pattern``.
-    """
-    if not _DIGEST.fullmatch(digest):
-        details = f"{field} is {digest[:80]!r}; give the SHA-256 of the archive, 64 digits of 0-9 and a-f."
-        raise InvalidFieldError(field, digest, "pattern", details)
-    return digest
+from footfall.errors import NotFoundError
 
 
 def keep(tx: Connection, project_id: str, digest: str, size_bytes: int) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
+from footfall.contract.runs import RunRequest
 from footfall.db import run_numbers
 from footfall.db.engine.engine import from_us, from_us_or_none
 from footfall.db.engine.prepared import Prepared
@@ -26,7 +27,7 @@ RUN_TYPES = ("NOTEBOOK", "TRAIN")
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A user's run with all that is shown of it. ``request`` is what the caller asked for, secrets masked."""
+    """A user's run with all that is shown of it."""
 
     id: str
     number: int
@@ -35,7 +36,7 @@ class RunRow:
     state: RunState
     run_type: str
     product_code: int
-    request: Json
+    request: RunRequest
     user_number: int | None
     created_at: datetime
     updated_at: datetime
@@ -150,7 +151,7 @@ def _run_row(row: Sequence[Any], *, has_metrics: bool = True) -> RunRow:
         RunState(row[4]),
         row[5],
         row[6],
-        _decode(row[7]),
+        _decode_request(row[7]),
         row[8],
         from_us(row[9]),
         from_us(row[10]),
@@ -183,6 +184,7 @@ def _summary(text: str) -> Json | None:
 
 
 _decode = msgspec.json.Decoder().decode
+_decode_request = msgspec.json.Decoder(RunRequest).decode
 _COLUMNS = (
     "runs.id, runs.number, runs.project_id, projects.name, runs.state, runs.run_type, runs.product_code, runs.request, "
     "users.number, runs.created_at, COALESCE(runs.updated_at, runs.created_at), runs.started_at, runs.ended_at, "

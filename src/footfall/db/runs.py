@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from footfall.contract.runs import RunRequest
 from footfall.db import allocations, run_numbers
 from footfall.db.engine.engine import from_us, from_us_or_none, now_us, to_us
 from footfall.db.engine.prepared import Prepared
@@ -24,13 +25,18 @@ _LIVE = sorted(LIVE_STATES)
 
 
 def insert(
-    tx: Connection, run: Run, *, serial: int | None = None, request: str | None = None, sealed: bytes | None = None
+    tx: Connection,
+    run: Run,
+    *,
+    serial: int | None = None,
+    request: RunRequest | None = None,
+    sealed: bytes | None = None,
 ) -> None:
     """Add a registered run and its first event; one with a number is counted.
 
     Args:
         serial: goes with the number, from ``run_numbers.take_numbers``.
-        request: what the caller asked for, as JSON.
+        request: what the caller asked for.
         sealed: secret values of its environment, encrypted.
     """
     at = to_us(run.created_at)
@@ -56,7 +62,7 @@ def insert(
         run_type=run.run_type,
         product_code=run.product_code,
         priority=run.priority,
-        request=request,
+        request=None if request is None else msgspec.json.encode(request).decode(),
         sealed=sealed,
     )
     _add_event(tx, run.id, None, RunState.REGISTERED, attempt=0, at=at)

@@ -46,24 +46,24 @@ def run_item(row: RunRow) -> shapes.RunItem:
 
 def run_body(row: RunRow, isolation: str | None) -> shapes.RunBody:
     """Return what GET shows of a run."""
-    asked = row.request
+    request = row.request
     return shapes.RunBody(
         run_name=str(row.number),
         project_id=row.project_id,
         project_name=row.project_name,
         status=STATUSES[row.state],
         creator=_creator(row),
-        eng_full_name=asked["engFullName"],
+        eng_full_name=request.eng_full_name,
         gpu_svr_code=row.product_code,
-        image_type=asked["imageType"],
-        image_path=asked["imagePath"],
-        command=asked["command"],
+        image_type=request.image_type,
+        image_path=request.image_path,
+        command=request.command,
         is_bare_metal=False,
-        envs=asked["envs"],
-        note=asked["note"],
+        envs=request.envs,
+        note=request.note,
         run_type=row.run_type,  # type: ignore[arg-type]
         node_count=row.n_nodes,
-        block_storage_no_list=asked["blockStorageNoList"],
+        block_storage_no_list=request.block_storage_no_list,
         create_time=stamp(row.created_at),
         update_time=stamp(row.updated_at),
         start_time=stamp_or_none(row.started_at),
@@ -72,12 +72,12 @@ def run_body(row: RunRow, isolation: str | None) -> shapes.RunBody:
         reason=None if row.reason is None else row.reason.value,
         message=_message(row),
         attempts=_attempts(row),
-        code_digest=asked["codeDigest"],
+        code_digest=request.code_digest,
         data_removed_at=stamp_or_none(row.data_removed_at),
         priority=row.priority,
-        timeout_seconds=asked["timeoutSeconds"],
-        output_limit_bytes=asked["outputLimitBytes"],
-        log_limit_bytes=asked["logLimitBytes"],
+        timeout_seconds=request.timeout_seconds,
+        output_limit_bytes=request.output_limit_bytes,
+        log_limit_bytes=request.log_limit_bytes,
         isolation=isolation,
         metrics=None if row.metrics is None else msgspec.convert(row.metrics, _Summaries),
     )
@@ -91,8 +91,8 @@ def node_body(row: RunRow, node: NodeView) -> shapes.NodeBody:
         project_name=row.project_name,
         run_name=str(row.number),
         state=f"NODE_STATE_{node.state.upper()}",  # type: ignore[arg-type]
-        resource_type=row.request["engFullName"],
-        container_image=row.request["imagePath"],
+        resource_type=row.request.eng_full_name,
+        container_image=row.request.image_path,
         rank=node.rank,
         exit_code=wire_exit_code(node.exit_code),
         host=node.host,

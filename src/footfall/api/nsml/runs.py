@@ -1,8 +1,9 @@
-"""``/nsml/v1/projects/{projectId}/runs``: runs and their nodes; what runs leave to read is in ``nsml_data.py``."""
+"""``/nsml/v1/projects/{projectId}/runs``: runs and their nodes; what runs leave to read is in ``outputs.py``."""
 
 from typing import Any
 
 from footfall.api.http.operations import Operation, QueryField
+from footfall.api.http.responses import Response
 from footfall.api.nsml.operations import (
     PAGE,
     PAGE_SIZE,
@@ -22,8 +23,8 @@ from footfall.contract import runs as shapes
 from footfall.db import run_pages
 from footfall.db import runs as run_rows
 from footfall.db.connection import Connection
+from footfall.db.engine.encryption import Secrets
 from footfall.db.run_pages import RunRow
-from footfall.errors import InvalidFieldError
 from footfall.states import RunState
 
 _STATE_CHOICES: dict[str, Any] = {word: state for state, word in STATUSES.items()}
@@ -33,10 +34,9 @@ _TYPE_CHOICES: dict[str, Any] = {"NOTEBOOK": "NOTEBOOK", "TRAIN": "TRAIN"}
 def post_run(request: Request) -> Mutation:
     """Make a run."""
     context, caller, project_id = request.context, request.caller, request.params["projectId"]
-    wish = _wish(request.fields)
     with context.database.read() as connection:
-        draft = create.check_new(connection, context.launcher, caller, project_id, wish)
-    return Mutation(lambda tx: _made(request, tx, draft))
+        plan = create.plan_run(connection, context.launcher, caller, project_id, request.fields)
+    return Mutation(lambda tx: _created(tx, plan, context.secrets))
 
 
 def restart_run(request: Request) -> Mutation:
@@ -44,8 +44,8 @@ def restart_run(request: Request) -> Mutation:
     context, caller = request.context, request.caller
     with context.database.read() as connection:
         row = _find(request, connection)
-        draft = create.plan_restart(connection, context.launcher, caller, row.id, row.request)
-    return Mutation(lambda tx: _made(request, tx, draft))
+        plan = create.plan_restart(connection, context.launcher, caller, row.id, row.request)
+    return Mutation(lambda tx: _created(tx, plan, context.secrets))
 
 
 def list_all_runs(request: Request) -> shapes.RunList:
@@ -128,33 +128,11 @@ def _body(request: Request, row: RunRow) -> shapes.RunBody:
     return run_body(row, levels.of(row.id, row.attempt) if is_started else None)
 
 
-def _made(request: Request, tx: Connection, draft: create.PlannedRun) -> Any:
-    run = draft.apply(tx, request.context.secrets)
+def _created(tx: Connection, plan: runs.PlannedRun, sealer: Secrets) -> Response:
+    run = plan.apply(tx, sealer)
     assert run.number is not None
     row = run_pages.get(tx, run.account_id, run.project_id, run.number)
     return created(run_body(row, None), f"{ROOT}/projects/{run.project_id}/runs/{run.number}")
-
-
-def _wish(new: shapes.NewRun) -> create.RunRequest:
-    if new.env is not None and new.envs is not None:
-        details = "env and envs are two names of one field; give one of them."
-        raise InvalidFieldError("env", None, "choice", details)
-    return create.RunRequest(
-        product_code=new.gpu_svr_code,
-        image_type=new.image_type,
-        image_path=new.image_path,
-        node_count=new.node_count,
-        command=new.command or "",
-        environment=new.env if new.envs is None else new.envs,
-        secret_names=tuple(new.secret_envs or ()),
-        note=new.note or "",
-        volumes=tuple(new.block_storage_no_list or ()),
-        code_digest=new.code_digest or "",
-        timeout_s=new.timeout_seconds,
-        priority=new.priority or 0,
-        output_limit_bytes=new.output_limit_bytes,
-        log_limit_bytes=new.log_limit_bytes,
-    )
 
 
 _ALL = "/projects/{projectId}/runs"

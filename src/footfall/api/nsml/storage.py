@@ -85,7 +85,7 @@ def remove_volume(request: Request) -> Mutation:
 def put_code(request: Request, chunks: Iterator[bytes], memory: RequestMemory) -> Response:
     """Keep a code archive; runs in a transfer thread."""
     context, settings = request.context, request.context.settings
-    digest = code_archives.check_digest(request.params["sha256"], "sha256")
+    digest = rules.check_digest(request.params["sha256"], "sha256")
     project_id = _open_project(request)
     check_space(settings)
     with uploads.receive(settings, project_id, _limited(chunks, settings.max_code_bytes)) as upload:
