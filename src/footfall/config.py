@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from footfall.errors import ConfigError
 from footfall.stores.names import StoreLocation
@@ -113,7 +113,9 @@ class Settings:
     max_resources: int = _setting(1_000_000, "Features, tasks or task runs an account may have, each.")
     max_tokens_per_user: int = _setting(0, "Keep only so many of a user's newest tokens; 0 means all.")
     min_labels_per_class: int = _setting(100, "Labelled users of each class that a task needs.")
-    personal_data: str = _setting("refuse", "What happens to files with personal data: refuse, warn or off.")
+    personal_data: Literal["refuse", "warn", "off"] = _setting(
+        "refuse", "What happens to files with personal data: refuse, warn or off."
+    )
     result_names: str = _setting(
         "exact", "exact: a result is written where asked; suffix: a random part is added to its name."
     )

@@ -24,7 +24,7 @@ from footfall.api.docs.documents import ApiDocuments
 from footfall.api.http.keyed_lock import KeyedLock
 from footfall.api.http.protocol import make_protocol
 from footfall.api.table import OPERATIONS
-from footfall.behavior.context import Workbench
+from footfall.behavior.context import BehaviorContext
 from footfall.behavior.hooks import BehaviorHooks
 from footfall.compute.catalogue.images import Images
 from footfall.compute.catalogue.products import Machine, Products
@@ -153,7 +153,7 @@ def compose_context(
         metrics=metrics,
         documents=ApiDocuments(OPERATIONS),
         launcher=Launcher(settings, secrets, machine, products, images),
-        bench=Workbench(settings, database, buckets),
+        behavior=BehaviorContext(settings, database, buckets),
         catalogs=RegistryCatalogs(secrets, settings.registry_hosts),
         isolation_levels=IsolationLevels(settings.runs_root),
         used_sizes=UsedSizes(),

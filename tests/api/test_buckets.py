@@ -107,7 +107,7 @@ def test_an_upload_ends_with_the_grant(service: Service) -> None:
 
 def test_a_bucket_is_not_deleted_while_an_object_is_being_published(service: Service) -> None:
     _bucket(service.operator, "busy")
-    with service.context.bench.publications.publishing("busy"):
+    with service.context.behavior.publications.publishing("busy"):
         refused = _delete(service.operator, "busy")
         assert refused.error == IN_USE
         assert refused.details.endswith("Try again.")

@@ -278,8 +278,8 @@ def test_what_goes_between_check_and_insert_is_noticed(service: Service) -> None
     body = attributes({"feature": feature})
     place = {"bucket": body["result_bucket"], "path": body["result_file_path"], "keyword_set": body["keyword_set"]}
     halves: list[Any] = [
-        create_shopping_intent(service.context.bench, caller, name="i", task_id=task),
-        create_custom_attributes(service.context.bench, caller, name="a", feature_id=feature, **place),
+        create_shopping_intent(service.context.behavior, caller, name="i", task_id=task),
+        create_custom_attributes(service.context.behavior, caller, name="a", feature_id=feature, **place),
     ]
     assert call("DELETE", f"/api/v1/features/{feature}").status == 200
     for apply in halves:

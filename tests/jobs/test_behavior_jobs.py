@@ -3,11 +3,13 @@
 import errno
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
+from footfall.contract.jobs import Job, MakeCustomAttributes, MakeFeature, MakeShoppingIntent, ScoreTaskRun, TrainTask
+from footfall.contract.nodes import JobFile, JobReport
 from footfall.errors import DataError, ObjectNotFoundError, StoreFullError
 from footfall.jobs import make_custom_attributes, make_feature, make_shopping_intent, score_task_run, train_task
 from footfall.jobs.context import JobContext, ResultExistsError, explain
@@ -15,6 +17,8 @@ from footfall.jobs.inputs import fetch_artefact, open_sources
 from footfall.stores.buckets import Buckets, open_store
 from footfall.stores.names import StoreLocation
 from footfall.stores.store import ObjectChangedError
+
+P = TypeVar("P", bound=Job)
 
 
 class World:
@@ -26,18 +30,19 @@ class World:
         (root / "buckets").mkdir()
         self.buckets, self.internal = Buckets(self.places["buckets"]), open_store(self.places["internal"])
         self.buckets.create("shop")
-        self.reports: list[dict[str, Any]] = []
+        self.reports: list[JobReport] = []
         self.n_jobs = 0
 
     def put(self, key: str, text: str) -> None:
         self.buckets.open("shop").write(key, text.encode())
 
-    def context(self, job: dict[str, Any], attempt: int = 0) -> JobContext:
+    def context(self, kind: type[P], job: dict[str, Any], attempt: int = 0) -> JobContext[P]:
         self.n_jobs += 1
         scratch = self.root / f"scratch-{self.n_jobs}"
         scratch.mkdir()
         places = {name: place.to_json() for name, place in self.places.items()}
-        return JobContext({"job": job, "attempt": attempt, **places}, self.reports.append, scratch)
+        file = JobFile(job=job, attempt=attempt, buckets=places["buckets"], internal=places["internal"])
+        return JobContext(kind, file, self.reports.append, scratch)
 
     def feature(self, path: str, **given: Any) -> dict[str, Any]:
         job = {
@@ -45,7 +50,7 @@ class World:
             "path": path, "encoder": None, "encoders": [], "max_tokens_per_user": 0, "personal_data": "refuse",
             "quota_left_bytes": None,
         }  # fmt: skip
-        return make_feature.main(self.context({**job, **given}))
+        return make_feature.main(self.context(MakeFeature, {**job, **given})).to_json()
 
     def task(self, feature: dict[str, Any], path: str, **given: Any) -> dict[str, Any]:
         train = {"feature_artefact": feature["artefact"], "encoder_id": "e", "bucket": "shop", "path": path}
@@ -53,14 +58,14 @@ class World:
             "task_id": f"t{self.n_jobs}", "train": train, "test": None, "min_labels_per_class": 100,
             "personal_data": "refuse", "quota_left_bytes": None,
         }  # fmt: skip
-        return train_task.main(self.context({**job, **given}))
+        return train_task.main(self.context(TrainTask, {**job, **given})).to_json()
 
     def score(self, task: dict[str, Any], feature: dict[str, Any], path: str, attempt: int = 0) -> dict[str, Any]:
         job = {
             "run_id": "r1", "task_artefact": task["artefact"], "feature_artefact": feature["artefact"],
             "bucket": "shop", "path": path,
         }  # fmt: skip
-        return score_task_run.main(self.context(job, attempt))
+        return score_task_run.main(self.context(ScoreTaskRun, job, attempt)).to_json()
 
     def attributes(
         self, feature: dict[str, Any], keywords: list[str], path: str = "out.tsv", attempt: int = 0
@@ -69,14 +74,14 @@ class World:
             "profile_id": "p1", "encoder_artefact": feature["encoder"]["artefact"], "keywords": keywords,
             "feature_artefact": feature["artefact"], "bucket": "shop", "path": path,
         }  # fmt: skip
-        return make_custom_attributes.main(self.context(job, attempt))
+        return make_custom_attributes.main(self.context(MakeCustomAttributes, job, attempt)).to_json()
 
     def intent(self, task: dict[str, Any], feature: dict[str, Any], **given: Any) -> dict[str, Any]:
         job = {
             "profile_id": f"p{self.n_jobs}", "task_artefact": task["artefact"], "others": [], "quota_left_bytes": None,
             "feature_artefact": feature["artefact"], "encoder_artefact": feature["encoder"]["artefact"],
         }  # fmt: skip
-        return make_shopping_intent.main(self.context({**job, **given}))
+        return make_shopping_intent.main(self.context(MakeShoppingIntent, {**job, **given})).to_json()
 
 
 def sequences(n_users: int, word: str = "thing", seed: int = 0) -> tuple[str, str]:

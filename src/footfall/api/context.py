@@ -6,7 +6,7 @@ from typing import Any
 
 from footfall.api.docs.documents import ApiDocuments
 from footfall.api.http.keyed_lock import KeyedLock
-from footfall.behavior.context import Workbench
+from footfall.behavior.context import BehaviorContext
 from footfall.compute.catalogue.registries import RegistryCatalogs
 from footfall.compute.create import Launcher
 from footfall.compute.outputs.isolation_levels import IsolationLevels
@@ -40,7 +40,7 @@ class AppContext:
     metrics: ServerMetrics
     documents: ApiDocuments
     launcher: Launcher
-    bench: Workbench
+    behavior: BehaviorContext
     catalogs: RegistryCatalogs
     isolation_levels: IsolationLevels
     used_sizes: UsedSizes

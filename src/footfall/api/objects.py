@@ -37,7 +37,7 @@ def list_objects(request: Request) -> ObjectList:
     if len(after) > MAX_KEY_BYTES:
         raise InvalidFieldError("after", after, "range", f"after has more than {MAX_KEY_BYTES} characters.")
     bucket = request.params["bucket"]
-    found = ownership.open_own(request.context.bench, request.caller, bucket).store.list(
+    found = ownership.open_own(request.context.behavior, request.caller, bucket).store.list(
         prefix, after=after, limit=limit + 1
     )
     page = found[:limit]
@@ -46,9 +46,9 @@ def list_objects(request: Request) -> ObjectList:
 
 def put_object(request: Request, chunks: Iterator[bytes], memory: RequestMemory) -> Response:
     """Write an object from the body; runs in a transfer thread."""
-    bench, bucket, key = request.context.bench, request.params["bucket"], check_key(request.params["key"])
+    context, bucket, key = request.context.behavior, request.params["bucket"], check_key(request.params["key"])
     check_space(request.context.settings)
-    own = ownership.open_for_write(bench, request.caller, bucket)
+    own = ownership.open_for_write(context, request.caller, bucket)
     digest, is_usable = sha256(), True
     with ExitStack() as publication:
 
@@ -58,11 +58,11 @@ def put_object(request: Request, chunks: Iterator[bytes], memory: RequestMemory)
                 digest.update(chunk)
                 yield chunk
             # The store publishes what it has when this iterator ends, so whoever may not publish is refused before.
-            publication.enter_context(bench.publications.publishing(bucket))
+            publication.enter_context(context.publications.publishing(bucket))
             memory.know_body(digest.digest())
-            with bench.database.write() as tx:
+            with context.database.write() as tx:
                 memory.mark(tx)
-                is_usable = ownership.is_still_usable(bench, tx, request.caller.account_id, own.bucket)
+                is_usable = ownership.is_still_usable(context, tx, request.caller.account_id, own.bucket)
             memory.is_kept = True
             if not is_usable:
                 raise BucketNotFoundError(bucket)
@@ -91,21 +91,21 @@ def head_object(request: Request) -> Download:
 
 def remove_object(request: Request) -> Mutation:
     """Delete an object; one that is not there is fine."""
-    bench, bucket, key = request.context.bench, request.params["bucket"], check_key(request.params["key"])
-    own = ownership.open_own(bench, request.caller, bucket)
+    context, bucket, key = request.context.behavior, request.params["bucket"], check_key(request.params["key"])
+    own = ownership.open_own(context, request.caller, bucket)
     own.store.check_writable(key)  # what cannot be an object there, such as a directory, is no object that is gone
 
     def apply(tx: Connection) -> ObjectGone:
-        if not ownership.is_still_usable(bench, tx, request.caller.account_id, own.bucket):
+        if not ownership.is_still_usable(context, tx, request.caller.account_id, own.bucket):
             raise BucketNotFoundError(bucket)
         return ObjectGone(bucket, key)
 
-    return Mutation(apply, lambda: own.store.delete(key), bench.publications.publishing(bucket))
+    return Mutation(apply, lambda: own.store.delete(key), context.publications.publishing(bucket))
 
 
 def _found(request: Request) -> tuple[Store, ObjectInfo, Headers]:
     key = check_key(request.params["key"])
-    store = ownership.open_own(request.context.bench, request.caller, request.params["bucket"]).store
+    store = ownership.open_own(request.context.behavior, request.caller, request.params["bucket"]).store
     info = store.head(key)
     name = quote(key.rpartition("/")[2], safe="")
     headers: Headers = [

@@ -1,14 +1,15 @@
-"""What the rules of behavior need to see: settings, database and buckets; and the runs they ask for."""
+"""What the rules of behavior work with: settings, database and buckets; and the run of a job."""
 
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from footfall.config import Settings
+from footfall.contract.jobs import Job
 from footfall.db.connection import Connection
 from footfall.db.engine.engine import Database
 from footfall.records import RunSpec
@@ -20,24 +21,24 @@ Apply = Callable[[Connection], T]
 
 
 class Publications:
-    """What this process is about to make appear in or vanish from buckets, so that none is deleted at that very moment.
+    """Objects that this process is about to put into or remove from buckets, so that no bucket is deleted at that moment.
 
-    Who publishes begins it before the transaction that checks rights to the bucket; who deletes a bucket asks in the
-    transaction that takes it away. So one of the two sees the other.
+    A publication starts before the transaction that checks rights to the bucket; a deletion of the bucket asks for
+    publications in the transaction that removes its row. So one of the two sees the other.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: Counter[str] = Counter()
-        self._begun = 0
+        self._n_started = 0
         self._last: dict[str, int] = {}
 
     @contextmanager
     def publishing(self, bucket: str) -> Iterator[None]:
         """Keep a bucket from being deleted until the block ends."""
         with self._lock:
-            self._begun += 1
-            self._last[bucket] = self._begun
+            self._n_started += 1
+            self._last[bucket] = self._n_started
             self._running[bucket] += 1
         try:
             yield
@@ -47,19 +48,19 @@ class Publications:
                 if not self._running[bucket]:
                     del self._running[bucket]
 
-    def begun(self) -> int:
-        """Return how many were begun so far."""
+    def n_started(self) -> int:
+        """Return how many have started so far."""
         with self._lock:
-            return self._begun
+            return self._n_started
 
     def has_any(self, bucket: str, since: int) -> bool:
-        """Whether one for a bucket is under way, or was begun after the first ``since``."""
+        """Whether one for a bucket is under way, or started after the first ``since``."""
         with self._lock:
             return bool(self._running[bucket]) or self._last.get(bucket, 0) > since
 
 
 @dataclass(frozen=True, slots=True)
-class Workbench:
+class BehaviorContext:
     """What every rule of behavior may use."""
 
     settings: Settings
@@ -68,18 +69,13 @@ class Workbench:
     publications: Publications = field(default_factory=Publications)
 
 
-def job_spec(settings: Settings, job_name: str, job: Mapping[str, Any]) -> RunSpec:
-    """Return the run of one of our jobs, with the cores, memory and limits of the settings.
-
-    Args:
-        job_name: a module of ``footfall.jobs``.
-        job: its parameters, as JSON.
-    """
+def job_spec(settings: Settings, job: Job) -> RunSpec:
+    """Return the run of one of our jobs, with the cores, memory and limits of the settings."""
     return RunSpec(
-        command=(sys.executable, "-m", f"footfall.jobs.{job_name}"),
+        command=(sys.executable, "-m", f"footfall.jobs.{job.module}"),
         n_cores=settings.behavior_cores,
         memory_mib=settings.behavior_memory_mib,
-        job=job,
+        job=job.to_json(),
         timeout_s=settings.behavior_timeout_s,
         grace_s=settings.stop_grace_s,
         max_attempts=settings.max_attempts,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import zstandard
 
 from footfall.behavior import ownership
-from footfall.behavior.context import Workbench
+from footfall.behavior.context import BehaviorContext
 from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreDeniedError
 from footfall.personal_data import find_personal_data
 from footfall.stores.store import ObjectInfo, Store
@@ -18,17 +18,17 @@ LOOK_LINES, LOOK_BYTES, LOOK_S = 1000, 1 << 20, 2.0
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
-def open_bucket(bench: Workbench, account_id: str, bucket: str, field: str) -> Store:
+def open_bucket(context: BehaviorContext, account_id: str, bucket: str, field: str) -> Store:
     """Return the store of a bucket that an account may use.
 
     Raises:
         InvalidFieldError: rule ``missing_object``: there is none, or it is another account's.
     """
-    with bench.database.read() as connection:
-        found = ownership.find_usable(bench.settings, connection, account_id, bucket)
+    with context.database.read() as connection:
+        found = ownership.find_usable(context.settings, connection, account_id, bucket)
     try:
         if found is not None:
-            return bench.buckets.open(bucket)
+            return context.buckets.open(bucket)
     except ObjectNotFoundError as error:
         raise ownership.no_bucket(bucket, field) from error
     raise ownership.no_bucket(bucket, field)

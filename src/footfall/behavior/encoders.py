@@ -2,45 +2,47 @@
 
 import unicodedata
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Literal
 
 from footfall.behavior.fields import MAX_NAME_LENGTH
+from footfall.contract.jobs import EncoderCandidate
 from footfall.db import behavior
 from footfall.db.connection import Connection
 from footfall.errors import IncompatibleError, NotFoundError
 from footfall.records import Encoder, Feature
 
-NEW = "new"
 MAX_NAMED = 3
 
 
-def choose(connection: Connection, account_id: str, name_or_id: str | None) -> Any:
+def choose(connection: Connection, account_id: str, name_or_id: str | None) -> EncoderCandidate | Literal["new"] | None:
     """Return the ``encoder`` of a feature's job: None (the job chooses), ``"new"``, or the candidate of this id or name.
 
     Raises:
         NotFoundError: the account has no such encoder.
     """
-    if name_or_id is None or name_or_id == NEW:
-        return name_or_id
-    found = behavior.find_encoder(connection, account_id, unicodedata.normalize("NFC", name_or_id))
-    if found is None:
+    if name_or_id is None:
+        return None
+    if name_or_id == "new":
+        return "new"
+    encoder = behavior.find_encoder(connection, account_id, unicodedata.normalize("NFC", name_or_id))
+    if encoder is None:
         raise NotFoundError("encoder", name_or_id)
-    return candidate(found)
+    return candidate(encoder)
 
 
-def free_name(wanted: str, taken: Collection[str]) -> str:
+def free_name(preferred: str, taken: Collection[str]) -> str:
     """Return the name of a new encoder: that of the feature that fitted it, with a number behind if an encoder has it."""
-    name, number = wanted, 1
+    name, number = preferred, 1
     while name in taken:
         number += 1
         suffix = f"-{number}"
-        name = wanted[: MAX_NAME_LENGTH - len(suffix)] + suffix
+        name = preferred[: MAX_NAME_LENGTH - len(suffix)] + suffix
     return name
 
 
-def candidate(encoder: Encoder) -> dict[str, Any]:
+def candidate(encoder: Encoder) -> EncoderCandidate:
     """Return what a job must know of an encoder that it may use."""
-    return {"id": encoder.id, "name": encoder.name, "artefact": encoder.artefact, "n_users": encoder.n_users}
+    return EncoderCandidate(id=encoder.id, name=encoder.name, artefact=encoder.artefact, n_users=encoder.n_users)
 
 
 def check_compatible(connection: Connection, account_id: str, features: Sequence[Feature]) -> None:

@@ -5,14 +5,14 @@ between, a bucket may have been deleted and made anew by another account.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
-from footfall.behavior.context import Workbench
+from footfall.behavior.context import BehaviorContext
 from footfall.config import Settings
+from footfall.contract.jobs import BucketClaim, Job
 from footfall.db import behavior
 from footfall.db.access import accounts, buckets
 from footfall.db.connection import Connection
@@ -56,18 +56,18 @@ def find_usable(
     return None if is_internal(settings, name) else buckets.find_usable(connection, account_id, name, keep=keep)
 
 
-def get_owned(bench: Workbench, connection: Connection, account_id: str, name: str) -> Bucket:
+def get_owned(context: BehaviorContext, connection: Connection, account_id: str, name: str) -> Bucket:
     """Return a bucket of an account's own.
 
     Raises:
         NotFoundError: there is none, or it is another account's.
     """
-    if is_internal(bench.settings, name):
+    if is_internal(context.settings, name):
         raise NotFoundError("bucket", name)
     return buckets.get_bucket(connection, account_id, name)
 
 
-def prepare_bucket(bench: Workbench, caller: Caller, name: str) -> None:
+def prepare_bucket(context: BehaviorContext, caller: Caller, name: str) -> None:
     """Make a bucket in the store that is nobody's, for its row to be inserted.
 
     What is there already with objects in it was not made by an account: with S3 it may be anything that the operator's
@@ -79,28 +79,28 @@ def prepare_bucket(bench: Workbench, caller: Caller, name: str) -> None:
         StoreDeniedError: the S3 service does not give us the name.
     """
     check_bucket_name(name)
-    with bench.database.read() as connection:
-        is_taken = is_internal(bench.settings, name) or buckets.find_owner(connection, name) is not None
+    with context.database.read() as connection:
+        is_taken = is_internal(context.settings, name) or buckets.find_owner(connection, name) is not None
         is_operator = accounts.get_account(connection, caller.account_id).is_operator
-    if is_taken or not (is_operator or _is_new(bench.buckets, name)):
+    if is_taken or not (is_operator or _is_new(context.buckets, name)):
         raise AlreadyExistsError("bucket", name)
-    bench.buckets.create(name)
+    context.buckets.create(name)
 
 
-def open_own(bench: Workbench, caller: Caller, name: str) -> OwnBucket:
+def open_own(context: BehaviorContext, caller: Caller, name: str) -> OwnBucket:
     """Return a bucket that the caller's account may use.
 
     Raises:
         BucketNotFoundError: there is none, or it is another account's.
     """
-    with bench.database.read() as connection:
-        bucket = find_usable(bench.settings, connection, caller.account_id, name)
+    with context.database.read() as connection:
+        bucket = find_usable(context.settings, connection, caller.account_id, name)
     if bucket is None:
         raise BucketNotFoundError(name)
-    return OwnBucket(bucket, bench.buckets.open(name))
+    return OwnBucket(bucket, context.buckets.open(name))
 
 
-def open_for_write(bench: Workbench, caller: Caller, name: str) -> OwnBucket:
+def open_for_write(context: BehaviorContext, caller: Caller, name: str) -> OwnBucket:
     """As ``open_own``; a bucket that is nobody's becomes the caller's.
 
     Raises:
@@ -108,40 +108,40 @@ def open_for_write(bench: Workbench, caller: Caller, name: str) -> OwnBucket:
         BucketNotFoundError: it is another account's.
     """
     check_bucket_name(name)
-    with bench.database.read() as connection:
+    with context.database.read() as connection:
         owner = buckets.find_owner(connection, name)
     if owner is None:
         try:
-            prepare_bucket(bench, caller, name)
-            with bench.database.write() as tx:
+            prepare_bucket(context, caller, name)
+            with context.database.write() as tx:
                 buckets.insert_bucket(tx, caller.account_id, name)
         except AlreadyExistsError:
             pass  # somebody was faster: the rights of the one that is there decide
-    return open_own(bench, caller, name)
+    return open_own(context, caller, name)
 
 
-def is_still_usable(bench: Workbench, tx: Connection, account_id: str, bucket: Bucket) -> bool:
+def is_still_usable(context: BehaviorContext, tx: Connection, account_id: str, bucket: Bucket) -> bool:
     """Whether an account may still use a bucket, and it is still the one that was opened."""
-    return find_usable(bench.settings, tx, account_id, bucket.name, keep=True) == bucket
+    return find_usable(context.settings, tx, account_id, bucket.name, keep=True) == bucket
 
 
 class BucketRemoval:
     """The deletion of an account's own empty bucket: first its store, then, in a transaction, its row."""
 
-    def __init__(self, bench: Workbench, caller: Caller, name: str) -> None:
+    def __init__(self, context: BehaviorContext, caller: Caller, name: str) -> None:
         """Check that it can be deleted.
 
         Raises:
             NotFoundError: it is not this account's.
             InUseError: it has objects, or something unfinished reads or writes it.
         """
-        self._bench, self._account_id, self._name = bench, caller.account_id, name
-        self._begun = bench.publications.begun()
-        with bench.database.read() as connection:
-            get_owned(bench, connection, caller.account_id, name)
+        self._context, self._account_id, self._name = context, caller.account_id, name
+        self._n_publications = context.publications.n_started()
+        with context.database.read() as connection:
+            get_owned(context, connection, caller.account_id, name)
             self._refuse_live_users(connection)
         try:
-            if not bench.buckets.is_empty(name):
+            if not context.buckets.is_empty(name):
                 raise InUseError("bucket", name, ["the objects in it"], "Delete them first.")
         except ObjectNotFoundError:
             pass  # its directory is gone already
@@ -181,12 +181,12 @@ class BucketRemoval:
             raise InUseError("bucket", self._name, used_by)
 
     def _refuse_publications(self) -> None:
-        if self._bench.publications.has_any(self._name, self._begun):
+        if self._context.publications.has_any(self._name, self._n_publications):
             raise InUseError("bucket", self._name, ["an object that is being put there this moment"], "Try again.")
 
     def _remove_store(self) -> None:
         try:
-            self._bench.buckets.delete(self._name)
+            self._context.buckets.delete(self._name)
         except StoreDeniedError as error:
             files = "files in its directory that are no objects, such as links"
             remedy = "Ask whoever runs the server to remove them."
@@ -194,12 +194,12 @@ class BucketRemoval:
 
     def _make_store_again(self) -> None:
         try:
-            self._bench.buckets.open(self._name)
+            self._context.buckets.open(self._name)
         except BucketNotFoundError:
-            self._bench.buckets.create(self._name)
+            self._context.buckets.create(self._name)
 
 
-def claim_bucket(settings: Settings, tx: Connection, account_id: str, name: str, field: str) -> dict[str, str]:
+def claim_bucket(settings: Settings, tx: Connection, account_id: str, name: str, field: str) -> BucketClaim:
     """Return what the parameters of a job must hold of a bucket that it reads or writes, for ``check_claims``.
 
     Raises:
@@ -208,23 +208,22 @@ def claim_bucket(settings: Settings, tx: Connection, account_id: str, name: str,
     bucket = find_usable(settings, tx, account_id, name, keep=True)
     if bucket is None:
         raise no_bucket(name, field)
-    return {"name": name, "account_id": bucket.account_id, "created_at": bucket.created_at.isoformat()}
+    return BucketClaim(name=name, account_id=bucket.account_id, created_at=bucket.created_at.isoformat())
 
 
 def check_claims(settings: Settings, tx: Connection, run: Run) -> None:
-    """Refuse a run whose account may no longer use a bucket of its job, or which would meet another bucket of that name.
+    """Refuse a run whose account may no longer use a bucket of its job, or which would find another bucket of that name.
 
     Raises:
         DataError: OBS_USER_FILE_ACCESS_ERROR.
     """
-    claims: list[Mapping[str, Any]] = (run.spec.job or {}).get("buckets", [])
-    for claim in claims:
-        bucket = find_usable(settings, tx, run.account_id, claim["name"])
-        seen = None if bucket is None else (bucket.account_id, bucket.created_at.isoformat())
-        if seen != (claim["account_id"], claim["created_at"]):
+    for claim in Job.from_json(run.spec.job).buckets:
+        bucket = find_usable(settings, tx, run.account_id, claim.name)
+        found = None if bucket is None else (bucket.account_id, bucket.created_at.isoformat())
+        if found != (claim.account_id, claim.created_at):
             raise DataError(
                 "OBS_USER_FILE_ACCESS_ERROR",
-                f"The bucket {claim['name']!r} was deleted, or its grant was taken back, while this waited for its turn; "
+                f"The bucket {claim.name!r} was deleted, or its grant was taken back, while this waited for its turn; "
                 "put the data into a bucket of this account, or have it granted again, and create this anew.",
             )
 
@@ -239,8 +238,8 @@ def no_bucket(name: str, field: str) -> InvalidFieldError:
     )
 
 
-def _is_new(places: Buckets, name: str) -> bool:
+def _is_new(buckets: Buckets, name: str) -> bool:
     try:
-        return places.is_empty(name)
+        return buckets.is_empty(name)
     except (ObjectNotFoundError, StoreDeniedError):
         return True

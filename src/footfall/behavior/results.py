@@ -2,39 +2,16 @@
 
 import secrets
 from datetime import datetime
-from typing import TypeVar
 
-from footfall.behavior import datasets, dependents
-from footfall.behavior.context import Apply, Workbench
+from footfall.behavior import datasets
+from footfall.behavior.context import BehaviorContext
 from footfall.db import behavior
-from footfall.db.connection import Connection
-from footfall.db.resources import Resources
 from footfall.errors import AlreadyExistsError, InvalidFieldError, StoreDeniedError
-from footfall.records import Caller, CustomAttributes, TaskRun, utc_now
+from footfall.records import utc_now
 from footfall.stores.store import Store
 
-R = TypeVar("R", TaskRun, CustomAttributes)
 
-
-def delete_maker(caller: Caller, kind: Resources[R], word: str, id: str) -> Apply[R]:
-    """Delete what makes a result, when it has ended or was never started; its result object stays.
-
-    Args:
-        word: what errors call it.
-    """
-
-    def apply(tx: Connection) -> R:
-        kind.lock(tx, caller.account_id, id)
-        made = kind.get(tx, caller.account_id, id)
-        dependents.clear_for_delete(tx, word, id, made.run, (), by=caller.access_key)
-        behavior.release_result(tx, made.run.run_id)
-        kind.hide(tx, caller.account_id, id)
-        return made
-
-    return apply
-
-
-def choose_key(bench: Workbench, account_id: str, bucket: str, path: str) -> str:
+def choose_key(context: BehaviorContext, account_id: str, bucket: str, path: str) -> str:
     """Return the key of a result that was asked for at ``path``, where nothing is or will be yet.
 
     Raises:
@@ -42,9 +19,9 @@ def choose_key(bench: Workbench, account_id: str, bucket: str, path: str) -> str
         AlreadyExistsError: an object is there, or a run will put one there.
         StoreUnavailableError: the store cannot be asked.
     """
-    store = datasets.open_bucket(bench, account_id, bucket, "result_bucket")
-    key = _name(path, utc_now(), with_suffix=bench.settings.result_names == "suffix")
-    _check_free(bench, store, bucket, key)
+    store = datasets.open_bucket(context, account_id, bucket, "result_bucket")
+    key = _name(path, utc_now(), with_suffix=context.settings.result_names == "suffix")
+    _check_free(context, store, bucket, key)
     store.check_writable(key)
     return key
 
@@ -57,8 +34,8 @@ def _name(path: str, now: datetime, *, with_suffix: bool) -> str:
     return f"{path}_{stamp}" if with_suffix else path
 
 
-def _check_free(bench: Workbench, store: Store, bucket: str, key: str) -> None:
-    with bench.database.read() as connection:
+def _check_free(context: BehaviorContext, store: Store, bucket: str, key: str) -> None:
+    with context.database.read() as connection:
         taken = behavior.is_reserved(connection, bucket, key)
     try:
         if taken or store.exists(key):

@@ -1,9 +1,10 @@
 """How the data set of a feature is to be read: format, columns, end of observation. Ours; the contract knows sequence files."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
+from footfall.contract.jobs import SourceOptions
+from footfall.contract.nclue import SourceColumns
 from footfall.errors import InvalidFieldError
 
 FORMATS = ("auto", "sequence", "parquet", "csv", "jsonl")
@@ -11,27 +12,27 @@ MAX_COLUMNS, MAX_LENGTH = 8, 200
 
 
 def check_options(
-    format: str | None, columns: Mapping[str, Any] | None, observed_until: str | None
-) -> dict[str, Any] | None:
-    """Return the options as the job takes them, without what was left open; None when nothing was said.
+    format: str | None, columns: SourceColumns | None, observed_until: str | None
+) -> SourceOptions | None:
+    """Return the options as the job takes them; None when none was given.
 
     Raises:
         InvalidFieldError: an unknown format, a column without a name or named twice, too many of them, columns or an end of
             observation for a sequence file, or a time that is none.
     """
-    found: dict[str, Any] = {}
+    options = SourceOptions()
     if format not in (None, "auto"):
         if format not in FORMATS:
             raise InvalidFieldError(
                 "format", format, "choice", f"format is none of {', '.join(FORMATS)}; give one of them."
             )
-        found["format"] = format
-    if columns:
+        options.format = format
+    if columns is not None and columns != SourceColumns():
         _check_columns(columns)
-        found["columns"] = {role: value for role, value in columns.items() if value is not None}
+        options.columns = columns
     if observed_until is not None:
-        found["observed_until"] = _check_time(observed_until)
-    extra = [name for name in ("columns", "observed_until") if found.get(name)]
+        options.observed_until = _check_time(observed_until)
+    extra = [name for name in ("columns", "observed_until") if getattr(options, name) is not None]
     if format == "sequence" and extra:
         raise InvalidFieldError(
             extra[0],
@@ -39,20 +40,20 @@ def check_options(
             "choice",
             f"{extra[0]} is for event logs and a sequence file has none; leave it or format out.",
         )
-    return found or None
+    return None if options == SourceOptions() else options
 
 
-def _check_columns(columns: Mapping[str, Any]) -> None:
+def _check_columns(columns: SourceColumns) -> None:
     names: list[str] = []
     for role in ("user_id", "timestamp", "behavior", "numeric", "categorical"):
-        value = columns.get(role)
-        given = [] if value is None else [value] if isinstance(value, str) else list(value)
+        value: str | list[str] | None = getattr(columns, role)
+        of_role = [] if value is None else [value] if isinstance(value, str) else value
         field = f"columns.{role}"
-        if len(given) > MAX_COLUMNS:
+        if len(of_role) > MAX_COLUMNS:
             raise InvalidFieldError(
-                field, None, "range", f"{field} has {len(given)} columns; give at most {MAX_COLUMNS}."
+                field, None, "range", f"{field} has {len(of_role)} columns; give at most {MAX_COLUMNS}."
             )
-        for name in given:
+        for name in of_role:
             if not name.strip() or len(name) > MAX_LENGTH:
                 raise InvalidFieldError(
                     field,
@@ -61,7 +62,7 @@ def _check_columns(columns: Mapping[str, Any]) -> None:
                     f"{field} has a name that is blank or too long; give 1 to {MAX_LENGTH} characters.",
                 )
         if role != "behavior":  # which may count as a category, too
-            names += given
+            names += of_role
     twice = _first_twice(names)
     if twice is not None:
         raise InvalidFieldError(

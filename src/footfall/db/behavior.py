@@ -126,7 +126,7 @@ TASK_RUNS: Resources[TaskRun] = Resources(
 _RESERVE = Prepared(
     text("INSERT INTO result_reservations (bucket, key, run_id) VALUES (:bucket, :key, :run_id) ON CONFLICT DO NOTHING")
 )
-_ENTOMB = text("INSERT INTO tombstones (prefix, created_at) VALUES (:prefix, :at) ON CONFLICT DO NOTHING")
+_MARK_FOR_DELETION = text("INSERT INTO tombstones (prefix, created_at) VALUES (:prefix, :at) ON CONFLICT DO NOTHING")
 _RESERVED = Prepared(
     select(result_reservations.c.run_id).where(
         result_reservations.c.bucket == bindparam("bucket"), result_reservations.c.key == bindparam("key")
@@ -188,11 +188,11 @@ def release_result(tx: Connection, run_id: str) -> None:
     tx.execute(result_reservations.delete().where(result_reservations.c.run_id == run_id))
 
 
-def entomb(tx: Connection, prefixes: Iterable[str]) -> None:
+def mark_for_deletion(tx: Connection, prefixes: Iterable[str]) -> None:
     """Leave prefixes of the internal store to the reconciler, which removes what lies below them."""
     at = now_us()
     for prefix in prefixes:
-        tx.execute(_ENTOMB, {"prefix": prefix, "at": at})
+        tx.execute(_MARK_FOR_DELETION, {"prefix": prefix, "at": at})
 
 
 def get_encoder(connection: Connection, account_id: str, id: str) -> Encoder:

@@ -1,8 +1,7 @@
-"""What a job has: its parameters, the stores, a scratch directory, and a line to its runner.
+"""What a job has: its parameters, the stores, a scratch directory, and a pipe to its runner.
 
-The runner gives the path of a private JSON file in ``FOOTFALL_JOB`` ({``job``: parameters, ``attempt``, ``buckets``,
-``internal``: places}) and a pipe in ``FOOTFALL_REPORT_FD`` that takes JSON lines: ``progress``, ``refusal``, ``result``.
-Knows no SQL and nothing of runs.
+The runner gives the path of a private file in ``FOOTFALL_JOB`` and a pipe in ``FOOTFALL_REPORT_FD``; what they hold:
+``contract/nodes.py``. Knows no SQL and nothing of runs.
 """
 
 import errno
@@ -16,8 +15,10 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
+from footfall.contract.jobs import Job, JobStruct
+from footfall.contract.nodes import JobFile, JobReport, Refusal
 from footfall.errors import (
     BucketNotFoundError,
     DataError,
@@ -34,6 +35,7 @@ from footfall.stores.buckets import Buckets, open_store
 from footfall.stores.names import StoreLocation
 from footfall.stores.store import ObjectChangedError
 
+P = TypeVar("P", bound=Job)
 PROGRESS_S = 0.1
 
 
@@ -43,14 +45,14 @@ class ResultExistsError(FootfallError):
     code = "result_exists"
 
 
-class JobContext:
-    """The surroundings of one job. ``scratch`` is an empty directory that goes with the job."""
+class JobContext(Generic[P]):
+    """What one job works with. ``scratch`` is an empty directory that is removed with the job."""
 
-    def __init__(self, given: dict[str, Any], report: Callable[[dict[str, Any]], None], scratch: Path) -> None:
-        self.parameters: dict[str, Any] = given["job"]
-        self.attempt: int = given["attempt"]
-        self.buckets = Buckets(StoreLocation(**given["buckets"]))
-        self.internal = open_store(StoreLocation(**given["internal"]))
+    def __init__(self, parameters: type[P], file: JobFile, report: Callable[[JobReport], None], scratch: Path) -> None:
+        self.parameters = parameters.from_json(file["job"])
+        self.attempt = file["attempt"]
+        self.buckets = Buckets(StoreLocation(**file["buckets"]))
+        self.internal = open_store(StoreLocation(**file["internal"]))
         self.scratch = scratch
         self._report = report
         self._stage = ""
@@ -58,7 +60,7 @@ class JobContext:
         self._lock = threading.Lock()
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Say how far a stage is; cheap to call often, from any thread."""
+        """Report how far a stage is; cheap to call often, from any thread."""
         now = time.monotonic()
         with self._lock:
             if stage == self._stage and now < self._next_report and done < total:
@@ -74,38 +76,38 @@ class JobContext:
         sys.stdout.flush()
 
 
-def run_job(main: Callable[[JobContext], dict[str, Any]]) -> None:
+def run_job(parameters: type[P], main: Callable[[JobContext[P]], JobStruct]) -> None:
     """Run a job's ``main`` and report its result, or why there is none; ends the process.
 
-    The door of the jobs: whatever goes wrong becomes a reason, a name of the contract where it has one, and a sentence.
+    The outermost frame of the jobs: whatever goes wrong becomes a reason, a name of the contract if it has one, and a sentence.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     fd = int(os.environ["FOOTFALL_REPORT_FD"])
     lock = threading.Lock()
 
-    def report(message: dict[str, Any]) -> None:
+    def report(message: JobReport) -> None:
         with lock:
             os.write(fd, json.dumps(message).encode() + b"\n")
 
     with open(os.environ["FOOTFALL_JOB"], encoding="utf-8") as file:
-        context = JobContext(json.load(file), report, Path.cwd())
+        context = JobContext(parameters, json.load(file), report, Path.cwd())
     load_compiler()
-    gc.freeze()  # what was imported stays; it need not be looked at whenever garbage is looked for
+    gc.freeze()  # what was imported stays, so no collection need visit it
     try:
         result = main(context)
-    except Exception as error:  # noqa: BLE001 - the door of the jobs
+    except Exception as error:  # noqa: BLE001 - the outermost frame of the jobs
         refusal = explain(error)
         context.log(refusal["details"])
         if refusal["reason"] == FailureReason.COMMAND_FAILED:
             traceback.print_exc()
         report({"refusal": refusal})
         sys.exit(1)
-    report({"result": result})
+    report({"result": result.to_json()})
     sys.exit(0)
 
 
-def explain(error: Exception) -> dict[str, Any]:
-    """Return ``reason``, ``name`` and ``details`` of what went wrong in a job."""
+def explain(error: Exception) -> Refusal:
+    """Return what went wrong in a job."""
     if isinstance(error, DataError):
         return _refusal(FailureReason.BAD_INPUT, str(error), error.name)
     if is_no_space(error):
@@ -143,5 +145,5 @@ def is_no_space(error: BaseException) -> bool:
     return error.__cause__ is not None and is_no_space(error.__cause__)
 
 
-def _refusal(reason: FailureReason, details: str, name: str | None = None) -> dict[str, Any]:
+def _refusal(reason: FailureReason, details: str, name: str | None = None) -> Refusal:
     return {"reason": reason.value, "details": details[:4000], "name": name}

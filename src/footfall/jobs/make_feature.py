@@ -1,18 +1,21 @@
 """Make a feature: choose or fit an encoder, encode every user, put both where the server finds them.
 
-Parameters and result: see ``behavior/features.py``. The encoder is published before the embedding begins, and nobody
-hears of it if that fails. Source: the contract, 9-13, 9-14, 9-18, 9-21.
+The encoder is published before the users are encoded, and stays unknown if that fails.
+
+Source: the contract, 9-13, 9-14, 9-18, 9-21.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
+from msgspec import structs
+
+from footfall.contract.jobs import EncoderCandidate, MakeFeature, MakeFeatureResult, UsedEncoder
 from footfall.errors import DataError
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, require_quota
 from footfall.layout import artefact_dir
 from footfall.modeling.encoding.dense import find_missing
-from footfall.modeling.encoding.encode import make_feature, summary_dict
+from footfall.modeling.encoding.encode import make_feature
 from footfall.modeling.encoding.encoder import (
     Encoder,
     cover_categories,
@@ -39,51 +42,58 @@ share of the number of users."""
 @dataclass(frozen=True)
 class _Choice:
     encoder: Encoder
-    facts: dict[str, Any]
+    facts: UsedEncoder
 
 
-def main(context: JobContext) -> dict[str, Any]:
+def main(context: JobContext[MakeFeature]) -> MakeFeatureResult:
     """Do the job; return its result."""
     job = context.parameters
-    sources = open_sources(context.buckets, job["bucket"], job["path"])
-    mode: PersonalData = job["personal_data"]
+    sources = open_sources(context.buckets, job.bucket, job.path)
+    mode: PersonalData = job.personal_data
     data = _open_data(context, sources, mode)
-    asked = job["encoder"]
-    if isinstance(asked, dict):
-        choice = _load(context, asked)
+    if isinstance(job.encoder, EncoderCandidate):
+        choice = _load(context, job.encoder)
     else:
-        # refused before anything is learned from it, and then not looked for again
+        # Refused before anything is learned from it, and then not looked for again.
         first_mode: PersonalData = "refuse" if mode == "refuse" else "off"
         sample = take_sample(data, seed=SEED, progress=context.progress, personal_data=first_mode)
         choice = _choose_encoder(context, sample)
         mode = "warn" if mode == "warn" else "off"
-    _tell_missing(context, choice.encoder, data)
+    _log_missing(context, choice.encoder, data)
     directory = context.scratch / "feature"
     summary = make_feature(
         data,
         choice.encoder,
         directory,
-        max_tokens_per_user=job["max_tokens_per_user"] or None,
+        max_tokens_per_user=job.max_tokens_per_user or None,
         personal_data=mode,
         progress=context.progress,
     )
-    context.log(f"the encoder {choice.facts['name']!r} knows {summary.coverage:.1%} of the behaviors")
+    context.log(f"the encoder {choice.facts.name!r} knows {summary.coverage:.1%} of the behaviors")
     for place in summary.personal_data_lines:
         context.log(f"warning: {place}")
-    require_quota(summary.disk_usage, job["quota_left_bytes"])
-    artefact = artefact_dir("feature", job["feature_id"], context.attempt)
+    require_quota(summary.disk_usage, job.quota_left_bytes)
+    artefact = artefact_dir(job.kind, job.feature_id, context.attempt)
     put_artefact(context.internal, artefact, directory, context.progress)
-    return {
-        **summary_dict(summary),
-        "artefact": artefact,
-        "coverage": round(summary.coverage, 6),
-        "encoder": choice.facts,
-    }
+    return MakeFeatureResult(
+        artefact=artefact,
+        encoder=choice.facts,
+        coverage=round(summary.coverage, 6),
+        disk_usage=summary.disk_usage,
+        user_count=summary.user_count,
+        token_count=summary.token_count,
+        empty_users=summary.empty_users,
+        truncated_users=summary.truncated_users,
+        truncated_tokens=summary.truncated_tokens,
+        personal_data=summary.personal_data,
+        personal_data_lines=list(summary.personal_data_lines),
+    )
 
 
-def _open_data(context: JobContext, sources: list[Source], mode: PersonalData) -> list[Source] | EventLog:
+def _open_data(context: JobContext[MakeFeature], sources: list[Source], mode: PersonalData) -> list[Source] | EventLog:
     """Return the sequence files as they are; an event log read into scratch files."""
-    options = LogOptions.from_json(context.parameters.get("source_options"))
+    requested = context.parameters.source_options
+    options = LogOptions.from_json(None if requested is None else requested.to_json())
     format = options.format
     if format == "auto":
         first = next((source for source in sources if source.size_bytes), sources[0])
@@ -104,73 +114,72 @@ def _open_data(context: JobContext, sources: list[Source], mode: PersonalData) -
     )
 
 
-def _tell_missing(context: JobContext, encoder: Encoder, data: list[Source] | EventLog) -> None:
-    given = data.schema if isinstance(data, EventLog) else Schema()
-    missing = find_missing(encoder.schema, given)
+def _log_missing(context: JobContext[MakeFeature], encoder: Encoder, data: list[Source] | EventLog) -> None:
+    schema = data.schema if isinstance(data, EventLog) else Schema()
+    missing = find_missing(encoder.schema, schema)
     if missing:
         context.log(
             f"warning: the encoder knows {', '.join(missing)} of events, which this data set does not have; they count as "
             "missing for all of its users"
         )
-    wasted = find_missing(given, encoder.schema)
-    if wasted:
+    unused = find_missing(schema, encoder.schema)
+    if unused:
         context.log(
-            f"warning: the encoder knows nothing of {', '.join(wasted)}; what the data set says of them is not used"
+            f"warning: the encoder knows nothing of {', '.join(unused)}; what the data set says of them is not used"
         )
 
 
-def _choose_encoder(context: JobContext, sample: Sample) -> _Choice:
+def _choose_encoder(context: JobContext[MakeFeature], sample: Sample) -> _Choice:
     job = context.parameters
-    if job["encoder"] is None:
-        for candidate in job["encoders"]:
-            if candidate["n_users"] < MIN_USERS_SHARE * sample.n_users:
+    if job.encoder is None:
+        for candidate in job.encoders:
+            if candidate.n_users < MIN_USERS_SHARE * sample.n_users:
                 continue
             try:
                 choice = _load(context, candidate)
             except DataError as error:  # an encoder of an earlier release is no reason to fail
-                context.log(f"encoder {candidate['name']!r} is passed over: {error}")
+                context.log(f"encoder {candidate.name!r} is passed over: {error}")
                 continue
             coverage = cover_sample(choice.encoder, sample)
-            context.log(f"encoder {candidate['name']!r} knows {coverage:.1%} of the behaviors of a sample")
-            strange = [
+            context.log(f"encoder {candidate.name!r} knows {coverage:.1%} of the behaviors of a sample")
+            unknown = [
                 name for name, share in cover_categories(choice.encoder, sample).items() if share < MIN_CATEGORIES
             ]
-            if strange:
-                context.log(f"encoder {candidate['name']!r} knows few of the values of {', '.join(strange)}")
-            if coverage >= MIN_COVERAGE and not strange and _is_of_a_kind(choice.encoder, sample):
+            if unknown:
+                context.log(f"encoder {candidate.name!r} knows few of the values of {', '.join(unknown)}")
+            if coverage >= MIN_COVERAGE and not unknown and _has_schema_of(choice.encoder, sample):
                 return choice
     return _fit(context, sample)
 
 
-def _is_of_a_kind(encoder: Encoder, sample: Sample) -> bool:
-    """Whether an encoder knows of events exactly what the data set has; another one would waste it, or miss it."""
+def _has_schema_of(encoder: Encoder, sample: Sample) -> bool:
+    """Whether an encoder knows of events exactly what the data set has; another one would ignore some of it, or lack some."""
     facts = sample.histories.facts
     return encoder.schema == (Schema() if facts is None else facts.schema)
 
 
-def _load(context: JobContext, candidate: dict[str, Any]) -> _Choice:
-    encoder = load_encoder(fetch_artefact(context.internal, candidate["artefact"], context.scratch))
-    facts = {key: candidate[key] for key in ("id", "name", "artefact", "n_users")}
-    return _Choice(encoder, {**facts, "size_bytes": 0, "fitted": False})
+def _load(context: JobContext[MakeFeature], candidate: EncoderCandidate) -> _Choice:
+    encoder = load_encoder(fetch_artefact(context.internal, candidate.artefact, context.scratch))
+    return _Choice(encoder, UsedEncoder(**structs.asdict(candidate), size_bytes=0, fitted=False))
 
 
-def _fit(context: JobContext, sample: Sample) -> _Choice:
+def _fit(context: JobContext[MakeFeature], sample: Sample) -> _Choice:
     job = context.parameters
     encoder = fit_sample(sample, seed=SEED, progress=context.progress)
     directory = context.scratch / "encoder"
     encoder.save(directory)
-    artefact = artefact_dir("encoder", job["feature_id"], context.attempt)
+    artefact = artefact_dir("encoder", job.feature_id, context.attempt)
     size_bytes = put_artefact(context.internal, artefact, directory, context.progress)
-    facts = {
-        "id": job["feature_id"],  # named by its feature, so that what a failed attempt left can be found
-        "name": job["name"],
-        "artefact": artefact,
-        "n_users": encoder.n_users,
-        "size_bytes": size_bytes,
-        "fitted": True,
-    }
+    facts = UsedEncoder(
+        id=job.feature_id,  # named by its feature, so that what a failed attempt left can be found
+        name=job.name,
+        artefact=artefact,
+        n_users=encoder.n_users,
+        size_bytes=size_bytes,
+        fitted=True,
+    )
     return _Choice(encoder, facts)
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(MakeFeature, main)

@@ -1,10 +1,9 @@
-"""Say what the users whom a task found have in common, and keep it inside the service.
+"""Describe what the users have in common whom a task selects, and keep that inside the service.
 
-Parameters and result: see ``behavior/shopping_intents.py``. Source: the contract, 9-17.
+Source: the contract, 9-17.
 """
 
-from typing import Any
-
+from footfall.contract.jobs import MakeShoppingIntent, MakeShoppingIntentResult
 from footfall.errors import ObjectNotFoundError
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, put_artefact, require_quota
@@ -13,16 +12,16 @@ from footfall.modeling.scoring.audience import OtherTask, describe_audience
 from footfall.modeling.scoring.score import load_scorer
 
 
-def main(context: JobContext) -> dict[str, Any]:
+def main(context: JobContext[MakeShoppingIntent]) -> MakeShoppingIntentResult:
     """Do the job; return its result."""
     job = context.parameters
     directory = context.scratch / "profile"
     directory.mkdir()
     path = directory / PROFILE
     audience = describe_audience(
-        fetch_artefact(context.internal, job["task_artefact"], context.scratch),
-        fetch_artefact(context.internal, job["feature_artefact"], context.scratch),
-        fetch_artefact(context.internal, job["encoder_artefact"], context.scratch),
+        fetch_artefact(context.internal, job.task_artefact, context.scratch),
+        fetch_artefact(context.internal, job.feature_artefact, context.scratch),
+        fetch_artefact(context.internal, job.encoder_artefact, context.scratch),
         _load_others(context),
         path,
         progress=context.progress,
@@ -32,22 +31,22 @@ def main(context: JobContext) -> dict[str, Any]:
         f"{audience.n_behaviors} behaviors are over-represented among them"
     )
     size_bytes = path.stat().st_size
-    require_quota(size_bytes, job["quota_left_bytes"])
-    artefact = artefact_dir("shopping_intent", job["profile_id"], context.attempt)
+    require_quota(size_bytes, job.quota_left_bytes)
+    artefact = artefact_dir(job.kind, job.profile_id, context.attempt)
     put_artefact(context.internal, artefact, directory, context.progress)
-    return {"line_count": audience.line_count, "disk_usage": size_bytes, "artefact": artefact}
+    return MakeShoppingIntentResult(line_count=audience.line_count, disk_usage=size_bytes, artefact=artefact)
 
 
-def _load_others(context: JobContext) -> list[OtherTask]:
+def _load_others(context: JobContext[MakeShoppingIntent]) -> list[OtherTask]:
     others = []
-    for other in context.parameters["others"]:
+    for other in context.parameters.others:
         try:
-            directory = fetch_artefact(context.internal, other["artefact"], context.scratch)
-            others.append(OtherTask(other["name"], load_scorer(directory)))
+            directory = fetch_artefact(context.internal, other.artefact, context.scratch)
+            others.append(OtherTask(other.name, load_scorer(directory)))
         except (ObjectNotFoundError, FileNotFoundError):
-            context.log(f"the task {other['name']!r} was deleted meanwhile; left out")
+            context.log(f"the task {other.name!r} was deleted meanwhile; left out")
     return others
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(MakeShoppingIntent, main)

@@ -7,37 +7,40 @@ content is never overwritten. Source: the contract, 9-6.
 import hashlib
 import json
 from pathlib import Path
+from typing import TypeVar
 
+from footfall.contract.jobs import PublishingJob
 from footfall.errors import ObjectNotFoundError
 from footfall.jobs.context import JobContext, ResultExistsError
 from footfall.layout import artefact_dir
 from footfall.stores.store import Store
 
+P = TypeVar("P", bound=PublishingJob)
 
-def publish_result(context: JobContext, kind: str, id: str, path: Path) -> dict[str, str]:
+
+def publish_result(context: JobContext[P], id: str, path: Path) -> tuple[str, str]:
     """Put a file where ``bucket`` and ``path`` of the job's parameters say.
 
     Args:
-        kind: of the resource that the job makes, e.g. ``task_run``.
-        id: its id.
+        id: of the resource that the job makes.
 
     Returns:
-        ``object``, and the ``sha256`` of what is there: this file or that of an earlier attempt.
+        The object, and the SHA-256 of what is there: this file or that of an earlier attempt.
 
     Raises:
         ResultExistsError: something else is there.
     """
-    bucket, key = context.parameters["bucket"], context.parameters["path"]
+    bucket, key = context.parameters.bucket, context.parameters.path
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    record = f"{artefact_dir(kind, id, 0)}/result.json"
+    record = f"{artefact_dir(context.parameters.kind, id, 0)}/result.json"
     known = {sha256, *_read_record(context.internal, record)}
     context.internal.write(record, json.dumps({"object": key, "sha256": sorted(known)}).encode())
     size_bytes = path.stat().st_size
     context.progress("publish", 0, size_bytes)
     published = _publish(context.buckets.open(bucket), key, path, sha256, known)
     context.progress("publish", size_bytes, size_bytes)
-    return {"object": f"{bucket}/{key}", "sha256": published}
+    return f"{bucket}/{key}", published
 
 
 def _read_record(internal: Store, key: str) -> list[str]:

@@ -1,11 +1,12 @@
 """Train a task from labels and features, and put its artefact where the server finds it.
 
-Parameters and result: see ``behavior/tasks.py``. Source: the contract, 9-7, 9-12, 9-18.
+Source: the contract, 9-7, 9-12, 9-18.
 """
 
 import json
 from typing import Any
 
+from footfall.contract.jobs import TaskInput, TrainTask, TrainTaskResult
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, require_quota
 from footfall.layout import REPORT, artefact_dir
@@ -17,18 +18,18 @@ from footfall.modeling.report.report import Sources, make_report
 SEED = 20251121
 
 
-def main(context: JobContext) -> dict[str, Any]:
+def main(context: JobContext[TrainTask]) -> TrainTaskResult:
     """Do the job; return its result."""
     job = context.parameters
-    train_feature, train_labels = _read_set(context, job["train"])
-    test_feature, test_labels = (None, None) if job["test"] is None else _read_set(context, job["test"])
+    train_feature, train_labels = _read_set(context, job.train)
+    test_feature, test_labels = (None, None) if job.test is None else _read_set(context, job.test)
     task = train_task(
         train_feature,
         train_labels,
         test_feature,
         test_labels,
         seed=SEED,
-        min_labels_per_class=job["min_labels_per_class"],
+        min_labels_per_class=job.min_labels_per_class,
         progress=context.progress,
     )
     directory = context.scratch / "task"
@@ -41,35 +42,30 @@ def main(context: JobContext) -> dict[str, Any]:
         context.log(f"{warning['code']}: {warning['text']}")
     context.progress("report", 1, 1)
     size_bytes = sum(path.stat().st_size for path in directory.iterdir())
-    require_quota(size_bytes, job["quota_left_bytes"])
-    artefact = artefact_dir("task", job["task_id"], context.attempt)
+    require_quota(size_bytes, job.quota_left_bytes)
+    artefact = artefact_dir(job.kind, job.task_id, context.attempt)
     put_artefact(context.internal, artefact, directory, context.progress)
-    return {
-        **task.summary,
-        "AUROC": f"{task.auroc:.4f}",
-        "disk_usage": size_bytes,
-        "artefact": artefact,
-        "report": REPORT,
-    }
+    summary = {**task.summary, "AUROC": f"{task.auroc:.4f}"}
+    return TrainTaskResult.from_json({**summary, "disk_usage": size_bytes, "artefact": artefact, "report": REPORT})
 
 
-def _about_encoder(context: JobContext) -> dict[str, Any]:
-    """Return what the report wants to know of the train feature's encoder; nothing for a task that was asked for before."""
-    train = context.parameters["train"]
-    if "encoder_artefact" not in train:
+def _about_encoder(context: JobContext[TrainTask]) -> dict[str, Any]:
+    """Return what the report needs to know of the train feature's encoder, if that is known."""
+    train = context.parameters.train
+    if train.encoder_artefact is None:
         return {}
-    encoder_dir = fetch_artefact(context.internal, train["encoder_artefact"], context.scratch)
-    return {"encoder_dir": encoder_dir, "coverage": train["coverage"]}
+    encoder_dir = fetch_artefact(context.internal, train.encoder_artefact, context.scratch)
+    return {"encoder_dir": encoder_dir, "coverage": train.coverage}
 
 
-def _read_set(context: JobContext, given: dict[str, Any]) -> tuple[Feature, Labels]:
-    feature = open_feature(fetch_artefact(context.internal, given["feature_artefact"], context.scratch))
-    sources = open_sources(context.buckets, given["bucket"], given["path"])
-    labels = read_labels(sources, personal_data=context.parameters["personal_data"], progress=context.progress)
+def _read_set(context: JobContext[TrainTask], data: TaskInput) -> tuple[Feature, Labels]:
+    feature = open_feature(fetch_artefact(context.internal, data.feature_artefact, context.scratch))
+    sources = open_sources(context.buckets, data.bucket, data.path)
+    labels = read_labels(sources, personal_data=context.parameters.personal_data, progress=context.progress)
     for place in labels.personal_data_lines:
         context.log(f"warning: {place}")
     return feature, labels
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(TrainTask, main)

@@ -174,14 +174,14 @@ def list_buckets(request: Request) -> shapes.BucketList:
 def post_bucket(request: Request) -> Mutation:
     """Make a bucket."""
     name = check_bucket_name(request.fields.name)
-    ownership.prepare_bucket(request.context.bench, request.caller, name)
+    ownership.prepare_bucket(request.context.behavior, request.caller, name)
     return Mutation(lambda tx: wire.bucket_body(buckets.insert_bucket(tx, request.caller.account_id, name)))
 
 
 def remove_bucket(request: Request) -> Mutation:
     """Delete an empty bucket."""
     name = request.params["name"]
-    removal = ownership.BucketRemoval(request.context.bench, request.caller, name)
+    removal = ownership.BucketRemoval(request.context.behavior, request.caller, name)
 
     def apply(tx: Connection) -> shapes.BucketName:
         removal.apply(tx)
@@ -201,10 +201,10 @@ def remove_grant(request: Request) -> Mutation:
 
 
 def _grant(request: Request, account: str, change: Callable[[Connection, str, str], None]) -> Mutation:
-    name, account_id, bench = request.params["name"], request.caller.account_id, request.context.bench
+    name, account_id, context = request.params["name"], request.caller.account_id, request.context.behavior
 
     def apply(tx: Connection) -> shapes.BucketBody:
-        ownership.get_owned(bench, tx, account_id, name)
+        ownership.get_owned(context, tx, account_id, name)
         change(tx, name, accounts.find_account(tx, account).id)
         return wire.bucket_body(buckets.get_bucket(tx, account_id, name))
 

@@ -19,7 +19,7 @@ from footfall.api.http.operations import Operation, QueryField
 from footfall.api.http.responses import Response
 from footfall.api.nclue import wire as wire
 from footfall.api.request import Mutation, Request
-from footfall.behavior.cancel import cancel
+from footfall.behavior.resources import cancel
 from footfall.compute.outputs.logs import read_log
 from footfall.compute.reconciler.nodes import read_progress
 from footfall.contract import nclue as shapes
@@ -61,7 +61,7 @@ def _canceller(
     kind: Resources[Any], parameter: str, body: Callable[[str, shapes.Status], Any]
 ) -> Callable[[Request], Mutation]:
     def cancel_one(request: Request) -> Mutation:
-        apply = cancel(request.context.bench, request.caller, kind, request.params[parameter])
+        apply = cancel(request.context.behavior, request.caller, kind, request.params[parameter])
 
         def response(tx: Connection) -> Any:
             resource = apply(tx)

@@ -1,7 +1,8 @@
 """From our records of profiles to the shapes of ``/api/v1/profile``. The only place that knows both."""
 
-from footfall.api.nclue.wire import fail_message, found_out, stamp, stamp_of_end, wire_status
+from footfall.api.nclue.wire import fail_message, result_of, stamp, stamp_of_end, wire_status
 from footfall.contract import profiles as shapes
+from footfall.contract.jobs import MakeCustomAttributesResult, MakeShoppingIntentResult
 from footfall.contract.nclue import ProgressBody
 from footfall.records import CustomAttributes, ShoppingIntent
 
@@ -29,7 +30,7 @@ def custom_attributes_made(attributes: CustomAttributes) -> shapes.CustomAttribu
 
 def shopping_intent_body(intent: ShoppingIntent, progress: ProgressBody | None = None) -> shapes.ShoppingIntentBody:
     """Return what GET shows of a shopping intent."""
-    run, found = intent.run, found_out(intent.run)
+    run, result = intent.run, result_of(intent.run, MakeShoppingIntentResult)
     message, details = fail_message(run)
     return shapes.ShoppingIntentBody(
         profile_id=intent.id,
@@ -39,8 +40,8 @@ def shopping_intent_body(intent: ShoppingIntent, progress: ProgressBody | None =
         status=wire_status(run),
         created_at=stamp(run.created_at),
         completed_at=stamp_of_end(run),
-        line_count=found.get("line_count"),
-        disk_usage=found.get("disk_usage"),
+        line_count=result.line_count if result else None,
+        disk_usage=result.disk_usage if result else None,
         fail_message=message,
         fail_details=details,
         progress=progress,
@@ -51,7 +52,7 @@ def custom_attributes_body(
     attributes: CustomAttributes, progress: ProgressBody | None = None
 ) -> shapes.CustomAttributesBody:
     """Return what GET shows of custom attributes."""
-    run, found = attributes.run, found_out(attributes.run)
+    run, result = attributes.run, result_of(attributes.run, MakeCustomAttributesResult)
     message, details = fail_message(run)
     return shapes.CustomAttributesBody(
         profile_id=attributes.id,
@@ -64,10 +65,10 @@ def custom_attributes_body(
         completed_at=stamp_of_end(run),
         result_bucket=attributes.result_bucket,
         result_file_path=attributes.result_file_path,
-        line_count=found.get("line_count"),
+        line_count=result.line_count if result else None,
         fail_message=message,
         fail_details=details,
-        unknown_keywords=found.get("unknown_keywords"),
+        unknown_keywords=result.unknown_keywords if result else None,
         progress=progress,
     )
 

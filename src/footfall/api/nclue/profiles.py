@@ -15,7 +15,7 @@ from footfall.db.profiles import CUSTOM_ATTRIBUTES, SHOPPING_INTENTS
 def post_shopping_intent(request: Request) -> Mutation:
     """Describe the users whom a task finds."""
     new: shapes.NewShoppingIntent = request.fields
-    apply = create_shopping_intent(request.context.bench, request.caller, name=new.name, task_id=new.task_id)
+    apply = create_shopping_intent(request.context.behavior, request.caller, name=new.name, task_id=new.task_id)
     return Mutation(lambda tx: wire.shopping_intent_made(apply(tx)))
 
 
@@ -23,7 +23,7 @@ def post_custom_attributes(request: Request) -> Mutation:
     """Compare the users of a feature with keywords."""
     new: shapes.NewCustomAttributes = request.fields
     apply = create_custom_attributes(
-        request.context.bench,
+        request.context.behavior,
         request.caller,
         name=new.name,
         feature_id=new.feature_id,

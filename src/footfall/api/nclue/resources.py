@@ -37,15 +37,13 @@ def post_feature(request: Request) -> Mutation:
     """Make a feature from a sequence data set."""
     new: shapes.NewFeature = request.fields
     apply = create_feature(
-        request.context.bench,
+        request.context.behavior,
         request.caller,
         name=new.name,
         bucket=new.source_bucket,
         path=new.source_file_path,
         encoder=new.encoder,
-        source_options=check_options(
-            new.format, None if new.columns is None else msgspec.to_builtins(new.columns), new.observed_until
-        ),
+        source_options=check_options(new.format, new.columns, new.observed_until),
     )
     return Mutation(lambda tx: wire.feature_made(apply(tx)))
 
@@ -54,7 +52,7 @@ def post_task(request: Request) -> Mutation:
     """Learn a task from labels."""
     new: shapes.NewTask = request.fields
     apply = create_task(
-        request.context.bench,
+        request.context.behavior,
         request.caller,
         name=new.name,
         train=LabelSet("train", new.train_feature_id, new.train_bucket, new.train_file_path),
@@ -67,7 +65,7 @@ def post_task_run(request: Request) -> Mutation:
     """Score every user of a feature by a task."""
     new: shapes.NewTaskRun = request.fields
     apply = create_task_run(
-        request.context.bench,
+        request.context.behavior,
         request.caller,
         name=new.name,
         task_id=new.task_id,

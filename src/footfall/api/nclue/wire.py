@@ -1,13 +1,20 @@
 """From our records to the shapes of ``/api/v1``: five states, ``fail_message``. The only place that knows both."""
 
 from datetime import datetime
-from typing import Any
-
-import msgspec
+from typing import TypeVar
 
 from footfall.contract import nclue as shapes
+from footfall.contract.jobs import (
+    JobStruct,
+    MakeFeatureResult,
+    PublishedResult,
+    SourceOptions,
+    TrainTaskResult,
+)
 from footfall.records import Encoder, Feature, RunStatus, Task, TaskRun
 from footfall.states import FailureReason, RunState
+
+T = TypeVar("T", bound=JobStruct)
 
 _FAIL_NAMES = {
     FailureReason.COMMAND_FAILED: "COMMON_ERROR",
@@ -57,14 +64,15 @@ def stamp_of_end(run: RunStatus) -> str | None:
     return stamp(run.ended_at) if run.ended_at is not None else None
 
 
-def found_out(run: RunStatus) -> dict[str, Any]:
-    """Return what a completed run found out; nothing before."""
-    return run.result or {} if run.state is RunState.COMPLETED else {}
+def result_of(run: RunStatus, type: type[T]) -> T | None:
+    """Return the result of a completed run, None before."""
+    return type.from_json(run.result) if run.state is RunState.COMPLETED and run.result else None
 
 
 def feature_body(feature: Feature, progress: shapes.ProgressBody | None = None) -> shapes.FeatureBody:
     """Return what GET shows of a feature."""
-    run, found, options = feature.run, found_out(feature.run), feature.source_options or {}
+    run, result = feature.run, result_of(feature.run, MakeFeatureResult)
+    options = SourceOptions.from_json(feature.source_options)
     message, details = fail_message(run)
     return shapes.FeatureBody(
         feature_id=feature.id,
@@ -74,24 +82,24 @@ def feature_body(feature: Feature, progress: shapes.ProgressBody | None = None) 
         completed_at=stamp_of_end(run),
         source_bucket=feature.source_bucket,
         source_file_path=feature.source_file_path,
-        user_count=found.get("user_count"),
-        token_count=found.get("token_count"),
-        disk_usage=found.get("disk_usage"),
+        user_count=result.user_count if result else None,
+        token_count=result.token_count if result else None,
+        disk_usage=result.disk_usage if result else None,
         fail_message=message,
         fail_details=details,
         encoder=feature.encoder_name,
         encoder_id=feature.encoder_id,
         coverage=feature.coverage,
-        format=options.get("format"),
-        columns=msgspec.convert(options["columns"], shapes.SourceColumns) if "columns" in options else None,
-        observed_until=options.get("observed_until"),
+        format=options.format,
+        columns=options.columns,
+        observed_until=options.observed_until,
         progress=progress,
     )
 
 
 def task_body(task: Task, progress: shapes.ProgressBody | None = None) -> shapes.TaskBody:
     """Return what GET shows of a task."""
-    run, found = task.run, found_out(task.run)
+    run, result = task.run, result_of(task.run, TrainTaskResult)
     message, details = fail_message(run)
     return shapes.TaskBody(
         task_id=task.id,
@@ -107,9 +115,9 @@ def task_body(task: Task, progress: shapes.ProgressBody | None = None) -> shapes
         test_feature_name=task.test_feature_name,
         test_bucket=task.test_bucket,
         test_file_path=task.test_file_path,
-        AUROC=found.get("AUROC"),
-        line_count=found.get("line_count"),
-        disk_usage=found.get("disk_usage"),
+        AUROC=result.auroc if result else None,
+        line_count=(result.line_count or None) if result else None,
+        disk_usage=result.disk_usage if result else None,
         fail_message=message,
         fail_details=details,
         progress=progress,
@@ -118,7 +126,7 @@ def task_body(task: Task, progress: shapes.ProgressBody | None = None) -> shapes
 
 def task_run_body(task_run: TaskRun, progress: shapes.ProgressBody | None = None) -> shapes.TaskRunBody:
     """Return what GET shows of a task run."""
-    run = task_run.run
+    run, result = task_run.run, result_of(task_run.run, PublishedResult)
     message, details = fail_message(run)
     return shapes.TaskRunBody(
         run_id=task_run.id,
@@ -132,7 +140,7 @@ def task_run_body(task_run: TaskRun, progress: shapes.ProgressBody | None = None
         completed_at=stamp_of_end(run),
         result_bucket=task_run.result_bucket,
         result_file_path=task_run.result_file_path,
-        line_count=found_out(run).get("line_count"),
+        line_count=result.line_count if result else None,
         fail_message=message,
         fail_details=details,
         progress=progress,
