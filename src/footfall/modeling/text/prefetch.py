@@ -23,7 +23,7 @@ def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
         view = array_of(signature.args[0])(context, builder, value=given[0])
         place = builder.bitcast(builder.gep(view.data, [given[1]]), _BYTE_P)
         insert: Callable[..., Any] = cgutils.get_or_insert_function
-        function = insert(builder.module, _KIND, "llvm.prefetch.p0i8")
+        function = insert(builder.module, _KIND, "llvm.prefetch.p0")
         read, keep, data = (_I32(value) for value in (0, 3, 1))
         builder.call(function, [place, read, keep, data])
         return context.get_dummy_value()
