@@ -1,4 +1,4 @@
-"""The report of a task, all of it ours. It is made by the task's run and stored beside the model."""
+"""The report of a task on the wire, not part of nClue's API. The task's run writes it; it is stored with the model."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,9 @@ def says(text: str) -> msgspec.Meta:
 
 Share = Annotated[float, says("From 0 to 1.")]
 OptionalShare = Annotated[float | None, says("From 0 to 1; null where there is no user.")]
-OnesShare = Annotated[float | None, says("Share of these users whose label is 1; null where there is no user.")]
+OnesShare = Annotated[
+    float | None, says("Positive rate: the share of these users whose label is 1; null where there is no user.")
+]
 
 
 class ReportWarning(msgspec.Struct):
@@ -23,7 +25,7 @@ class ReportWarning(msgspec.Struct):
 
 
 class CalibrationBin(msgspec.Struct):
-    """Users whose score lies in a fifteenth of the scale."""
+    """Users whose score lies in one of 15 bins of equal width."""
 
     from_: float = msgspec.field(name="from")
     to: float
@@ -33,14 +35,14 @@ class CalibrationBin(msgspec.Struct):
 
 
 class Decile(msgspec.Struct):
-    """A tenth of the users, the best scores first. Users of one score share its ones evenly."""
+    """A tenth of the users, best scores first. Users with equal scores share their positives evenly."""
 
     decile: int
     users: int
     least_score: OptionalShare
     ones_share: OnesShare
-    lift: Annotated[float | None, says("ones_share over the share of ones among all users.")]
-    gain: Annotated[float, says("Share of all ones that are in this tenth or a better one.")]
+    lift: Annotated[float | None, says("ones_share over the positive rate of all users.")]
+    gain: Annotated[float, says("Cumulative gain: share of all positives that are in this decile or a better one.")]
 
 
 class ScoreHistogram(msgspec.Struct):
@@ -53,14 +55,16 @@ class ScoreHistogram(msgspec.Struct):
 class Quality(msgspec.Struct):
     """How good the scores are, measured on users that the measured model had not seen."""
 
-    AUROC: Annotated[float, says("Share of pairs (one with label 1, one with 0) that are in the right order.")]
+    AUROC: Annotated[
+        float, says("Area under the ROC curve: share of pairs (one with label 1, one with 0) in the right order.")
+    ]
     AUROC_interval: Annotated[list[float], says("Ends of its 95 % interval, by DeLong's method on the logit scale.")]
     average_precision: Share
     log_loss: Annotated[float, says("Mean negative log likelihood, nats.")]
     calibration_error: Annotated[float, says("Expected calibration error over the 15 bins.")]
     calibration: list[CalibrationBin]
     deciles: list[Decile]
-    roc: Annotated[list[list[float]], says("Points of the ROC curve: share of zeros, share of ones.")]
+    roc: Annotated[list[list[float]], says("Points of the ROC curve: false positive rate, true positive rate.")]
     score_histogram: ScoreHistogram
 
 
@@ -101,7 +105,7 @@ class SampleSizes(msgspec.Struct):
 
 
 class Baseline(msgspec.Struct):
-    """A simple model on the same users, and ours on the same sample as `footfall`."""
+    """A baseline on the same users; `footfall` is the task itself on that sample."""
 
     name: Annotated[str, says("`footfall`, `majority`, `tfidf_logistic` or `aggregates_trees`.")]
     AUROC: float
@@ -109,14 +113,14 @@ class Baseline(msgspec.Struct):
 
 
 class CurvePoint(msgspec.Struct):
-    """What fewer labels would have given; the last point is the task itself."""
+    """A point of the learning curve; the last one is the task itself."""
 
     labels: int
     AUROC: float
 
 
 class TellingBehavior(msgspec.Struct):
-    """A behavior that speaks for or against label 1."""
+    """A behavior that contributes to label 1, or against it."""
 
     text: str
     weight: Annotated[float, says("What it and its words add to the log-odds of the bag view, in the mean.")]
@@ -125,7 +129,7 @@ class TellingBehavior(msgspec.Struct):
 
 
 class TellingBehaviors(msgspec.Struct):
-    """At most 12 that speak most for label 1, and 12 against, where the share of ones among those who have it agrees."""
+    """At most 12 behaviors that contribute most to label 1, and 12 against it, where the positive rate agrees."""
 
     for_: list[TellingBehavior] = msgspec.field(name="for")
     against: list[TellingBehavior]

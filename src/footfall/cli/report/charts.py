@@ -65,12 +65,12 @@ def _to_svg(figure: "Figure", name: str) -> str:
 
 
 def _draw_roc(axes: "Axes", report: Report) -> None:
-    zeros, ones = zip(*report["quality"]["roc"], strict=True)
+    false_rates, true_rates = zip(*report["quality"]["roc"], strict=True)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
-    axes.plot(zeros, ones, color=BLUE, linewidth=2)
-    axes.fill_between(zeros, ones, color=BLUE, alpha=0.08)
+    axes.plot(false_rates, true_rates, color=BLUE, linewidth=2)
+    axes.fill_between(false_rates, true_rates, color=BLUE, alpha=0.08)
     axes.text(0.6, 0.12, f"AUROC {report['quality']['AUROC']:.3f}", color=BLUE, fontsize=11)
-    axes.set(xlabel="share of zeros that come along", ylabel="share of ones found", xlim=(0, 1), ylim=(0, 1.02))
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.02))
 
 
 def _draw_lift(axes: "Axes", report: Report) -> None:
@@ -80,7 +80,7 @@ def _draw_lift(axes: "Axes", report: Report) -> None:
     axes.bar_label(bars, [f"{lift:.1f}" for lift in lifts], fontsize=8)
     axes.axhline(1, color=GREY, linestyle="--", linewidth=1)
     axes.set_xticks(range(1, 11))
-    axes.set(xlabel="tenth of the users, best scores first", ylabel="times as many ones as by lot")
+    axes.set(xlabel="decile, best scores first", ylabel="lift")
     axes.grid(axis="x", visible=False)
 
 
@@ -88,17 +88,17 @@ def _draw_gain(axes: "Axes", report: Report) -> None:
     gains = [0.0, *(100 * line["gain"] for line in report["quality"]["deciles"])]
     axes.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1)
     axes.plot(range(0, 101, 10), gains, color=BLUE, linewidth=2, marker="o", markersize=4)
-    axes.set(xlabel="% of the users asked, best first", ylabel="% of all ones found", xlim=(0, 101), ylim=(0, 103))
+    axes.set(xlabel="% of users, best scores first", ylabel="% of positives found", xlim=(0, 101), ylim=(0, 103))
 
 
 def _draw_calibration(axes: "Axes", report: Report) -> None:
     bins = [each for each in report["quality"]["calibration"] if each["users"]]
-    most = max(each["users"] for each in bins)
-    sizes = [12 + 90 * each["users"] / most for each in bins]
+    max_users = max(each["users"] for each in bins)
+    sizes = [12 + 90 * each["users"] / max_users for each in bins]
     x, y = [each["mean_score"] for each in bins], [each["ones_share"] for each in bins]
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
     axes.scatter(x, y, s=sizes, color=BLUE, alpha=0.85, zorder=3)
-    axes.set(xlabel="mean score", ylabel="share of ones", xlim=(-0.02, 1.02), ylim=(-0.04, 1.04))
+    axes.set(xlabel="mean score", ylabel="positive rate", xlim=(-0.02, 1.02), ylim=(-0.04, 1.04))
 
 
 def _draw_scores(axes: "Axes", report: Report) -> None:
@@ -120,13 +120,13 @@ def _draw_curve(axes: "Axes", report: Report) -> None:
     axes.set_xscale("log")
     axes.set_xticks(labels, [f"{n:,}" for n in labels])
     axes.minorticks_off()
-    axes.set(xlabel="labels learned from", ylabel="AUROC")
+    axes.set(xlabel="training labels", ylabel="AUROC")
 
 
 def _draw_views(axes: "Axes", report: Report, names: dict[str, str]) -> None:
     views = report["views"][::-1]
-    shown = [names.get(view["name"], view["name"]).replace(", ", ",\n") for view in views]
-    bars = axes.barh(shown, [100 * view["share"] for view in views], color=BLUE, height=0.65)
+    labels = [f"{view['name']}\n{names[view['name']]}" if view["name"] in names else view["name"] for view in views]
+    bars = axes.barh(labels, [100 * view["share"] for view in views], color=BLUE, height=0.65)
     axes.bar_label(bars, [f"AUROC {view['AUROC_out_of_fold']:.3f}" for view in views], fontsize=8, padding=3)
     axes.set(xlabel="% of the weight", xlim=(0, 1.45 * max([100 * view["share"] for view in views], default=1)))
     axes.grid(axis="y", visible=False)
@@ -134,10 +134,10 @@ def _draw_views(axes: "Axes", report: Report, names: dict[str, str]) -> None:
 
 def _draw_baselines(axes: "Axes", report: Report, names: dict[str, str]) -> None:
     models: list[dict[str, Any]] = report["baselines"][::-1]
-    shown = [names.get(model["name"], model["name"]).replace(" and ", "\nand ") for model in models]
+    labels = [names.get(model["name"], model["name"]).replace(" and ", "\nand ") for model in models]
     colours = [BLUE if model["name"] == "footfall" else GREY for model in models]
-    bars = axes.barh(shown, [model["AUROC"] for model in models], color=colours, height=0.65)
+    bars = axes.barh(labels, [model["AUROC"] for model in models], color=colours, height=0.65)
     axes.bar_label(bars, [f"{model['AUROC']:.3f}" for model in models], fontsize=8, padding=3)
-    least = min(0.5, *(model["AUROC"] for model in models)) - 0.03
-    axes.set(xlabel="AUROC", xlim=(least, 0.06 + max(model["AUROC"] for model in models)))
+    x_min = min(0.5, *(model["AUROC"] for model in models)) - 0.03
+    axes.set(xlabel="AUROC", xlim=(x_min, 0.06 + max(model["AUROC"] for model in models)))
     axes.grid(axis="y", visible=False)

@@ -27,18 +27,26 @@ min-width: 130px; } .wide { grid-template-columns: repeat(auto-fit, minmax(min(4
 """
 
 _CHARTS = (
-    ("roc", "Right order", "How many ones are found for the zeros that come along. The dashed line is guessing."),
-    ("gain", "Whom to ask", "Ask the best part of the users: how many of all ones are among them?"),
-    ("lift", "Lift by tenth", "How many times as many ones a tenth holds as a tenth drawn by lot."),
+    (
+        "roc",
+        "ROC curve",
+        "Right order: how many positives are found for the negatives that come along. Dashed: guessing.",
+    ),
+    (
+        "gain",
+        "Cumulative gains",
+        "Whom to ask: of the users with the best scores, how many of all positives are among them?",
+    ),
+    ("lift", "Lift by decile", "How many times as many positives a tenth of the users holds as a tenth drawn by lot."),
     (
         "calibration",
-        "Scores as chances",
-        "Points on the line mean what they say: of users with .3, three in ten are ones.",
+        "Calibration",
+        "Scores as chances: points on the line mean what they say. Of users with .3, three in ten are positive.",
     ),
-    ("scores", "Scores", "How many users of each label got which score."),
-    ("baselines", "Beside simple models", "The same labels, the same users to measure on."),
-    ("curve", "Fewer labels", "What fewer labels would have given. The bar is the 95 % interval."),
-    ("views", "What carried it", "What each view of the users weighs, and how good it is alone, out of fold."),
+    ("scores", "Score distribution", "How many users of each label got which score."),
+    ("baselines", "Baselines", "Simple models, learned from the same labels and measured on the same users."),
+    ("curve", "Learning curve", "What fewer labels would have given. The bar is the 95 % interval."),
+    ("views", "Weights of the views", "What each view of the users weighs, and how good it is alone, out of fold."),
 )
 
 
@@ -55,7 +63,7 @@ def make_page(report: Report, names: dict[str, str]) -> str:
         f"<p class=lead>{escape(report['summary'])}</p>",
         _tiles(report),
         _warnings(report),
-        f"<h2>How good it is</h2><div class=charts>{figures}</div>",
+        f"<h2>Quality</h2><div class=charts>{figures}</div>",
         _behaviors(report),
         _tables(report, names),
         _checks(report),
@@ -73,11 +81,11 @@ def _tiles(report: Report) -> str:
     quality, measured = report["quality"], report["labels"]["measured"]
     low, high = quality["AUROC_interval"]
     tiles = (
-        (f"{quality['AUROC']:.3f}", f"AUROC, {low:.3f} to {high:.3f}"),
+        (f"{quality['AUROC']:.3f}", f"AUROC, 95 % interval {low:.3f} to {high:.3f}"),
         (f"{quality['average_precision']:.3f}", "average precision"),
         (f"{quality['log_loss']:.3f}", "log loss"),
         (f"{quality['calibration_error']:.3f}", "calibration error"),
-        (f"{measured['ones'] + measured['zeros']:,}", f"users measured on, {measured['ones']:,} with label 1"),
+        (f"{measured['ones'] + measured['zeros']:,}", f"test users, {measured['ones']:,} of them positive"),
     )
     return f"<div class=tiles>{''.join(f'<div class=tile><b>{big}</b><span>{small}</span></div>' for big, small in tiles)}</div>"
 
@@ -88,25 +96,25 @@ def _warnings(report: Report) -> str:
     lines = (
         f"<div class=warning><b>{escape(each['code'])}</b>{escape(each['text'])}</div>" for each in report["warnings"]
     )
-    return f"<h2>Be careful</h2>{''.join(lines)}"
+    return f"<h2>Warnings</h2>{''.join(lines)}"
 
 
 def _behaviors(report: Report) -> str:
     if not any(report["behaviors"].values()):
         return ""
-    ones, zeros = (report["labels"]["train"][each] for each in ("ones", "zeros"))
+    train = report["labels"]["train"]
     parts: list[str] = []
-    for side, title in (("for", "Speaks for label 1"), ("against", "Speaks against it")):
+    for side, title in (("for", "For label 1"), ("against", "Against label 1")):
         rows = [
             [each["text"], f"{each['weight']:+.2f}", f"{each['users']:,}", _percent(each["ones_share"])]
             for each in report["behaviors"][side]
         ]
-        parts.append(_table([title, "weight", "users", "ones"], rows, kind="texts"))
+        parts.append(_table([title, "weight", "users", "positive rate"], rows, kind="texts"))
     return (
-        "<h2>Which behaviors speak</h2><p class=note>Of all users learned from "
-        f"{_percent(ones / (ones + zeros))} are ones. The weight is what a behavior and its words add to the log-odds of the "
-        "view <i>what they did</i>, for those who have it; the list goes by weight times users. It is no cause, and other views "
-        "speak too.</p>"
+        "<h2>Contributions of behaviors</h2><p class=note>The positive rate of all users learned from is "
+        f"{_percent(train['ones'] / (train['ones'] + train['zeros']))}. The weight is what a behavior and its words add to the "
+        "log-odds of the view <i>bag</i>, in the mean of those who have it; the list is ordered by weight times users. "
+        "A weight is no cause, and other views contribute too.</p>"
         f"<div class='charts wide'>{''.join(parts)}</div>"
     )
 
@@ -133,31 +141,36 @@ def _tables(report: Report, names: dict[str, str]) -> str:
         for v in report["views"]
     ]
     return (
-        "<h2>The numbers</h2><div class='charts wide'>"
-        + _table(["tenth", "users", "least score", "ones", "lift", "gain"], deciles)
-        + _table(["score", "users", "mean score", "share of ones"], bins)
+        "<h2>Tables</h2><div class='charts wide'>"
+        + _table(["decile", "users", "lowest score", "positive rate", "lift", "cumulative gain"], deciles)
+        + _table(["score", "users", "mean score", "positive rate"], bins)
         + _table(["model", "AUROC", "log loss"], models)
-        + _table(["view", "part of the weight", "AUROC out of fold"], views)
+        + _table(["view", "share of the weight", "AUROC out of fold"], views)
         + "</div>"
     )
 
 
 def _checks(report: Report) -> str:
     labels, drift, leaks = report["labels"], report["drift"], report["leaks"]["found"]
-    found = ", ".join(f"{leak['name'] or leak['kind']} ({leak['AUROC']:.3f})" for leak in leaks)
-    how = "a given test set" if labels["test"] == "given" else "a fifth of the labels that was held back"
+    leaks_text = ", ".join(f"{leak['name'] or leak['kind']} ({leak['AUROC']:.3f})" for leak in leaks)
+    test_set = "given" if labels["test"] == "given" else "a fifth of the labels, held out"
     rows = [
-        ["Learned from", f"{labels['train']['ones']:,} ones, {labels['train']['zeros']:,} zeros"],
-        ["Measured on", f"{labels['measured']['ones']:,} ones, {labels['measured']['zeros']:,} zeros"],
-        ["Test users", how],
+        ["Learned from", count_classes(labels["train"])],
+        ["Measured on", count_classes(labels["measured"])],
+        ["Test set", test_set],
         ["Labels without a match in the feature", f"{labels['unmatched_train']:,} train, {labels['unmatched_test']:,} test"],
-        [f"Gives the label away (alone above {report['leaks']['limit']:g})", found or "nothing"],
-        ["Test users who were learned from", f"{report['leaks']['test_users_in_train']:,}"],
-        ["Labelled users told from the others (.5: not at all)", "too few" if drift is None else _number(drift["AUROC"])],
-        ["Behaviors that the encoder knows", _percent(report["coverage"])],
-        ["Scores corrected by a calibration curve", "yes" if report["calibrated"] else "no"],
+        [f"Leakage: what gives the label away (AUROC above {report['leaks']['limit']:g})", leaks_text or "none"],
+        ["Test users who were also learned from", f"{report['leaks']['test_users_in_train']:,}"],
+        ["Drift: AUROC of labelled against other users", "too few users" if drift is None else _number(drift["AUROC"])],
+        ["Coverage: behaviors that the encoder knows", _percent(report["coverage"])],
+        ["Scores calibrated by an isotonic curve", "yes" if report["calibrated"] else "no"],
     ]  # fmt: skip
-    return f"<h2>Labels and checks</h2>{_table(['check', 'found'], rows, kind='texts')}"
+    return f"<h2>Labels and checks</h2>{_table(['check', 'result'], rows, kind='texts')}"
+
+
+def count_classes(counts: dict[str, int]) -> str:
+    """Return the sizes of both classes as text."""
+    return f"{counts['ones']:,} positives, {counts['zeros']:,} negatives"
 
 
 def _table(titles: list[str], rows: list[list[str]], kind: str = "numbers") -> str:

@@ -9,11 +9,11 @@ from footfall.cli import output
 from footfall.cli.context import Command, choices, open_client
 from footfall.cli.files import fetch
 from footfall.cli.report.charts import Report
-from footfall.cli.report.page import make_page
+from footfall.cli.report.page import count_classes, make_page
 
 NAMES = {
     "footfall": "Footfall",
-    "majority": "everybody alike",
+    "majority": "majority class",
     "tfidf_logistic": "tf-idf and logistic regression",
     "aggregates_trees": "aggregates and boosted trees",
     "bag": "what they did",
@@ -23,7 +23,7 @@ NAMES = {
     "trees": "all of it, combined",
     "latent": "tastes",
 }
-"""What the models that are compared, and the views, are called in front of people."""
+"""Labels of the baselines and the views."""
 
 
 @click.command("report", cls=Command)
@@ -31,62 +31,63 @@ NAMES = {
 @click.option("--html", "file", metavar="FILE|-", help="Write it to FILE as one page with charts instead.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def report(which: str, file: str | None, force: bool) -> None:
-    """Show how good a task is, why, and what to be careful about.
+    """Show the quality of a task, what it rests on, and what to be careful about.
 
     The page of --html needs no network and no other file.
     """
     with open_client() as client:
-        found = client.tasks.report(client.tasks.find(which).id)
+        task_report = client.tasks.report(client.tasks.find(which).id)
     if file is not None:
-        fetch(_page(found), file, f"{found['task_id']}.html", force=force, facts={"id": found["task_id"]})
+        id = task_report["task_id"]
+        fetch(_page(task_report), file, f"{id}.html", force=force, facts={"id": id})
     elif choices().json:
-        output.json_value(found)
+        output.json_value(task_report)
     else:
-        _show(found)
+        _show(task_report)
 
 
-def _page(found: Report) -> Iterator[bytes]:
+def _page(report: Report) -> Iterator[bytes]:
     """Yield the page in one piece, drawn when it is known that it can be written."""
-    yield make_page(found, NAMES).encode()
+    yield make_page(report, NAMES).encode()
 
 
-def _show(found: Report) -> None:
-    output.line(found["summary"])
-    for warning in found["warnings"]:
+def _show(report: Report) -> None:
+    output.line(report["summary"])
+    for warning in report["warnings"]:
         output.line(f"\n{warning['code']}: {warning['text']}")
-    quality, labels = found["quality"], found["labels"]
+    quality, labels = report["quality"], report["labels"]
     low, high = quality["AUROC_interval"]
     output.line()
     output.record(
         {
-            "task": found["task_name"],
+            "task": report["task_name"],
             "AUROC": f"{quality['AUROC']:.4f} (95 % interval {low:.4f} to {high:.4f})",
             "average precision": f"{quality['average_precision']:.4f}",
             "log loss": f"{quality['log_loss']:.4f}",
             "calibration error": f"{quality['calibration_error']:.4f}",
-            "measured on": f"{labels['measured']['ones']:,} ones, {labels['measured']['zeros']:,} zeros ({labels['test']})",
-            "learned from": f"{labels['train']['ones']:,} ones, {labels['train']['zeros']:,} zeros",
+            "measured on": f"{count_classes(labels['measured'])} ({labels['test']})",
+            "learned from": count_classes(labels["train"]),
             "labels without a match": f"{labels['unmatched_train']:,} train, {labels['unmatched_test']:,} test",
         }
     )
     _table(
         ["MODEL", "AUROC", "LOG LOSS"],
-        [[NAMES.get(b["name"], b["name"]), b["AUROC"], b["log_loss"]] for b in found["baselines"]],
+        [[NAMES.get(b["name"], b["name"]), b["AUROC"], b["log_loss"]] for b in report["baselines"]],
     )
-    _table(["LABELS", "AUROC"], [[f"{p['labels']:,}", p["AUROC"]] for p in found["learning_curve"]], first=0)
+    _table(["LABELS", "AUROC"], [[f"{p['labels']:,}", p["AUROC"]] for p in report["learning_curve"]], first=0)
     _table(
-        ["TENTH", "USERS", "ONES SHARE", "LIFT", "GAIN"],
+        ["DECILE", "USERS", "POSITIVE RATE", "LIFT", "CUMULATIVE GAIN"],
         [[d["decile"], d["users"], d["ones_share"], d["lift"], d["gain"]] for d in quality["deciles"]],
         first=0,
     )
     _table(
-        ["VIEW", "PART OF WEIGHT", "AUROC OUT OF FOLD"],
-        [[f"{v['name']}: {NAMES.get(v['name'], '')}", v["share"], v["AUROC_out_of_fold"]] for v in found["views"]],
+        ["VIEW", "SHARE OF WEIGHT", "AUROC OUT OF FOLD"],
+        [[f"{v['name']}: {NAMES.get(v['name'], '')}", v["share"], v["AUROC_out_of_fold"]] for v in report["views"]],
     )
     for side in ("for", "against"):
         _table(
-            [f"SPEAKS {side.upper()}", "WEIGHT", "USERS", "ONES SHARE"],
-            [[b["text"], b["weight"], b["users"], b["ones_share"]] for b in found["behaviors"][side]],
+            [f"BEHAVIORS {side.upper()} LABEL 1", "WEIGHT", "USERS", "POSITIVE RATE"],
+            [[b["text"], b["weight"], b["users"], b["ones_share"]] for b in report["behaviors"][side]],
         )
 
 
@@ -95,5 +96,5 @@ def _table(titles: list[str], rows: list[list[Any]], first: int = 1) -> None:
     if not rows:
         return
     output.line()
-    shown = [[f"{value:.4f}" if isinstance(value, float) else value for value in row] for row in rows]
-    output.table(titles, shown, numbers=list(range(first, len(titles))), empty="")
+    cells = [[f"{value:.4f}" if isinstance(value, float) else value for value in row] for row in rows]
+    output.table(titles, cells, numbers=list(range(first, len(titles))), empty="")
