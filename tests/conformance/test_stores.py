@@ -1,6 +1,7 @@
 """One suite for every store: a directory, moto's S3 server, and the JuiceFS gateway."""
 
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -259,6 +260,16 @@ def test_a_bucket_is_made_once_and_found(location: StoreLocation) -> None:
     assert buckets.is_empty(name)
     buckets.open(name).write("x", b"x")
     assert not buckets.is_empty(name)
+
+
+def test_without_botocore_a_bucket_that_is_there_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with moto_server(tmp_path) as endpoint:
+        buckets = Buckets(s3_location(endpoint))
+        buckets.create("there")
+        monkeypatch.setitem(sys.modules, "botocore.session", None)
+        buckets.create("there")
+        with pytest.raises(StoreDeniedError, match=r"pip install 'footfall\[s3\]'"):
+            buckets.create("elsewhere")
 
 
 def test_row_12_links_in_a_directory_store_are_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]

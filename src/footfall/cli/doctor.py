@@ -29,7 +29,6 @@ PACKAGES = (
     "lightgbm",
     "scikit-learn",
     "pyarrow",
-    "polars",
     "obstore",
     "sqlalchemy",
     "uvicorn",
@@ -113,17 +112,25 @@ def _machine() -> Iterator[Finding]:
         f"missing: {', '.join(missing)}" if missing else ", ".join(found),
         "Install Footfall again." if missing else "",
     )
-    import psutil
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    memory = psutil.virtual_memory()
-    little = memory.available < 1 << 30
+    page = os.sysconf("SC_PAGE_SIZE")
+    total, available = page * os.sysconf("SC_PHYS_PAGES"), _available_bytes()
+    little = available < 1 << 30
     yield Finding(
         "machine",
         "warn" if little else "ok",
-        f"{cores} cores, {memory.total / 2**30:.1f} GiB of memory, {memory.available / 2**30:.1f} GiB of it free",
+        f"{cores} cores, {total / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB of it free",
         "Jobs may end for lack of memory; free some." if little else "",
     )
+
+
+def _available_bytes() -> int:
+    """Return how much memory can be had; Linux counts into it what caches would give back."""
+    try:
+        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text("ascii").splitlines())
+        return int(fields["MemAvailable"].split()[0]) << 10
+    except (OSError, KeyError, ValueError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
 
 
 def _source(home: Path) -> str:

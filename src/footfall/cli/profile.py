@@ -1,7 +1,9 @@
 """``footfall profile``: what the users whom a task found have in common, and who is like some keywords."""
 
+import heapq
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -102,18 +104,28 @@ def _tsv(client: "Client", found: "Profile") -> Iterator[bytes]:
     return client.get_object(found.result_bucket, found.result_file_path)
 
 
-def _rows(client: "Client", found: "Profile", limit: int) -> tuple[list[str], list[tuple[Any, ...]]]:
+def _rows(client: "Client", found: "Profile", limit: int) -> tuple[list[str], list[list[Any]]]:
     """Return the columns and the first rows of a result; an intent's attributes count by themselves."""
-    import polars
+    from footfall.client.profiles import INTENT_COLUMNS, SIMILARITY_COLUMNS
 
+    lines = b"".join(_tsv(client, found)).decode().splitlines()
     if isinstance(found, ShoppingIntent):
-        whole = client.shopping_intents.table(found.id)
-        parts = [whole.filter(polars.col("section") == section).head(limit) for section in ("behavior", "attribute")]
-        table = polars.concat(parts)
-    else:
-        table = client.custom_attributes.similarities(found).top_k(limit, by="similarity")
-        table = table.sort("similarity", "user_id", descending=[True, False])
-    return table.columns, table.rows()
+        rows = _read(lines[1:], INTENT_COLUMNS)
+        return list(INTENT_COLUMNS), [
+            row
+            for section in ("behavior", "attribute")
+            for row in itertools.islice((row for row in rows if row[0] == section), limit)
+        ]
+    rows = _read(lines, SIMILARITY_COLUMNS)
+    return list(SIMILARITY_COLUMNS), heapq.nsmallest(limit, rows, key=lambda row: (-row[1], row[0]))
+
+
+def _read(lines: list[str], columns: Mapping[str, str]) -> list[list[Any]]:
+    kinds = [_KINDS[kind] for kind in columns.values()]
+    return [[kind(cell) for kind, cell in zip(kinds, line.split("\t"), strict=True)] for line in lines]
+
+
+_KINDS: dict[str, Callable[[str], Any]] = {"String": str, "Float64": float, "Int64": int}
 
 
 add_verbs(profile, "profile")

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from footfall.client import replies
 from footfall.client.administration import Accounts, ApiKeys, Buckets, Keys, Users
+from footfall.client.frames import read_frame
 from footfall.client.profiles import CustomAttributes, Profiles, ShoppingIntents
 from footfall.client.projects import Catalogue, Projects, SshKeys, Storage, Volumes
 from footfall.client.replies import Encoder, Feature, ObjectSummary, Resource, Task, TaskRun, reply
@@ -271,17 +272,12 @@ class Client:
         """Return the result of a completed task run: ``user_id`` (text) and ``score`` (0 to 1), in the feature's order.
 
         Raises:
-            InputError: the task run is not completed.
+            InputError: the task run is not completed, or polars (the extra ``frames``) is not installed.
         """
-        import polars
-
         if task_run.status != "completed":
             raise InputError(f"The task run {task_run.name!r} is {task_run.status}; wait() until it is completed.")
         content = b"".join(self.get_object(task_run.result_bucket, task_run.result_file_path))
-        schema = {"user_id": polars.String, "score": polars.Float64}
-        if not content:
-            return polars.DataFrame(schema=schema)
-        return polars.read_csv(content, separator="\t", has_header=False, quote_char=None, schema=schema)
+        return read_frame(content, {"user_id": "String", "score": "Float64"})
 
     def close(self) -> None:
         """Close the connections."""

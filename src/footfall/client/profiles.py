@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from footfall.client.frames import read_frame
 from footfall.client.replies import CustomAttributes as Attributes
 from footfall.client.replies import ShoppingIntent
 from footfall.client.resources import Resources
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 Profile = ShoppingIntent | Attributes
 _PROFILE = "/api/v1/profile"
+INTENT_COLUMNS = {
+    "section": "String",
+    "name": "String",
+    "target_share": "Float64",
+    "base_share": "Float64",
+    "lift": "Float64",
+    "users": "Int64",
+}
+SIMILARITY_COLUMNS = {"user_id": "String", "similarity": "Float64"}
 
 
 class ShoppingIntents(Resources[ShoppingIntent]):
@@ -41,13 +51,7 @@ class ShoppingIntents(Resources[ShoppingIntent]):
         Columns: ``section`` (``behavior`` or ``attribute``), ``name``, ``target_share`` and ``base_share`` (0 to 1),
         ``lift`` (their quotient) and ``users`` (of the target).
         """
-        import polars
-
-        kinds = (polars.String, polars.String, polars.Float64, polars.Float64, polars.Float64, polars.Int64)
-        names = ("section", "name", "target_share", "base_share", "lift", "users")
-        return polars.read_csv(
-            self.download(id), separator="\t", quote_char=None, schema=dict(zip(names, kinds, strict=True))
-        )
+        return read_frame(self.download(id), INTENT_COLUMNS, has_header=True)
 
 
 class CustomAttributes(Resources[Attributes]):
@@ -76,15 +80,10 @@ class CustomAttributes(Resources[Attributes]):
         Raises:
             InputError: they are not completed.
         """
-        import polars
-
         if attributes.status != "completed":
             raise InputError(f"The profile {attributes.name!r} is {attributes.status}; wait() until it is completed.")
         content = b"".join(self._read(attributes))
-        schema = {"user_id": polars.String, "similarity": polars.Float64}
-        if not content:
-            return polars.DataFrame(schema=schema)
-        return polars.read_csv(content, separator="\t", has_header=False, quote_char=None, schema=schema)
+        return read_frame(content, SIMILARITY_COLUMNS)
 
     def _read(self, attributes: Attributes) -> Iterator[bytes]:
         bucket, key = quote(attributes.result_bucket, safe=""), quote(attributes.result_file_path, safe="/")

@@ -47,10 +47,19 @@ class S3Store(Store):
         """Make a bucket; one that is there and can be listed with our keys is fine.
 
         Raises:
-            StoreDeniedError: the name is taken by somebody else at the service.
+            StoreDeniedError: the name is taken by somebody else at the service; or there is no such bucket, and botocore
+                (the extra ``s3``), which makes one, is not installed.
         """
-        _create_bucket(location, name)
-        cls(cls.bucket_location(location, name)).is_empty()
+        store = cls(cls.bucket_location(location, name))
+        try:
+            _create_bucket(location, name)
+        except ModuleNotFoundError as error:
+            with suppress(StoreDeniedError, ObjectNotFoundError):
+                store.is_empty()
+                return
+            details = f"{name}: there is no such bucket, and making one needs botocore: pip install 'footfall[s3]'."
+            raise StoreDeniedError(details, operation="write") from error
+        store.is_empty()
 
     @staticmethod
     def delete_bucket(location: StoreLocation, name: str) -> None:
@@ -154,19 +163,13 @@ def _create_bucket(location: StoreLocation, name: str) -> None:
     """Make a bucket; one that is there already is fine here, and the caller finds out whether it is ours.
 
     Raises:
-        StoreDeniedError: the service refuses, or what makes buckets is not installed.
+        StoreDeniedError: the service refuses.
         StoreUnavailableError: it does not answer.
     """
     # obstore cannot make buckets; botocore is slow to import, so only this rare call pays for it.
-    try:
-        import botocore.session
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
-    except ModuleNotFoundError as error:
-        raise StoreDeniedError(
-            f"the bucket {name} cannot be made: botocore is not installed; run pip install 'footfall[s3]'",
-            operation="write",
-        ) from error
+    import botocore.session
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
 
     config = Config(
         signature_version="s3v4",
