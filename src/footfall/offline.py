@@ -3,6 +3,8 @@
 A server may run meanwhile; it sees what was changed with its next request.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from footfall import layout
@@ -25,13 +27,8 @@ def recover_key(settings: Settings) -> dict[str, str]:
     Raises:
         ConfigError: no server was ever started on this home.
     """
-    if not settings.key_file.exists():
-        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
-    database = Database(database_url(settings))
-    try:
+    with _open_database(settings) as database:
         key = accounts.new_key_offline(database, open_secrets(settings.key_file, may_create=False))
-    finally:
-        database.close()
     values = read_credentials(settings.credentials_file) | {"access_key": key.id, "secret_key": key.secret_key or ""}
     write_credentials(settings.credentials_file, values)
     return values
@@ -44,20 +41,11 @@ def find_node(settings: Settings, project_id: str, number: int, rank: int) -> Pa
         ConfigError: this is not the server's machine.
         NotFoundError: there is no such run here.
     """
-    if not settings.key_file.exists():
-        details = (
-            f"there is no {settings.key_file}: this works on the server's own machine, with --home as the server has it"
-        )
-        raise ConfigError("home", details)
-    database = Database(database_url(settings))
-    try:
-        with database.read() as connection:
-            found = run_pages.find_attempt(connection, project_id, number)
-        if found is None:
-            raise NotFoundError("run", f"{project_id}/{number}")
-        return settings.runs_root / layout.node_dir(*found, rank)
-    finally:
-        database.close()
+    with _open_database(settings) as database, database.read() as connection:
+        attempt = run_pages.find_attempt(connection, project_id, number)
+    if attempt is None:
+        raise NotFoundError("run", f"{project_id}/{number}")
+    return settings.runs_root / layout.node_dir(*attempt, rank)
 
 
 def import_image(settings: Settings, name: str, path: Path) -> Image:
@@ -68,14 +56,8 @@ def import_image(settings: Settings, name: str, path: Path) -> Image:
         InvalidFieldError: it is neither a virtual environment of Python nor a root file system.
         AlreadyExistsError: the name is taken.
     """
-    if not settings.key_file.exists():
-        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
-    database = Database(database_url(settings))
-    try:
-        with database.write() as tx:
-            return images.import_image(tx, name, path)
-    finally:
-        database.close()
+    with _open_database(settings) as database, database.write() as tx:
+        return images.import_image(tx, name, path)
 
 
 def rotate_master_key(settings: Settings) -> int:
@@ -84,10 +66,20 @@ def rotate_master_key(settings: Settings) -> int:
     Raises:
         ConfigError: no server was ever started on this home.
     """
+    with _open_database(settings) as database:
+        return accounts.rotate_master_key(database, settings.key_file)
+
+
+@contextmanager
+def _open_database(settings: Settings) -> Iterator[Database]:
     if not settings.key_file.exists():
-        raise ConfigError("home", f"there is no {settings.key_file}; `footfall up` makes it at its first start")
+        details = (
+            f"there is no {settings.key_file}: name the home of a server of this machine with --home; "
+            "`footfall up` makes the file at its first start"
+        )
+        raise ConfigError("home", details)
     database = Database(database_url(settings))
     try:
-        return accounts.rotate_master_key(database, settings.key_file)
+        yield database
     finally:
         database.close()

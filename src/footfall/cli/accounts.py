@@ -1,12 +1,13 @@
 """``footfall bucket | account | user | key``: who may call, and what belongs to whom."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
 from footfall.cli import output
 from footfall.cli.context import Group, choices, open_client
+from footfall.cli.show import day, done, show_list
 from footfall.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def create_bucket(name: str) -> None:
     """Make the bucket NAME."""
     with open_client() as client:
         made = client.buckets.create(name)
-    _say(made.wire, f"The bucket {name} is made.")
+    done(f"The bucket {name} is made.", **made.wire)
 
 
 @bucket.command("list")
@@ -50,8 +51,10 @@ def list_buckets() -> None:
     """List the buckets that this account may use."""
     with open_client() as client:
         found = client.buckets.list()
-    rows = [[each.name, _day(each.created_at), ", ".join(each.granted_to) or None] for each in found]
-    _table(found, ["NAME", "CREATED", "GRANTED TO"], rows, "There are no buckets; `footfall data put` makes one.")
+    rows = [[each.name, day(each.created_at), ", ".join(each.granted_to) or None] for each in found]
+    show_list(
+        found, ["NAME", "CREATED", "GRANTED TO"], rows, empty="There are no buckets; `footfall data put` makes one."
+    )
 
 
 @bucket.command("delete")
@@ -60,7 +63,7 @@ def delete_bucket(name: str) -> None:
     """Delete the empty bucket NAME."""
     with open_client() as client:
         client.buckets.delete(name)
-    _say({"bucket": name, "action": "delete"}, f"The bucket {name} is deleted.")
+    done(f"The bucket {name} is deleted.", bucket=name, action="delete")
 
 
 @bucket.command("grant")
@@ -70,7 +73,7 @@ def grant_bucket(name: str, account_id: str) -> None:
     """Let another account use the bucket NAME."""
     with open_client() as client:
         client.buckets.grant(name, account_id)
-    _say({"bucket": name, "granted_to": account_id}, f"The account {account_id} may use the bucket {name}.")
+    done(f"The account {account_id} may use the bucket {name}.", bucket=name, granted_to=account_id)
 
 
 @bucket.command("revoke")
@@ -80,7 +83,7 @@ def revoke_bucket(name: str, account_id: str) -> None:
     """Take back what `grant` gave."""
     with open_client() as client:
         client.buckets.revoke(name, account_id)
-    _say({"bucket": name, "revoked_from": account_id}, f"The account {account_id} may no longer use the bucket {name}.")
+    done(f"The account {account_id} may no longer use the bucket {name}.", bucket=name, revoked_from=account_id)
 
 
 @account.command("create")
@@ -97,7 +100,9 @@ def list_accounts() -> None:
     """List the accounts that this user may see."""
     with open_client() as client:
         found = client.accounts.list()
-    _table(found, ["NAME", "CREATED", "ID"], [[each.name, _day(each.created_at), each.id] for each in found], "")
+    show_list(
+        found, ["NAME", "CREATED", "ID"], [[each.name, day(each.created_at), each.id] for each in found], empty=""
+    )
 
 
 _service_option = click.option(
@@ -113,7 +118,7 @@ def create_user(name: str, role: str, service: str | None) -> None:
     """Make the user NAME; `footfall key create --user NAME` gives it a key."""
     with open_client() as client:
         made = client.users.create(name, _roles(role, service))
-    _say(made.wire, f"The user {made.name} is made: {made.id}")
+    done(f"The user {made.name} is made: {made.id}", **made.wire)
 
 
 @user.command("list")
@@ -121,8 +126,8 @@ def list_users() -> None:
     """List the users of this account."""
     with open_client() as client:
         found = client.users.list()
-    rows = [[each.name, *(each.roles.get(one) for one in SERVICES), _day(each.created_at), each.id] for each in found]
-    _table(found, ["NAME", *(service.upper() for service in SERVICES), "CREATED", "ID"], rows, "")
+    rows = [[each.name, *(each.roles.get(one) for one in SERVICES), day(each.created_at), each.id] for each in found]
+    show_list(found, ["NAME", *(service.upper() for service in SERVICES), "CREATED", "ID"], rows, empty="")
 
 
 @user.command("role")
@@ -134,7 +139,7 @@ def set_role(which: str, role: str, service: str | None) -> None:
     with open_client() as client:
         changed = client.users.set_roles(_user_id(client, which), _roles(role, service))
     of_service = f" of {service}" if service else ""
-    _say(changed.wire, f"The user {changed.name} is {role}{of_service} now.")
+    done(f"The user {changed.name} is {role}{of_service} now.", **changed.wire)
 
 
 def _roles(role: str, service: str | None) -> dict[str, str]:
@@ -148,7 +153,7 @@ def delete_user(which: str) -> None:
     with open_client() as client:
         user_id = _user_id(client, which)
         client.users.delete(user_id)
-    _say({"user_id": user_id, "action": "delete"}, f"The user {which} is deleted.")
+    done(f"The user {which} is deleted.", user_id=user_id, action="delete")
 
 
 @key.command("create")
@@ -171,20 +176,20 @@ def list_keys() -> None:
             each.id,
             names.get(each.user_id, each.user_id),
             "active" if each.is_active else "stopped",
-            _day(each.created_at),
+            day(each.created_at),
         ]
         for each in found
     ]
-    _table(found, ["ACCESS KEY", "USER", "STATE", "CREATED"], rows, "")
+    show_list(found, ["ACCESS KEY", "USER", "STATE", "CREATED"], rows, empty="")
 
 
-def _add_key_verb(verb: str, help: str, said: str) -> None:
+def _add_key_verb(verb: str, help: str, state: str) -> None:
     @key.command(verb, help=help)
     @click.argument("access_key")
     def change(access_key: str) -> None:
         with open_client() as client:
             getattr(client.keys, verb)(access_key)
-        _say({"access_key": access_key, "action": verb}, f"The key {access_key} is {said}.")
+        done(f"The key {access_key} is {state}.", access_key=access_key, action=verb)
 
 
 _add_key_verb("stop", "Make a key invalid until it is started again.", "stopped")
@@ -203,7 +208,7 @@ def rotate_master() -> None:
 
     n_keys = rotate_master_key(load_settings(choices().home))
     sealed = "1 secret is" if n_keys == 1 else f"{n_keys} secrets are"
-    _say({"access_keys": n_keys}, f"{sealed} sealed with a new master key.")
+    done(f"{sealed} sealed with a new master key.", access_keys=n_keys)
 
 
 @key.command("recover")
@@ -219,10 +224,9 @@ def recover_key() -> None:
     settings = load_settings(choices().home)
     made = recover(settings)
     file = settings.credentials_file
-    said = {"access_key": str(made["access_key"]), "credentials": str(file)}
-    _say(
-        said, f"The key {said['access_key']} is made and written to {file}; `footfall key list` shows those before it."
-    )
+    id = made["access_key"]
+    sentence = f"The key {id} is made and written to {file}; `footfall key list` shows those before it."
+    done(sentence, access_key=id, credentials=str(file))
 
 
 @key.group("api", cls=Group)
@@ -244,8 +248,8 @@ def list_api_keys() -> None:
     """List the API keys."""
     with open_client() as client:
         found = client.api_keys.list()
-    rows = [[each.name, "enabled" if each.is_enabled else "disabled", _day(each.created_at), each.id] for each in found]
-    _table(found, ["NAME", "STATE", "CREATED", "ID"], rows, "There are no API keys.")
+    rows = [[each.name, "enabled" if each.is_enabled else "disabled", day(each.created_at), each.id] for each in found]
+    show_list(found, ["NAME", "STATE", "CREATED", "ID"], rows, empty="There are no API keys.")
 
 
 @api.command("reissue")
@@ -258,13 +262,13 @@ def reissue_api_key(id: str, secondary: bool) -> None:
     _say_secret(made.wire)
 
 
-def _add_api_key_verb(verb: str, help: str, said: str) -> None:
+def _add_api_key_verb(verb: str, help: str, state: str) -> None:
     @api.command(verb, help=help)
     @click.argument("id")
     def change(id: str) -> None:
         with open_client() as client:
             getattr(client.api_keys, verb)(id)
-        _say({"api_key_id": id, "action": verb}, f"The API key {id} is {said}.")
+        done(f"The API key {id} is {state}.", api_key_id=id, action=verb)
 
 
 _add_api_key_verb("enable", "Make an API key valid.", "valid")
@@ -279,27 +283,9 @@ def _user_id(client: "Client", which: str) -> str:
     raise InputError(f"There is no user with the id or name {which!r}; `footfall user list` lists them.")
 
 
-def _table(found: Any, columns: list[str], rows: Sequence[Sequence[object]], empty: str) -> None:
-    if choices().json:
-        output.json_value([each.wire for each in found])
-    else:
-        output.table(columns, rows, empty=empty)
-
-
-def _say(wire: Mapping[str, object], sentence: str) -> None:
-    if choices().json:
-        output.json_value(wire)
-    else:
-        output.line(sentence)
-
-
 def _say_secret(wire: Mapping[str, object]) -> None:
     if choices().json:
         output.json_value(wire)
         return
     output.record(wire)
     output.note("Keep the secrets now: they are not shown again.")
-
-
-def _day(at: Any) -> str:
-    return "-" if at is None else f"{at:%Y-%m-%d}"

@@ -7,7 +7,8 @@ import click
 
 from footfall.cli import output
 from footfall.cli.context import Group, bucket_and_key, choices, open_client
-from footfall.cli.verbs import add_verbs, moment, show_made, timeout_option, wait_option
+from footfall.cli.show import moment
+from footfall.cli.verbs import add_verbs, show_or_wait, timeout_option, wait_option
 
 
 def log_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -83,7 +84,7 @@ def _create_feature(
             name, bucket, path, encoder=encoder_name, format=given["format"], columns=columns or None,
             observed_until=given["observed_until"],
         )  # fmt: skip
-        show_made(client, "feature", made, wait, timeout_s)
+        show_or_wait(client, "feature", made, wait, timeout_s)
 
 
 @task.command("create")
@@ -115,7 +116,7 @@ def create_task(
             test_id = client.features.find(test_feature).id if test_feature else train_id
             given = {"test_feature_id": test_id, "test_bucket": bucket, "test_file_path": path}
         made = client.tasks.create(name, train_id, train_bucket, train_path, **given)
-        show_made(client, "task", made, wait, timeout_s)
+        show_or_wait(client, "task", made, wait, timeout_s)
 
 
 @task_run.command("create")
@@ -131,7 +132,7 @@ def create_task_run(name: str, task_: str, feature_: str, result: str, wait: boo
     with open_client() as client:
         task_id, feature_id = client.tasks.find(task_).id, client.features.find(feature_).id
         made = client.task_runs.create(name, task_id, feature_id, bucket, path)
-        show_made(client, "task-run", made, wait, timeout_s)
+        show_or_wait(client, "task-run", made, wait, timeout_s)
 
 
 for _group, _kind in ((feature, "feature"), (task, "task"), (task_run, "task-run")):

@@ -1,4 +1,4 @@
-"""Logs on a terminal: one node as it is, several with a prefix a line, and what a run waits for before it says anything."""
+"""``footfall logs``, and following a run: one node as it is, several with a prefix a line; why a run has not started yet."""
 
 import queue
 import threading
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from footfall.cli import output
-from footfall.cli.context import choices
+from footfall.cli.context import Command, choices, open_client
+from footfall.cli.verbs import KINDS, resources
 from footfall.errors import FootfallError, InputError
 from footfall.lines import whole_lines
 
@@ -19,8 +20,47 @@ if TYPE_CHECKING:
     from footfall.client import Client
     from footfall.client.nsml_replies import Run
 
-LOOK_S = 0.5
+POLL_INTERVAL_S = 0.5
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@click.command(cls=Command)
+@click.argument("kind", metavar="[feature|task|task-run|profile]")
+@click.argument("which", metavar="PROJECT/NUMBER | ID | NAME", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on until it has ended.")
+@click.option("--node", "nodes", type=int, multiple=True, metavar="N", help="Of this node of a run; all if not given.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Begin with the last N lines.")
+@click.option("--since", metavar="TIME", help="Begin with what was written since: 90s, 10m, 2h, 3d, or a UTC time.")
+@click.option("--grep", metavar="TEXT", help="Only lines that hold TEXT.")
+def logs(
+    kind: str,
+    which: str | None,
+    follow: bool,
+    nodes: tuple[int, ...],
+    tail: int | None,
+    since: str | None,
+    grep: str | None,
+) -> None:
+    """Print the log of a run, or of the job that makes a feature, task, task run or profile.
+
+    Several nodes are shown line by line as they come, each line behind its node's number.
+    """
+    if which is not None and kind not in KINDS:
+        raise click.UsageError(f"{kind!r} is none of {', '.join(KINDS)}; a run is one word: PROJECT/NUMBER.")
+    if which is not None and (nodes or tail is not None or since or grep):
+        raise click.UsageError("--node, --tail, --since and --grep are for the logs of runs.")
+    if tail is not None and since is not None:
+        raise click.UsageError("--tail and --since both say where to begin; give one.")
+    with open_client() as client:
+        if which is None:
+            begin = None if since is None else parse_since(since)
+            run = client.runs.find(kind)
+            print_log(client, run, node_numbers(run, nodes), tail=tail, since=begin, grep=grep, follow=follow)
+            return
+        found = resources(client, kind).find(which)
+        with output.LogPrinter(id=found.id) as printer:
+            for piece in client.log(found, follow=follow):
+                printer.show(piece)
 
 
 def print_log(client: "Client", run: "Run", nodes: list[int], **how: Any) -> None:
@@ -58,7 +98,7 @@ def saying_what_it_waits_for(client: "Client", run: "Run") -> Iterator[None]:
 
     def watch() -> None:
         said = ""
-        while not over.wait(LOOK_S):
+        while not over.wait(POLL_INTERVAL_S):
             try:
                 now = client.runs.get(run.project_id, run.number)
             except FootfallError:
@@ -75,7 +115,7 @@ def saying_what_it_waits_for(client: "Client", run: "Run") -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join(timeout=LOOK_S)
+        thread.join(timeout=POLL_INTERVAL_S)
 
 
 def _interleaved(client: "Client", run: "Run", nodes: list[int], how: dict[str, Any]) -> Iterator[tuple[int, bytes]]:

@@ -9,7 +9,7 @@ import traceback
 
 import click
 
-from footfall.cli import accounts, behavior, data, doctor, exec, logs, output, profile, projects, runs, serve
+from footfall.cli import accounts, behavior, data, doctor, exec, follow, output, profile, projects, runs, serve
 from footfall.cli.context import Choices, RootGroup, RunFailed
 from footfall.cli.report.report import report
 from footfall.errors import (
@@ -44,7 +44,7 @@ cli.add_command(behavior.encoder)
 cli.add_command(projects.project)
 cli.add_command(runs.run)
 cli.add_command(runs.runs)
-cli.add_command(logs.logs)
+cli.add_command(follow.logs)
 cli.add_command(runs.stop)
 cli.add_command(exec.exec_)
 cli.add_command(runs.metrics)

@@ -11,7 +11,7 @@ import click
 from footfall.cli import output
 from footfall.cli.context import Group, bucket_and_key, choices, open_client
 from footfall.cli.files import fetch
-from footfall.cli.verbs import add_verbs, show_made, timeout_option, wait_option
+from footfall.cli.verbs import add_verbs, show_or_wait, timeout_option, wait_option
 from footfall.client.replies import ShoppingIntent
 from footfall.errors import InputError
 
@@ -38,7 +38,7 @@ def common(name: str, task_: str, wait: bool, timeout_s: float | None) -> None:
     """
     with open_client() as client:
         made = client.shopping_intents.create(name, client.tasks.find(task_).id)
-        show_made(client, "profile", made, wait, timeout_s)
+        show_or_wait(client, "profile", made, wait, timeout_s)
 
 
 @profile.command("like")
@@ -59,7 +59,7 @@ def like(name: str, keywords: str, feature_: str, result: str, wait: bool, timeo
     with open_client() as client:
         feature_id = client.features.find(feature_).id
         made = client.custom_attributes.create(name, feature_id, words, bucket, path)
-        show_made(client, "profile", made, wait, timeout_s)
+        show_or_wait(client, "profile", made, wait, timeout_s)
 
 
 @profile.command("result")

@@ -1,18 +1,15 @@
 """``footfall project | products | image | volume | storage | ssh-key``: what runs need."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from footfall.cli import output
 from footfall.cli.context import Command, Group, choices, open_client
 from footfall.cli.files import QUIET_S, fetch, size_text
+from footfall.cli.show import done, moment, show_list, show_made
 from footfall.errors import InputError
-
-if TYPE_CHECKING:
-    from footfall.client.nsml_replies import NsmlRecord
 
 
 @click.group(cls=Group)
@@ -50,13 +47,8 @@ def create_project(name: str, nas_gb: int, note: str | None) -> None:
     """Make the project NAME."""
     with open_client() as client:
         made = client.projects.create(name, nas_gb=nas_gb, note=note)
-    if choices().json:
-        output.json_value(made.wire)
-    else:
-        output.line(made.id)
-        output.note(
-            f"Made the project {made.name}; `footfall run --project {made.name} -- COMMAND` runs something in it."
-        )
+    hint = f"Made the project {made.name}; `footfall run --project {made.name} -- COMMAND` runs something in it."
+    show_made(made.wire, made.id, hint)
 
 
 @project.command("list")
@@ -206,11 +198,8 @@ def create_volume(name: str, project_: str, size_gb: int) -> None:
     """Make the block storage NAME."""
     with open_client() as client:
         made = client.volumes.create(name, client.projects.find(project_).id, size_gb)
-    if choices().json:
-        output.json_value(made.wire)
-    else:
-        output.line(str(made.number))
-        output.note(f"Made the block storage {made.name}; `footfall run --volume {made.number} …` gives it to a run.")
+    hint = f"Made the block storage {made.name}; `footfall run --volume {made.number} …` gives it to a run."
+    show_made(made.wire, str(made.number), hint)
 
 
 @volume.command("list")
@@ -293,11 +282,7 @@ def add_ssh_key(title: str, file: Any) -> None:
     """Store the public key in FILE (such as ~/.ssh/id_ed25519.pub) under TITLE."""
     with open_client() as client:
         made = client.ssh_keys.create(title, file.read())
-    if choices().json:
-        output.json_value(made.wire)
-    else:
-        output.line(made.name)
-        output.note(f"Kept the key {made.title}: {made.fingerprint_sha256 or made.fingerprint}")
+    show_made(made.wire, made.name, f"Stored the key {made.title}: {made.fingerprint_sha256 or made.fingerprint}")
 
 
 @ssh_key.command("list")
@@ -327,35 +312,6 @@ def delete_ssh_key(title: str, name: str | None) -> None:
             name = named[0]
         client.ssh_keys.delete(title, name)
     done(f"The key {title} is forgotten.", title=title, name=name, action="delete")
-
-
-def show_list(
-    found: Iterable["NsmlRecord"],
-    columns: list[str],
-    rows: list[list[object]],
-    *,
-    empty: str,
-    numbers: list[int] | None = None,
-    whole: list[int] | None = None,
-) -> None:
-    """Print what was listed: the wire's JSON, or a table."""
-    if choices().json:
-        output.json_value([one.wire for one in found])
-    else:
-        output.table(columns, rows, numbers=numbers or [], empty=empty, whole=whole or [])
-
-
-def done(sentence: str, **facts: object) -> None:
-    """Say that something is done."""
-    if choices().json:
-        output.json_value(facts)
-    else:
-        output.line(sentence)
-
-
-def moment(at: Any) -> str:
-    """Return a time as a table shows it."""
-    return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def _size(size_bytes: int | None) -> str:

@@ -11,7 +11,7 @@ from footfall.cli import output
 from footfall.cli.context import Command, Group, choices, open_client
 from footfall.cli.files import QUIET_S, fetch, size_text
 from footfall.cli.follow import node_numbers, print_log, saying_what_it_waits_for, wait_quietly
-from footfall.cli.projects import done, moment, show_list
+from footfall.cli.show import done, moment, show_list, show_made
 from footfall.errors import InputError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def run(
             **options,
         )
         if detach or line is None:
-            _show_made(made)
+            _announce(made)
             return
         _attend(client, made, wait=wait)
 
@@ -178,7 +178,7 @@ def wait_run(which: str, timeout_s: float | None) -> None:
 def restart_run(which: str) -> None:
     """Make a new run of the same specification and code."""
     with open_client() as client:
-        _show_made(client.runs.restart(client.runs.find(which)))
+        _announce(client.runs.restart(client.runs.find(which)))
 
 
 @runs.command("delete")
@@ -308,12 +308,9 @@ def _end(ended: "Run") -> None:
     raise click.exceptions.Exit(code if code else OWN_FAILURE)
 
 
-def _show_made(made: "Run") -> None:
-    if choices().json:
-        output.json_value(made.wire)
-    else:
-        output.line(made.name)
-        output.note(f"`footfall logs -f {made.name}` follows it, `footfall stop {made.name}` stops it.")
+def _announce(made: "Run") -> None:
+    hint = f"`footfall logs -f {made.name}` follows it, `footfall stop {made.name}` stops it."
+    show_made(made.wire, made.name, hint)
 
 
 def _show(found: "Run") -> None:

@@ -6,6 +6,7 @@ import click
 
 from footfall.cli import output
 from footfall.cli.context import Group, RunFailed, choices, open_client
+from footfall.cli.show import done, moment, show_list, show_made
 
 if TYPE_CHECKING:
     from footfall.client import Client
@@ -37,9 +38,6 @@ def add_verbs(group: Group, kind: str) -> None:
     def list_(limit: int | None) -> None:
         with open_client() as client:
             found = list(resources(client, kind).list(limit))
-        if choices().json:
-            output.json_value([item.wire for item in found])
-            return
         extra = COLUMNS[kind]
         names = ["NAME", "STATUS", "CREATED (UTC)", *(title for title, _ in extra), "ID"]
         rows = [
@@ -47,8 +45,8 @@ def add_verbs(group: Group, kind: str) -> None:
             for item in found
         ]
         numbers = [index for index, name in enumerate(names) if name in _NUMBERS]
-        output.table(
-            names, rows, numbers=numbers, empty=f"There are no {words}s yet; `footfall {kind} create` makes one."
+        show_list(
+            found, names, rows, numbers=numbers, empty=f"There are no {words}s yet; `footfall {kind} create` makes one."
         )
 
     @group.command("show", help=f"Show a {words} by its id or name.")
@@ -70,7 +68,7 @@ def add_verbs(group: Group, kind: str) -> None:
         with open_client() as client:
             found = resources(client, kind).find(which)
             resources(client, kind).cancel(found.id)
-        _done(kind, found, "cancel", f"The {words} {found.name} is being stopped.")
+        done(f"The {words} {found.name} is being stopped.", kind=kind, id=found.id, name=found.name, action="cancel")
 
     @group.command("delete", help=f"Delete a {words}.")
     @click.argument("which", metavar="ID|NAME")
@@ -78,7 +76,7 @@ def add_verbs(group: Group, kind: str) -> None:
         with open_client() as client:
             found = resources(client, kind).find(which)
             resources(client, kind).delete(found.id)
-        _done(kind, found, "delete", f"The {words} {found.name} is deleted.")
+        done(f"The {words} {found.name} is deleted.", kind=kind, id=found.id, name=found.name, action="delete")
 
 
 def _brief(item: "Resource", field: str) -> Any:
@@ -94,7 +92,7 @@ def resources(client: "Client", kind: str) -> "Resources[Any]":
     return found
 
 
-def show_made(client: "Client", kind: str, made: "Resource", wait: bool, timeout_s: float | None) -> None:
+def show_or_wait(client: "Client", kind: str, made: "Resource", wait: bool, timeout_s: float | None) -> None:
     """Show what was made; with ``wait``, when it has ended.
 
     Raises:
@@ -102,11 +100,9 @@ def show_made(client: "Client", kind: str, made: "Resource", wait: bool, timeout
     """
     if wait:
         _wait_and_show(client, kind, made, timeout_s)
-    elif choices().json:
-        output.json_value(made.wire)
-    else:
-        output.line(f"{made.id}")
-        output.note(f"Made the {kind.replace('-', ' ')} {made.name}; `footfall {kind} wait {made.id}` waits for it.")
+        return
+    hint = f"Made the {kind.replace('-', ' ')} {made.name}; `footfall {kind} wait {made.id}` waits for it."
+    show_made(made.wire, made.id, hint)
 
 
 def _wait_and_show(client: "Client", kind: str, found: "Resource", timeout_s: float | None) -> None:
@@ -134,15 +130,3 @@ def _show(found: "Resource") -> None:
     else:
         fields.pop("progress", None)
     output.record(fields)
-
-
-def _done(kind: str, found: "Resource", verb: str, sentence: str) -> None:
-    if choices().json:
-        output.json_value({"kind": kind, "id": found.id, "name": found.name, "action": verb})
-    else:
-        output.line(sentence)
-
-
-def moment(at: Any) -> str:
-    """Return a time for people."""
-    return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"

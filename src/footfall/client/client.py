@@ -11,7 +11,6 @@ Knows routes and resources; ``transport.py`` knows how to ask, ``replies.py`` wh
 """
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -24,10 +23,11 @@ from footfall.client.frames import read_frame
 from footfall.client.profiles import CustomAttributes, Profiles, ShoppingIntents
 from footfall.client.projects import Catalogue, Projects, SshKeys, Storage, Volumes
 from footfall.client.replies import Encoder, Feature, ObjectSummary, Resource, Task, TaskRun, reply
-from footfall.client.resources import FIRST_PAUSE_S, LONGEST_PAUSE_S, PAGE, Resources
+from footfall.client.resources import PAGE, Resources
 from footfall.client.runs import Runs
 from footfall.client.transport import CHUNK_BYTES, TRIES, Transport, find_credentials
-from footfall.errors import InputError, ServiceError
+from footfall.client.waiting import wait_until_final
+from footfall.errors import InputError
 
 if TYPE_CHECKING:
     import polars
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Resource)
 Source = bytes | str | os.PathLike[str] | Iterable[bytes]
 """Bytes, the path of a file, or pieces of bytes."""
-
-PATIENCE_S = 60.0
 
 
 class Features(Resources[Feature]):
@@ -178,30 +176,10 @@ class Client:
             TimeoutError: it has not ended after ``timeout_s``; it goes on.
         """
         kind: Resources[Any] = self._kind_of(resource)
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        pause_s, last_seen = FIRST_PAUSE_S, time.monotonic()
-        before = ""
-        while True:
-            try:
-                resource = kind.get(resource.id)
-                last_seen = time.monotonic()
-            except ServiceError as error:
-                if error.status not in (0, 502, 503, 504) or time.monotonic() - last_seen > PATIENCE_S:
-                    raise
-            if callback is not None:
-                callback(resource)
-            if resource.is_final:
-                return resource
-            pause_s = FIRST_PAUSE_S if resource.status != before else min(LONGEST_PAUSE_S, pause_s * 1.3)
-            before = resource.status
-            if deadline is not None:
-                left_s = deadline - time.monotonic()
-                if left_s <= 0:
-                    raise TimeoutError(
-                        f"{resource.name!r} is still {resource.status} after {timeout_s:g} s; it goes on."
-                    )
-                pause_s = min(pause_s, left_s)
-            time.sleep(pause_s)
+        id = resource.id
+        return wait_until_final(
+            resource, lambda: kind.get(id), lambda now: f"{now.name!r} is still {now.status}", callback, timeout_s
+        )
 
     def log(self, resource: Resource, *, follow: bool = False) -> Iterator[bytes]:
         """Yield the log of the job that makes a resource."""

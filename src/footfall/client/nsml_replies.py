@@ -6,7 +6,7 @@ names no zone; sizes are named with their unit.
 Source: ``docs/reference/api.md``.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -18,13 +18,7 @@ _PREFIX = "RUN_STATE_"
 
 
 class NsmlRecord(Record, kw_only=True, rename="camel"):
-    """What these answers share: camel case, and times without a zone."""
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, datetime) and value.tzinfo is None:
-                setattr(self, name, value.replace(tzinfo=UTC))
+    """What these answers share: camel case."""
 
 
 class Project(NsmlRecord, kw_only=True):

@@ -25,24 +25,29 @@ class Progress(msgspec.Struct, frozen=True):
     total: int | float | None = None
 
 
-class Resource(msgspec.Struct, kw_only=True):
-    """What features, tasks and task runs share."""
+class Record(msgspec.Struct, kw_only=True):
+    """What all answers share: ``wire``, and times that are aware although the wire names no zone."""
+
+    created_at: datetime | None = None
+    wire: dict[str, Any] = msgspec.field(default_factory=dict, name="-")
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, datetime) and value.tzinfo is None:
+                setattr(self, name, value.replace(tzinfo=UTC))
+
+
+class Resource(Record, kw_only=True):
+    """What features, tasks, task runs and profiles share."""
 
     id: str
     name: str
-    created_at: datetime | None = None
     status: str = "registered"
     completed_at: datetime | None = None
     fail_message: str | None = None
     fail_details: str | None = None
     progress: Progress | None = None
-    wire: dict[str, Any] = msgspec.field(default_factory=dict, name="-")
-
-    def __post_init__(self) -> None:
-        if self.created_at is not None and self.created_at.tzinfo is None:
-            self.created_at = self.created_at.replace(tzinfo=UTC)
-        if self.completed_at is not None and self.completed_at.tzinfo is None:
-            self.completed_at = self.completed_at.replace(tzinfo=UTC)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, status={self.status!r}, id={self.id!r})"
@@ -152,17 +157,6 @@ class CustomAttributes(Resource, kw_only=True):
         return self.keyword_set
 
 
-class Record(msgspec.Struct, kw_only=True):
-    """What the other answers share."""
-
-    created_at: datetime | None = None
-    wire: dict[str, Any] = msgspec.field(default_factory=dict, name="-")
-
-    def __post_init__(self) -> None:
-        if self.created_at is not None and self.created_at.tzinfo is None:
-            self.created_at = self.created_at.replace(tzinfo=UTC)
-
-
 class Encoder(Record, kw_only=True):
     """What was fitted on the users of one feature and encodes others."""
 
@@ -252,6 +246,6 @@ def reply(kind: type[R], answer: Any) -> R:
         raise ServiceError(
             200, "", "UNEXPECTED_ANSWER", f"The answer of the service is not as documented: {error}. Compare versions."
         ) from error
-    if isinstance(result, Resource | Record) and isinstance(answer, Mapping):
+    if isinstance(result, Record) and isinstance(answer, Mapping):
         result.wire = dict(answer)
     return result

@@ -7,13 +7,13 @@ from urllib.parse import quote
 
 from footfall.client.replies import Resource, reply
 from footfall.client.transport import Transport
+from footfall.client.waiting import FIRST_PAUSE_S, MAX_PAUSE_S
 from footfall.errors import InputError, ServiceError
 
 R = TypeVar("R", bound=Resource)
 
 PAGE = 100
-LOG_PIECE_BYTES = 1 << 20
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
+LOG_CHUNK_BYTES = 1 << 20
 
 
 class Resources(Generic[R]):
@@ -74,7 +74,7 @@ class Resources(Generic[R]):
         """Yield the log of the job from a byte offset; with ``follow``, until the job has ended."""
         pause_s = FIRST_PAUSE_S
         while True:
-            query = {"offset": offset, "limit": LOG_PIECE_BYTES}
+            query = {"offset": offset, "limit": LOG_CHUNK_BYTES}
             answer = self._transport.call("GET", self._one(id) + "/log", query)
             piece = self._transport.read(answer)
             if piece:
@@ -87,7 +87,7 @@ class Resources(Generic[R]):
                 if not follow:
                     return
                 time.sleep(pause_s)
-                pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
+                pause_s = min(MAX_PAUSE_S, pause_s * 1.5)
 
     def _one(self, id: str) -> str:
         return f"{self._path}/{quote(id, safe='')}"

@@ -15,13 +15,11 @@ from footfall.client.nsml_replies import Artifact, Metrics, Node, Run
 from footfall.client.packing import Archive, pack
 from footfall.client.projects import NSML, Projects, pages, project_path
 from footfall.client.replies import reply
+from footfall.client.resources import LOG_CHUNK_BYTES
 from footfall.client.transport import CHUNK_BYTES, Transport
+from footfall.client.waiting import AWAY_TIMEOUT_S, FIRST_PAUSE_S, is_away, wait_until_final
 from footfall.errors import InputError, ServiceError
 from footfall.lines import LinePicker
-
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
-PATIENCE_S = 60.0
-LOG_PIECE_BYTES = 1 << 20
 
 
 class Runs:
@@ -174,23 +172,10 @@ class Runs:
         Raises:
             TimeoutError: it has not ended after ``timeout_s``; it goes on.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        pause_s, last_seen = FIRST_PAUSE_S, time.monotonic()
-        while True:
-            try:
-                run = self.get(run.project_id, run.number)
-                last_seen = time.monotonic()
-            except ServiceError as error:
-                if not _is_away(error) or time.monotonic() - last_seen > PATIENCE_S:
-                    raise
-            if callback is not None:
-                callback(run)
-            if run.is_final:
-                return run
-            if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"{run.name} is still {run.state} after {timeout_s:g} s; it goes on.")
-            time.sleep(pause_s)
-            pause_s = min(LONGEST_PAUSE_S, pause_s * 1.3)
+        id, number = run.project_id, run.number
+        return wait_until_final(
+            run, lambda: self.get(id, number), lambda now: f"{now.name} is still {now.state}", callback, timeout_s
+        )
 
     def log(
         self,
@@ -211,7 +196,7 @@ class Runs:
             follow: go on until the run has ended.
         """
         begin = {"offset": offset, "tail": tail, "since": None if since is None else since.isoformat()}
-        query: dict[str, Any] = {"node": node, "grep": grep, "limit": LOG_PIECE_BYTES, **begin}
+        query: dict[str, Any] = {"node": node, "grep": grep, "limit": LOG_CHUNK_BYTES, **begin}
         while not follow:
             answer = self._transport.call("GET", self._path(run.project_id, run.number) + "/logs", query)
             piece = self._transport.read(answer)
@@ -241,7 +226,7 @@ class Runs:
                     yield lines.rest()
                 return
             except ServiceError as error:
-                if not _is_away(error) or time.monotonic() - last_seen > PATIENCE_S:
+                if not is_away(error) or time.monotonic() - last_seen > AWAY_TIMEOUT_S:
                     raise
                 time.sleep(FIRST_PAUSE_S * 3)
 
@@ -263,7 +248,3 @@ class Runs:
 
     def _path(self, project_id: str, number: str | int) -> str:
         return project_path(project_id, "runs", str(number))
-
-
-def _is_away(error: ServiceError) -> bool:
-    return error.status in (0, 502, 503, 504)

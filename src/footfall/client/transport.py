@@ -41,7 +41,7 @@ Body = bytes | Callable[[], Iterable[bytes]]
 """Bytes, or a function that starts the body anew for each attempt."""
 
 TRIES = 3
-LONGEST_PAUSE_S = 5.0
+MAX_PAUSE_S = 5.0
 CHUNK_BYTES = 1 << 20
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT"})
 _START_IT = "Is it running? Start it with `footfall up`, or check the endpoint with `footfall doctor`."
@@ -224,7 +224,7 @@ class Transport:
                 return error
             if not retry or attempt >= tries:
                 raise error
-            time.sleep(min(LONGEST_PAUSE_S, after_s or 0.2 * 2**attempt * random.uniform(0.5, 1.0)))
+            time.sleep(min(MAX_PAUSE_S, after_s or 0.2 * 2**attempt * random.uniform(0.5, 1.0)))
             attempt += 1
 
     def json(

@@ -1,0 +1,67 @@
+"""Ask until something has ended. A server that is away for a while, as when it is started anew, ends no waiting."""
+
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from footfall.errors import ServiceError
+
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 1.0
+AWAY_TIMEOUT_S = 60.0
+
+
+class Waitable(Protocol):
+    """What may end."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it ended."""
+
+
+T = TypeVar("T", bound=Waitable)
+
+
+def is_away(error: ServiceError) -> bool:
+    """Whether an error says that no server is there, which may pass."""
+    return error.status in (0, 502, 503, 504)
+
+
+def wait_until_final(
+    item: T,
+    get: Callable[[], T],
+    describe: Callable[[T], str],
+    callback: Callable[[T], None] | None,
+    timeout_s: float | None,
+) -> T:
+    """Get an item until it has ended, more rarely while it stays the same, and return it as it is then.
+
+    Args:
+        describe: a few words on its name and state; the pauses are short again when they change.
+        callback: called with the item after every attempt to get it.
+
+    Raises:
+        TimeoutError: it has not ended after ``timeout_s``; it goes on.
+    """
+    last_seen = time.monotonic()
+    deadline = None if timeout_s is None else last_seen + timeout_s
+    pause_s, before = FIRST_PAUSE_S, ""
+    while True:
+        try:
+            item = get()
+            last_seen = time.monotonic()
+        except ServiceError as error:
+            if not is_away(error) or time.monotonic() - last_seen > AWAY_TIMEOUT_S:
+                raise
+        if callback is not None:
+            callback(item)
+        if item.is_final:
+            return item
+        now = describe(item)
+        pause_s = FIRST_PAUSE_S if now != before else min(MAX_PAUSE_S, pause_s * 1.3)
+        before = now
+        if deadline is not None:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError(f"{now} after {timeout_s:g} s; it goes on.")
+            pause_s = min(pause_s, left_s)
+        time.sleep(pause_s)
