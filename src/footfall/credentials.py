@@ -1,11 +1,11 @@
 """``credentials.toml`` in the home directory: how a client finds the server and who it is. Mode 0600."""
 
 import json
-import os
 import tomllib
 from pathlib import Path
 
 from footfall.errors import ConfigError
+from footfall.files.durable import write_whole
 
 NAMES = ("endpoint", "access_key", "secret_key", "api_key")
 
@@ -26,11 +26,6 @@ def read_credentials(path: Path) -> dict[str, str]:
 
 def write_credentials(path: Path, values: dict[str, str]) -> None:
     """Write the file, whole, readable by its owner alone."""
-    draft = path.with_suffix(".draft")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        # A JSON string of ASCII is a TOML basic string.
-        file.writelines(f"{name} = {json.dumps(values[name])}\n" for name in NAMES if name in values)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+    # A JSON string of ASCII is a TOML basic string.
+    text = "".join(f"{name} = {json.dumps(values[name])}\n" for name in NAMES if name in values)
+    write_whole(path, text.encode(), mode=0o600)

@@ -1,6 +1,7 @@
 """Write so that a power cut loses nothing. Knows paths only."""
 
 import os
+from pathlib import Path
 
 
 def sync(path: str | os.PathLike[str]) -> None:
@@ -24,7 +25,7 @@ def publish(draft: str | os.PathLike[str], path: str | os.PathLike[str]) -> None
 
 def write_whole(path: str | os.PathLike[str], content: bytes, mode: int = 0o644) -> None:
     """Write a file by way of a draft beside it; see ``publish``."""
-    draft = f"{os.fspath(path)}.draft"
+    draft = Path(path).with_suffix(".draft")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(handle, "wb") as file:
         file.write(content)

@@ -1,7 +1,6 @@
 """Put files into, and remove them from, a directory in which runs write meanwhile; no step of a path follows a link.
 
-Every step is opened from the one before it, by descriptor: whoever swaps a directory for a link in between is refused too.
-Reading is in ``beneath.py``.
+Reading is in ``untrusted.py``.
 """
 
 import errno
@@ -9,13 +8,13 @@ import os
 import stat
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from footfall.errors import InvalidFieldError, NotFoundError, StoreDeniedError, StoreError, StoreFullError
+from footfall.files.directories import open_directory
 
 MAX_PATH_BYTES, MAX_STEP_BYTES = 1024, 240
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def check_path(path: str, field: str = "path") -> list[str]:
@@ -50,7 +49,7 @@ def place(root: Path, path: str, draft: Path, own: Callable[[int], None]) -> Non
         StoreDeniedError: a link is on the way, or something that is no directory; or a directory is there.
     """
     *parents, name = check_path(path)
-    with _our_errors(path), _directory(root, parents, own) as parent:
+    with _translate_errors(path), _parent(root, parents, own) as parent:
         os.rename(draft, name, dst_dir_fd=parent)
         os.fsync(parent)
 
@@ -63,7 +62,7 @@ def remove(root: Path, path: str) -> None:
         StoreDeniedError: a link is on the way, or the directory is not empty.
     """
     *parents, name = check_path(path)
-    with _our_errors(path), _directory(root, parents, None) as parent:
+    with _translate_errors(path), _parent(root, parents, None) as parent:
         if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             os.rmdir(name, dir_fd=parent)
         else:
@@ -71,29 +70,12 @@ def remove(root: Path, path: str) -> None:
 
 
 @contextmanager
-def _directory(root: Path, steps: Sequence[str], own: Callable[[int], None] | None) -> Iterator[int]:
-    descriptor = os.open(root, _DIRECTORY)
+def _parent(root: Path, steps: Sequence[str], make: Callable[[int], None] | None) -> Iterator[int]:
+    descriptor = open_directory(root, steps, make)
     try:
-        for step in steps:
-            following = _enter(descriptor, step, own)
-            os.close(descriptor)
-            descriptor = following
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _enter(parent: int, step: str, own: Callable[[int], None] | None) -> int:
-    try:
-        return os.open(step, _DIRECTORY, dir_fd=parent)
-    except FileNotFoundError:
-        if own is None:
-            raise
-    with suppress(FileExistsError):
-        os.mkdir(step, 0o755, dir_fd=parent)
-    made = os.open(step, _DIRECTORY, dir_fd=parent)
-    own(made)
-    return made
 
 
 _REFUSALS = {
@@ -107,7 +89,7 @@ _REFUSALS = {
 
 
 @contextmanager
-def _our_errors(path: str) -> Iterator[None]:
+def _translate_errors(path: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:

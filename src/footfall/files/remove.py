@@ -2,7 +2,7 @@
 
 A run may nest directories deeper than Python may recurse and than a path may be long, put links anywhere, and take its own
 rights away. So nothing here recurses or joins paths: one directory is open at a time, each is entered and left by one step
-relative to it, no step may be a link, and whoever is not where he was when we went down stops us.
+relative to it, no step may be a link, and a directory that is not where it was on the way down ends the walk.
 """
 
 import os
@@ -10,7 +10,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from footfall.files.directories import DIRECTORY
 
 
 def remove_tree(path: Path) -> None:
@@ -78,7 +78,7 @@ class _Removal:
         name = self._levels.pop()[0]
         if not self._levels:
             return
-        above = os.open("..", _DIRECTORY, dir_fd=self.here)
+        above = os.open("..", DIRECTORY, dir_fd=self.here)
         os.close(self.here)
         self.here = above
         if _identity(above) != self._levels[-1][1]:
@@ -100,9 +100,9 @@ def _open(name: str, above: int) -> int:
     handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     try:
         if os.fstat(handle).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-            with suppress(OSError):  # not ours: opening says so
+            with suppress(OSError):  # somebody else's: opening it fails and says so
                 os.chmod(f"/proc/self/fd/{handle}", stat.S_IRWXU)
-        return os.open(".", _DIRECTORY, dir_fd=handle)
+        return os.open(".", DIRECTORY, dir_fd=handle)
     finally:
         os.close(handle)
 

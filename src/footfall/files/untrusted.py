@@ -1,8 +1,8 @@
-"""Files of a directory in which somebody else may write: found, opened, never followed out of it. Pure file work.
+"""Find and open files of a directory in which somebody else may write, without being led out of it. Pure file work.
 
-A run may put links into its output directory and its project's storage at any moment, also between our look and our open.
-So every step of a path is opened on its own, relative to the one before, and no step may be a link; a file with a second name
-is refused too, for that name may stand where its reader must not look.
+A run may put links into its output directory and its project's storage at any moment, also between a look at a path and its
+opening. So every step of a path is opened on its own, relative to the one before, and no step may be a link; a file with a
+second name is refused too, for that name may stand where its reader must not look.
 """
 
 import errno
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from footfall.errors import NotFoundError
+from footfall.files.directories import DIRECTORY, open_directory
 
 _NOT_THERE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EISDIR, errno.EINVAL}
@@ -38,8 +39,11 @@ def open_file(root: Path, path: str, kind: str = "file") -> int:
     """
     *steps, name = path.split("/")
     try:
-        with _opened(root, steps) as directory:
-            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory.fd)
+        directory = open_directory(root, steps)
+        try:
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        finally:
+            os.close(directory)
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno not in _NOT_THERE:
             raise
@@ -62,43 +66,22 @@ def find_files(
     """
     steps = below.split("/") if below else []
     try:
-        start = _opened(root, steps)
+        start = open_directory(root, steps)
     except OSError as error:
         if error.errno not in _NOT_THERE:
             raise
         return
     walk = _Walk(limit, [] if unlisted is None else unlisted)
-    with start:
-        yield from walk.files(start.fd, "".join(f"{step}/" for step in steps), MAX_DEPTH, _behind(steps, after))
-
-
-class _opened:
-    """A directory below another, opened step by step without following links."""
-
-    def __init__(self, root: Path, steps: list[str]) -> None:
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        self.fd = os.open(root, flags)
-        for step in steps:
-            if step in ("", ".", ".."):
-                os.close(self.fd)
-                raise OSError(errno.ENOENT, "no such step", step)
-            above = self.fd
-            try:
-                self.fd = os.open(step, flags, dir_fd=above)
-            finally:
-                os.close(above)
-
-    def __enter__(self) -> "_opened":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
+    try:
+        yield from walk.files(start, "".join(f"{step}/" for step in steps), MAX_DEPTH, _behind(steps, after))
+    finally:
+        os.close(start)
 
 
 def _behind(steps: list[str], after: str) -> list[str]:
     """Return what is left of a path to skip to within a directory; none when all of it comes behind, or before."""
-    given = after.split("/") if after else []
-    return given[len(steps) :] if given[: len(steps)] == steps else []
+    after_steps = after.split("/") if after else []
+    return after_steps[len(steps) :] if after_steps[: len(steps)] == steps else []
 
 
 class _Walk:
@@ -126,7 +109,7 @@ class _Walk:
     def _entry(self, directory: int, prefix: str, name: str, depth: int, after: list[str]) -> Iterator[FoundFile]:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode) and depth:
-            inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+            inside = os.open(name, DIRECTORY, dir_fd=directory)
             try:
                 yield from self.files(inside, f"{prefix}{name}/", depth - 1, after[1:])
             finally:

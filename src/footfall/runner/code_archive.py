@@ -14,6 +14,7 @@ import os
 import tarfile
 import zlib
 
+from footfall.files.directories import open_directory
 from footfall.runner.errors import RefusalError
 from footfall.runner.process.child import DONE
 from footfall.runner.process.spawn import fork_python
@@ -177,18 +178,7 @@ def _inside(path: str, *, is_target: bool = False) -> str:
 
 def _open_directory(path: str) -> int:
     """Return a descriptor of a directory below the current one, made if need be, without following any link."""
-    handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    for step in path.split("/") if path else ():
-        try:
-            try:
-                os.mkdir(step, 0o755, dir_fd=handle)
-            except FileExistsError:
-                pass  # mostly it was made for a file before
-            below = os.open(step, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
-        finally:
-            os.close(handle)
-        handle = below
-    return handle
+    return open_directory(".", path.split("/") if path else (), make=lambda _: None)
 
 
 class _Place:
