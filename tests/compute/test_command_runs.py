@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from engine_helpers import PRODUCT, Engine, eventually, open_engine, processes_of
+from engine_helpers import PRODUCT, Engine, eventually, open_engine, plan_command, processes_of
 from footfall import layout
 from footfall.compute.reconciler.nodes import NodeState, read_nodes
 from footfall.compute.runs import cancel_run
 from footfall.db import allocations, code_archives, run_pages
-from footfall.records import Product
+from footfall.records import Image, Product, RunSpec, Workload
 from footfall.states import FailureReason, RunState
 
 
@@ -98,9 +98,12 @@ def test_a_node_whose_runner_vanishes_stops_the_others(tmp_path: Path) -> None:
 
 
 def test_code_that_is_gone_refuses_the_run_and_says_so(engine: Engine) -> None:
+    workload = Workload("true", Image("host", "host"), "own", "own", "", code_digest="a" * 64)
     with engine.db.write() as tx:
-        code_archives.keep(tx, "own", "a" * 64, 1)  # its file is not there
-    run = engine.wait(engine.create_command(code_digest="a" * 64).id)
+        code_archives.keep(tx, "own", "a" * 64, 1)
+        made = plan_command(RunSpec((), workload=workload)).apply(tx)
+        tx.exec_driver_sql("DELETE FROM code_archives")  # as housekeeping does, between the request and the start
+    run = engine.wait(made.id)
     assert (run.state, run.reason) == (RunState.FAILED, FailureReason.REJECTED)
     assert "send the code again with `footfall run`" in (run.fail_details or "")
 
