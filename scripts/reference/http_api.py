@@ -6,6 +6,7 @@ from footfall.api.docs.openapi import document, errors_of
 from footfall.api.docs.page import type_word
 from footfall.api.http.errors import CODES
 from footfall.api.http.operations import PERMISSIONS, Operation
+from footfall.api.http.query import query_fields
 from footfall.api.table import OPERATIONS
 
 _NOTES = {
@@ -75,7 +76,7 @@ def _section(operation: Operation) -> list[str]:
         lines += [_NOTES[operation.id], ""]
     if operation.query:
         lines += ["| query | type | source | what |", "|---|---|---|---|"]
-        for q in operation.query:
+        for q in query_fields(operation.query):
             source = "ours" if q.is_ours else _source(operation)
             lines.append(f"| `{q.name}` | {type_word(q.schema).replace('|', 'or')} | {source} | {q.description} |")
         lines.append("")

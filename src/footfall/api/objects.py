@@ -9,9 +9,8 @@ from datetime import datetime
 from hashlib import sha256
 from urllib.parse import quote
 
-from footfall.api.http.bodies import parse_number, parse_query
 from footfall.api.http.errors import BAD_PATH, FORBIDDEN, INVALID_REQUEST, PATH_NOT_FOUND, TOO_LARGE, UNAVAILABLE
-from footfall.api.http.operations import Operation, QueryField
+from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Download, Headers, Response, encode_json
 from footfall.api.mutations import RequestMemory
 from footfall.api.nclue.wire import stamp
@@ -19,19 +18,17 @@ from footfall.api.quota import check_space
 from footfall.api.request import Mutation, Request
 from footfall.behavior import ownership
 from footfall.contract.objects import ObjectBody, ObjectGone, ObjectList, ObjectPut
+from footfall.contract.queries import ObjectsQuery
 from footfall.db.connection import Connection
 from footfall.errors import BucketNotFoundError, InvalidFieldError, StoreError
 from footfall.stores.names import MAX_KEY_BYTES, check_key
 from footfall.stores.store import ObjectInfo, Store
 
-MAX_OBJECTS = 1000
-
 
 def list_objects(request: Request) -> ObjectList:
     """Return the objects below a prefix, by key."""
-    query = parse_query(request.query)
-    limit = parse_number(query, "limit", MAX_OBJECTS, 1, MAX_OBJECTS)
-    prefix, after = query.get("prefix", ""), query.get("after", "")
+    query = request.read_query(ObjectsQuery)
+    prefix, after, limit = query.prefix, query.after, query.limit
     if prefix:
         check_key(prefix.rstrip("/"), field="prefix", allow_directory=True)
     if len(after) > MAX_KEY_BYTES:
@@ -138,13 +135,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "read",
         "data",
         response=ObjectList,
-        query=(
-            QueryField("prefix", {"type": "string", "default": ""}, "Only keys that begin so."),
-            QueryField("after", {"type": "string", "default": ""}, "Only keys behind this one."),
-            QueryField(
-                "limit", {"type": "integer", "minimum": 1, "maximum": MAX_OBJECTS, "default": MAX_OBJECTS}, "How many."
-            ),
-        ),
+        query=ObjectsQuery,
         errors=(*_ERRORS, INVALID_REQUEST),
     ),
     Operation(

@@ -7,6 +7,7 @@ from typing import Any
 
 from footfall.api.context import AppContext
 from footfall.api.http.operations import Operation
+from footfall.api.http.query import Q, parse_query
 from footfall.db.connection import Connection
 from footfall.records import Caller
 
@@ -31,6 +32,14 @@ class Request:
     fields: Any = None
     unknown: list[str] = field(default_factory=list)
     is_started: bool = False
+
+    def read_query(self, kind: type[Q]) -> Q:
+        """Return the query string as a struct; NSML's names are matched without case.
+
+        Raises:
+            GatewayError, InvalidFieldError: as ``parse_query``.
+        """
+        return parse_query(kind, self.query, ignore_case=self.operation.service == "nsml")
 
 
 @dataclass(frozen=True, slots=True)

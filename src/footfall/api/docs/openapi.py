@@ -27,6 +27,7 @@ from footfall.api.http.errors import (
     ErrorEnvelope,
 )
 from footfall.api.http.operations import PERMISSIONS, Operation
+from footfall.api.http.query import query_fields
 
 _PREFIX = "#/components/schemas/"
 _SIGNING = (signing.TIMESTAMP_HEADER, signing.ACCESS_KEY_HEADER, signing.SIGNATURE_HEADER)
@@ -128,7 +129,7 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
         {"name": field.name, "in": "query", "description": field.description, "schema": field.schema}
         | ({"x-ours": True} if field.is_ours else {})
         | ({"required": True} if field.is_required else {})
-        for field in operation.query
+        for field in (query_fields(operation.query) if operation.query else ())
     ]
 
 

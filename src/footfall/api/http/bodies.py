@@ -8,11 +8,11 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 import msgspec
 
-from footfall.api.http.errors import BAD_REQUEST, TIMED_OUT, TOO_LARGE, GatewayError
+from footfall.api.http.errors import TIMED_OUT, TOO_LARGE, GatewayError
 from footfall.errors import InvalidFieldError
 
 S = TypeVar("S")
@@ -147,39 +147,3 @@ def _field_error(text: str) -> InvalidFieldError:
         details = f"{name} is {_WORDS.get(got[0], got[0])}; give {wanted}{remedy}."
         return InvalidFieldError(field, None, "type", details)
     return InvalidFieldError(field, None, "type", f"{field}: {what[:200]}.")
-
-
-def parse_query(query: bytes, *, ignore_case: bool = False) -> dict[str, str]:
-    """Return the fields of a query string, decoded once; their names in lower case if case does not matter.
-
-    Raises:
-        GatewayError: it is not UTF-8.
-        InvalidFieldError: a field came twice, so that two readers could understand it differently.
-    """
-    fields: dict[str, str] = {}
-    for pair in query.split(b"&") if query else ():
-        name, _, value = pair.partition(b"=")
-        try:
-            key, text = (unquote_to_bytes(part.replace(b"+", b" ")).decode("utf-8") for part in (name, value))
-        except UnicodeDecodeError as error:
-            raise GatewayError(BAD_REQUEST, "The query is not UTF-8; percent-encode UTF-8 bytes.") from error
-        if ignore_case:
-            key = key.lower()
-        if key in fields:
-            raise InvalidFieldError(key, text, "range", f"{key} is given twice; give it once.")
-        fields[key] = text
-    return fields
-
-
-def parse_number(fields: dict[str, str], name: str, default: int, low: int, high: int) -> int:
-    """Return a number of a query.
-
-    Raises:
-        InvalidFieldError: rule ``range``: no decimal digits, or out of range.
-    """
-    text = fields.get(name)
-    if text is None:
-        return default
-    if text.isascii() and text.isdigit() and len(text) <= 19 and low <= int(text) <= high:
-        return int(text)
-    raise InvalidFieldError(name, text, "range", f"{name} is {text[:40]!r}; give a whole number from {low} to {high}.")

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from footfall.api.http.errors import Code
 
 Kind = Literal["read", "change", "upload", "download", "stream", "open"]
@@ -31,17 +33,6 @@ account is seen by all who have a role in it and changed by who manages every se
 
 
 @dataclass(frozen=True, slots=True)
-class QueryField:
-    """A field of the query string."""
-
-    name: str
-    schema: dict[str, Any]
-    description: str
-    is_ours: bool = False
-    is_required: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Operation:
     """One thing that can be asked for.
 
@@ -50,6 +41,7 @@ class Operation:
         handler: gets a ``Request``. A ``read`` returns a struct or an ``Response``, a ``change`` returns a ``Mutation``; an
             ``upload`` also gets the pieces of the body and the ``RequestMemory``, and returns an ``Response``.
         needs: None: to read needs a viewer of the service (NCLUE if it has no roles of its own), all else a manager.
+        query: the struct of its query string, see ``api/http/query.py``.
         creates: it makes something that takes space and starts a run or an upload.
         wakes: it may make, cancel or free something that the reconciler waits for.
         is_quick: it reads one row by its key.
@@ -68,7 +60,7 @@ class Operation:
     requires: Permission | None = None
     request: type[Any] | None = None
     response: type[Any] | None = None
-    query: tuple[QueryField, ...] = ()
+    query: type[msgspec.Struct] | None = None
     errors: tuple[Code, ...] = ()
     creates: bool = False
     wakes: bool = False

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from footfall.api.http.bodies import parse_number, parse_query
 from footfall.api.http.errors import (
     ALREADY_ENDED,
     DUPLICATE_NAME,
@@ -15,7 +14,7 @@ from footfall.api.http.errors import (
     NO_SUCH,
     Code,
 )
-from footfall.api.http.operations import Operation, QueryField
+from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Response
 from footfall.api.nclue import wire as wire
 from footfall.api.request import Mutation, Request
@@ -23,30 +22,11 @@ from footfall.behavior.resources import cancel
 from footfall.compute.outputs.logs import read_log
 from footfall.compute.reconciler.nodes import read_progress
 from footfall.contract import nclue as shapes
+from footfall.contract.queries import JobLogQuery, ResourcePage
 from footfall.db.connection import Connection
 from footfall.db.resources import Resources
 from footfall.records import RunStatus
 from footfall.states import RunState
-
-MAX_INDEX = (1 << 63) - 1
-MAX_LOG_BYTES = 1 << 20
-
-INDEX = QueryField("index", {"type": "integer", "minimum": 0, "default": 0}, "Offset of the first row.")
-LIMIT = QueryField("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "How many rows.")
-OFFSET = QueryField("offset", {"type": "integer", "minimum": 0, "default": 0}, "First byte.")
-LOG_LIMIT = QueryField(
-    "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LOG_BYTES, "default": MAX_LOG_BYTES}, "How many bytes."
-)
-
-
-def page_of(request: Request) -> tuple[int, int]:
-    """Return ``index`` and ``limit`` of a list.
-
-    Raises:
-        InvalidFieldError: rule ``range``.
-    """
-    query = parse_query(request.query)
-    return parse_number(query, "index", 0, 0, MAX_INDEX), parse_number(query, "limit", 20, 1, 100)
 
 
 def progress_of(request: Request, run: RunStatus) -> shapes.ProgressBody | None:
@@ -74,13 +54,11 @@ def _canceller(
 
 def _log_reader(kind: Resources[Any], parameter: str) -> Callable[[Request], Response]:
     def get_log(request: Request) -> Response:
-        query = parse_query(request.query)
-        offset = parse_number(query, "offset", 0, 0, MAX_INDEX)
-        limit = parse_number(query, "limit", MAX_LOG_BYTES, 1, MAX_LOG_BYTES)
+        query = request.read_query(JobLogQuery)
         with request.context.database.read() as connection:
             run = kind.get(connection, request.caller.account_id, request.params[parameter]).run
-        page = read_log(request.context.settings.runs_root, run.run_id, run.attempt + 1, 0, offset, limit)
-        is_complete = run.state.is_final and page.next_offset >= offset and (page.is_complete or not page.data)
+        page = read_log(request.context.settings.runs_root, run.run_id, run.attempt + 1, 0, query.offset, query.limit)
+        is_complete = run.state.is_final and page.next_offset >= query.offset and (page.is_complete or not page.data)
         headers = [
             (b"x-next-offset", b"%d" % page.next_offset),
             (b"x-log-complete", b"true" if is_complete else b"false"),
@@ -126,7 +104,7 @@ def operations_of(
         ),
         Operation(
             f"list_{plural}", "GET", base, f"List {word}s, newest first.", list_[0], response=list_[1],
-            query=(INDEX, LIMIT), errors=(INVALID_REQUEST,), **documented,
+            query=ResourcePage, errors=(INVALID_REQUEST,), **documented,
         ),
         Operation(
             f"delete_{id}", "DELETE", one, f"Delete a {word}.", delete[0], "change", response=delete[1],
@@ -138,7 +116,7 @@ def operations_of(
         ),
         Operation(
             f"get_{id}_log", "GET", f"{one}/log", f"Read the log of the job that makes a {word}.",
-            _log_reader(kind, parameter), query=(OFFSET, LOG_LIMIT), errors=(NO_SUCH, INVALID_REQUEST),
+            _log_reader(kind, parameter), query=JobLogQuery, errors=(NO_SUCH, INVALID_REQUEST),
             content_type="text/plain", response_headers=_LOG_HEADERS,
         ),
     )  # fmt: skip

@@ -4,11 +4,12 @@ from footfall.api.http.errors import BAD_PATH, NO_SUCH, NOT_COMPLETED, NOT_READY
 from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Response
 from footfall.api.nclue import profile_wire as wire
-from footfall.api.nclue.operations import operations_of, page_of, progress_of
+from footfall.api.nclue.operations import operations_of, progress_of
 from footfall.api.request import Mutation, Request
 from footfall.behavior.custom_attributes import create_custom_attributes, delete_custom_attributes
 from footfall.behavior.shopping_intents import create_shopping_intent, delete_shopping_intent, profile_key
 from footfall.contract import profiles as shapes
+from footfall.contract.queries import ResourcePage
 from footfall.db.profiles import CUSTOM_ATTRIBUTES, SHOPPING_INTENTS
 
 
@@ -50,20 +51,20 @@ def get_custom_attributes(request: Request) -> shapes.CustomAttributesBody:
 
 def list_shopping_intents(request: Request) -> shapes.ShoppingIntentList:
     """Return a page of shopping intents."""
-    index, limit = page_of(request)
+    query = request.read_query(ResourcePage)
     with request.context.database.read() as connection:
-        page = SHOPPING_INTENTS.page(connection, request.caller.account_id, index, limit)
+        page = SHOPPING_INTENTS.page(connection, request.caller.account_id, query.index, query.limit)
     profiles = [wire.shopping_intent_body(item) for item in page.items]
-    return shapes.ShoppingIntentList(index, limit, page.total, profiles)
+    return shapes.ShoppingIntentList(query.index, query.limit, page.total, profiles)
 
 
 def list_custom_attributes(request: Request) -> shapes.CustomAttributesList:
     """Return a page of custom attributes."""
-    index, limit = page_of(request)
+    query = request.read_query(ResourcePage)
     with request.context.database.read() as connection:
-        page = CUSTOM_ATTRIBUTES.page(connection, request.caller.account_id, index, limit)
+        page = CUSTOM_ATTRIBUTES.page(connection, request.caller.account_id, query.index, query.limit)
     profiles = [wire.custom_attributes_body(item) for item in page.items]
-    return shapes.CustomAttributesList(index, limit, page.total, profiles)
+    return shapes.CustomAttributesList(query.index, query.limit, page.total, profiles)
 
 
 def remove_shopping_intent(request: Request) -> Mutation:

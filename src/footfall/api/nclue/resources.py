@@ -21,13 +21,14 @@ from footfall.api.http.errors import (
 )
 from footfall.api.http.operations import Operation
 from footfall.api.nclue import wire as wire
-from footfall.api.nclue.operations import INDEX, LIMIT, operations_of, page_of, progress_of
+from footfall.api.nclue.operations import operations_of, progress_of
 from footfall.api.request import Mutation, Request
 from footfall.behavior.features import create_feature, delete_feature
 from footfall.behavior.source_options import check_options
 from footfall.behavior.task_runs import create_task_run, delete_task_run
 from footfall.behavior.tasks import LabelSet, create_task, delete_task, report_key, test_set
 from footfall.contract import nclue as shapes
+from footfall.contract.queries import ResourcePage
 from footfall.contract.report import TaskReport
 from footfall.db import behavior
 from footfall.db.behavior import FEATURES, TASK_RUNS, TASKS
@@ -107,26 +108,26 @@ def get_task_run(request: Request) -> shapes.TaskRunBody:
 
 def list_features(request: Request) -> shapes.FeatureList:
     """Return a page of features."""
-    index, limit = page_of(request)
+    query = request.read_query(ResourcePage)
     with request.context.database.read() as connection:
-        page = FEATURES.page(connection, request.caller.account_id, index, limit)
-    return shapes.FeatureList(index, limit, page.total, [wire.feature_body(item) for item in page.items])
+        page = FEATURES.page(connection, request.caller.account_id, query.index, query.limit)
+    return shapes.FeatureList(query.index, query.limit, page.total, [wire.feature_body(item) for item in page.items])
 
 
 def list_tasks(request: Request) -> shapes.TaskList:
     """Return a page of tasks."""
-    index, limit = page_of(request)
+    query = request.read_query(ResourcePage)
     with request.context.database.read() as connection:
-        page = TASKS.page(connection, request.caller.account_id, index, limit)
-    return shapes.TaskList(index, limit, page.total, [wire.task_body(item) for item in page.items])
+        page = TASKS.page(connection, request.caller.account_id, query.index, query.limit)
+    return shapes.TaskList(query.index, query.limit, page.total, [wire.task_body(item) for item in page.items])
 
 
 def list_task_runs(request: Request) -> shapes.TaskRunList:
     """Return a page of task runs."""
-    index, limit = page_of(request)
+    query = request.read_query(ResourcePage)
     with request.context.database.read() as connection:
-        page = TASK_RUNS.page(connection, request.caller.account_id, index, limit)
-    return shapes.TaskRunList(index, limit, page.total, [wire.task_run_body(item) for item in page.items])
+        page = TASK_RUNS.page(connection, request.caller.account_id, query.index, query.limit)
+    return shapes.TaskRunList(query.index, query.limit, page.total, [wire.task_run_body(item) for item in page.items])
 
 
 def remove_feature(request: Request) -> Mutation:
@@ -149,10 +150,10 @@ def remove_task_run(request: Request) -> Mutation:
 
 def list_encoders(request: Request) -> shapes.EncoderList:
     """Return a page of encoders."""
-    index, limit = page_of(request)
+    query = request.read_query(ResourcePage)
     with request.context.database.read() as connection:
-        page = behavior.page_encoders(connection, request.caller.account_id, index, limit)
-    return shapes.EncoderList(index, limit, page.total, [wire.encoder_body(item) for item in page.items])
+        page = behavior.page_encoders(connection, request.caller.account_id, query.index, query.limit)
+    return shapes.EncoderList(query.index, query.limit, page.total, [wire.encoder_body(item) for item in page.items])
 
 
 def get_encoder(request: Request) -> shapes.EncoderBody:
@@ -229,7 +230,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "List encoders, newest first.",
         list_encoders,
         response=shapes.EncoderList,
-        query=(INDEX, LIMIT),
+        query=ResourcePage,
         errors=(INVALID_REQUEST,),
     ),
     Operation(

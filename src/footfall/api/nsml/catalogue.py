@@ -3,17 +3,17 @@
 from typing import Any
 
 from footfall.api.http.errors import NSML_NOT_FOUND
-from footfall.api.http.operations import Operation, QueryField
-from footfall.api.nsml.operations import ROOT, created, operation, query_of, stamp
+from footfall.api.http.operations import Operation
+from footfall.api.nsml.operations import ROOT, created, operation, stamp
 from footfall.api.request import Mutation, Request
 from footfall.compute import rules
 from footfall.compute.catalogue import registries
 from footfall.compute.catalogue import ssh_keys as key_rules
 from footfall.contract import nsml as shapes
+from footfall.contract.queries import RegistryQuery
 from footfall.db import images
 from footfall.db.access import ssh_keys
 from footfall.db.connection import Connection
-from footfall.errors import InvalidFieldError
 from footfall.records import Product
 
 
@@ -60,12 +60,9 @@ def list_registries(request: Request) -> shapes.RegistryList:
 
 def remove_registry(request: Request) -> Mutation:
     """Forget the login of an image repository."""
-    given = query_of(request).get("privateep")
-    if given is None:
-        details = "privateEp is missing from the query; name the image repository to delete."
-        raise InvalidFieldError("privateEp", None, "missing", details)
+    query = request.read_query(RegistryQuery)
     account_id, context = request.caller.account_id, request.context
-    host = registries.check_host(given, context.settings.registry_hosts)
+    host = registries.check_host(query.private_ep, context.settings.registry_hosts)
     return Mutation(
         lambda tx: _registry_body(images.delete_registry(tx, account_id, host)),
         lambda: context.catalogs.forget(account_id, host),
@@ -133,7 +130,6 @@ def _key_body(key: ssh_keys.SshKey) -> shapes.SshKeyBody:
     return shapes.SshKeyBody(key.name, key.title, key.fingerprint, stamp(key.created_at), key.fingerprint_sha256)
 
 
-_PRIVATE_EP = QueryField("privateEp", {"type": "string"}, "Host of the image repository.", is_required=True)
 _DOCUMENTED: dict[str, Any] = {"is_documented": True}
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -159,7 +155,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     operation(
         "delete_registry", "DELETE", "/images/secret", "Delete an image repository: forget its login.", remove_registry,
-        response=shapes.RegistryBody, query=(_PRIVATE_EP,), errors=(NSML_NOT_FOUND,), has_own_answer=True, **_DOCUMENTED,
+        response=shapes.RegistryBody, query=RegistryQuery, errors=(NSML_NOT_FOUND,), has_own_answer=True, **_DOCUMENTED,
     ),
     operation(
         "create_ssh_key", "POST", "/auth-keys", "Create an authentication key: store an SSH key.", post_key,

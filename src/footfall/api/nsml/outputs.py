@@ -12,46 +12,42 @@ from typing import Any
 from urllib.parse import quote
 
 from footfall.api.http.errors import NSML_NOT_FOUND, GatewayError
-from footfall.api.http.operations import Operation, QueryField
+from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Download, Response, json_response
 from footfall.api.log_streaming import LogStream, RunNow
-from footfall.api.nsml.operations import is_true, number_of, operation, query_of, stamp
+from footfall.api.nsml.operations import id_number, operation, stamp
 from footfall.api.request import Request
 from footfall.api.transfers import PIECE_BYTES
 from footfall.compute.outputs import artifacts, logs, metrics
+from footfall.contract.queries import MAX_KEYS, LogQuery, MetricsQuery
 from footfall.contract.runs import ArtifactBody, ArtifactList, CurveBody, MetricsBody, SummaryBody
 from footfall.db import run_pages
 from footfall.db.run_pages import RunRow
 from footfall.errors import InvalidFieldError, NotFoundError
 
-MAX_LOG_BYTES = 8 << 20
-MAX_TAIL = 1_000_000
-MAX_GREP = 1024
-MAX_POINTS = 100_000
-MAX_KEYS = 1_000
-MAX_OFFSET = 1 << 53
-"""Up to here every reader of JSON and every JavaScript agrees on an integer."""
 _ESCAPED = re.compile(r"\\([\\,])")
 
 
 def get_logs(request: Request) -> Response | LogStream:
     """Return a piece of a node's log, or its stream."""
-    query = query_of(request)
+    query = request.read_query(LogQuery)
     row = _find(request)
-    node = number_of(query, "node", 0, 0, row.n_nodes - 1)
-    needle = _text(query, "grep").encode()
+    node = query.node
+    if node >= row.n_nodes:
+        details = f"node is '{node}'; give a whole number from 0 to {row.n_nodes - 1}."
+        raise InvalidFieldError("node", str(node), "range", details)
+    needle = query.grep.encode()
     if b"\n" in needle:
         raise InvalidFieldError("grep", None, "choice", "grep holds a newline; lines are looked at one by one.")
     runs_root = request.context.settings.runs_root
     log = logs.NodeLog(runs_root, row.id, row.attempt + 1, node)
     offset = _begin(query, log)
-    if is_true(query, "follow"):
+    if query.follow == "true":
         return _stream(request, row, node, offset, needle)
-    limit = number_of(query, "limit", logs.PAGE_BYTES, 1, MAX_LOG_BYTES)
     if needle:
-        page = log.search(needle, offset, limit)
+        page = log.search(needle, offset, query.limit)
     else:
-        data = log.read(offset, limit)
+        data = log.read(offset, query.limit)
         page = logs.LogPage(data, offset + len(data), log.has_ended and offset + len(data) >= log.size)
     # Of a search, what stands behind the last newline is no line yet.
     is_all = page.next_offset >= log.size or (bool(needle) and not page.data and page.next_offset == offset)
@@ -70,17 +66,15 @@ def get_metrics(request: Request) -> Response:
 
     Made and encoded for one caller of an account after the other: one answer may take some 200 MB while it is made.
     """
-    query = query_of(request)
-    max_points = number_of(query, "maxPoints", 1000, 4, MAX_POINTS)
-    text = _text(query, "keys")
-    keys = _split_keys(text) if text else None
+    query = request.read_query(MetricsQuery)
+    keys = _split_keys(query.keys) if query.keys else None
     if keys is not None and len(keys) > MAX_KEYS:
         raise InvalidFieldError("keys", None, "range", f"keys names {len(keys)}; give at most {MAX_KEYS}.")
     row = _find(request)
     where = (request.context.settings.runs_root, row.id, row.attempt + 1, row.n_nodes)
     with request.context.metrics_lock.hold(request.caller.account_id):
         summary, dropped = metrics.read_summary(*where)
-        curves = metrics.read_series(*where, keys=keys, max_points=max_points)
+        curves = metrics.read_series(*where, keys=keys, max_points=query.max_points)
         return json_response(
             MetricsBody(
                 [CurveBody(one.key, one.node, one.n_points, one.points) for one in curves],
@@ -143,27 +137,26 @@ def _find(request: Request) -> RunRow:
         NotFoundError: there is none.
         GatewayError: what it left was removed; with the date.
     """
-    number = request.params["runName"]
-    if not (number.isascii() and number.isdigit() and len(number) <= 9):
-        raise NotFoundError("run", number)
+    number = id_number(request.params["runName"], "run")
     with request.context.database.read() as connection:
-        row = run_pages.get(connection, request.caller.account_id, request.params["projectId"], int(number))
+        row = run_pages.get(connection, request.caller.account_id, request.params["projectId"], number)
     if row.data_removed_at is not None:
         details = f"What run {number} left was removed on {stamp(row.data_removed_at)} UTC, when its time was over."
         raise GatewayError(NSML_NOT_FOUND, details)
     return row
 
 
-def _begin(query: dict[str, str], log: logs.NodeLog) -> int:
-    given = [name for name in ("offset", "tail", "since") if name in query]
-    if len(given) > 1:
-        details = f"{' and '.join(given)} each say where to begin; give one of them."
-        raise InvalidFieldError(given[1], query[given[1]], "choice", details)
-    if "tail" in query:
-        return log.offset_of_tail(number_of(query, "tail", 0, 0, MAX_TAIL))
-    if "since" in query:
-        return log.offset_since(_time(query["since"]))
-    return number_of(query, "offset", 0, 0, MAX_OFFSET)
+def _begin(query: LogQuery, log: logs.NodeLog) -> int:
+    starts = {name: value for name in ("offset", "tail", "since") if (value := getattr(query, name)) is not None}
+    if len(starts) > 1:
+        _, second, *_ = starts
+        details = f"{' and '.join(starts)} each say where to begin; give one of them."
+        raise InvalidFieldError(second, str(starts[second]), "choice", details)
+    if query.tail is not None:
+        return log.offset_of_tail(query.tail)
+    if query.since is not None:
+        return log.offset_since(_time(query.since))
+    return query.offset or 0
 
 
 def _time(text: str) -> float:
@@ -175,14 +168,6 @@ def _time(text: str) -> float:
     except (ValueError, OverflowError) as error:
         details = f"since is {text[:40]!r}; give seconds since 1970, or a time such as 2026-01-31T12:00:00."
         raise InvalidFieldError("since", text, "range", details) from error
-
-
-def _text(query: dict[str, str], name: str) -> str:
-    text = query.get(name.lower(), "")
-    longest = MAX_GREP if name == "grep" else MAX_KEYS * 256
-    if len(text) > longest:
-        raise InvalidFieldError(name, None, "too_long", f"{name} has {len(text)} characters; give at most {longest}.")
-    return text
 
 
 def _stream(request: Request, row: RunRow, node: int, offset: int, needle: bytes) -> LogStream:
@@ -198,38 +183,10 @@ def _stream(request: Request, row: RunRow, node: int, offset: int, needle: bytes
 
 
 _RUN = "/projects/{projectId}/runs/{runName}"
-_NUMBER: dict[str, Any] = {"type": "integer", "minimum": 0}
-_LOG_QUERY = tuple(
-    QueryField(name, schema, text, is_ours=True)
-    for name, schema, text in (
-        ("node", _NUMBER | {"default": 0}, "Rank of the node."),
-        ("offset", _NUMBER | {"default": 0}, "First byte, counted through all attempts."),
-        ("tail", _NUMBER | {"maximum": MAX_TAIL}, "Instead of offset: begin with so many of the last lines."),
-        ("since", {"type": "string"}, "Instead of offset: begin with what was written since; seconds since 1970 or a UTC time."),
-        ("limit", _NUMBER | {"minimum": 1, "maximum": MAX_LOG_BYTES, "default": logs.PAGE_BYTES}, "Most bytes of the answer."),
-        ("grep", {"type": "string", "maxLength": MAX_GREP}, "Only lines that hold this text."),
-        ("follow", {"type": "string", "enum": ["true", "false"], "default": "false"}, "Stream until the run has ended."),
-    )
-)  # fmt: skip
-_METRIC_QUERY = (
-    QueryField(
-        "keys",
-        {"type": "string"},
-        "Only these keys, with commas between; write `\\,` for a comma within a key, and `\\\\` for a backslash.",
-        is_ours=True,
-    ),
-    QueryField(
-        "maxPoints",
-        {"type": "integer", "minimum": 4, "maximum": MAX_POINTS, "default": 1000},
-        "Thin each curve to so many points, keeping minima and maxima; to fewer where all curves would have over 1,000,000.",
-        is_ours=True,
-    ),
-)
-
 OPERATIONS: tuple[Operation, ...] = (
     operation(
         "get_run_logs", "GET", f"{_RUN}/logs", "Read or follow the log of a node.", get_logs, kind="stream",
-        query=_LOG_QUERY, content_type="text/plain",
+        query=LogQuery, content_type="text/plain",
         response_headers=(
             ("x-start-offset", "Offset of the first byte that was looked at."),
             ("x-next-offset", "Offset to go on from; not with follow, where every byte counts one."),
@@ -239,7 +196,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     operation(
         "get_run_metrics", "GET", f"{_RUN}/metrics", "Get the curves and summaries of a run's metrics.", get_metrics,
-        response=MetricsBody, query=_METRIC_QUERY,
+        response=MetricsBody, query=MetricsQuery,
     ),
     operation(
         "list_run_artifacts", "GET", f"{_RUN}/artifacts", "List what a run's nodes left in NSML_OUTPUT_DIR.",

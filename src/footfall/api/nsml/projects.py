@@ -5,21 +5,17 @@ from typing import Any
 from footfall.api.http.errors import NSML_NOT_ACCEPTED, NSML_NOT_FOUND
 from footfall.api.http.operations import Operation
 from footfall.api.nsml.operations import (
-    OURS_INTERNAL,
-    PAGE,
-    PAGE_SIZE,
     ROOT,
     created,
-    is_true,
     operation,
     page_of,
-    query_of,
     stamp,
 )
 from footfall.api.request import Mutation, Request
 from footfall.compute import projects as rules
 from footfall.compute.rules import check_nas_size
 from footfall.contract import nsml as shapes
+from footfall.contract.queries import ProjectQuery, ProjectsQuery
 from footfall.db import projects
 from footfall.db.connection import Connection
 from footfall.errors import NotFoundError
@@ -44,9 +40,9 @@ def post_project(request: Request) -> Mutation:
 
 def list_projects(request: Request) -> shapes.ProjectList:
     """Return a page of projects."""
-    query = query_of(request)
+    query = request.read_query(ProjectsQuery)
     page, page_size = page_of(query)
-    is_internal = is_true(query, "internal")
+    is_internal = query.internal == "true"
     with request.context.database.read() as connection:
         found = projects.page(
             connection, request.caller.account_id, is_internal=is_internal, page=page, page_size=page_size
@@ -56,7 +52,7 @@ def list_projects(request: Request) -> shapes.ProjectList:
 
 def get_project(request: Request) -> shapes.ProjectBody:
     """Return a project; one that was deleted a while ago says so."""
-    id, is_internal = request.params["projectId"], is_true(query_of(request), "internal")
+    id, is_internal = request.params["projectId"], request.read_query(ProjectQuery).internal == "true"
     with request.context.database.read() as connection:
         project = projects.get(connection, request.caller.account_id, id)
     if project.is_system and not is_internal:
@@ -142,10 +138,10 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     operation(
         "list_projects", "GET", "/projects", "List projects, newest first.", list_projects, response=shapes.ProjectList,
-        query=(PAGE, PAGE_SIZE, OURS_INTERNAL), **_DOCUMENTED,
+        query=ProjectsQuery, **_DOCUMENTED,
     ),
     operation(
-        "get_project", "GET", _ONE, "Get a project.", get_project, response=shapes.ProjectBody, query=(OURS_INTERNAL,),
+        "get_project", "GET", _ONE, "Get a project.", get_project, response=shapes.ProjectBody, query=ProjectQuery,
         is_quick=True, **_DOCUMENTED,
     ),
     operation(

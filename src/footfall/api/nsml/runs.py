@@ -2,24 +2,21 @@
 
 from typing import Any
 
-from footfall.api.http.operations import Operation, QueryField
+from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Response
 from footfall.api.nsml.operations import (
-    PAGE,
-    PAGE_SIZE,
     ROOT,
-    choice_of,
     created,
     id_number,
     operation,
     page_of,
-    query_of,
 )
 from footfall.api.nsml.run_wire import STATUSES, node_body, run_body, run_item
 from footfall.api.request import Mutation, Request
 from footfall.compute import create, runs
 from footfall.compute.reconciler import nodes
 from footfall.contract import runs as shapes
+from footfall.contract.queries import Page, RunsQuery
 from footfall.db import run_pages
 from footfall.db import runs as run_rows
 from footfall.db.connection import Connection
@@ -27,8 +24,7 @@ from footfall.db.engine.encryption import Secrets
 from footfall.db.run_pages import RunRow
 from footfall.states import RunState
 
-_STATE_CHOICES: dict[str, Any] = {word: state for state, word in STATUSES.items()}
-_TYPE_CHOICES: dict[str, Any] = {"NOTEBOOK": "NOTEBOOK", "TRAIN": "TRAIN"}
+_STATES = {word: state for state, word in STATUSES.items()}
 
 
 def post_run(request: Request) -> Mutation:
@@ -67,7 +63,7 @@ def get_run(request: Request) -> shapes.RunBody:
 
 def list_nodes(request: Request) -> shapes.NodeList:
     """Return a page of the nodes of a run."""
-    page, page_size = page_of(query_of(request))
+    page, page_size = page_of(request.read_query(Page))
     with request.context.database.read() as connection:
         row = _find(request, connection)
     found = nodes.read_nodes(request.context.settings.runs_root, row)
@@ -100,17 +96,15 @@ def remove_run(request: Request) -> Mutation:
 
 
 def _list(request: Request, project_id: str | None) -> shapes.RunList:
-    query = query_of(request)
+    query = request.read_query(RunsQuery)
     page, page_size = page_of(query)
-    state = choice_of(query, "status", _STATE_CHOICES)
-    run_type = choice_of(query, "runType", _TYPE_CHOICES)
     with request.context.database.read() as connection:
         found = run_pages.page(
             connection,
             request.caller.account_id,
             project_id=project_id,
-            state=state,
-            run_type=run_type,
+            state=None if query.status is None else _STATES[query.status],
+            run_type=query.run_type,
             page=page,
             page_size=page_size,
         )
@@ -137,9 +131,7 @@ def _created(tx: Connection, plan: runs.PlannedRun, sealer: Secrets) -> Response
 
 _ALL = "/projects/{projectId}/runs"
 _ONE = f"{_ALL}/{{runName}}"
-_STATUS = QueryField("status", {"type": "string", "enum": [*_STATE_CHOICES]}, "Only runs in this state.", is_ours=True)
-_TYPE = QueryField("runType", {"type": "string", "enum": [*_TYPE_CHOICES]}, "Only runs of this type.", is_ours=True)
-_LISTED: dict[str, Any] = {"response": shapes.RunList, "query": (PAGE, PAGE_SIZE, _STATUS, _TYPE)}
+_LISTED: dict[str, Any] = {"response": shapes.RunList, "query": RunsQuery}
 _MADE: dict[str, Any] = {"response": shapes.RunBody, "status": 201, "creates": True, "wakes": True}
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -157,7 +149,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     operation(
         "list_nodes", "GET", f"{_ONE}/nodes", "List the nodes of a run, by rank.", list_nodes, response=shapes.NodeList,
-        query=(PAGE, PAGE_SIZE), is_documented=True,
+        query=Page, is_documented=True,
     ),
     operation(
         "stop_run", "POST", f"{_ONE}/stop", "Stop a run that has not ended.", stop_run, response=shapes.RunBody, wakes=True,

@@ -5,19 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from footfall.api.http.errors import NSML_NOT_FOUND, TOO_LARGE, UNAVAILABLE, GatewayError
-from footfall.api.http.operations import Operation, QueryField
+from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Download, Response, encode_json
 from footfall.api.mutations import RequestMemory
 from footfall.api.nsml.operations import (
-    PAGE,
-    PAGE_SIZE,
     ROOT,
     created,
     id_number,
-    number_of,
     operation,
     page_of,
-    query_of,
     stamp,
 )
 from footfall.api.nsml.outputs import file_download
@@ -28,6 +24,7 @@ from footfall.compute import projects, rules
 from footfall.compute.storage import uploads, usage
 from footfall.contract import nsml as shapes
 from footfall.contract.nsml import CodeBody, FileBody, FileGone, FileList, FilePut
+from footfall.contract.queries import FilesQuery, Page
 from footfall.db import code_archives, volumes
 from footfall.db.connection import Connection
 from footfall.db.volumes import Volume
@@ -36,7 +33,6 @@ from footfall.files import place
 from footfall.files.untrusted import find_files, open_file
 from footfall.layout import nas_dir
 
-MAX_FILES = 1000
 MAX_VOLUME_GB = 100_000
 
 
@@ -65,7 +61,7 @@ def post_volume(request: Request) -> Mutation:
 
 def list_volumes(request: Request) -> shapes.VolumeList:
     """Return a page of the block storages of the account."""
-    page, page_size = page_of(query_of(request))
+    page, page_size = page_of(request.read_query(Page))
     with request.context.database.read() as connection:
         found = volumes.page(connection, request.caller.account_id, page, page_size)
     return shapes.VolumeList(page, page_size, found.total, [_volume_body(volume) for volume in found.items])
@@ -103,9 +99,8 @@ def put_code(request: Request, chunks: Iterator[bytes], memory: RequestMemory) -
 
 def list_files(request: Request) -> FileList:
     """Return files of a project's storage."""
-    query = query_of(request)
-    path, after = query.get("path", "").rstrip("/"), query.get("after", "")
-    limit = number_of(query, "limit", MAX_FILES, 1, MAX_FILES)
+    query = request.read_query(FilesQuery)
+    path, after, limit = query.path.rstrip("/"), query.after, query.limit
     for field, value in (("path", path), ("after", after)):
         if value:
             place.check_path(value, field)
@@ -192,22 +187,12 @@ def _volume_body(volume: Volume, *, is_deleted: bool = False) -> shapes.VolumeBo
 
 _FILES = "/projects/{projectId}/files"
 _FILE = f"{_FILES}/{{path...}}"
-_LIST_QUERY = (
-    QueryField("path", {"type": "string", "default": ""}, "Only files below this directory.", is_ours=True),
-    QueryField("after", {"type": "string", "default": ""}, "Only files behind this path.", is_ours=True),
-    QueryField(
-        "limit",
-        {"type": "integer", "minimum": 1, "maximum": MAX_FILES, "default": MAX_FILES},
-        "How many.",
-        is_ours=True,
-    ),
-)
 _STORED = (UNAVAILABLE, NSML_NOT_FOUND)
 
 OPERATIONS: tuple[Operation, ...] = (
     operation(
         "list_volumes", "GET", "/blk-storages", "List block storages, newest first.", list_volumes,
-        response=shapes.VolumeList, query=(PAGE, PAGE_SIZE), is_documented=True,
+        response=shapes.VolumeList, query=Page, is_documented=True,
     ),
     operation(
         "create_volume", "POST", "/blk-storages", "Create a block storage.", post_volume, request=shapes.NewVolume,
@@ -223,7 +208,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     operation(
         "list_files", "GET", _FILES, "List files of a project's storage, by path.", list_files, response=FileList,
-        query=_LIST_QUERY, errors=_STORED,
+        query=FilesQuery, errors=_STORED,
     ),
     operation(
         "get_file", "GET", _FILE, "Read a file of a project's storage.", get_file, kind="download", errors=_STORED,
