@@ -20,7 +20,7 @@ from pathlib import Path
 
 VERSION = "3.17.2"
 ENVIRONMENT = Path(__file__).parent.parent / "build" / f"mlflow-{VERSION}"
-PATIENCE_S = 90.0
+REQUEST_TIMEOUT_S = 90.0
 
 
 def environment() -> Path:
@@ -87,7 +87,7 @@ def mlflow_server(directory: Path) -> Iterator[Peer]:
         )
     endpoint = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + REQUEST_TIMEOUT_S
         while True:
             try:
                 urllib.request.urlopen(f"{endpoint}/health", timeout=2).close()

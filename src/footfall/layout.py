@@ -33,7 +33,7 @@ METRICS = "metrics.dat"
 METRIC_KEYS = "metrics.keys"
 METRIC_SUMMARY = "metrics.json"
 RESCHEDULED = "rescheduled.json"
-ENTRANCE = "enter.sock"
+EXEC_SOCKET = "enter.sock"
 PROFILE = "profile.tsv"
 REPORT = "report.json"
 

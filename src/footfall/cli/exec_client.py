@@ -21,7 +21,7 @@ from pathlib import Path
 from footfall import layout
 from footfall.errors import NotFoundError, WrongStateError
 
-_MOST_BYTES = 1 << 16
+_MAX_BYTES = 1 << 16
 _SHELL_SIGNAL = 128
 
 
@@ -48,7 +48,7 @@ def enter(node_dir: Path, argv: Sequence[str]) -> int:
             socket.send_fds(line, [json.dumps(asked).encode()], [proof] if is_terminal else [proof, 0, 1, 2])
         finally:
             os.close(proof)
-        answer, handed, _, _ = socket.recv_fds(line, _MOST_BYTES, 1)
+        answer, handed, _, _ = socket.recv_fds(line, _MAX_BYTES, 1)
         first, _, rest = answer.partition(b"\n")
         said = json.loads(first or b'{"error": "its runner ended"}')
         if "error" in said:
@@ -66,7 +66,7 @@ def _connect(node_dir: Path) -> socket.socket:
         handle = os.open(node_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # A socket's path may have only a hundred bytes.
-            line.connect(f"/proc/self/fd/{handle}/{layout.ENTRANCE}")
+            line.connect(f"/proc/self/fd/{handle}/{layout.EXEC_SOCKET}")
         finally:
             os.close(handle)
     except OSError as error:
@@ -77,7 +77,7 @@ def _connect(node_dir: Path) -> socket.socket:
 
 def _exit_code(line: socket.socket, data: bytes) -> int:
     while b"\n" not in data:
-        more = line.recv(_MOST_BYTES)
+        more = line.recv(_MAX_BYTES)
         if not more:
             return _SHELL_SIGNAL + signal.SIGKILL  # the node ended, and the program with it
         data += more
@@ -109,7 +109,7 @@ def _relay(theirs: int) -> None:
     while True:
         for source in select.select(sources, [], [])[0]:
             try:
-                data = os.read(source, _MOST_BYTES)
+                data = os.read(source, _MAX_BYTES)
             except OSError:
                 data = b""  # how Linux says that the last program on a terminal has gone
             if not data and source == theirs:

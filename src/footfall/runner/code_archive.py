@@ -15,13 +15,13 @@ import tarfile
 import zlib
 
 from footfall.files.directories import open_directory
-from footfall.runner.errors import RefusalError
+from footfall.runner.errors import LaunchError
 from footfall.runner.process.child import DONE
 from footfall.runner.process.spawn import fork_python
 
-MOST_ENTRIES = 200_000
+MAX_ENTRIES = 200_000
 _BLOCK = 512
-_MOST_AT_ONCE = 8 << 20
+_MAX_READ_BYTES = 8 << 20
 _CHUNK = 1 << 20
 
 
@@ -33,7 +33,7 @@ class _Bounded:
         self._limit = limit
 
     def read(self, size: int = -1) -> bytes:
-        if size < 0 or size > _MOST_AT_ONCE:
+        if size < 0 or size > _MAX_READ_BYTES:
             raise tarfile.ReadError("one of its headers is too long")
         data = self._file.read(size)
         if self._file.tell() > self._limit:
@@ -56,44 +56,44 @@ def unpack(archive: int, limit_bytes: int) -> None:
         archive: its descriptor; the path may be out of this process's reach.
 
     Raises:
-        RefusalError: it is no such archive, leads out of the directory, or is larger than allowed when unpacked.
+        LaunchError: it is no such archive, leads out of the directory, or is larger than allowed when unpacked.
     """
     try:
         with os.fdopen(archive, "rb") as file, gzip.GzipFile(fileobj=file) as unzipped:
             # Headers and padding are not what the limit is about, but must be bounded too.
-            reader = _Bounded(unzipped, limit_bytes + MOST_ENTRIES * 4 * _BLOCK)
+            reader = _Bounded(unzipped, limit_bytes + MAX_ENTRIES * 4 * _BLOCK)
             with tarfile.open(fileobj=reader, mode="r:") as tar:  # type: ignore[call-overload]
                 _extract(tar, limit_bytes)
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
         if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
-            raise RefusalError(f"The code archive could not be unpacked: {error.strerror or error}.") from error
-        raise RefusalError(f"The code archive is not a tar.gz that can be unpacked here: {error}.") from error
+            raise LaunchError(f"The code archive could not be unpacked: {error.strerror or error}.") from error
+        raise LaunchError(f"The code archive is not a tar.gz that can be unpacked here: {error}.") from error
 
 
-def unpack_aside(path: str, directory: str, uid: int | None, limit_bytes: int) -> tuple[int, int]:
-    """Start a process that unpacks; return its pid and a descriptor that yields its refusal, or DONE.
+def start_unpacking(path: str, directory: str, uid: int | None, limit_bytes: int) -> tuple[int, int]:
+    """Start a process that unpacks; return its pid and a descriptor that yields the error, or DONE.
 
     Args:
         uid: the user and group that it becomes first, and who owns what is unpacked.
 
     Raises:
-        RefusalError: the archive is not there.
+        LaunchError: the archive is not there.
     """
     try:
         archive = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise RefusalError(f"The code archive cannot be read: {error.strerror}.") from error
-    heard, tell = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(heard, False)
+        raise LaunchError(f"The code archive cannot be read: {error.strerror}.") from error
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(read_end, False)
     try:
-        work = functools.partial(_unpack_as, archive, directory, uid, limit_bytes, tell)
-        return fork_python(work, keep=(archive, tell)), heard
+        work = functools.partial(_unpack_as, archive, directory, uid, limit_bytes, write_end)
+        return fork_python(work, keep=(archive, write_end)), read_end
     finally:
         os.close(archive)
-        os.close(tell)
+        os.close(write_end)
 
 
-def _unpack_as(archive: int, directory: str, uid: int | None, limit_bytes: int, tell: int) -> None:
+def _unpack_as(archive: int, directory: str, uid: int | None, limit_bytes: int, write_end: int) -> None:
     os.chdir(directory)
     if uid is not None:
         os.setgroups([])
@@ -101,27 +101,27 @@ def _unpack_as(archive: int, directory: str, uid: int | None, limit_bytes: int, 
         os.setuid(uid)
     try:
         unpack(archive, limit_bytes)
-        os.write(tell, DONE)
-    except RefusalError as refusal:
-        os.write(tell, str(refusal).encode()[:4000])
+        os.write(write_end, DONE)
+    except LaunchError as refusal:
+        os.write(write_end, str(refusal).encode()[:4000])
 
 
 def _extract(tar: tarfile.TarFile, limit_bytes: int) -> None:
-    left = limit_bytes
+    remaining = limit_bytes
     links: dict[str, str] = {}
     for number, member in enumerate(tar):
-        left -= member.size if member.isreg() else 0
-        if left < 0:
+        remaining -= member.size if member.isreg() else 0
+        if remaining < 0:
             raise _too_large()
-        if number >= MOST_ENTRIES:
-            raise RefusalError(f"The code archive holds more than {MOST_ENTRIES:,} files.")
+        if number >= MAX_ENTRIES:
+            raise LaunchError(f"The code archive holds more than {MAX_ENTRIES:,} files.")
         _take(tar, member, _inside(member.name), links)
         tar.members = []  # type: ignore[attr-defined]  # an archive of many files must not be remembered whole
     for name, target in links.items():
-        with _Place(name) as (handle, last):
+        with _Target(name) as (handle, last):
             os.symlink(target, last, dir_fd=handle)
-    if left == limit_bytes and tar.offset == 0:
-        raise RefusalError("The code archive is empty.")
+    if remaining == limit_bytes and tar.offset == 0:
+        raise LaunchError("The code archive is empty.")
 
 
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, links: dict[str, str]) -> None:
@@ -134,12 +134,12 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, links: dict[
     elif member.isdir():
         os.close(_open_directory(name))
     elif member.islnk():
-        with _Place(_inside(member.linkname), is_new=False) as (source, first), _Place(name) as (handle, last):
+        with _Target(_inside(member.linkname), is_new=False) as (source, first), _Target(name) as (handle, last):
             os.link(first, last, src_dir_fd=source, dst_dir_fd=handle, follow_symlinks=False)
     elif member.isreg() and name:
         _write(tar, member, name)
     else:
-        raise RefusalError(
+        raise LaunchError(
             f"The code archive is not a tar.gz that can be unpacked here: {name!r} is no file, directory or link."
         )
 
@@ -148,7 +148,7 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
     content = tar.extractfile(member)
     assert content is not None
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with _Place(name) as (handle, last):
+    with _Target(name) as (handle, last):
         with os.fdopen(os.open(last, flags, 0o600, dir_fd=handle), "wb") as file:
             while data := content.read(_CHUNK):
                 file.write(data)
@@ -159,7 +159,7 @@ def _inside(path: str, *, is_target: bool = False) -> str:
     """Return a path of the archive without what says nothing; a link's target is one from where the link is.
 
     Raises:
-        RefusalError: it leads out of the directory.
+        LaunchError: it leads out of the directory.
     """
     steps: list[str] = []
     is_out = is_target and path.startswith("/")
@@ -170,7 +170,7 @@ def _inside(path: str, *, is_target: bool = False) -> str:
         elif step not in ("", "."):
             steps.append(step)
     if is_out:
-        raise RefusalError(
+        raise LaunchError(
             f"The code archive is not a tar.gz that can be unpacked here: {path[:200]!r} leads outside of it."
         )
     return "/".join(steps)
@@ -181,7 +181,7 @@ def _open_directory(path: str) -> int:
     return open_directory(".", path.split("/") if path else (), make=lambda _: None)
 
 
-class _Place:
+class _Target:
     """Where a name goes: its directory, open, and its last part; what an archive names twice is replaced, as tar does."""
 
     def __init__(self, name: str, *, is_new: bool = True) -> None:
@@ -201,5 +201,5 @@ class _Place:
         os.close(self._handle)
 
 
-def _too_large() -> RefusalError:
-    return RefusalError("The code archive is larger than allowed when it is unpacked.")
+def _too_large() -> LaunchError:
+    return LaunchError("The code archive is larger than allowed when it is unpacked.")

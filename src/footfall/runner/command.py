@@ -1,6 +1,6 @@
 """What the supervisor needs of a command, be it a user's or a job of ours."""
 
-# ruff: noqa: B027 - what a command does not need it leaves as it is here: empty
+# ruff: noqa: B027 - a command leaves empty what it does not need
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from footfall.runner.exit_reason import Ending
-    from footfall.runner.process.poller import Ears
+    from footfall.runner.exit_reason import ExitReason
+    from footfall.runner.process.poller import Poller
 
 
 class Command(ABC):
     """One command of a node; its methods are called in the order in which they stand here.
 
-    ``level`` says how it is kept apart, ``notes`` what could not be enforced.
+    ``level`` is that of its isolation, ``notes`` say what could not be enforced.
     """
 
     level = "plain"
@@ -27,14 +27,14 @@ class Command(ABC):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def prepare(self, listen: Callable[[float], None]) -> None:
-        """Lay out what the command finds.
+    def prepare(self, wait: Callable[[float], None]) -> None:
+        """Set up what the command needs.
 
         Args:
-            listen: waits so many seconds while signals are heard; raises what ends the wait.
+            wait: waits so many seconds while signals are handled; raises what ends the wait.
 
         Raises:
-            RefusalError: something that it needs is missing or not as it should be.
+            LaunchError: something that it needs is missing or not as it should be.
         """
 
     def move_endpoints(self) -> None:
@@ -45,45 +45,45 @@ class Command(ABC):
         """Start the command and return its pid.
 
         Args:
-            output: takes what it prints.
+            output: its standard output and error.
             hosts: the address of each node of the run, by rank.
-            port: where the nodes meet.
+            port: of the nodes' rendezvous.
 
         Raises:
             OSError: it cannot be started.
         """
 
-    def attend(self, pid: int, ears: Ears, stop: Callable[[str], None]) -> None:
+    def serve(self, pid: int, poller: Poller, stop: Callable[[str], None]) -> None:
         """Serve the command from now on; ``stop`` ends it, for a reason."""
 
-    def look(self, now: float) -> float | None:
+    def tick(self, now: float) -> float | None:
         """Do what is due at a monotonic time and return when the next thing is."""
         return None
 
     def child_ended(self, pid: int, status: int) -> None:
-        """Take note that a child of the runner has ended that was not the command."""
+        """Handle the end of a child of the runner that was not the command."""
 
-    def below(self, processes: tree.Tree) -> list[int]:
+    def descendants(self, processes: tree.Tree) -> list[int]:
         """Return the processes of the run."""
-        return processes.below()
+        return processes.descendants()
 
     def terminate(self, processes: tree.Tree) -> None:
         """Send SIGTERM to every process of the run."""
-        tree.signal_all(self.below(processes), tree.SIGTERM)
+        tree.signal_all(self.descendants(processes), tree.SIGTERM)
 
-    def terminate_further(self, processes: tree.Tree) -> None:
-        """Go on with that, while the command takes its time."""
+    def continue_termination(self, processes: tree.Tree) -> None:
+        """Continue that, until the command has ended."""
 
-    def left(self) -> list[int]:
+    def remaining(self) -> list[int]:
         """Return what lives of the run once the command itself has ended."""
-        return self.below(tree.Tree())
+        return self.descendants(tree.Tree())
 
     def kill(self, pids: list[int]) -> None:
         """End these processes of the run at once."""
-        tree.kill_all(lambda: self.below(tree.Tree()))
+        tree.kill_all(lambda: self.descendants(tree.Tree()))
 
-    def finish(self, ending: Ending) -> None:
-        """Tell what is known once nothing of the command is left, and end what served it."""
+    def finish(self, exit_reason: ExitReason) -> None:
+        """Complete the exit reason once nothing of the command is left, and end what served it."""
 
-    def leave(self) -> None:
-        """Give back what it held of the machine, when its end is published."""
+    def release(self) -> None:
+        """Release what it held of the machine, when its end is published."""

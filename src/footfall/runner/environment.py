@@ -21,7 +21,7 @@ STUDY = "default"
 
 
 class Endpoints:
-    """Where a command reaches its runner; the paths cannot be guessed by anything that has not been told."""
+    """Where a command reaches its runner; the paths cannot be guessed."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -30,7 +30,7 @@ class Endpoints:
         self.secret = os.urandom(24).hex()
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that tell a command."""
+        """Return the variables that hold them for a command."""
         base = f"http://127.0.0.1:{self.port}"
         return {
             "NSML_METRIC_API": base + self.metrics,
@@ -49,16 +49,16 @@ def command_environment(spec: Mapping[str, Any], scratch: str) -> dict[str, str]
         "HOME": scratch,
         "TMPDIR": scratch,
         "NUMBA_NUM_THREADS": str(spec["n_cores"]),
-        **_habits(spec),
+        **_defaults(spec),
     }
-    ours = {
-        **_marks(spec),
+    own = {
+        **_markers(spec),
         "NSML_RUN": spec["run_id"],
         "NSML_SESSION": str(spec["attempt"]),
         "NSML_RANK": str(spec["rank"]),
         "NSML_WORLD_SIZE": str(spec["n_nodes"]),
     }
-    return base | dict(spec["environment"]) | ours | _cache_of_jobs(spec)
+    return base | dict(spec["environment"]) | own | _job_cache(spec)
 
 
 def workload_environment(
@@ -66,7 +66,7 @@ def workload_environment(
     endpoints: Endpoints,
     *,
     path: str,
-    given: Mapping[str, str],
+    image_variables: Mapping[str, str],
     home: str,
     temporary: str,
     hosts: Sequence[str],
@@ -76,9 +76,9 @@ def workload_environment(
 
     Args:
         path: directories of programs that the image adds, or an empty text.
-        given: what the image sets; everything else wins over it.
+        image_variables: what the image sets; everything else wins over it.
         hosts: the address of each node, by rank.
-        port: where the nodes meet.
+        port: of the nodes' rendezvous.
     """
     spec = launch.spec
     base = {
@@ -88,14 +88,21 @@ def workload_environment(
         "USER": "user",
         "LOGNAME": "user",
         "SHELL": "/bin/sh",
-        **_habits(spec),
-        **_launchers(spec, hosts[0], port),
+        **_defaults(spec),
+        **_launcher_variables(spec, hosts[0], port),
     }
-    asked = dict(spec["environment"]) | launch.secrets
-    return {**given, **base} | asked | _platform(launch, hosts) | endpoints.variables() | _gpus(spec) | _marks(spec)
+    requested = dict(spec["environment"]) | launch.secrets
+    return (
+        {**image_variables, **base}
+        | requested
+        | _platform_variables(launch, hosts)
+        | endpoints.variables()
+        | _gpus(spec)
+        | _markers(spec)
+    )
 
 
-def _habits(spec: Mapping[str, Any]) -> dict[str, str]:
+def _defaults(spec: Mapping[str, Any]) -> dict[str, str]:
     return {
         "LANG": "C.UTF-8",
         "OMP_WAIT_POLICY": "PASSIVE",
@@ -105,11 +112,11 @@ def _habits(spec: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _marks(spec: Mapping[str, Any]) -> dict[str, str]:
+def _markers(spec: Mapping[str, Any]) -> dict[str, str]:
     return {"FOOTFALL_RUN_ID": spec["run_id"], "FOOTFALL_RUN_MARKER": spec["marker"]}
 
 
-def _launchers(spec: Mapping[str, Any], master: str, port: int) -> dict[str, str]:
+def _launcher_variables(spec: Mapping[str, Any], master: str, port: int) -> dict[str, str]:
     """Return what today's launchers read, and torch's own names of the same."""
     n_processes = str(max(1, spec["n_gpus"]))
     values = {
@@ -122,7 +129,7 @@ def _launchers(spec: Mapping[str, Any], master: str, port: int) -> dict[str, str
     return values | {f"PET_{name}": value for name, value in values.items()}
 
 
-def _platform(launch: Launch, hosts: Sequence[str]) -> dict[str, str]:
+def _platform_variables(launch: Launch, hosts: Sequence[str]) -> dict[str, str]:
     spec, work = launch.spec, launch.workload or {}
     volumes = {int(volume["number"]): str(volume["path"]) for volume in work["volumes"]}
     values = {
@@ -158,7 +165,7 @@ def _gpus(spec: Mapping[str, Any]) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": ids, "NVIDIA_VISIBLE_DEVICES": ids or "void"}
 
 
-def _cache_of_jobs(spec: Mapping[str, Any]) -> dict[str, str]:
+def _job_cache(spec: Mapping[str, Any]) -> dict[str, str]:
     """Where numba keeps what it compiled when the installation cannot be written: in the data directory, so that it lasts."""
     code = os.path.join(os.path.dirname(os.path.dirname(__file__)), "modeling")
     if not spec["is_job"] or os.access(code, os.W_OK):

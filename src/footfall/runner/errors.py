@@ -1,8 +1,8 @@
-"""The refusal of a command before it starts."""
+"""Why a command was not started."""
 
 
-class RefusalError(Exception):
-    """The command cannot be started, and never will be as things are; the text is a sentence for people.
+class LaunchError(Exception):
+    """The command cannot be started, and a retry would not help; the text is a sentence for people.
 
     ``reason`` is a member of ``FailureReason``.
     """

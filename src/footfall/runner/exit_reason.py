@@ -7,12 +7,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-_SHELL_SIGNAL = 128  # what a shell, and bubblewrap, add to a signal's number
-_MOST_SIGNALS = 64
+_SHELL_SIGNAL = 128  # what a shell, and bubblewrap, add to the number of a signal
+_MAX_SIGNALS = 64
 
 
-class Ending:
-    """What is known of a node's end; ``status`` puts it together."""
+class ExitReason:
+    """Why a node ended; ``status`` returns what its final status says."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self._spec = spec
@@ -54,20 +54,20 @@ class Ending:
         signal, code = self.wait_status & 0x7F, self.wait_status >> 8
         if signal:
             return -signal
-        if self.level == "bubblewrap" and _SHELL_SIGNAL < code <= _SHELL_SIGNAL + _MOST_SIGNALS:
-            return _SHELL_SIGNAL - code  # the sandbox can say a signal only as a shell does
+        if self.level == "bubblewrap" and _SHELL_SIGNAL < code <= _SHELL_SIGNAL + _MAX_SIGNALS:
+            return _SHELL_SIGNAL - code  # the sandbox can report a signal only as a shell does
         return code
 
     def _details(self, reason: str | None, exit_code: int | None, refusal: Mapping[str, Any]) -> str | None:
         work = self._spec["workload"] or {}
-        said = {
+        limits = {
             "timed_out": f"It ran longer than {self._spec['timeout_s'] or 0:g} s and was stopped.",
             "out_of_memory": f"It used more than the {self._spec['memory_mib']} MiB it was given and was stopped.",
             "output_limit": f"It left more than {work.get('output_limit_bytes', 0):,} bytes of files and was stopped.",
             "log_limit": f"Its log reached {self._spec['log_limit_bytes']:,} bytes and it was stopped.",
         }
-        if reason in said:
-            return said[reason]
+        if reason in limits:
+            return limits[reason]
         if refusal.get("details"):
             return str(refusal["details"])
         if reason == "signalled" and exit_code is not None:

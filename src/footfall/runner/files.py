@@ -1,7 +1,7 @@
 """The files of a node, as the runner writes them: start marker, log, progress, and the final status.
 
-Everything that must be said at the end is allocated at the start, so that a full disk cannot keep a runner from saying how
-its command ended. Knows no processes.
+Everything that must be written at the end is allocated at the start, so that a full disk cannot keep a runner from
+publishing how its command ended. Knows no processes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class NodeFiles:
         draft = self.path(f"start.{os.getpid()}")
         self._lock = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            self.answer_for_node()
+            self.write_pid()
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for name, size in _DRAFTS.items():
                 self._allocate(f"{name}.{os.getpid()}", size)
@@ -72,22 +72,22 @@ class NodeFiles:
         _sync_directory(self.directory)
         return True
 
-    def answer_for_node(self) -> None:
-        """Make this process the one that the start marker names; at once, for a reader may come at any time."""
+    def write_pid(self) -> None:
+        """Make this process the one that the start marker names; in one write, for a reader may come at any time."""
         os.pwrite(self._lock, b"%-*d" % (_PID_BYTES, os.getpid()), 0)
 
-    def say_started(self, notes: Sequence[str]) -> float:
+    def write_started(self, notes: Sequence[str]) -> float:
         """Publish that the command runs, and what could not be enforced; return the time, in seconds since 1970."""
         now = time.time()
         self._publish("started.draft", layout.STARTED, {"started_at": now, "message": " ".join(notes) or None})
         return now
 
-    def beat(self) -> None:
-        """Say that the runner lives, without needing space."""
+    def heartbeat(self) -> None:
+        """Update the heartbeat file, which needs no space."""
         try:
             os.utime(self.path(layout.BEAT))
         except OSError:
-            pass  # the next beat may do better; nothing is decided by a single one
+            pass  # the next heartbeat may do better; nothing is decided by a single one
 
     def append_log(self, data: bytes) -> None:
         """Add to the log until its limit or the disk is reached; from there on, output is read and dropped."""
@@ -174,7 +174,7 @@ class NodeFiles:
 
 
 def to_json(value: object) -> str:
-    """Return the JSON text of what a runner says: the few kinds of value it needs, without loading a JSON library."""
+    """Return the JSON text of what a runner writes: the few kinds of value it needs, without loading a JSON library."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float):

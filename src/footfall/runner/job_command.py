@@ -1,4 +1,4 @@
-"""One of our own commands on a node: a job, with its private file and its pipe for reports. Never kept apart: it is ours."""
+"""One of our own commands on a node: a job, with its private file and its pipe for reports. Not isolated: it is ours."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from footfall.runner.exit_reason import Ending
+    from footfall.runner.exit_reason import ExitReason
     from footfall.runner.files import NodeFiles
     from footfall.runner.launch import Launch
-    from footfall.runner.process.poller import Ears
+    from footfall.runner.process.poller import Poller
 
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 
 
 class JobCommand(Command):
@@ -32,7 +32,7 @@ class JobCommand(Command):
         self._private = files.path(layout.PRIVATE) if launch.is_job else None
         self._report = -1
         self._reports = Reports()
-        self._ears: Ears | None = None
+        self._poller: Poller | None = None
 
     def start(self, output: int, hosts: Sequence[str], port: int) -> int:
         """Start it with a pipe for its reports, if it is a job."""
@@ -56,14 +56,14 @@ class JobCommand(Command):
             for fd in (null, *ends):
                 os.close(fd)
 
-    def attend(self, pid: int, ears: Ears, stop: Callable[[str], None]) -> None:
-        """Listen to its reports."""
-        self._ears = ears
+    def serve(self, pid: int, poller: Poller, stop: Callable[[str], None]) -> None:
+        """Read its reports."""
+        self._poller = poller
         if self._report >= 0:
             os.set_blocking(self._report, False)
-            ears.open(self._report, self._hear_report)
+            poller.register(self._report, self._on_report)
 
-    def look(self, now: float) -> float | None:
+    def tick(self, now: float) -> float | None:
         """Publish its progress when that is due."""
         reports = self._reports
         if reports.progress_due is not None and now >= reports.progress_due:
@@ -71,16 +71,16 @@ class JobCommand(Command):
             reports.progress_due = None
         return reports.progress_due
 
-    def finish(self, ending: Ending) -> None:
-        """Tell what it reported; remove the file that holds the store's keys."""
-        ending.refusal = self._reports.refusal or ending.refusal
-        ending.result = self._reports.result
+    def finish(self, exit_reason: ExitReason) -> None:
+        """Take over what it reported; remove the file that holds the store's keys."""
+        exit_reason.refusal = self._reports.refusal or exit_reason.refusal
+        exit_reason.result = self._reports.result
         if self._private is not None:
             os.unlink(self._private)
 
-    def _hear_report(self, fd: int) -> None:
-        data = os.read(fd, _MOST_BYTES)
+    def _on_report(self, fd: int) -> None:
+        data = os.read(fd, _MAX_BYTES)
         if data:
             self._reports.take(data)
-        elif self._ears is not None:
-            self._ears.close(fd)
+        elif self._poller is not None:
+            self._poller.unregister(fd)

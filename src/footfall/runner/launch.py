@@ -1,4 +1,4 @@
-"""What a runner was given: the node's share of a run, its secrets and how it is kept apart.
+"""The launch of a node: its share of a run, its secrets and its isolation.
 
 It comes through a memory file whose descriptor the executor leaves open, so that no secret of it ever is on a disk, in an
 argument or in the runner's environment. Marshal, not JSON: both ends are one interpreter, started one from the other, and
@@ -12,7 +12,7 @@ import os
 
 from footfall import layout
 
-_MOST_DESCRIPTORS = 1 << 20
+_MAX_DESCRIPTORS = 1 << 20
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,5 +38,5 @@ def read_launch() -> Launch:
     finally:
         os.close(layout.LAUNCH_FD)
     launch = Launch(marshal.loads(data))
-    os.closerange(layout.LISTENER_FD + (launch.metric_port is not None), _MOST_DESCRIPTORS)
+    os.closerange(layout.LISTENER_FD + (launch.metric_port is not None), _MAX_DESCRIPTORS)
     return launch

@@ -1,7 +1,7 @@
 """Find out how commands can be kept apart on this machine, by starting one at each level and looking at what it can do.
 
-Reads what the server asks as JSON from standard input and writes what was found to standard output. The commands are laid
-out and started by the same code and with the same arguments as a run's.
+Reads a request of the server as JSON from standard input and writes the answer to standard output. The commands are set
+up and started by the same code and with the same arguments as a run's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from footfall.runner.errors import RefusalError
+from footfall.runner.errors import LaunchError
 from footfall.runner.files import NodeFiles
 from footfall.runner.launch import Launch
 from footfall.runner.process import tree
@@ -34,15 +34,15 @@ echo "Value: $PROBE_VALUE"
 
 def probe() -> int:
     """Answer one question of the server; return the exit code."""
-    asked: dict[str, Any] = json.load(sys.stdin)
+    request: dict[str, Any] = json.load(sys.stdin)
     why: list[str] = []
-    for level in asked["levels"]:
-        for details in _details(level, asked):
-            trouble = _try(details, asked["root"])
+    for level in request["levels"]:
+        for details in _candidates(level, request):
+            trouble = _try(details, request["root"])
             if trouble is None:
                 return _answer(details, why)
             why.append(f"{level}: {trouble}")
-    return _answer({**asked["common"], "level": "none"}, why)
+    return _answer({**request["common"], "level": "none"}, why)
 
 
 def _answer(details: dict[str, Any], why: list[str]) -> int:
@@ -54,10 +54,10 @@ def _answer(details: dict[str, Any], why: list[str]) -> int:
     return 0
 
 
-def _details(level: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    common = {**asked["common"], "level": level, "why": "", "pids_cgroup": "", "bwrap": ""}
+def _candidates(level: str, request: dict[str, Any]) -> list[dict[str, Any]]:
+    common = {**request["common"], "level": level, "why": "", "pids_cgroup": "", "bwrap": ""}
     if level == "bubblewrap":
-        return [{**common, "bwrap": path} for path in asked["bubblewraps"]] or [common]
+        return [{**common, "bwrap": path} for path in request["bubblewraps"]] or [common]
     return [common]
 
 
@@ -78,7 +78,7 @@ def _try(details: dict[str, Any], root: str) -> str | None:
     os.chmod(directory, 0o711)
     try:
         return _run(details, directory)
-    except (OSError, RefusalError) as error:
+    except (OSError, LaunchError) as error:
         return f"{error}."
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -98,12 +98,12 @@ def _run(details: dict[str, Any], directory: str) -> str | None:
         os.mkdir(path, 0o700)
     command = UserCommand(Launch(_launch(details, directory, project, secret)), files)
     command.prepare(time.sleep)
-    read, write = os.pipe2(os.O_CLOEXEC)
-    pid = command.start(write, ["127.0.0.1"], 0)
-    os.close(write)
-    said = _read_all(read, pid)
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    pid = command.start(write_end, ["127.0.0.1"], 0)
+    os.close(write_end)
+    output = _read_all(read_end, pid)
     _, status = os.waitpid(pid, 0)
-    return _judge(said, status, details["uid"])
+    return _judge(output, status, details["uid"])
 
 
 def _launch(details: dict[str, Any], directory: str, project: str, secret: str) -> dict[str, Any]:
@@ -121,28 +121,28 @@ def _launch(details: dict[str, Any], directory: str, project: str, secret: str) 
     return {"spec": spec, "secrets": {"PROBE_VALUE": "it's here"}, "isolation": details, "metric_port": 0}
 
 
-def _read_all(read: int, pid: int) -> str:
-    said = b""
+def _read_all(read_end: int, pid: int) -> str:
+    output = b""
     deadline = time.monotonic() + TIMEOUT_S
     try:
-        while select.select([read], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            data = os.read(read, 1 << 16)
+        while select.select([read_end], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            data = os.read(read_end, 1 << 16)
             if not data:
-                return said.decode("utf-8", "replace")
-            said += data
+                return output.decode("utf-8", "replace")
+            output += data
     finally:
-        os.close(read)
+        os.close(read_end)
     tree.signal_all([pid], tree.SIGKILL)
     return "it did not end in time"
 
 
-def _judge(said: str, status: int, uid: int | None) -> str | None:
-    lines = dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
-    wanted = os.geteuid() if uid is None else uid
+def _judge(output: str, status: int, uid: int | None) -> str | None:
+    lines = dict(line.split(": ", 1) for line in output.splitlines() if ": " in line)
+    expected_uid = os.geteuid() if uid is None else uid
     if status:
-        return f"a command could not be started ({' '.join(said.split())[-300:] or _as_user(uid)})."
-    if lines.get("Uid", "").split()[:1] != [str(wanted)]:
-        return f"a command ran as another user than {wanted}."
+        return f"a command could not be started ({' '.join(output.split())[-300:] or _as_user(uid)})."
+    if lines.get("Uid", "").split()[:1] != [str(expected_uid)]:
+        return f"a command ran as another user than {expected_uid}."
     if lines.get("CapEff", "").strip("0") or lines.get("NoNewPrivs") != "1":
         return "a command kept rights."
     if "Secret" in lines:

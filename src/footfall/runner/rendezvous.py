@@ -1,4 +1,4 @@
-"""Where the nodes of a run meet before any of their commands starts.
+"""Rendezvous: the nodes of a run wait for each other before any of their commands starts.
 
 Each node's runner publishes its address in a file beside the others', once all that must precede its command is done, and
 waits until every one has. The first node's runner may also make a network namespace for them all, which the others enter.
@@ -12,7 +12,7 @@ import os
 import time
 
 from footfall import layout
-from footfall.runner.errors import RefusalError
+from footfall.runner.errors import LaunchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from footfall.runner.files import NodeFiles
 
 LOOPBACK = "127.0.0.1"
-_LOOK_S = 0.02
+_POLL_INTERVAL_S = 0.02
 
 
-class Meeting:
+class Rendezvous:
     """The nodes of one attempt, seen from one of them.
 
     Args:
-        listen: waits so many seconds while signals are heard; raises what ends the wait.
+        listen: waits so many seconds while signals are handled; raises what ends the wait.
     """
 
-    def __init__(self, files: NodeFiles, spec: Mapping[str, Any], listen: Callable[[float], None]) -> None:
+    def __init__(self, files: NodeFiles, spec: Mapping[str, Any], wait: Callable[[float], None]) -> None:
         self._files = files
         self._rank: int = spec["rank"]
         self._n_nodes: int = spec["n_nodes"]
         self._timeout_s: float = spec["workload"]["start_timeout_s"]
         self._deadline = time.monotonic() + self._timeout_s
-        self._listen = listen
+        self._wait = wait
 
     def share_network(self) -> None:
         """Enter the network namespace of the run: the first node makes it, the others wait for that."""
@@ -50,15 +50,15 @@ class Meeting:
             network.enter(int(self._wait_for(0)["pid"]))
 
     def publish(self, port: int, *, is_ready: bool = True) -> None:
-        """Say where this node is, and whether its command could start."""
+        """Publish where this node is, and whether its command could start."""
         content = {"host": LOOPBACK, "port": port, "pid": os.getpid(), "is_ready": is_ready}
         self._files.write_json(layout.ADDRESS, content)
 
     def wait_for_all(self) -> tuple[list[str], int]:
-        """Return the address of every node, by rank, and the port to meet at, once all are ready.
+        """Return the address of every node, by rank, and the port of the rendezvous, once all are ready.
 
         Raises:
-            RefusalError: not all came up in time.
+            LaunchError: not all came up in time.
         """
         addresses = [self._wait_for(rank, ready=True) for rank in range(self._n_nodes)]
         return [str(address["host"]) for address in addresses], int(addresses[0]["port"])
@@ -71,8 +71,8 @@ class Meeting:
                 return address
             if time.monotonic() >= self._deadline:
                 sentence = f"Node {rank} of {self._n_nodes} did not come up within {self._timeout_s:g} s."
-                raise RefusalError(sentence, "start_timeout")
-            self._listen(_LOOK_S)
+                raise LaunchError(sentence, "start_timeout")
+            self._wait(_POLL_INTERVAL_S)
 
 
 def _read(path: str) -> dict[str, Any] | None:

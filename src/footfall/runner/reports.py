@@ -15,7 +15,7 @@ PROGRESS_S = 0.1
 
 
 class Reports:
-    """All that one job has said so far. ``progress_due``: when, on the monotonic clock, the last of it should be published."""
+    """All that one job has reported so far. ``progress_due``: when, on the monotonic clock, to publish the newest progress."""
 
     def __init__(self) -> None:
         self.progress: Any = None

@@ -1,7 +1,7 @@
-"""Start the command of a node, listen to it, and end it with everything below it. Knows no database, store or executor.
+"""Start the command of a node, collect its output, and end it with everything below it. Knows no database, store or executor.
 
-One loop over the command's output, signals, the clock, and what the command itself wants heard. The order at the end is
-what others rely on: the tree is gone, then the scratch directory, then the final status appears, whole.
+One loop over the command's output, signals, the clock, and descriptors of the command itself. Others rely on the order at
+the end: the process tree is gone, then the scratch directory, then the final status appears, whole.
 """
 
 from __future__ import annotations
@@ -10,28 +10,26 @@ import fcntl
 import os
 import time
 
-from footfall.runner.errors import RefusalError
-from footfall.runner.exit_reason import Ending
+from footfall.runner.errors import LaunchError
+from footfall.runner.exit_reason import ExitReason
 from footfall.runner.files import SCRATCH_DIRECTORIES, NodeFiles
 from footfall.runner.launch import Launch, read_launch
 from footfall.runner.process import tree
-from footfall.runner.process.poller import Ears
+from footfall.runner.process.poller import Poller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from footfall.runner.command import Command
 
-BEAT_S = 10.0
-WATCH_S = 0.25
-STOP_LOOK_S = 0.02
+HEARTBEAT_INTERVAL_S = 10.0
+MEMORY_CHECK_INTERVAL_S = 0.25
+STOP_POLL_INTERVAL_S = 0.02
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 
 
 class _StoppedError(Exception):
-    """Somebody wants the run to end before its command began."""
+    """The run is to end before its command started."""
 
 
 def run_node(directory: str) -> int:
@@ -42,9 +40,9 @@ def run_node(directory: str) -> int:
     if not files.claim():
         return 75
     if launch.workload is not None and launch.isolation["level"] != "bubblewrap":
-        from footfall.runner.process.reaper import keep
+        from footfall.runner.process.reaper import run_under_reaper
 
-        keep(files.answer_for_node)
+        run_under_reaper(files.write_pid)
     Supervisor(launch, files).run()
     return 0
 
@@ -56,11 +54,11 @@ class Supervisor:
         self._launch = launch
         self._files = files
         self._spec = launch.spec
-        self._ears = Ears()
+        self._poller = Poller()
         self._command: Command | None = None
-        self._ending = Ending(launch.spec)
+        self._exit_reason = ExitReason(launch.spec)
         self._pid = -1
-        self._hears_signals = False
+        self._receives_signals = False
         self._output = -1
         self._kill_at: float | None = None
 
@@ -68,44 +66,44 @@ class Supervisor:
         """Start the command and return when its end is published."""
         try:
             self._start()
-        except RefusalError as refusal:
-            self._ending.refusal = {"reason": refusal.reason, "details": str(refusal)}
+        except LaunchError as refusal:
+            self._exit_reason.refusal = {"reason": refusal.reason, "details": str(refusal)}
         except _StoppedError:
-            pass  # the reason is noted
+            pass  # the exit reason holds why
         if self._command is not None and self._pid > 0:
             self._loop(self._command)
-            self._end_tree(self._command)
+            self._end_remaining(self._command)
             self._drain()
         self._publish_end()
         if self._command is not None:
-            self._command.leave()
+            self._command.release()
 
     def _start(self) -> None:
         self._command = command = self._make_command()
-        self._ending.level = command.level
+        self._exit_reason.level = command.level
         work = self._launch.workload
         if self._spec["n_nodes"] > 1 or (work is not None and (work["code"] or work["image"]["kind"] == "oci")):
-            self._listen_for_signals()  # this may take a while, and can be stopped
+            self._receive_signals()  # this may take a while, and can be stopped
         command.prepare(self._wait)
-        hosts, port = self._meet(command)
+        hosts, port = self._rendezvous(command)
         self._output, output_end = os.pipe2(os.O_CLOEXEC)
         try:
             fcntl.fcntl(self._output, _F_SETPIPE_SZ, _PIPE_BYTES)
         except OSError:
-            pass  # a bigger pipe only lets a talkative command wait less
+            pass  # a bigger pipe only lets a command with much output wait less
         os.set_blocking(self._output, False)
-        self._ears.open(self._output, self._hear_output)
+        self._poller.register(self._output, self._on_output)
         try:
             self._pid = command.start(output_end, hosts, port)
         except OSError as error:
             name = (self._spec["command"] or ("shell",))[0]
-            raise RefusalError(f"The command {name!r} cannot be started: {error.strerror}.") from error
+            raise LaunchError(f"The command {name!r} cannot be started: {error.strerror}.") from error
         finally:
             os.close(output_end)
-        self._ending.started_at = self._files.say_started(command.notes)
+        self._exit_reason.started_at = self._files.write_started(command.notes)
         self._wake()
-        self._listen_for_signals()
-        command.attend(self._pid, self._ears, self._stop)
+        self._receive_signals()
+        command.serve(self._pid, self._poller, self._stop)
 
     def _make_command(self) -> Command:
         if self._launch.workload is None:
@@ -116,65 +114,73 @@ class Supervisor:
 
         return UserCommand(self._launch, self._files)
 
-    def _meet(self, command: Command) -> tuple[list[str], int]:
-        """Return the addresses of the nodes and the port to meet at, once every node could start."""
+    def _rendezvous(self, command: Command) -> tuple[list[str], int]:
+        """Return the addresses of the nodes and the port of their rendezvous, once every node could start."""
         port, work = self._spec["port"] or 0, self._launch.workload
         if work is None or (self._spec["n_nodes"] == 1 and work["network"] == "host"):
             return ["127.0.0.1"] * int(self._spec["n_nodes"]), port
-        from footfall.runner.rendezvous import Meeting
+        from footfall.runner.rendezvous import Rendezvous
 
-        meeting = Meeting(self._files, self._spec, self._wait)
+        rendezvous = Rendezvous(self._files, self._spec, self._wait)
         if work["network"] == "run":
-            meeting.share_network()
+            rendezvous.share_network()
             command.move_endpoints()
-        meeting.publish(port)
-        return meeting.wait_for_all()
+        rendezvous.publish(port)
+        return rendezvous.wait_for_all()
 
     def _wait(self, timeout_s: float) -> None:
-        self._ears.listen(timeout_s)
-        if self._ending.stop_reason is not None:
+        self._poller.poll(timeout_s)
+        if self._exit_reason.stop_reason is not None:
             raise _StoppedError
 
-    def _listen_for_signals(self) -> None:
-        """Hear of children that ended and of who wants us to stop; the executor left these signals blocked until now."""
-        if self._hears_signals:
+    def _receive_signals(self) -> None:
+        """Handle SIGCHLD, SIGTERM and SIGINT from now on; the executor left them blocked until now."""
+        if self._receives_signals:
             return
         import signal
 
-        self._hears_signals = True
-        read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        ours = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
-        for number in ours:
+        self._receives_signals = True
+        read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        numbers = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
             signal.signal(number, lambda *_: None)
-        self._ears.open(read, self._hear_signals)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ours)
+        self._poller.register(read_end, self._on_signals)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
     def _loop(self, command: Command) -> None:
         now = time.monotonic()
         limit_s = self._spec["timeout_s"]
         deadline = now + limit_s if limit_s else None
-        beat_at, watch_at, due = now, now + WATCH_S, command.look(now)
-        self._reap()  # it may have ended before its end could be heard
-        while self._ending.wait_status is None:
-            soon = watch_at if self._kill_at is None else now + STOP_LOOK_S
-            self._ears.listen(min(beat_at, watch_at, soon, soon if due is None else due) - now)
+        heartbeat_at, memory_check_at, due_at = now, now + MEMORY_CHECK_INTERVAL_S, command.tick(now)
+        self._reap()  # it may have ended before SIGCHLD was handled
+        while self._exit_reason.wait_status is None:
+            next_at = memory_check_at if self._kill_at is None else now + STOP_POLL_INTERVAL_S
+            self._poller.poll(
+                min(
+                    heartbeat_at,
+                    memory_check_at,
+                    next_at,
+                    next_at if due_at is None else due_at,
+                )
+                - now
+            )
             now = time.monotonic()
-            if now >= beat_at:
-                self._files.beat()
-                beat_at = now + BEAT_S
-            if now >= watch_at:
+            if now >= heartbeat_at:
+                self._files.heartbeat()
+                heartbeat_at = now + HEARTBEAT_INTERVAL_S
+            if now >= memory_check_at:
                 self._watch(command)
-                watch_at = now + WATCH_S
-            due = command.look(now)
+                memory_check_at = now + MEMORY_CHECK_INTERVAL_S
+            due_at = command.tick(now)
             if deadline is not None and now >= deadline:
                 self._stop("timed_out")
             if self._kill_at is not None and now >= self._kill_at:
-                command.kill(command.below(tree.Tree()))
+                command.kill(command.descendants(tree.Tree()))
             elif self._kill_at is not None:
-                command.terminate_further(tree.Tree())
+                command.continue_termination(tree.Tree())
 
-    def _hear_signals(self, fd: int) -> None:
+    def _on_signals(self, fd: int) -> None:
         numbers = os.read(fd, 4096)
         if tree.SIGTERM in numbers or tree.SIGINT in numbers:
             self._stop("stopped")
@@ -183,14 +189,14 @@ class Supervisor:
     def _reap(self) -> None:
         for pid, status in tree.reap():
             if pid == self._pid:
-                self._ending.wait_status = status
+                self._exit_reason.wait_status = status
             elif self._command is not None:
                 self._command.child_ended(pid, status)
 
-    def _hear_output(self, fd: int) -> None:
+    def _on_output(self, fd: int) -> None:
         data = os.read(fd, _PIPE_BYTES)
         if not data:
-            self._ears.close(fd)
+            self._poller.unregister(fd)
             return
         self._files.append_log(data)
         work = self._launch.workload
@@ -198,58 +204,55 @@ class Supervisor:
             self._stop("log_limit")
 
     def _watch(self, command: Command) -> None:
-        if tree.resident_mib(command.below(tree.Watched())) > self._spec["memory_mib"]:
+        if tree.resident_mib(command.descendants(tree.Watched())) > self._spec["memory_mib"]:
             self._stop("out_of_memory")
-            command.kill(command.below(tree.Tree()))
+            command.kill(command.descendants(tree.Tree()))
 
     def _stop(self, reason: str) -> None:
-        if self._ending.stop_reason is None:
-            self._ending.stop_reason = reason
+        if self._exit_reason.stop_reason is None:
+            self._exit_reason.stop_reason = reason
             self._kill_at = time.monotonic() + self._spec["grace_s"]
             if self._command is not None and self._pid > 0:
                 self._command.terminate(tree.Tree())
 
-    def _end_tree(self, command: Command) -> None:
-        """End what the command left: politely when it was stopped, at once when it ended by itself."""
-        while left := command.left():
+    def _end_remaining(self, command: Command) -> None:
+        """End what the command left: with SIGTERM first when it was stopped, at once when it ended by itself."""
+        while remaining := command.remaining():
             if self._kill_at is None or time.monotonic() >= self._kill_at:
-                command.kill(left)
-            self._ears.listen(STOP_LOOK_S)
+                command.kill(remaining)
+            self._poller.poll(STOP_POLL_INTERVAL_S)
             self._reap()
 
     def _drain(self) -> None:
-        """Take what the command said last; nothing can write any more, but for a descriptor that was given away."""
+        """Read the rest of the output; nothing can write any more, but for a descriptor that was given away."""
         deadline = time.monotonic() + 1.0
-        while self._ears.has(self._output) and time.monotonic() < deadline and self._ears.listen(0):
+        while self._poller.has(self._output) and time.monotonic() < deadline and self._poller.poll(0):
             continue
 
     def _publish_end(self) -> None:
         if self._command is not None:
-            self._command.finish(self._ending)
-        _remove_tree(self._files.scratch, SCRATCH_DIRECTORIES)
+            self._command.finish(self._exit_reason)
+        _remove_scratch(self._files.scratch)
         notes = self._command.notes if self._command is not None else []
-        self._files.write_status(self._ending.status(time.time(), notes))
+        self._files.write_status(self._exit_reason.status(time.time(), notes))
         self._wake()
 
     def _wake(self) -> None:
         try:
             handle = os.open(self._spec["wake"], os.O_WRONLY | os.O_NONBLOCK)
         except OSError:
-            return  # nobody listens: the server is down and will look when it is back
+            return  # no reader: the server is down and looks at all runs when it is back
         try:
             os.write(handle, b"r")
         except OSError:
-            pass  # it rings already
+            pass  # the pipe is full, so the server wakes anyway
         finally:
             os.close(handle)
 
 
-def _remove_tree(directory: str, expected: Sequence[str]) -> None:
-    """Remove a scratch directory: by hand where it holds no more than was made for it, else by a program.
-
-    What a hostile command leaves may be nested deeper than Python can walk.
-    """
-    for path in (*(os.path.join(directory, name) for name in expected), directory):
+def _remove_scratch(directory: str) -> None:
+    """Remove a scratch directory; what does not go is left to the server, which tries again."""
+    for path in (*(os.path.join(directory, name) for name in SCRATCH_DIRECTORIES), directory):
         try:
             os.rmdir(path)
         except FileNotFoundError:
@@ -258,5 +261,9 @@ def _remove_tree(directory: str, expected: Sequence[str]) -> None:
             break
     else:
         return
-    pid = os.posix_spawnp("rm", ["rm", "-rf", "--", directory], {"PATH": os.defpath}, setsigmask=())
-    os.waitpid(pid, 0)
+    from footfall.files.remove import remove_tree
+
+    try:
+        remove_tree(directory)
+    except OSError:
+        pass

@@ -1,7 +1,7 @@
-"""A user's command on one node: what is laid out for it, how it is kept apart, and its start.
+"""A user's command on one node: its directories, its isolation, and its start.
 
 Levels: ``bubblewrap`` (a file system, processes and rights of its own), ``landlock`` (only some directories of the host's) and
-``plain`` (nothing). What could not be enforced is noted, and said in the run's message. Knows no states.
+``plain`` (nothing). What could not be enforced becomes a note in the run's message. Knows no states.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import time
 from footfall import layout
 from footfall.runner.command import Command
 from footfall.runner.environment import Endpoints, workload_environment
-from footfall.runner.errors import RefusalError
-from footfall.runner.images.image import ImageView, look_at, small_files
+from footfall.runner.errors import LaunchError
+from footfall.runner.images.image import ImageView, generated_files, inspect_image
 from footfall.runner.process import tree
 from footfall.runner.process.spawn import spawn
 from footfall.runner.sandbox import bubblewrap
-from footfall.runner.sandbox.members import SandboxProcesses
+from footfall.runner.sandbox.members import SandboxMembers
 from footfall.runner.serving import shell
 
 TYPE_CHECKING = False
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from footfall.runner.exit_reason import Ending
+    from footfall.runner.exit_reason import ExitReason
     from footfall.runner.files import NodeFiles
     from footfall.runner.launch import Launch
-    from footfall.runner.process.poller import Ears
+    from footfall.runner.process.poller import Poller
     from footfall.runner.sandbox.cgroup import Group
-    from footfall.runner.serving.exec_server import Surroundings
-    from footfall.runner.serving.sidecar import Beside
+    from footfall.runner.serving.exec_server import ExecContext
+    from footfall.runner.serving.sidecar import Sidecar
 
-BESIDE_S = 0.2
+SIDECAR_DELAY_S = 0.2
 _SECCOMP_FD, _INFO_FD = 4, 5
 _FIRST_FILE_FD = 6
 _PROJECT, _VOLUME = "/mnt/prj", "/mnt/block-storage"
@@ -49,12 +49,12 @@ class UserCommand(Command):
         self._work: dict[str, Any] = launch.workload or {}
         self._isolation = launch.isolation
         self._files = files
-        self._image: ImageView = look_at(self._work["image"], self._isolation)
+        self._image: ImageView = inspect_image(self._work["image"], self._isolation)
         self._source: dict[str, str] = {}  # where an engine's image comes from
         self.level = str(self._isolation["level"])
         self.endpoints = Endpoints(launch.metric_port or 0)
-        self._sandbox: SandboxProcesses | None = None
-        self._beside: Beside | None = None
+        self._sandbox: SandboxMembers | None = None
+        self._sidecar: Sidecar | None = None
         self._group: Group | None = None
         self.environment: dict[str, str] = {}
         self.directory = ""
@@ -67,29 +67,29 @@ class UserCommand(Command):
         """The user that the command runs as; None for the server's own."""
         return None if self.level == "plain" else self._isolation["uid"]
 
-    def prepare(self, listen: Callable[[float], None]) -> None:
-        """Lay out its directories, unpack its code, keep to its cores."""
+    def prepare(self, wait: Callable[[float], None]) -> None:
+        """Make its directories, unpack its code, pin it to its cores."""
         self._check_level()
         if self._image.kind == "oci":
-            self._take_from_engine(listen)
-        self._bound_processes()
+            self._unpack_engine_image(wait)
+        self._limit_processes()
         try:
             for path in (self._home, self._temporary, self._code, self._spec["output_dir"]):
                 os.makedirs(path, mode=0o700, exist_ok=True)
-            self._give_away()
+            self._change_owner()
         except OSError as error:
-            raise RefusalError(f"{error.filename} cannot be laid out for the command: {error.strerror}.") from error
+            raise LaunchError(f"{error.filename} cannot be laid out for the command: {error.strerror}.") from error
         self.directory = self._work["project_dir"] or self._home
         if self._work["code"]:
             self.directory = self._code
-            self._unpack(listen)
+            self._unpack(wait)
         self._pin()
 
     def start(self, output: int, hosts: Sequence[str], port: int) -> int:
         """Start it as its level says."""
-        self._meet(hosts, port)
-        self._note_odd_names()
-        pid = self._start_in_bubblewrap(output, hosts) if self.level == "bubblewrap" else self._start_here(output)
+        self._make_environment(hosts, port)
+        self._note_unexportable_names()
+        pid = self._start_in_bubblewrap(output, hosts) if self.level == "bubblewrap" else self._start_on_host(output)
         self._files.write_json(layout.ISOLATION, self._description())
         return pid
 
@@ -99,33 +99,33 @@ class UserCommand(Command):
 
         self.endpoints.port = listen_on_loopback()
 
-    def attend(self, pid: int, ears: Ears, stop: Callable[[str], None]) -> None:
-        """Serve it after a moment, or when it first asks: what ends sooner costs nothing."""
-        self._beside_at = time.monotonic() + BESIDE_S
-        self._serving = (ears, stop)
-        ears.open(layout.LISTENER_FD, lambda _: self._serve())
+    def serve(self, pid: int, poller: Poller, stop: Callable[[str], None]) -> None:
+        """Start the sidecar after ``SIDECAR_DELAY_S``, or at the first connection: a command that ends sooner costs nothing."""
+        self._sidecar_at = time.monotonic() + SIDECAR_DELAY_S
+        self._serving = (poller, stop)
+        poller.register(layout.LISTENER_FD, lambda _: self._serve())
         if self._sandbox is not None:
             self._sandbox.learn_first()
 
-    def look(self, now: float) -> float | None:
-        """Start what serves it when that is due, and look after it."""
-        if self._beside is not None:
-            return self._beside.look(now)
-        if now >= self._beside_at:
+    def tick(self, now: float) -> float | None:
+        """Start the sidecar when that is due, and restart what it has lost."""
+        if self._sidecar is not None:
+            return self._sidecar.tick(now)
+        if now >= self._sidecar_at:
             self._serve()
-        return self._beside_at
+        return self._sidecar_at
 
     def child_ended(self, pid: int, status: int) -> None:
-        """Take note of the end of a process that serves it."""
-        if self._beside is not None:
-            self._beside.child_ended(pid, status)
+        """Tell the sidecar that a process has ended."""
+        if self._sidecar is not None:
+            self._sidecar.child_ended(pid, status)
 
-    def below(self, processes: tree.Tree) -> list[int]:
-        """Return the processes of the run, without those that serve it or keep it apart."""
+    def descendants(self, processes: tree.Tree) -> list[int]:
+        """Return the processes of the run, without the sidecar's and the sandbox's own."""
         if self._sandbox is not None:
             return self._sandbox.inside(processes)
-        ours = () if self._beside is None else self._beside.pids
-        return [pid for pid in processes.below() if pid not in ours]
+        own_pids = () if self._sidecar is None else self._sidecar.pids
+        return [pid for pid in processes.descendants() if pid not in own_pids]
 
     def terminate(self, processes: tree.Tree) -> None:
         """Send SIGTERM to every process of the run."""
@@ -134,15 +134,15 @@ class UserCommand(Command):
         else:
             super().terminate(processes)
 
-    def terminate_further(self, processes: tree.Tree) -> None:
-        """Let a halted shell end when its time has come."""
+    def continue_termination(self, processes: tree.Tree) -> None:
+        """Let a halted shell end once nothing else is left."""
         if self._sandbox is not None:
-            self._sandbox.go_on(processes)
+            self._sandbox.release_shell(processes)
 
-    def left(self) -> list[int]:
-        """Return what lives once the command has ended; with a sandbox's first process every other one is gone."""
+    def remaining(self) -> list[int]:
+        """Return what lives once the command has ended; when a sandbox's first process is gone, so is every other one."""
         if self._sandbox is None:
-            return super().left()
+            return super().remaining()
         return [] if self._sandbox.is_gone() else [self._sandbox.first]
 
     def kill(self, pids: list[int]) -> None:
@@ -152,38 +152,38 @@ class UserCommand(Command):
         else:
             super().kill(pids)
 
-    def finish(self, ending: Ending) -> None:
-        """End what served it, and tell what that knew."""
-        if self._beside is not None:
-            self._beside.finish(ending)
+    def finish(self, exit_reason: ExitReason) -> None:
+        """End the sidecar and take over what it knew."""
+        if self._sidecar is not None:
+            self._sidecar.finish(exit_reason)
 
-    def leave(self) -> None:
-        """Give back its control group."""
+    def release(self) -> None:
+        """Remove its control group."""
         if self._group is not None:
-            self._group.leave()
+            self._group.release()
 
     def _serve(self) -> None:
-        if self._beside is None:
-            from footfall.runner.serving.sidecar import Beside
+        if self._sidecar is None:
+            from footfall.runner.serving.sidecar import Sidecar
 
-            ears, stop = self._serving
-            ears.close(layout.LISTENER_FD, keep=True)
-            self._beside = Beside(
+            poller, stop = self._serving
+            poller.unregister(layout.LISTENER_FD, keep=True)
+            self._sidecar = Sidecar(
                 self.endpoints,
                 self._files,
-                ears,
+                poller,
                 stop,
                 directories=(self._files.scratch, self._spec["output_dir"]),
                 limit_bytes=self._work["output_limit_bytes"],
                 memory_bytes=self._spec["memory_mib"] << 20,
-                processes=lambda: self.below(tree.Tree()),
-                around=self._surroundings(),
+                processes=lambda: self.descendants(tree.Tree()),
+                context=self._exec_context(),
             )
 
-    def _surroundings(self) -> Surroundings:
-        from footfall.runner.serving.exec_server import Surroundings
+    def _exec_context(self) -> ExecContext:
+        from footfall.runner.serving.exec_server import ExecContext
 
-        return Surroundings(
+        return ExecContext(
             isolation=self._isolation,
             image=self._image,
             environment=self.environment,
@@ -201,25 +201,25 @@ class UserCommand(Command):
     def _check_level(self) -> None:
         refusal = self._isolation["refusal"]
         if refusal:
-            raise RefusalError(refusal)
+            raise LaunchError(refusal)
         if (self._image.root or self._image.kind == "oci") and self.level != "bubblewrap":
-            raise RefusalError(
+            raise LaunchError(
                 f"The image {self._work['image']['name']!r} is a file system, which only bubblewrap can run; "
                 f"here commands run at level {self.level}: {self._isolation['why']}"
             )
 
-    def _take_from_engine(self, listen: Callable[[float], None]) -> None:
-        """Look at what an engine's image holds, once it lies in a directory; that stays as long as this process lives."""
+    def _unpack_engine_image(self, wait: Callable[[float], None]) -> None:
+        """Have an engine's image unpacked into a directory, which stays as long as this process lives, and inspect it."""
         from footfall.runner.images.engine_image import take_image
 
         image = self._work["image"]
         runs_root = os.path.dirname(self._spec["wake"])
-        taken = take_image(image, self._isolation["engines"], runs_root, self._spec["marker"], listen)
-        self._image = look_at({**image, "kind": "rootfs", "path": taken.root}, self._isolation, taken.variables)
+        taken = take_image(image, self._isolation["engines"], runs_root, self._spec["marker"], wait)
+        self._image = inspect_image({**image, "kind": "rootfs", "path": taken.root}, self._isolation, taken.variables)
         self._source = {"engine": taken.engine, "id": taken.id}
 
-    def _bound_processes(self) -> None:
-        """Enter a control group where there are real ones; else the shell sets a limit that counts a user's processes."""
+    def _limit_processes(self) -> None:
+        """Enter a control group where the kernel enforces them; else the shell sets a limit that counts a user's processes."""
         base = self._isolation["pids_cgroup"]
         if base:
             from footfall.runner.sandbox.cgroup import Group
@@ -230,7 +230,7 @@ class UserCommand(Command):
         if self._group is None and self.uid is None and os.geteuid() == 0:
             self.notes.append("Nothing here counts the processes of root, so how many the node starts is not limited.")
 
-    def _give_away(self) -> None:
+    def _change_owner(self) -> None:
         """Make the unprivileged user of the command the owner of what it may write."""
         if self.uid is None:
             return
@@ -240,25 +240,25 @@ class UserCommand(Command):
             if os.lstat(path).st_uid != self.uid:
                 os.chown(path, self.uid, self.uid, follow_symlinks=False)
 
-    def _unpack(self, listen: Callable[[float], None]) -> None:
-        from footfall.runner.code_archive import unpack_aside
-        from footfall.runner.process.child import hear_out
+    def _unpack(self, wait: Callable[[float], None]) -> None:
+        from footfall.runner.code_archive import start_unpacking
+        from footfall.runner.process.child import collect_output
 
-        child = unpack_aside(self._work["code"], self._code, self.uid, self._work["code_limit_bytes"])
-        said, is_done = hear_out(*child, listen)
+        child = start_unpacking(self._work["code"], self._code, self.uid, self._work["code_limit_bytes"])
+        output, is_done = collect_output(*child, wait)
         if not is_done:
-            raise RefusalError(
-                said.decode("utf-8", "replace")
+            raise LaunchError(
+                output.decode("utf-8", "replace")
                 or "The code archive could not be unpacked: that was ended, or took too much memory."
             )
 
     def _pin(self) -> None:
-        """Keep this process, and so all that it starts, to the cores of the node's share."""
-        wanted = set(self._spec["share"]["cpus"])
-        if not wanted:
+        """Pin this process, and so all that it starts, to the cores of the node's share."""
+        cores = set(self._spec["share"]["cpus"])
+        if not cores:
             return
         try:
-            os.sched_setaffinity(0, wanted)
+            os.sched_setaffinity(0, cores)
         except OSError:
             self.notes.append("The cores of the node's share are not all here, so it is not kept to them.")
 
@@ -266,22 +266,22 @@ class UserCommand(Command):
     def _process_limit(self) -> int | None:
         return None if self._group is not None else int(self._work["max_processes"])
 
-    def _meet(self, hosts: Sequence[str], port: int) -> None:
-        is_apart = self.level == "bubblewrap"
+    def _make_environment(self, hosts: Sequence[str], port: int) -> None:
+        is_sandboxed = self.level == "bubblewrap"
         self.environment = workload_environment(
             self._launch,
             self.endpoints,
             path=self._image.path,
-            given=self._image.variables,
+            image_variables=self._image.variables,
             home=self._home,
             # Paths of sockets are short; programs make them here.
-            temporary="/tmp" if is_apart else self._temporary,
+            temporary="/tmp" if is_sandboxed else self._temporary,
             hosts=hosts,
             port=port,
         )
 
-    def _note_odd_names(self) -> None:
-        odd = shell.odd_names(self.environment)
+    def _note_unexportable_names(self) -> None:
+        odd = shell.unexportable_names(self.environment)
         if odd and not self._image.has_bash:
             names = ", ".join(sorted(odd))
             self.notes.append(f"The image has no bash, and no other shell holds variables of these names: {names}.")
@@ -306,19 +306,19 @@ class UserCommand(Command):
         if calls is not None:
             contents[_SECCOMP_FD] = calls
         files: dict[str, int] = {}
-        for path, content in small_files(self._image, hosts, self.uid, self._home).items():
+        for path, content in generated_files(self._image, hosts, self.uid, self._home).items():
             files[path] = _FIRST_FILE_FD + len(files)
             contents[files[path]] = content.encode("utf-8", "surrogateescape")
         inherit = {theirs: shell.memory_file("footfall", content) for theirs, content in contents.items()}
-        told, inherit[_INFO_FD] = os.pipe2(os.O_CLOEXEC)
+        info_read, inherit[_INFO_FD] = os.pipe2(os.O_CLOEXEC)
         try:
             argv = self._bubblewrap_argv(files, has_filter=calls is not None)
-            pid = spawn(argv, self._bare_environment(), output, inherit)
-            self._sandbox = SandboxProcesses(told)
+            pid = spawn(argv, self._minimal_environment(), output, inherit)
+            self._sandbox = SandboxMembers(info_read)
             return pid
         finally:
-            for ours in inherit.values():
-                os.close(ours)
+            for fd in inherit.values():
+                os.close(fd)
 
     def _bubblewrap_argv(self, files: dict[str, int], *, has_filter: bool) -> list[str]:
         sandbox = bubblewrap.Sandbox(
@@ -337,8 +337,8 @@ class UserCommand(Command):
         argv += ["--chdir", "/", "--", *bubblewrap.drop_rights(self._isolation, self._image)]
         return [*argv, self._image.shell, "-c", shell.READ_SCRIPT]
 
-    def _bare_environment(self) -> dict[str, str]:
-        """Return all that programs with rights see: nothing of the user's."""
+    def _minimal_environment(self) -> dict[str, str]:
+        """Return the environment of programs that still have rights: nothing of the user's."""
         names = ("FOOTFALL_RUN_ID", "FOOTFALL_RUN_MARKER")
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **{name: self.environment[name] for name in names}}
 
@@ -353,7 +353,7 @@ class UserCommand(Command):
             places[_VOLUME if len(volumes) == 1 else f"{_VOLUME}/{number}"] = path
         return places
 
-    def _start_here(self, output: int) -> int:
+    def _start_on_host(self, output: int) -> int:
         """Start it among the host's own processes, confined by Landlock or not at all."""
         from footfall.runner.sandbox import host
 

@@ -28,27 +28,27 @@ def test_who_watches_sees_what_is_there_children_of_threads_too(
         pytest.skip("this kernel does not list children")
     program = subprocess.Popen([sys.executable, "-c", NESTED])
     try:
-        eventually(lambda: len(Tree().below(program.pid)) == 4, 10)
-        assert sorted(Watched().below(program.pid)) == sorted(Tree().below(program.pid))
-        assert program.pid in Watched().below()
+        eventually(lambda: len(Tree().descendants(program.pid)) == 4, 10)
+        assert sorted(Watched().descendants(program.pid)) == sorted(Tree().descendants(program.pid))
+        assert program.pid in Watched().descendants()
         assert bool(Watched().children) is not has_children
     finally:
-        for pid in [*Tree().below(program.pid), program.pid]:
+        for pid in [*Tree().descendants(program.pid), program.pid]:
             subprocess.run(["kill", "-9", str(pid)], check=False)
         program.wait()
-    assert Watched().below(program.pid) == []
+    assert Watched().descendants(program.pid) == []
 
 
 def test_a_thread_that_has_ended_meanwhile_hides_no_child_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     program = subprocess.Popen([sys.executable, "-c", NESTED])
     try:
-        eventually(lambda: len(Tree().below(program.pid)) == 4, 10)
+        eventually(lambda: len(Tree().descendants(program.pid)) == 4, 10)
         list_all = os.listdir
         ended = "999999999"  # no pid is that high
         monkeypatch.setattr("footfall.runner.process.tree.os.listdir", lambda path: [ended, *list_all(path)])
-        assert len(Watched().below(program.pid)) == 4
+        assert len(Watched().descendants(program.pid)) == 4
     finally:
         monkeypatch.undo()
-        for pid in [*Tree().below(program.pid), program.pid]:
+        for pid in [*Tree().descendants(program.pid), program.pid]:
             subprocess.run(["kill", "-9", str(pid)], check=False)
         program.wait()

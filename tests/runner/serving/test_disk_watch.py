@@ -48,7 +48,7 @@ def test_files_that_come_and_go_hide_nothing_beside_them(tmp_path: Path) -> None
     thread = threading.Thread(target=churn)
     thread.start()
     try:
-        assert min(disk_watch.size_of([str(tmp_path)]) for _ in range(200)) >= 200 * 8192
+        assert min(disk_watch.measure_directories([str(tmp_path)]) for _ in range(200)) >= 200 * 8192
     finally:
         is_over.set()
         thread.join()
@@ -58,7 +58,7 @@ def test_what_cannot_be_looked_at_is_beyond_measure(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root looks everywhere")
     (tmp_path / "closed").mkdir(mode=0)
-    assert disk_watch.size_of([str(tmp_path)]) >= disk_watch.BEYOND_MEASURE
+    assert disk_watch.measure_directories([str(tmp_path)]) >= disk_watch.UNMEASURABLE
 
 
 @pytest.fixture

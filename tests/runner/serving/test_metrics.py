@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine_helpers import eventually
-from footfall.runner.serving.metric_files import HAS_STEP, IS_NON_FINITE, IS_RESET, MOST_KEYS, POINT, Metrics
+from footfall.runner.serving.metric_files import HAS_STEP, IS_NON_FINITE, IS_RESET, MAX_KEYS, POINT, Metrics
 from runner_bench import RunnerBench
 
 CLIENT = """
@@ -100,7 +100,7 @@ print(call("POST", {"k1": 1}, url=os.environ["NSML_METRIC_API"][:-9] + "x/metric
     assert lines[20].startswith("(204, None) (400")
     assert "one_more" in lines[20]
     assert lines[21:] == ["400 405", "404"]
-    assert len(points_of(node)) == MOST_KEYS
+    assert len(points_of(node)) == MAX_KEYS
 
 
 def test_a_number_too_large_to_be_kept_is_not_finite_however_many_digits_it_has(bench: RunnerBench) -> None:
@@ -307,7 +307,7 @@ def test_with_a_full_disk_the_endpoint_answers_and_counts_what_it_drops(bench: R
     metrics = module.Metrics(str(directory))
     metrics.post({"loss": 1})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MOST_FILE_BYTES", POINT.size)
+        patch.setattr(module, "MAX_FILE_BYTES", POINT.size)
         metrics.post([{"loss": 2}, {"loss": 3}])
     assert metrics.n_dropped == 2
     metrics.post({"loss": 4})

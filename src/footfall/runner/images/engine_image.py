@@ -2,7 +2,7 @@
 
 The engine resolves a name and unpacks; the command runs in what was unpacked as in any other file system, kept apart by us.
 So nothing of an engine is above a command, and nothing outlives a runner that was killed. All that may take long is done by a
-child (``engine_unpack.py``), so that a stop is heard meanwhile. Knows no runs.
+child (``engine_unpack.py``), so that a stop is handled meanwhile. Knows no runs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import json
 import os
 
 from footfall import layout
-from footfall.runner.errors import RefusalError
-from footfall.runner.process.child import hear_out
+from footfall.runner.errors import LaunchError
+from footfall.runner.images.locks import is_lock_of
+from footfall.runner.process.child import collect_output
 from footfall.runner.process.spawn import fork_python
 
 TYPE_CHECKING = False
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-PATIENCE_S = 15.0
+CLEAN_UP_TIMEOUT_S = 15.0
 """A child that is stopped removes what it had begun within this time, or is killed; the next one removes it then."""
-_LOOK_S = 0.02
-_MOST_TRIES = 5
+_POLL_INTERVAL_S = 0.02
+_MAX_TRIES = 5
 
 
-class TakenImage:
+class EngineImage:
     """An image in a directory: ``root``. ``id`` names its content, ``variables`` are those that it sets.
 
     ``lock`` is a descriptor: as long as it is open, nobody removes the directory.
@@ -47,8 +48,8 @@ def take_image(
     engines: Mapping[str, Any],
     data_directory: str,
     marker: str,
-    listen: Callable[[float], None],
-) -> TakenImage:
+    wait: Callable[[float], None],
+) -> EngineImage:
     """Return an image of an engine, unpacked and held.
 
     Args:
@@ -56,22 +57,22 @@ def take_image(
         engines: ``programs``, the path of each engine that works, by name; ``environment``, the variables of these programs.
         data_directory: where unpacked images are kept, below a directory of their own.
         marker: what marks the processes of this run.
-        listen: waits so many seconds while signals are heard; raises what ends the wait.
+        listen: waits so many seconds while signals are handled; raises what ends the wait.
 
     Raises:
-        RefusalError: no engine has it, or it cannot be unpacked.
+        LaunchError: no engine has it, or it cannot be unpacked.
     """
     directory = os.path.join(data_directory, layout.ENGINE_IMAGES)
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
     except OSError as error:
-        raise RefusalError(f"The directory of unpacked images cannot be made: {error.strerror}.") from error
-    for _ in range(_MOST_TRIES):
-        content = _ask_child(functools.partial(_answer, image, engines, directory, marker), image["name"], listen)
-        lock = _hold(directory, content["id"], listen)
+        raise LaunchError(f"The directory of unpacked images cannot be made: {error.strerror}.") from error
+    for _ in range(_MAX_TRIES):
+        content = _ask_child(functools.partial(_answer, image, engines, directory, marker), image["name"], wait)
+        lock = _hold(directory, content["id"], wait)
         if lock is not None:
-            return TakenImage(content, lock)
-    raise RefusalError(f"The image {image['name']!r} is removed each time that it has been unpacked; try again.")
+            return EngineImage(content, lock)
+    raise LaunchError(f"The image {image['name']!r} is removed each time that it has been unpacked; try again.")
 
 
 def _answer(image: Mapping[str, Any], engines: Mapping[str, Any], directory: str, marker: str, tell: int) -> None:
@@ -81,24 +82,26 @@ def _answer(image: Mapping[str, Any], engines: Mapping[str, Any], directory: str
     answer(image, engines, directory, marker, tell)
 
 
-def _ask_child(work: Callable[[int], None], name: str, listen: Callable[[float], None]) -> dict[str, Any]:
-    heard, tell = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(heard, False)
+def _ask_child(work: Callable[[int], None], name: str, wait: Callable[[float], None]) -> dict[str, Any]:
+    pipe, tell = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(pipe, False)
     try:
         pid = fork_python(functools.partial(work, tell), keep=(tell,))
     finally:
         os.close(tell)
-    said, is_done = hear_out(pid, heard, listen, look_s=_LOOK_S, patience_s=PATIENCE_S)
+    output, is_done = collect_output(
+        pid, pipe, wait, poll_interval_s=_POLL_INTERVAL_S, stop_timeout_s=CLEAN_UP_TIMEOUT_S
+    )
     if not is_done:
-        details = said.decode("utf-8", "replace")
-        raise RefusalError(
+        details = output.decode("utf-8", "replace")
+        raise LaunchError(
             details or f"The image {name!r} could not be unpacked: that was ended, or took too much memory."
         )
-    content: dict[str, Any] = json.loads(said)
+    content: dict[str, Any] = json.loads(output)
     return content
 
 
-def _hold(directory: str, id: str, listen: Callable[[float], None]) -> int | None:
+def _hold(directory: str, id: str, wait: Callable[[float], None]) -> int | None:
     """Return a descriptor that holds the lock of an unpacked image, shared; None when it was removed meanwhile."""
     path = os.path.join(directory, f"{id}.lock")
     try:
@@ -112,17 +115,9 @@ def _hold(directory: str, id: str, listen: Callable[[float], None]) -> int | Non
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                listen(_LOOK_S)  # somebody looks whether it may go, or unpacks it anew
+                wait(_POLL_INTERVAL_S)  # somebody looks whether it may go, or unpacks it anew
         is_held = os.path.isdir(os.path.join(directory, id)) and is_lock_of(lock, path)
         return lock if is_held else None
     finally:
         if not is_held:
             os.close(lock)
-
-
-def is_lock_of(lock: int, path: str) -> bool:
-    """Whether a lock file that is open is still the one that others find."""
-    try:
-        return os.path.samestat(os.fstat(lock), os.stat(path))
-    except FileNotFoundError:
-        return False

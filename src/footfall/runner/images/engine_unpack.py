@@ -23,21 +23,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from footfall.files.remove import remove_tree
-from footfall.runner.errors import RefusalError
-from footfall.runner.images.engine_image import is_lock_of
+from footfall.runner.errors import LaunchError
+from footfall.runner.images.locks import is_lock_of
 from footfall.runner.process import kernel
 from footfall.runner.process.child import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ASK_S = 30.0
-_LOOK_S = 0.02
+ENGINE_TIMEOUT_S = 30.0
+_POLL_INTERVAL_S = 0.02
 _TAR = (
     "tar", "--extract", "--file=-", "--no-same-owner", "--no-same-permissions", "--delay-directory-restore", "--anchored",
     *(f"--exclude={prefix}{name}/*" for prefix in ("", "./") for name in ("dev", "proc", "sys")),
 )  # fmt: skip
-_MOST_SAID = 300
+_MAX_OUTPUT_BYTES = 300
 _FULL_BYTES = 64 << 10
 """With less free space a disk is full: tar only says that it wrote less than it wanted."""
 
@@ -55,18 +55,18 @@ class _Image(NamedTuple):
     variables: dict[str, str]
 
 
-def answer(image: Mapping[str, Any], engines: Mapping[str, Any], directory: str, marker: str, tell: int) -> None:
+def answer(image: Mapping[str, Any], engines: Mapping[str, Any], directory: str, marker: str, output_fd: int) -> None:
     """Unpack an image and say on ``tell`` where it is, as JSON and DONE, or the sentence of a refusal."""
     signal.signal(signal.SIGTERM, _stop)
     os.umask(0o022)
     try:
         content = _Unpacking(engines, directory, marker).provide(image)
-        os.write(tell, json.dumps(content).encode() + DONE)
-    except RefusalError as refusal:
-        os.write(tell, str(refusal).encode("utf-8", "replace")[:4000])
+        os.write(output_fd, json.dumps(content).encode() + DONE)
+    except LaunchError as refusal:
+        os.write(output_fd, str(refusal).encode("utf-8", "replace")[:4000])
     except (OSError, RecursionError) as error:
         sentence = f"The image {image['name']!r} could not be unpacked: {getattr(error, 'strerror', None) or error}."
-        os.write(tell, sentence.encode("utf-8", "replace")[:4000])
+        os.write(output_fd, sentence.encode("utf-8", "replace")[:4000])
     except _StopError:
         pass  # who wanted that hears us no more
 
@@ -85,11 +85,11 @@ class _Unpacking:
 
     def provide(self, image: Mapping[str, Any]) -> dict[str, Any]:
         """Return where the image is unpacked, and what is known of it."""
-        found = self._find_file(image) if image["path"].startswith("/") else self._find_name(image)
-        whole = os.path.join(self._directory, found.id)
-        with self._locked(found.id, whole) as lock:
+        resolved = self._find_file(image) if image["path"].startswith("/") else self._find_name(image)
+        whole = os.path.join(self._directory, resolved.id)
+        with self._locked(resolved.id, whole) as lock:
             if not os.path.isdir(whole):
-                self._unpack(found, image["name"], whole, lock)
+                self._unpack(resolved, image["name"], whole, lock)
             os.utime(lock)  # its age says for how long nobody has used the image
         content: dict[str, Any] = json.loads(Path(whole, "config.json").read_bytes())
         return {**content, "root": os.path.join(whole, "root")}
@@ -104,27 +104,27 @@ class _Unpacking:
                 return _described(engine, image["name"], done.stdout)
             tried.append(f"{engine} says: {_last_line(done.stderr)}")
         if not tried:
-            raise RefusalError(
+            raise LaunchError(
                 f"The image {image['name']!r} is one of docker or podman, and neither works on this node. Install one and "
                 "give it the image."
             )
         pulls = " or ".join(f"`{name} pull {image['path']}`" for name in ("docker", "podman") if name in self._programs)
-        raise RefusalError(
+        raise LaunchError(
             f"The image {image['name']!r} is not on this node; nothing is fetched for a run. Have it fetched there with "
             f"{pulls}. {'. '.join(tried)}."
         )
 
     def _find_file(self, image: Mapping[str, Any]) -> _Image:
         if "apptainer" not in self._programs:
-            raise RefusalError(
+            raise LaunchError(
                 f"The image {image['name']!r} is a file, which needs apptainer; that does not work on this node."
             )
         path = os.path.realpath(image["path"])
         try:
-            seen = os.stat(path)
+            status = os.stat(path)
         except OSError as error:
-            raise RefusalError(f"The image {image['name']!r} cannot be read: {path}: {error.strerror}.") from error
-        text = f"{path}:{seen.st_dev}:{seen.st_ino}:{seen.st_size}:{seen.st_mtime_ns}"
+            raise LaunchError(f"The image {image['name']!r} cannot be read: {path}: {error.strerror}.") from error
+        text = f"{path}:{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
         return _Image("apptainer", hashlib.sha256(text.encode()).hexdigest(), path, {})
 
     @contextlib.contextmanager
@@ -143,23 +143,28 @@ class _Unpacking:
                     yield lock
                     return
             except BlockingIOError:
-                time.sleep(_LOOK_S)
+                time.sleep(_POLL_INTERVAL_S)
             finally:
                 os.close(lock)
 
-    def _unpack(self, found: _Image, name: str, whole: str, lock: int) -> None:
+    def _unpack(self, resolved: _Image, name: str, whole: str, lock: int) -> None:
         draft = Path(f"{whole}.draft")
         remove_tree(draft)  # what a child that was killed has left
         root = draft / "root"
         root.mkdir(parents=True, mode=0o755)
         try:
-            if found.engine == "apptainer":
-                self._build_sandbox(found, name, root, lock)
+            if resolved.engine == "apptainer":
+                self._build_sandbox(resolved, name, root, lock)
             else:
-                self._export(found, name, root, lock)
-            _tame(root)
-            _lay_out_etc(root / "etc")
-            config = {"engine": found.engine, "id": found.id, "name": name, "variables": found.variables}
+                self._export(resolved, name, root, lock)
+            _restrict_permissions(root)
+            _make_etc(root / "etc")
+            config = {
+                "engine": resolved.engine,
+                "id": resolved.id,
+                "name": name,
+                "variables": resolved.variables,
+            }
             (draft / "config.json").write_text(json.dumps(config), "utf-8")
             kernel.sync_file_system(str(draft))
             draft.rename(whole)
@@ -167,45 +172,56 @@ class _Unpacking:
         finally:
             remove_tree(draft)
 
-    def _export(self, found: _Image, name: str, root: Path, lock: int) -> None:
+    def _export(self, resolved: _Image, name: str, root: Path, lock: int) -> None:
         """Have a container made of the image, which never runs, and unpack what it would see."""
         # Another server of this machine may ask the same engine for the same image.
-        container = f"footfall-{hashlib.sha256(self._directory.encode()).hexdigest()[:12]}-{found.id[:24]}"
-        self._ask(found.engine, "rm", "-f", container)
+        container = f"footfall-{hashlib.sha256(self._directory.encode()).hexdigest()[:12]}-{resolved.id[:24]}"
+        self._ask(resolved.engine, "rm", "-f", container)
         try:
             # An image may name no program, and then one must be given; it is never started.
             created = self._ask(
-                found.engine, "create", "--pull=never", "--network=none", "--name", container, found.source, "/bin/true"
+                resolved.engine,
+                "create",
+                "--pull=never",
+                "--network=none",
+                "--name",
+                container,
+                resolved.source,
+                "/bin/true",
             )
             if created.returncode:
-                raise _failed(name, found.engine, created.stderr, root)
-            self._pipe([self._programs[found.engine], "export", container], found.engine, name, root, lock)
+                raise _failed(name, resolved.engine, created.stderr, root)
+            self._pipe([self._programs[resolved.engine], "export", container], resolved.engine, name, root, lock)
         finally:
-            self._ask(found.engine, "rm", "-f", container)
+            self._ask(resolved.engine, "rm", "-f", container)
 
     def _pipe(self, argv: Sequence[str], engine: str, name: str, root: Path, lock: int) -> None:
-        with _memory() as said, _memory() as tar_said, contextlib.ExitStack() as started:
-            export = self._start(argv, stdout=subprocess.PIPE, stderr=said)
+        with _memory() as output, _memory() as tar_output, contextlib.ExitStack() as started:
+            export = self._start(argv, stdout=subprocess.PIPE, stderr=output)
             started.callback(_end, export)
             tar = self._start(
-                [*_TAR, f"--directory={root}"], stdin=export.stdout, stderr=tar_said, stdout=tar_said, pass_fds=(lock,)
+                [*_TAR, f"--directory={root}"],
+                stdin=export.stdout,
+                stderr=tar_output,
+                stdout=tar_output,
+                pass_fds=(lock,),
             )
             started.callback(_end, tar)
             assert export.stdout is not None
             export.stdout.close()  # else the engine would not hear that tar has ended
             codes = tar.wait(), export.wait()
             if codes[0]:  # first: what ends tar ends the engine too
-                raise _failed(name, "tar", _content(tar_said), root)
+                raise _failed(name, "tar", _content(tar_output), root)
             if codes[1]:
-                raise _failed(name, engine, _content(said), root)
+                raise _failed(name, engine, _content(output), root)
 
-    def _build_sandbox(self, found: _Image, name: str, root: Path, lock: int) -> None:
-        with _memory() as said, contextlib.ExitStack() as started:
-            argv = [self._programs["apptainer"], "build", "--force", "--sandbox", str(root), found.source]
-            build = self._start(argv, stdout=said, stderr=said, pass_fds=(lock,))
+    def _build_sandbox(self, resolved: _Image, name: str, root: Path, lock: int) -> None:
+        with _memory() as output, contextlib.ExitStack() as started:
+            argv = [self._programs["apptainer"], "build", "--force", "--sandbox", str(root), resolved.source]
+            build = self._start(argv, stdout=output, stderr=output, pass_fds=(lock,))
             started.callback(_end, build)
             if build.wait():
-                raise _failed(name, "apptainer", _content(said), root)
+                raise _failed(name, "apptainer", _content(output), root)
 
     def _ask(self, engine: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Return how an engine answered; one that takes too long is refused."""
@@ -216,13 +232,13 @@ class _Unpacking:
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=ASK_S,
+                timeout=ENGINE_TIMEOUT_S,
                 check=False,
                 preexec_fn=functools.partial(kernel.die_with_parent, os.getpid()),
             )
         except subprocess.TimeoutExpired as error:
-            raise RefusalError(
-                f"{engine} did not answer {arguments[0]} within {ASK_S:.0f} s; see whether it works on this node."
+            raise LaunchError(
+                f"{engine} did not answer {arguments[0]} within {ENGINE_TIMEOUT_S:.0f} s; see whether it works on this node."
             ) from error
 
     def _start(self, argv: Sequence[str], **given: Any) -> subprocess.Popen[bytes]:
@@ -231,18 +247,18 @@ class _Unpacking:
         return subprocess.Popen(argv, env=self._environment, preexec_fn=prepare, **given)
 
 
-def _described(engine: str, name: str, said: bytes) -> _Image:
+def _described(engine: str, name: str, output: bytes) -> _Image:
     try:
-        [content] = json.loads(said)
+        [content] = json.loads(output)
         digest = str(content["Id"]).removeprefix("sha256:")
         int(digest, 16)
         pairs = (text.partition("=") for text in (content.get("Config") or {}).get("Env") or ())
         return _Image(engine, digest, digest, {key: value for key, _, value in pairs if key})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RefusalError(f"What {engine} says about the image {name!r} is not understood: {error!r}.") from error
+        raise LaunchError(f"What {engine} says about the image {name!r} is not understood: {error!r}.") from error
 
 
-def _tame(root: Path) -> None:
+def _restrict_permissions(root: Path) -> None:
     """Leave nothing but files, directories and links; no rights that programs would gain; directories that can be removed."""
     for _, directories, files, handle in os.fwalk(root):
         for name in (*directories, *files):
@@ -257,7 +273,7 @@ def _tame(root: Path) -> None:
                 os.chmod(name, wanted, dir_fd=handle)
 
 
-def _lay_out_etc(etc: Path) -> None:
+def _make_etc(etc: Path) -> None:
     """Make the files that a run has of its own, as engines do when they start a container; else there is no place for them."""
     if etc.is_symlink():
         return  # who looks at the image refuses it
@@ -268,19 +284,19 @@ def _lay_out_etc(etc: Path) -> None:
             (etc / name).touch(mode=0o644)
 
 
-def _failed(name: str, program: str, said: bytes, root: Path) -> RefusalError:
-    details = f"{program} says: {_last_line(said)}."
-    seen = os.statvfs(root)
-    if b"No space left" in said or b"quota exceeded" in said or seen.f_bavail * seen.f_frsize < _FULL_BYTES:
+def _failed(name: str, program: str, output: bytes, root: Path) -> LaunchError:
+    details = f"{program} says: {_last_line(output)}."
+    status = os.statvfs(root)
+    if b"No space left" in output or b"quota exceeded" in output or status.f_bavail * status.f_frsize < _FULL_BYTES:
         details = f"No space left for it. Free some space on the node. {details}"
-    return RefusalError(f"The image {name!r} could not be unpacked. {details}")
+    return LaunchError(f"The image {name!r} could not be unpacked. {details}")
 
 
-def _last_line(said: bytes) -> str:
+def _last_line(output: bytes) -> str:
     lines = [
-        line for line in said.decode("utf-8", "replace").strip().splitlines() if "Exiting with failure" not in line
+        line for line in output.decode("utf-8", "replace").strip().splitlines() if "Exiting with failure" not in line
     ]
-    return (lines or ["nothing"])[-1][:_MOST_SAID].rstrip(". ")
+    return (lines or ["nothing"])[-1][:_MAX_OUTPUT_BYTES].rstrip(". ")
 
 
 @contextlib.contextmanager

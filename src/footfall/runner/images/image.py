@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from footfall.runner.errors import RefusalError
+from footfall.runner.errors import LaunchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _SHELLS = ("usr/bin/bash", "bin/bash", "usr/local/bin/bash", "usr/bin/sh", "bin/
 
 
 class ImageView:
-    """An image, looked at. ``root`` is the directory that becomes /, or an empty text where that is the host's own.
+    """What an image is made of. ``root`` is the directory that becomes /, or an empty text where that is the host's own.
 
     ``variables``: what an engine's image sets for its programs, None where it is of no engine.
     """
@@ -39,7 +39,7 @@ class ImageView:
         self.path = path
         self.reads = reads
         self.shell = shell
-        self.is_engines = variables is not None
+        self.is_from_engine = variables is not None
         self.variables = variables or {}
 
     @property
@@ -48,7 +48,7 @@ class ImageView:
         return self.shell.endswith("/bash")
 
 
-def look_at(
+def inspect_image(
     image: Mapping[str, Any], isolation: Mapping[str, Any], variables: Mapping[str, str] | None = None
 ) -> ImageView:
     """Return what an image is made of.
@@ -57,7 +57,7 @@ def look_at(
         variables: what an engine's image sets, once it is a file system in a directory.
 
     Raises:
-        RefusalError: its directory is not there, or there is no shell in it.
+        LaunchError: its directory is not there, or there is no shell in it.
     """
     kind, name, path = image["kind"], image["name"], image["path"]
     own = (isolation["prefix"], isolation["base_prefix"])
@@ -66,21 +66,21 @@ def look_at(
     if kind == "oci":
         return ImageView(kind, shell="/bin/sh")
     if not os.path.isdir(path):
-        raise RefusalError(f"The image {name!r} cannot be used: there is no directory {path} on this host.")
+        raise LaunchError(f"The image {name!r} cannot be used: there is no directory {path} on this host.")
     if kind == "venv":
         reads = (path, *_homes_of_venv(path))
         return ImageView(kind, path=os.path.join(path, "bin"), reads=reads, shell=_find_shell("/", name))
     for part in ("etc", "etc/ld.so.preload"):
         if os.path.islink(os.path.join(path, part)):
-            raise RefusalError(f"The image {name!r} cannot be used: its /{part} is a link.")
+            raise LaunchError(f"The image {name!r} cannot be used: its /{part} is a link.")
     programs = (variables or {}).get("PATH", "")
     return ImageView(
         kind, root=os.path.realpath(path), path=programs, shell=_find_shell(path, name), variables=variables
     )
 
 
-def small_files(image: ImageView, hosts: Sequence[str], uid: int | None, home: str) -> dict[str, str]:
-    """Return the files of ours that an image is given, by path: the names of the run's nodes, and of the command's user.
+def generated_files(image: ImageView, hosts: Sequence[str], uid: int | None, home: str) -> dict[str, str]:
+    """Return the files that are put over an image's own, by path: the names of the run's nodes, and of the command's user.
 
     Args:
         hosts: the address of each node, by rank.
@@ -89,10 +89,10 @@ def small_files(image: ImageView, hosts: Sequence[str], uid: int | None, home: s
     names = "".join(f"{host} node{rank}\n" for rank, host in enumerate(hosts))
     if image.root:
         # The loader reads the second one, for the program of ours that still has rights, and would load what it names.
-        given = {"/etc/hosts": f"127.0.0.1 localhost\n{names}", "/etc/ld.so.preload": ""}
-        if image.is_engines:
-            given["/etc/resolv.conf"] = _read_text("/etc/resolv.conf")
-        return {path: text for path, text in given.items() if _is_plain_file(image.root + path)}
+        files = {"/etc/hosts": f"127.0.0.1 localhost\n{names}", "/etc/ld.so.preload": ""}
+        if image.is_from_engine:
+            files["/etc/resolv.conf"] = _read_text("/etc/resolv.conf")
+        return {path: text for path, text in files.items() if _is_plain_file(image.root + path)}
     user, group = (os.geteuid(), os.getegid()) if uid is None else (uid, uid)
     return {
         "/etc/hosts": f"{_read_text('/etc/hosts')}\n127.0.0.1 localhost\n{names}",
@@ -117,7 +117,7 @@ def _find_shell(root: str, name: str) -> str:
     for shell in _SHELLS:
         if os.path.lexists(os.path.join(root, shell)):
             return f"/{shell}"
-    raise RefusalError(f"The image {name!r} cannot be used: it has neither bash nor /bin/sh.")
+    raise LaunchError(f"The image {name!r} cannot be used: it has neither bash nor /bin/sh.")
 
 
 def _homes_of_venv(path: str) -> tuple[str, ...]:

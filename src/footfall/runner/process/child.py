@@ -1,4 +1,4 @@
-"""Hear what a child of the runner says that works aside, while the runner goes on to hear signals. Knows no runs."""
+"""Collect a helper child's output without delaying signals. Knows no runs."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DONE = b"\0done"
-"""What a child says last when all went well."""
-_LOOK_S = 0.02
+"""What a child writes last when all went well."""
+_POLL_INTERVAL_S = 0.02
 
 
-def hear_out(
-    pid: int, heard: int, listen: Callable[[float], None], *, look_s: float = 0.005, patience_s: float = 0.0
+def collect_output(
+    pid: int, pipe: int, wait: Callable[[float], None], *, poll_interval_s: float = 0.005, stop_timeout_s: float = 0.0
 ) -> tuple[bytes, bool]:
-    """Return what a child says, and whether all went well; close ``heard``, and leave nothing of the child.
+    """Return the output of a child, and whether all went well; close ``pipe``, and leave nothing of the child.
 
     Args:
-        heard: a descriptor that yields what it says, and does not block.
-        listen: waits so many seconds while signals are heard; what it raises ends the child.
-        look_s: how often there may be something.
-        patience_s: how long a child that is ended early may take to clean up, after SIGTERM.
+        pipe: yields the output; does not block.
+        wait: waits so many seconds while signals are handled; what it raises ends the child.
+        poll_interval_s: how often to read.
+        stop_timeout_s: how long a child that is ended early may take to clean up, after SIGTERM.
     """
-    said, has_ended = b"", False
+    output, has_ended = b"", False
     try:
         while not has_ended:
-            listen(look_s)
-            data = _read_some(heard)
-            said += data or b""
-            has_ended = data == b"" or said.endswith(DONE)
-        return said.removesuffix(DONE), said.endswith(DONE)
+            wait(poll_interval_s)
+            data = _read_some(pipe)
+            output += data or b""
+            has_ended = data == b"" or output.endswith(DONE)
+        return output.removesuffix(DONE), output.endswith(DONE)
     finally:
-        if patience_s and not has_ended:
+        if stop_timeout_s and not has_ended:
             tree.signal_all([pid], tree.SIGTERM)
-            _wait(pid, patience_s)
-        # It has said all that it will, or nobody waits for it any more.
-        tree.signal_all([*tree.Tree().below(pid), pid] if patience_s else [pid], tree.SIGKILL)
-        os.close(heard)
+            _wait_for_end(pid, stop_timeout_s)
+        # Its output is complete, or nobody waits for it any more.
+        tree.signal_all([*tree.Tree().descendants(pid), pid] if stop_timeout_s else [pid], tree.SIGKILL)
+        os.close(pipe)
 
 
-def _wait(pid: int, patience_s: float) -> None:
-    deadline = time.monotonic() + patience_s
+def _wait_for_end(pid: int, stop_timeout_s: float) -> None:
+    deadline = time.monotonic() + stop_timeout_s
     try:
         while time.monotonic() < deadline and os.waitpid(pid, os.WNOHANG)[0] == 0:
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_INTERVAL_S)
     except ChildProcessError:
         pass  # it had ended before
 

@@ -1,4 +1,4 @@
-"""What a runner listens to: descriptors, each with what hears it. A thin wrapper, for ``selectors`` is slow to load."""
+"""An epoll loop: one callback for each descriptor. ``selectors`` would do the same, but is slow to load."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Hear = Callable[[int], None]
+    Callback = Callable[[int], None]
 
 
-class Ears:
+class Poller:
     """Descriptors that are waited for together."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._hear: dict[int, Hear] = {}
+        self._callbacks: dict[int, Callback] = {}
 
-    def open(self, fd: int, hear: Hear) -> None:
-        """Call ``hear`` with the descriptor whenever there is something to read on it."""
-        self._hear[fd] = hear
+    def register(self, fd: int, callback: Callback) -> None:
+        """Call ``callback`` with the descriptor whenever there is something to read on it."""
+        self._callbacks[fd] = callback
         self._epoll.register(fd, select.EPOLLIN)
 
-    def close(self, fd: int, *, keep: bool = False) -> None:
-        """Stop listening to a descriptor and, unless it is to be kept, close it."""
-        if fd in self._hear:
-            del self._hear[fd]
+    def unregister(self, fd: int, *, keep: bool = False) -> None:
+        """Stop polling a descriptor and, unless it is to be kept, close it."""
+        if fd in self._callbacks:
+            del self._callbacks[fd]
             self._epoll.unregister(fd)
             if not keep:
                 os.close(fd)
 
     def has(self, fd: int) -> bool:
-        """Whether this descriptor is still listened to."""
-        return fd in self._hear
+        """Whether this descriptor is registered."""
+        return fd in self._callbacks
 
-    def listen(self, timeout_s: float) -> bool:
-        """Wait at most so long and let everything be heard that there is; return whether there was anything."""
+    def poll(self, timeout_s: float) -> bool:
+        """Wait at most so long and call the callbacks of descriptors that are ready; return whether any was."""
         events = self._epoll.poll(max(0.0, timeout_s))
         for fd, _ in events:
-            hear = self._hear.get(fd)
-            if hear is not None:
-                hear(fd)
+            callback = self._callbacks.get(fd)
+            if callback is not None:
+                callback(fd)
         return bool(events)

@@ -18,27 +18,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LOOK_S = 0.02
+_POLL_INTERVAL_S = 0.02
 _FAILED = 70
-_OURS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
 
-def keep(answer_for: Callable[[], None]) -> None:
-    """Split in two: return in a child, which is the runner from now on, and never in the process that was called.
+def run_under_reaper(write_pid: Callable[[], None]) -> None:
+    """Fork: return in the child, which is the runner from now on; the parent reaps and never returns.
 
     Args:
-        answer_for: makes the process that calls it the one that the start marker names.
+        write_pid: makes the process that calls it the one that the start marker names.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)  # as the executor left them; the runner hears them when it can
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # as the executor left them; the runner handles them when it can
     kernel.become_subreaper()
     runner = os.fork()
     if runner == 0:
-        answer_for()
+        write_pid()
         return
     code = _FAILED
     try:
-        ended = os.waitstatus_to_exitcode(_wait(runner, answer_for))
-        _end_what_is_left()
+        ended = os.waitstatus_to_exitcode(_wait(runner, write_pid))
+        _end_remaining()
         code = ended if ended >= 0 else _FAILED
     except OSError as error:
         os.write(2, f"what a runner left could not be ended: {error}\n".encode())
@@ -46,19 +46,19 @@ def keep(answer_for: Callable[[], None]) -> None:
         os._exit(code)
 
 
-def _wait(runner: int, answer_for: Callable[[], None]) -> int:
-    """Return the runner's wait status; pass on what was meant for it while the marker named us."""
+def _wait(runner: int, write_pid: Callable[[], None]) -> int:
+    """Return the runner's wait status; forward signals that were meant for it while the marker named this process."""
     while True:
-        number = signal.sigwait(_OURS)
+        number = signal.sigwait(_SIGNALS)
         if number != signal.SIGCHLD:
             os.kill(runner, number)
         elif os.waitid(os.P_PID, runner, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            answer_for()  # before its pid can be another's
+            write_pid()  # before its pid can be another's
             return os.waitpid(runner, 0)[1]
 
 
-def _end_what_is_left() -> None:
-    while tree.Tree().below():
-        tree.kill_all(lambda: tree.Tree().below())
+def _end_remaining() -> None:
+    while tree.Tree().descendants():
+        tree.kill_all(lambda: tree.Tree().descendants())
         tree.reap()
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_INTERVAL_S)

@@ -1,4 +1,4 @@
-"""Start a process with all that it inherits said. Knows no runs.
+"""Start a process with an explicit list of what it inherits. Knows no runs.
 
 Two ways: ``spawn`` where the program itself keeps its own below it (bubblewrap does), and ``fork`` where the child must be
 prepared by Python first. Both start a session of its own with no signal blocked or ignored.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _F_DUPFD_CLOEXEC = 1030
 _SIGPIPE, _SIGXFSZ = 13, 25
 _ABOVE = 20  # descriptors that are handed on are kept above those they are handed on as
-_MOST_DESCRIPTORS = 1 << 16
+_MAX_DESCRIPTORS = 1 << 16
 
 
 def spawn(
@@ -28,8 +28,8 @@ def spawn(
         (os.POSIX_SPAWN_DUP2, output, 1),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    raised = {theirs: fcntl.fcntl(ours, _F_DUPFD_CLOEXEC, _ABOVE) for theirs, ours in (inherit or {}).items()}
-    actions += [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in raised.items()]
+    raised = {target: fcntl.fcntl(source, _F_DUPFD_CLOEXEC, _ABOVE) for target, source in (inherit or {}).items()}
+    actions += [(os.POSIX_SPAWN_DUP2, source, target) for target, source in raised.items()]
     try:
         return os.posix_spawn(
             argv[0],
@@ -41,8 +41,8 @@ def spawn(
             setsigdef=(_SIGPIPE, _SIGXFSZ),
         )
     finally:
-        for ours in raised.values():
-            os.close(ours)
+        for fd in raised.values():
+            os.close(fd)
 
 
 def fork(
@@ -62,33 +62,33 @@ def fork(
     """
     import signal
 
-    trouble, tell = os.pipe2(os.O_CLOEXEC)
-    pid = _fork_unheard()
+    error_pipe, error_end = os.pipe2(os.O_CLOEXEC)
+    pid = _fork_with_default_signals()
     if pid == 0:
         try:
             os.setsid()
-            for theirs, ours in {**dict(enumerate(descriptors)), **(inherit or {})}.items():
-                if ours == theirs:
-                    os.set_inheritable(ours, True)
+            for target, source in {**dict(enumerate(descriptors)), **(inherit or {})}.items():
+                if source == target:
+                    os.set_inheritable(source, True)
                 else:
-                    os.dup2(ours, theirs)
+                    os.dup2(source, target)
             os.chdir(directory)
             prepare()
             for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what is ignored is inherited
                 signal.signal(number, signal.SIG_DFL)
             os.execvpe(argv[0], list(argv), environment)
         except OSError as error:
-            os.write(tell, f"{error.errno or 0} {error.strerror or error}".encode())
+            os.write(error_end, f"{error.errno or 0} {error.strerror or error}".encode())
         finally:
             os._exit(127)
-    os.close(tell)
+    os.close(error_end)
     try:
-        said = os.read(trouble, 4096).decode("utf-8", "replace")
+        message = os.read(error_pipe, 4096).decode("utf-8", "replace")
     finally:
-        os.close(trouble)
-    if said:
+        os.close(error_pipe)
+    if message:
         os.waitpid(pid, 0)
-        code, _, sentence = said.partition(" ")
+        code, _, sentence = message.partition(" ")
         raise OSError(int(code), sentence)
     return pid
 
@@ -101,7 +101,7 @@ def fork_python(work: Callable[[], None], keep: tuple[int, ...]) -> int:
     from footfall.runner.process import kernel
 
     parent = os.getpid()
-    pid = _fork_unheard()
+    pid = _fork_with_default_signals()
     if pid:
         return pid
     code = 70
@@ -111,7 +111,7 @@ def fork_python(work: Callable[[], None], keep: tuple[int, ...]) -> int:
         for fd in sorted(keep):
             os.closerange(low, fd)
             low = fd + 1
-        os.closerange(low, _MOST_DESCRIPTORS)
+        os.closerange(low, _MAX_DESCRIPTORS)
         work()
         code = 0
     finally:
@@ -122,12 +122,12 @@ def fork_python(work: Callable[[], None], keep: tuple[int, ...]) -> int:
         os._exit(code)
 
 
-def _fork_unheard() -> int:
-    """Fork; the child has the default of each signal that we hear, and has told us of none that reached it before it had."""
+def _fork_with_default_signals() -> int:
+    """Fork; the child has the default action of each signal that we handle, and never runs our handlers."""
     import signal
 
-    ours = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ours)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     pid = -1
     try:
         pid = os.fork()
@@ -137,7 +137,7 @@ def _fork_unheard() -> int:
     if pid:
         return pid
     signal.set_wakeup_fd(-1)
-    for number in ours:
+    for number in numbers:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     return 0

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MOST_ROUNDS = 50
+_MAX_ROUNDS = 50
 SIGINT, SIGKILL, SIGTERM, SIGCONT, SIGSTOP = 2, 9, 15, 18, 19
 """Linux's numbers: the module ``signal`` takes a third as long to load as the interpreter."""
 
@@ -29,21 +29,21 @@ class Tree:
                 if state not in (b"Z", b"X"):
                     self.children.setdefault(int(parent), []).append(int(entry))
 
-    def below(self, root: int | None = None) -> list[int]:
+    def descendants(self, root: int | None = None) -> list[int]:
         """Return all descendants of ``root``, or else of this process, parents before children."""
-        found: list[int] = []
+        pids: list[int] = []
         queue = [os.getpid() if root is None else root]
         while queue:
-            below = self.children.get(queue.pop(), [])
-            found += below
-            queue += below
-        return found
+            descendants = self.children.get(queue.pop(), [])
+            pids += descendants
+            queue += descendants
+        return pids
 
 
 class Watched(Tree):
     """The same for who only watches: found from process to child, for a fraction of the time that all of /proc takes.
 
-    The kernel may leave out the brother of a process that ends just then, so nothing is ended by this.
+    The kernel may leave out a sibling of a process that ends just then, so nothing is ended by this.
     Source: proc(5), ``/proc/pid/task/tid/children``; kernels without it are looked through whole.
     """
 
@@ -53,32 +53,32 @@ class Watched(Tree):
             return
         self.children = {}
 
-    def below(self, root: int | None = None) -> list[int]:
+    def descendants(self, root: int | None = None) -> list[int]:
         """Return all descendants of ``root``, or else of this process, parents before children; zombies too."""
         if self.children:
-            return super().below(root)
-        found: list[int] = []
+            return super().descendants(root)
+        pids: list[int] = []
         queue = [os.getpid() if root is None else root]
         while queue:
-            below = _children_of(queue.pop())
-            found += below
-            queue += below
-        return found
+            descendants = _children_of(queue.pop())
+            pids += descendants
+            queue += descendants
+        return pids
 
 
 def _children_of(pid: int) -> list[int]:
-    found: list[int] = []
+    children: list[int] = []
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
-        return found  # it ended while we looked
+        return children  # it ended while we looked
     for thread in threads:
         try:
             with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                found += map(int, file.read().split())
+                children += map(int, file.read().split())
         except OSError:
             continue  # the thread has; others may have started something
-    return found
+    return children
 
 
 def signal_all(pids: list[int], number: int) -> None:
@@ -93,7 +93,7 @@ def signal_all(pids: list[int], number: int) -> None:
 def kill_all(find: Callable[[], list[int]]) -> None:
     """Kill all that ``find`` returns, although they may be starting others meanwhile: first halt them, until none is new."""
     seen: set[int] = set()
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         pids = find()
         if seen.issuperset(pids):
             break
@@ -116,7 +116,7 @@ def resident_mib(pids: list[int]) -> int:
     return kib >> 10
 
 
-def own_number(pid: int) -> int:
+def pid_in_namespace(pid: int) -> int:
     """Return the pid that a process has in its own pid namespace, 0 when it is gone."""
     try:
         with open(f"/proc/{pid}/status", "rb") as file:

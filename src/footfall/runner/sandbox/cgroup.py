@@ -1,7 +1,7 @@
 """A control group of its own for a node's processes: bounds how many there are, and finds those that hide.
 
 It counts only where the kernel really does: many machines have a directory where the groups of version 2 would be that is no
-such thing, takes every write and limits nothing. So a limit is read back before it is believed.
+such thing, takes every write and limits nothing. So a limit is read back before it is relied on.
 
 Source: the kernel's documentation of cgroup v1 (pids) and v2.
 """
@@ -51,7 +51,7 @@ class Group:
             return False
         return is_set
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Move this process out and remove the group; what is still in there keeps it, and the executor finds it."""
         try:
             _write(os.path.join(self._base, "cgroup.procs"), "0")
@@ -65,17 +65,17 @@ def _candidates() -> list[str]:
     for line in _lines("/proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         own[controllers] = path
-    found = []
+    candidates = []
     for line in _lines("/proc/self/mountinfo"):
         fields, _, rest = line.partition(" - ")
         kind, _, options = rest.split(" ", 2)
         mounted = fields.split(" ")[4]
         if kind == "cgroup" and "pids" in options.split(","):
             path = next((path for names, path in own.items() if "pids" in names.split(",")), "/")
-            found += [mounted + path.rstrip("/"), mounted]
+            candidates += [mounted + path.rstrip("/"), mounted]
         elif kind == "cgroup2":
-            found.append(mounted + own.get("", "/").rstrip("/"))
-    return found
+            candidates.append(mounted + own.get("", "/").rstrip("/"))
+    return candidates
 
 
 def _lines(path: str) -> list[str]:

@@ -81,5 +81,5 @@ def _limit(max_processes: int) -> None:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-    most = max_processes if hard == resource.RLIM_INFINITY else min(hard, max_processes)
-    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+    limit = max_processes if hard == resource.RLIM_INFINITY else min(hard, max_processes)
+    resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))

@@ -1,4 +1,4 @@
-"""The processes of a sandbox: who keeps it, who is in it, how it is asked to end. Knows bubblewrap's way of working.
+"""The processes of a sandbox: which there are, and how they are ended. Knows bubblewrap's way of working.
 
 Bubblewrap stays as two processes: one outside, whose end takes all with it, and the first one of the sandbox's pid
 namespace, whose end the kernel delays until every other process in there is gone. Neither may be asked to end before its
@@ -16,36 +16,36 @@ from footfall.runner.process import tree
 _COMMAND_NUMBER = 2  # the pid, inside, of what bubblewrap started
 
 
-class SandboxProcesses:
+class SandboxMembers:
     """The processes of one sandbox.
 
     ``first`` is the pid of the sandbox's first process, 0 until it is learnt.
 
     Args:
-        told: a descriptor on which bubblewrap says that pid.
+        info_fd: on which bubblewrap writes that pid (``--info-fd``).
     """
 
-    def __init__(self, told: int) -> None:
-        self._told = told
+    def __init__(self, info_fd: int) -> None:
+        self._info_fd = info_fd
         self.first = 0
         self._first_handle = -1
         self._halted = 0
-        self._is_asked = False
-        self._has_heard = False
+        self._is_terminating = False
+        self._has_signalled = False
 
     def learn_first(self) -> None:
-        """Hear who the sandbox's first process is: at once, while its pid cannot be another's.
+        """Read the pid of the sandbox's first process: at once, while it cannot be another's.
 
-        More is said than is needed, in several pieces; the descriptor stays open, or saying it would end bubblewrap.
+        More is written than is needed, in several pieces; the descriptor stays open, or the write would end bubblewrap.
         """
-        _, _, number = os.read(self._told, 4096).partition(b'"child-pid":')
+        _, _, number = os.read(self._info_fd, 4096).partition(b'"child-pid":')
         digits = number.split(b",")[0].split(b"\n")[0].strip(b" }\n")
         if digits.isdigit():
             try:
                 self._first_handle = os.pidfd_open(int(digits))
                 self.first = int(digits)
             except ProcessLookupError:
-                pass  # it has come and gone
+                pass  # it has ended already
 
     def is_gone(self) -> bool:
         """Whether every process of the sandbox is proved to be gone."""
@@ -57,28 +57,28 @@ class SandboxProcesses:
 
     def inside(self, processes: tree.Tree) -> list[int]:
         """Return the processes of the run: all in the sandbox but its first."""
-        return processes.below(self.first) if self.first else []
+        return processes.descendants(self.first) if self.first else []
 
     def terminate(self, processes: tree.Tree) -> None:
         """Send SIGTERM to all of them, and halt the shell that runs the script while others live."""
         inside = self.inside(processes)
-        self._is_asked = True
+        self._is_terminating = True
         command = next(
-            (pid for pid in processes.children.get(self.first, []) if tree.own_number(pid) == _COMMAND_NUMBER), 0
+            (pid for pid in processes.children.get(self.first, []) if tree.pid_in_namespace(pid) == _COMMAND_NUMBER), 0
         )
-        self._has_heard = bool(command)
+        self._has_signalled = bool(command)
         if command and len(inside) > 1 and _is_shell(command):
             self._halted = command
             tree.signal_all([command], tree.SIGSTOP)
         # Of two signals that wait the lower number is taken first: a shell asked now would end before it halts.
         tree.signal_all([pid for pid in inside if pid != self._halted], tree.SIGTERM)
 
-    def go_on(self, processes: tree.Tree) -> None:
-        """Ask again where the command had not begun yet; let a halted shell end once nothing else is left."""
-        if self._is_asked and not self._has_heard:
+    def release_shell(self, processes: tree.Tree) -> None:
+        """Send SIGTERM again where the command had not started yet; let a halted shell end once nothing else is left."""
+        if self._is_terminating and not self._has_signalled:
             self.terminate(processes)
-        left = self.inside(processes) if self._halted else []
-        if self._halted and not [pid for pid in left if pid != self._halted]:
+        remaining = self.inside(processes) if self._halted else []
+        if self._halted and not [pid for pid in remaining if pid != self._halted]:
             tree.signal_all([self._halted], tree.SIGTERM)
             tree.signal_all([self._halted], tree.SIGCONT)
             self._halted = 0

@@ -11,7 +11,7 @@ import fcntl
 import os
 import socket
 
-from footfall.runner.errors import RefusalError
+from footfall.runner.errors import LaunchError
 from footfall.runner.process import kernel
 
 _GET_FLAGS, _SET_FLAGS = 0x8913, 0x8914
@@ -23,7 +23,7 @@ def make() -> None:
     """Make one and enter it.
 
     Raises:
-        RefusalError: this machine does not let us.
+        LaunchError: this machine does not let us.
     """
     try:
         if os.geteuid() == 0:
@@ -32,7 +32,7 @@ def make() -> None:
             _unshare_as_user()
         _raise_loopback()
     except OSError as error:
-        raise RefusalError(
+        raise LaunchError(
             f"A network of the run's own (network = run) cannot be made here: {error.strerror}."
         ) from error
 
@@ -41,14 +41,14 @@ def enter(pid: int) -> None:
     """Enter the one that the process ``pid`` is in.
 
     Raises:
-        RefusalError: it has gone, or is not ours.
+        LaunchError: it has gone, or is not ours.
     """
     try:
         if os.geteuid() != 0:
             kernel.join(f"/proc/{pid}/ns/user", kernel.CLONE_NEWUSER)
         kernel.join(f"/proc/{pid}/ns/net", kernel.CLONE_NEWNET)
     except OSError as error:
-        raise RefusalError(f"The network of the run's first node cannot be entered: {error.strerror}.") from error
+        raise LaunchError(f"The network of the run's first node cannot be entered: {error.strerror}.") from error
 
 
 def _unshare_as_user() -> None:

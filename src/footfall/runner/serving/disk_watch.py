@@ -1,7 +1,7 @@
 """What a command takes of the disk, and of memory that no process has mapped. Knows no runs.
 
-A walk over directories that their owner changes meanwhile, and may have arranged so that nobody can walk them. What cannot be
-looked at is beyond measure, never nothing. Files without a name are found as long as a process of the run holds them open;
+A walk over directories that their owner changes meanwhile, and may have made so that nobody can walk them. What cannot be
+read counts as ``UNMEASURABLE``, never as nothing. Files without a name are found as long as a process of the run holds them open;
 one that is on its way through a socket is not.
 """
 
@@ -15,14 +15,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-BEYOND_MEASURE = 1 << 62
+UNMEASURABLE = 1 << 62
 ENTRY_BYTES = 1024
 """What each file counts besides its blocks: without, nothing would bound how many empty ones there are."""
-_MOST_SEEN = 1_000_000
+_MAX_LINKED_FILES = 1_000_000
 _HIDES = (errno.ENAMETOOLONG, errno.EACCES)
 
 
-def size_of(directories: Iterable[str]) -> int:
+def measure_directories(directories: Iterable[str]) -> int:
     """Return what the files below some directories take. Links are not followed; a file with two names counts once."""
     walk = _Walk()
     for directory in directories:
@@ -30,7 +30,7 @@ def size_of(directories: Iterable[str]) -> int:
     return walk.size
 
 
-def nameless(pids: Iterable[int]) -> tuple[int, int]:
+def measure_unlinked(pids: Iterable[int]) -> tuple[int, int]:
     """Return what files without a name take, which these processes hold open: bytes of the disk, and of memory."""
     disk, memory = 0, 0
     seen: set[tuple[int, int]] = set()
@@ -64,28 +64,28 @@ class _Walk:
 
     def count(self, directory: str) -> None:
         self._waiting.append(directory)
-        while self._waiting and self.size < BEYOND_MEASURE:
+        while self._waiting and self.size < UNMEASURABLE:
             try:
                 with os.scandir(self._waiting.pop()) as entries:
                     for entry in entries:
                         self._count_entry(entry)
             except OSError as error:
                 if error.errno in _HIDES:
-                    self.size = BEYOND_MEASURE
+                    self.size = UNMEASURABLE
 
     def _count_entry(self, entry: os.DirEntry[str]) -> None:
         try:
             facts = entry.stat(follow_symlinks=False)
         except OSError as error:
             if error.errno in _HIDES:
-                self.size = BEYOND_MEASURE
-            return  # it went while we looked; what lies beside it counts all the same
+                self.size = UNMEASURABLE
+            return  # it was removed meanwhile; what lies beside it counts all the same
         self.size += ENTRY_BYTES
         if stat.S_ISDIR(facts.st_mode):
             self._waiting.append(entry.path)
         elif facts.st_nlink > 1:
             if (facts.st_dev, facts.st_ino) in self._seen:
                 return
-            if len(self._seen) < _MOST_SEEN:  # behind so many, a second name may count again
+            if len(self._seen) < _MAX_LINKED_FILES:  # behind so many, a second name may count again
                 self._seen.add((facts.st_dev, facts.st_ino))
         self.size += facts.st_blocks * 512

@@ -1,4 +1,4 @@
-"""The entrance to a live node: a local client asks for a program inside, beside the command, and gets its terminal.
+"""The exec server of a live node: a local client has a program started inside, beside the command, and gets its terminal.
 
 A socket in the node's directory, which only the server's user can reach. The program has the command's user, its variables
 and nothing more. A terminal is made here and its other end is handed to the client: the client's own terminal never is in
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from footfall.runner.images.image import ImageView
-    from footfall.runner.process.poller import Ears
+    from footfall.runner.process.poller import Poller
 
-MOST_BYTES = 64 << 10
-PATIENCE_S = 2.0
-_MOST_SILENT = 16
+MAX_BYTES = 64 << 10
+REQUEST_TIMEOUT_S = 2.0
+_MAX_UNAUTHENTICATED = 16
 _PEER = struct.Struct("3i")
 
 
-class Surroundings(NamedTuple):
-    """What a node's command has around it. ``first`` is its sandbox's first process, 0 where there is none."""
+class ExecContext(NamedTuple):
+    """What a program needs to run beside a node's command. ``first`` is its sandbox's first process, 0 where there is none."""
 
     isolation: Mapping[str, Any]
     image: ImageView
@@ -51,128 +51,130 @@ class Surroundings(NamedTuple):
     first: int
 
 
-class Entrance:
+class ExecServer:
     """Listens in a node's directory."""
 
-    def __init__(self, directory: str, around: Surroundings, ears: Ears) -> None:
-        self._around = around
+    def __init__(self, directory: str, context: ExecContext, poller: Poller) -> None:
+        self._context = context
         self._directory = directory
-        self._ears = ears
-        self._guests: dict[int, socket.socket] = {}
-        self._silent: list[socket.socket] = []
+        self._poller = poller
+        self._clients: dict[int, socket.socket] = {}
+        self._unauthenticated: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # Through a descriptor, for a socket's path may have only a hundred bytes.
         handle = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            path = f"/proc/self/fd/{handle}/{layout.ENTRANCE}"
+            path = f"/proc/self/fd/{handle}/{layout.EXEC_SOCKET}"
             self._listener.bind(f"{path}~")
             os.chmod(f"{path}~", 0o600)
             self._listener.listen(8)
-            os.rename(f"{path}~", path)  # who finds it is heard at once
+            os.rename(f"{path}~", path)  # a client that finds it is served at once
         except OSError:
             self._listener.close()
             raise
         finally:
             os.close(handle)
         self._listener.setblocking(False)
-        ears.open(self._listener.fileno(), lambda _: self._let_in())
+        poller.register(self._listener.fileno(), lambda _: self._accept())
 
     def child_ended(self, pid: int, status: int) -> None:
-        """Tell a guest that its program has ended."""
-        guest = self._guests.pop(pid, None)
-        if guest is None:
+        """Send a client the exit code of its program."""
+        client = self._clients.pop(pid, None)
+        if client is None:
             return
-        self._ears.close(guest.fileno(), keep=True)
-        with guest:
-            _tell(guest, {"exit_code": os.waitstatus_to_exitcode(status)})
+        self._poller.unregister(client.fileno(), keep=True)
+        with client:
+            _send(client, {"exit_code": os.waitstatus_to_exitcode(status)})
 
-    def _let_in(self) -> None:
+    def _accept(self) -> None:
         try:
-            guest, _ = self._listener.accept()
+            client, _ = self._listener.accept()
         except OSError:
-            return  # it thought better of it
-        guest.setblocking(False)
-        if len(self._silent) == _MOST_SILENT:
-            self._drop(self._silent[0])
-        self._silent.append(guest)
-        self._ears.open(guest.fileno(), lambda _: self._hear(guest))
+            return  # the client has gone
+        client.setblocking(False)
+        if len(self._unauthenticated) == _MAX_UNAUTHENTICATED:
+            self._drop(self._unauthenticated[0])
+        self._unauthenticated.append(client)
+        self._poller.register(client.fileno(), lambda _: self._on_request(client))
 
-    def _drop(self, guest: socket.socket) -> None:
-        self._silent.remove(guest)
-        self._ears.close(guest.fileno(), keep=True)
-        guest.close()
+    def _drop(self, client: socket.socket) -> None:
+        self._unauthenticated.remove(client)
+        self._poller.unregister(client.fileno(), keep=True)
+        client.close()
 
-    def _hear(self, guest: socket.socket) -> None:
-        """Serve a guest that says something: who comes and is silent must keep the runner from nothing."""
-        self._silent.remove(guest)
-        self._ears.close(guest.fileno(), keep=True)
+    def _on_request(self, client: socket.socket) -> None:
+        """Serve a client that has sent something: one that connects and stays silent must not delay the runner."""
+        self._unauthenticated.remove(client)
+        self._poller.unregister(client.fileno(), keep=True)
         try:
-            self._serve(guest)
+            self._serve(client)
         except (OSError, ValueError, KeyError, TypeError, struct.error, RecursionError) as error:
-            _tell(guest, {"error": str(error)})
-            guest.close()
+            _send(client, {"error": str(error)})
+            client.close()
 
-    def _serve(self, guest: socket.socket) -> None:
-        _, uid, _ = _PEER.unpack(guest.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    def _serve(self, client: socket.socket) -> None:
+        _, uid, _ = _PEER.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
         if uid not in (0, os.geteuid()):
             raise PermissionError("another user's process")
-        data, given, _, _ = socket.recv_fds(guest, MOST_BYTES, 4)
-        guest.settimeout(PATIENCE_S)
-        ours: list[int] = []
+        data, received, _, _ = socket.recv_fds(client, MAX_BYTES, 4)
+        client.settimeout(REQUEST_TIMEOUT_S)
+        terminal: list[int] = []
         try:
-            self._check_proof(given)
-            asked = json.loads(data)
-            if len(given) == 4:
-                descriptors = (given[1], given[2], given[3])
+            self._check_proof(received)
+            request = json.loads(data)
+            if len(received) == 4:
+                descriptors = (received[1], received[2], received[3])
             else:
                 master, slave = pty.openpty()
-                ours = [master, slave]
+                terminal = [master, slave]
                 descriptors = (slave, slave, slave)
-                size = struct.pack("HHHH", int(asked["rows"]), int(asked["columns"]), 0, 0)
+                size = struct.pack("HHHH", int(request["rows"]), int(request["columns"]), 0, 0)
                 fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
-            pid = self._start([str(word) for word in asked["argv"]], str(asked["term"]), descriptors, bool(ours))
-            self._guests[pid] = guest
-            self._ears.open(guest.fileno(), lambda _: self._guest_left(pid))
+            pid = self._start(
+                [str(word) for word in request["argv"]], str(request["term"]), descriptors, bool(terminal)
+            )
+            self._clients[pid] = client
+            self._poller.register(client.fileno(), lambda _: self._client_left(pid))
             try:
-                socket.send_fds(guest, [b'{"started": true}\n'], ours[:1])
+                socket.send_fds(client, [b'{"started": true}\n'], terminal[:1])
             except OSError:
-                self._guest_left(pid)  # it went while its program was started
+                self._client_left(pid)  # it went while its program was started
         finally:
-            for fd in (*given, *ours):
+            for fd in (*received, *terminal):
                 os.close(fd)
 
-    def _check_proof(self, given: Sequence[int]) -> None:
-        """Let in only who could open a file of the node: commands of other runs may have our user, and find the socket."""
+    def _check_proof(self, received: Sequence[int]) -> None:
+        """Serve only clients that could open a file of the node: other runs' commands may have our user, and find the socket."""
         own = os.stat(os.path.join(self._directory, layout.SPEC))
-        shown = os.fstat(given[0]) if given else None
-        if shown is None or not os.path.samestat(own, shown) or fcntl.fcntl(given[0], fcntl.F_GETFL) & os.O_PATH:
+        shown = os.fstat(received[0]) if received else None
+        if shown is None or not os.path.samestat(own, shown) or fcntl.fcntl(received[0], fcntl.F_GETFL) & os.O_PATH:
             raise PermissionError("the client has not shown that it may read the node's files")
 
-    def _guest_left(self, pid: int) -> None:
-        """End a program whose guest has gone; nobody sees what it does any more."""
-        guest = self._guests.pop(pid, None)
-        if guest is not None:
-            self._ears.close(guest.fileno(), keep=True)
-            guest.close()
-            tree.signal_all([*tree.Tree().below(pid), pid], tree.SIGKILL)
+    def _client_left(self, pid: int) -> None:
+        """End a program whose client has gone; nobody sees what it does any more."""
+        client = self._clients.pop(pid, None)
+        if client is not None:
+            self._poller.unregister(client.fileno(), keep=True)
+            client.close()
+            tree.signal_all([*tree.Tree().descendants(pid), pid], tree.SIGKILL)
 
     def _start(self, argv: list[str], term: str, descriptors: tuple[int, int, int], has_terminal: bool) -> int:
-        around = self._around
-        environment = {**around.environment, "TERM": term or "dumb"}
-        argv = argv or [around.image.shell]
-        if not around.first:
+        context = self._context
+        environment = {**context.environment, "TERM": term or "dumb"}
+        argv = argv or [context.image.shell]
+        if not context.first:
             return host.start(
                 argv,
                 environment,
                 descriptors,
-                directory=around.directory,
-                uid=around.uid,
-                max_processes=around.max_processes,
-                paths=around.paths,
+                directory=context.directory,
+                uid=context.uid,
+                max_processes=context.max_processes,
+                paths=context.paths,
                 has_terminal=has_terminal,
             )
         text = shell.write_script(
-            environment, argv, around.directory, has_bash=around.image.has_bash, max_processes=around.max_processes
+            environment, argv, context.directory, has_bash=context.image.has_bash, max_processes=context.max_processes
         )
         script = shell.memory_file("footfall", text)
         try:
@@ -184,13 +186,13 @@ class Entrance:
         self, environment: Mapping[str, str], descriptors: tuple[int, int, int], script: int, has_terminal: bool
     ) -> int:
         """Start a shell in the namespaces of the sandbox; it drops its rights as the command's did."""
-        around = self._around
-        argv = ["nsenter", "--target", str(around.first), "--mount", "--uts", "--ipc", "--pid", "--wd=/"]
-        argv += [] if around.uid is not None else ["--user", "--preserve-credentials"]
+        context = self._context
+        argv = ["nsenter", "--target", str(context.first), "--mount", "--uts", "--ipc", "--pid", "--wd=/"]
+        argv += [] if context.uid is not None else ["--user", "--preserve-credentials"]
         argv += [
             "--",
-            *bubblewrap.drop_rights(around.isolation, around.image),
-            around.image.shell,
+            *bubblewrap.drop_rights(context.isolation, context.image),
+            context.image.shell,
             "-c",
             shell.READ_SCRIPT,
         ]
@@ -203,10 +205,10 @@ class Entrance:
             kernel.die_with_parent(parent)
             if has_terminal:
                 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-            if around.uid is None:
+            if context.uid is None:
                 # Bubblewrap made the others in one user namespace and its command's in a second one below that, which
                 # has no rights over them: so enter by the first. nsenter joins a user namespace last where it can.
-                kernel.join_owner(f"/proc/{around.first}/ns/mnt")
+                kernel.join_owner(f"/proc/{context.first}/ns/mnt")
                 kernel.gain_no_privileges()
             if calls is not None:
                 kernel.filter_calls(calls)
@@ -214,8 +216,8 @@ class Entrance:
         return fork(argv, bare, descriptors, directory="/", inherit={shell.SCRIPT_FD: script}, prepare=prepare)
 
 
-def _tell(guest: socket.socket, content: Mapping[str, object]) -> None:
+def _send(client: socket.socket, content: Mapping[str, object]) -> None:
     try:
-        guest.sendall(json.dumps(content).encode() + b"\n")
+        client.sendall(json.dumps(content).encode() + b"\n")
     except OSError:
-        pass  # it has gone; there is nobody to tell
+        pass  # the client has gone

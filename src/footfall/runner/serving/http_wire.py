@@ -13,8 +13,8 @@ from typing import NamedTuple
 HEAD_S = 10.0
 BODY_S = 30.0
 IDLE_S = 300.0
-MOST_HEAD_BYTES = 16 << 10
-MOST_BODY_BYTES = 16 << 20
+MAX_HEAD_BYTES = 16 << 10
+MAX_BODY_BYTES = 16 << 20
 _CHUNK = 256 << 10
 _MEANINGS = {
     200: "OK", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed",
@@ -43,7 +43,7 @@ class Connection:
     def __init__(self, accepted: socket.socket, now: float, knows: Callable[[str], bool]) -> None:
         self.socket = accepted
         self.is_known = False
-        self._knows = knows
+        self._is_known_target = knows
         self.is_open = True
         self._data = bytearray()
         self._head: tuple[str, str, dict[str, str], int, int] | None = None
@@ -86,7 +86,7 @@ class Connection:
             self.socket.setblocking(False)
 
     def _take(self, now: float) -> Request | None:
-        if self._head is None and not self._take_head(now):
+        if self._head is None and not self._parse_head(now):
             return None
         assert self._head is not None
         method, target, headers, start, length = self._head
@@ -101,17 +101,17 @@ class Connection:
             self.is_open = False
         return Request(method, target, headers, body)
 
-    def _take_head(self, now: float) -> bool:
-        end = self._data.find(b"\r\n\r\n", 0, MOST_HEAD_BYTES)
+    def _parse_head(self, now: float) -> bool:
+        end = self._data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
         if end < 0:
-            if len(self._data) >= MOST_HEAD_BYTES:
+            if len(self._data) >= MAX_HEAD_BYTES:
                 self._refuse(400, "The head of the request is too long.")
             return False
         first, *lines = bytes(self._data[:end]).decode("latin-1").split("\r\n")
         method, target, version = first.split(" ")
         if not version.startswith("HTTP/1."):
             raise ValueError("no HTTP/1")
-        if not self._knows(target):
+        if not self._is_known_target(target):
             self._refuse(404, "There is nothing here; take the address from NSML_METRIC_API.")
         self.is_known = True
         pairs = [line.partition(":") for line in lines]
@@ -130,8 +130,8 @@ class Connection:
         text = headers.get("content-length", "0")
         if not text.isascii() or not text.isdecimal():
             self._refuse(400, "The Content-Length is no number.")
-        if len(text) > 10 or int(text) > MOST_BODY_BYTES:
-            self._refuse(413, f"The body is larger than {MOST_BODY_BYTES:,} bytes; post fewer points at once.")
+        if len(text) > 10 or int(text) > MAX_BODY_BYTES:
+            self._refuse(413, f"The body is larger than {MAX_BODY_BYTES:,} bytes; post fewer points at once.")
         return int(text)
 
     def _refuse(self, status: int, sentence: str) -> None:

@@ -23,10 +23,10 @@ from footfall import layout
 POINT = struct.Struct("<IIddd")
 HAS_STEP, IS_NON_FINITE, IS_RESET = 1, 2, 4
 NO_KEY = 0xFFFF_FFFF
-MOST_KEYS = 1000
-MOST_OBJECTS = 10_000
-MOST_KEY_LENGTH = 250
-MOST_FILE_BYTES = 4 << 30
+MAX_KEYS = 1000
+MAX_OBJECTS = 10_000
+MAX_KEY_LENGTH = 250
+MAX_FILE_BYTES = 4 << 30
 """Behind so many, points are counted and dropped: no command may fill the disk through here."""
 _BLOCK_RECORDS = 1 << 15
 _STEP, _TIME = "@step", "@time"
@@ -38,7 +38,7 @@ class PointError(ValueError):
 
 
 class Metrics:
-    """The points of one node. What an earlier process of the same node wrote is gone on with."""
+    """The points of one node. Continues what an earlier process of the same node wrote."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
@@ -53,7 +53,7 @@ class Metrics:
         self.n_dropped = 0
         self._reset_at: float | None = None
         self.is_changed = False
-        self._take_over()
+        self._resume()
 
     def post(self, body: object) -> None:
         """Take one object or an array of them; when this returns they are with the operating system, or counted as dropped.
@@ -62,8 +62,8 @@ class Metrics:
             PointError: one of them is wrong; none is kept.
         """
         objects = body if isinstance(body, list) else [body]
-        if len(objects) > MOST_OBJECTS:
-            raise PointError(f"The array has {len(objects):,} objects; at most {MOST_OBJECTS:,} are taken at once.")
+        if len(objects) > MAX_OBJECTS:
+            raise PointError(f"The array has {len(objects):,} objects; at most {MAX_OBJECTS:,} are taken at once.")
         now = time.time()
         # A microsecond apart, which keeps them in order and tells one object of an array from the next.
         points = [point for n, each in enumerate(objects) for point in _points_of(each, now + n * 1e-6)]
@@ -73,7 +73,7 @@ class Metrics:
             self.n_dropped += len(points)
             return
         for key, has_step, step, _, value in points:
-            self._sum_up(key, step if has_step else None, value)
+            self._summarise(key, step if has_step else None, value)
 
     def reset(self) -> None:
         """Hide every point so far."""
@@ -128,9 +128,9 @@ class Metrics:
         new = [key for key in dict.fromkeys(point[0] for point in points) if key not in self._ids]
         for key in new:
             _check_key(key)
-        if len(self._ids) + len(new) > MOST_KEYS:
-            key = new[MOST_KEYS - len(self._ids)]
-            raise PointError(f"The key {key!r} is one too many: a node may have at most {MOST_KEYS:,} keys.")
+        if len(self._ids) + len(new) > MAX_KEYS:
+            key = new[MAX_KEYS - len(self._ids)]
+            raise PointError(f"The key {key!r} is one too many: a node may have at most {MAX_KEYS:,} keys.")
         return new
 
     def _records(self, points: list[tuple[str, bool, float, float, float]]) -> bytes:
@@ -155,12 +155,12 @@ class Metrics:
         return True
 
     def _append(self, records: bytes) -> bool:
-        if self._size + len(records) > MOST_FILE_BYTES or not _write_whole(self._points, records, self._size):
+        if self._size + len(records) > MAX_FILE_BYTES or not _write_whole(self._points, records, self._size):
             return False
         self._size += len(records)
         return True
 
-    def _sum_up(self, key: str, step: float | None, value: float) -> None:
+    def _summarise(self, key: str, step: float | None, value: float) -> None:
         facts = self._summary.get(key)
         if facts is None:
             facts = self._summary[key] = {
@@ -175,8 +175,8 @@ class Metrics:
             facts["lastNonFiniteStep"] = facts["count"] if step is None else step
         facts["count"] += 1
 
-    def _take_over(self) -> None:
-        """Go on from what was published last, and sum up what was appended since."""
+    def _resume(self) -> None:
+        """Resume from the summary that was published last, and add what was appended since."""
         start = 0
         try:
             with open(self._path(layout.METRIC_SUMMARY), encoding="utf-8") as file:
@@ -195,23 +195,23 @@ class Metrics:
                     self._reset_at = at
                     self._summary.clear()
                 else:
-                    self._sum_up(self._names[number], step, value)
+                    self._summarise(self._names[number], step, value)
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, name)
 
 
-def _points_of(given: object, now: float) -> list[tuple[str, bool, float, float, float]]:
+def _points_of(posted: object, now: float) -> list[tuple[str, bool, float, float, float]]:
     """Return (key, has step, step, time, value) of each metric in a posted object."""
-    if not isinstance(given, dict):
-        raise PointError(f"A metric point is a JSON object of numbers, not {json.dumps(given)[:40]}.")
+    if not isinstance(posted, dict):
+        raise PointError(f"A metric point is a JSON object of numbers, not {json.dumps(posted)[:40]}.")
     has_step, step, at = False, 0.0, now
     points: list[tuple[str, bool, float, float, float]] = []
-    if _STEP in given:
-        has_step, step = True, _finite(_STEP, given[_STEP])
-    if _TIME in given:
-        at = _finite(_TIME, given[_TIME])
-    for key, value in given.items():
+    if _STEP in posted:
+        has_step, step = True, _finite(_STEP, posted[_STEP])
+    if _TIME in posted:
+        at = _finite(_TIME, posted[_TIME])
+    for key, value in posted.items():
         if key in _RESERVED:
             continue
         if value.__class__ is not float:
@@ -222,15 +222,15 @@ def _points_of(given: object, now: float) -> list[tuple[str, bool, float, float,
 
 def _check_key(key: str) -> None:
     """Refuse what cannot stand in an answer, or would write over the terminal that shows it."""
-    if not key or len(key) > MOST_KEY_LENGTH:
-        raise PointError(f"The key {key[:40]!r} must have 1 to {MOST_KEY_LENGTH} characters.")
+    if not key or len(key) > MAX_KEY_LENGTH:
+        raise PointError(f"The key {key[:40]!r} must have 1 to {MAX_KEY_LENGTH} characters.")
     if not key.isprintable() and any(unicodedata.category(each) in ("Cc", "Cs") for each in key):
         raise PointError(f"The key {key!a} must have neither control characters nor halves of surrogate pairs.")
 
 
 def _number(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PointError(f"The value of the key {key[:MOST_KEY_LENGTH]!r} is no number: {json.dumps(value)[:40]}.")
+        raise PointError(f"The value of the key {key[:MAX_KEY_LENGTH]!r} is no number: {json.dumps(value)[:40]}.")
     try:
         return float(value)
     except OverflowError:

@@ -1,7 +1,7 @@
 """The endpoints of a user's command: metric points, and whether it wants to be attempted again. Loopback, plain HTTP/1.1.
 
-A program of few lines on purpose: what reaches it was written by the command, so everything about it is bounded, and it runs
-in a process of its own. It answers in one thread, for all that it does is short.
+Few lines on purpose: its input was written by the command, so everything about it is bounded, and it runs in a process of
+its own. One thread answers, for no request takes long.
 
 Source: the in-node contract, D2 and D4 rows 6 and 7.
 """
@@ -26,36 +26,36 @@ from footfall.runner.serving.metric_files import Metrics, PointError
 if TYPE_CHECKING:
     from footfall.runner.environment import Endpoints
 
-MOST_CONNECTIONS = 64
-MOST_MEMORY_BYTES = 1 << 30
+MAX_CONNECTIONS = 64
+MAX_MEMORY_BYTES = 1 << 30
 PUBLISH_S = 1.0
 READ_POINTS = 10_000
 
 
-def serve_endpoints(directory: str, endpoints: Endpoints, listener: int, tell: int) -> None:
-    """Answer until SIGTERM; then write the summary down.
+def serve_endpoints(directory: str, endpoints: Endpoints, listener: int, report_fd: int) -> None:
+    """Serve until SIGTERM; then write the summary.
 
     Args:
         directory: the node's, where the points go.
         tell: takes lines: ``dropped COUNT`` and ``rescheduled 0|1``.
     """
-    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     with socket.socket(fileno=listener) as bound:
         bound.setblocking(False)
-        Server(directory, endpoints, bound, tell).run()
+        Server(directory, endpoints, bound, report_fd).run()
 
 
 class Server:
     """One command's endpoints."""
 
-    def __init__(self, directory: str, endpoints: Endpoints, listener: socket.socket, tell: int) -> None:
+    def __init__(self, directory: str, endpoints: Endpoints, listener: socket.socket, report_fd: int) -> None:
         self._directory = directory
         self._endpoints = endpoints
         self._rescheduled = f"{endpoints.metadata}/v1/rescheduled".encode()
         self._listener = listener
-        self._tell = tell
+        self._report_fd = report_fd
         self._metrics = Metrics(directory)
-        self._told_dropped = 0
+        self._reported_dropped = 0
         self._publish_at = 0.0
         self._selector = selectors.DefaultSelector()
         self._connections: dict[int, Connection] = {}
@@ -63,16 +63,16 @@ class Server:
 
     def run(self) -> None:
         """Answer until SIGTERM."""
-        read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(write)
+        read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end)
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        self._selector.register(read, selectors.EVENT_READ)
+        self._selector.register(read_end, selectors.EVENT_READ)
         self._selector.register(self._listener, selectors.EVENT_READ)
         while not self._is_over:
             for key, _ in self._selector.select(0.5 if self._connections or self._metrics.is_changed else 5.0):
-                if key.fd == read:
+                if key.fd == read_end:
                     self._is_over = True
                 elif key.fileobj is self._listener:
                     self._accept()
@@ -86,21 +86,21 @@ class Server:
             accepted, _ = self._listener.accept()
         except OSError:
             return  # it went away before we looked
-        if len(self._connections) >= MOST_CONNECTIONS and not self._make_room():
+        if len(self._connections) >= MAX_CONNECTIONS and not self._make_room():
             accepted.close()
             return
         accepted.setblocking(False)
-        self._connections[accepted.fileno()] = Connection(accepted, time.monotonic(), self._knows)
+        self._connections[accepted.fileno()] = Connection(accepted, time.monotonic(), self._is_known_target)
         self._selector.register(accepted, selectors.EVENT_READ)
 
     def _make_room(self) -> bool:
-        """Give up the connection that has said nothing of worth for longest: the host's other runs can reach this port."""
-        stranger = next((each for each in self._connections.values() if not each.is_known), None)
-        if stranger is not None:
-            self._forget(stranger)
-        return stranger is not None
+        """Close the oldest connection that has asked for no known path: the host's other runs can reach this port."""
+        unknown = next((each for each in self._connections.values() if not each.is_known), None)
+        if unknown is not None:
+            self._close(unknown)
+        return unknown is not None
 
-    def _knows(self, target: str) -> bool:
+    def _is_known_target(self, target: str) -> bool:
         path = target.partition("?")[0].encode()
         is_metrics = hmac.compare_digest(path, self._endpoints.metrics.encode())
         return is_metrics or hmac.compare_digest(path, self._rescheduled)
@@ -112,9 +112,9 @@ class Server:
                 connection.send(self._answer(request))
             is_open = connection.is_open
         except (OSError, ValueError, MemoryError):
-            is_open = False  # it broke off, speaks no HTTP, or all of them together send too much
+            is_open = False  # it broke off, is no HTTP, or all connections together send too much
         if not is_open:
-            self._forget(connection)
+            self._close(connection)
 
     def _answer(self, request: Request) -> bytes:
         try:
@@ -155,42 +155,42 @@ class Server:
         body: Any = json.loads(request.body)
         if not isinstance(body, dict) or not isinstance(body.get("rescheduled"), bool):
             return respond(400, {"error": 'The body must be {"rescheduled": true} or {"rescheduled": false}.'})
-        self._say(f"rescheduled {int(body['rescheduled'])}")
+        self._report(f"rescheduled {int(body['rescheduled'])}")
         self._write_rescheduled(body["rescheduled"])
         return respond(200, {"rescheduled": body["rescheduled"]})
 
-    def _write_rescheduled(self, is_wanted: bool) -> None:
-        """Keep it where it is found should the runner be lost; whole, for a reader may come at any time."""
+    def _write_rescheduled(self, is_rescheduled: bool) -> None:
+        """Write it where it is found should the runner be lost; whole, for a reader may come at any time."""
         draft = os.path.join(self._directory, f"{layout.RESCHEDULED}.draft")
         try:
             with open(draft, "w", encoding="utf-8") as file:
-                json.dump({"rescheduled": is_wanted}, file)
+                json.dump({"rescheduled": is_rescheduled}, file)
             os.rename(draft, os.path.join(self._directory, layout.RESCHEDULED))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise  # on a full disk it is enough that the runner has heard it
+                raise  # on a full disk it is enough that the runner has been told
 
     def _tidy(self) -> None:
         now = time.monotonic()
         for connection in [each for each in self._connections.values() if each.is_late(now)]:
-            self._forget(connection)
+            self._close(connection)
         if self._metrics.is_changed and now >= self._publish_at:
             self._publish_at = now + PUBLISH_S
             self._publish()
 
     def _publish(self) -> None:
         self._metrics.publish()
-        if self._metrics.n_dropped != self._told_dropped:
-            self._told_dropped = self._metrics.n_dropped
-            self._say(f"dropped {self._told_dropped}")
+        if self._metrics.n_dropped != self._reported_dropped:
+            self._reported_dropped = self._metrics.n_dropped
+            self._report(f"dropped {self._reported_dropped}")
 
-    def _say(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         try:
-            os.write(self._tell, f"{line}\n".encode())
+            os.write(self._report_fd, f"{line}\n".encode())
         except BlockingIOError:
-            pass  # the runner is busy; the next word replaces this one
+            pass  # the runner is busy; the next line replaces this one
 
-    def _forget(self, connection: Connection) -> None:
+    def _close(self, connection: Connection) -> None:
         self._selector.unregister(connection.socket)
         del self._connections[connection.socket.fileno()]
         connection.socket.close()

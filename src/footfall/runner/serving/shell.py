@@ -16,7 +16,7 @@ SCRIPT_FD = 3
 READ_SCRIPT = f". /proc/self/fd/{SCRIPT_FD}"
 HOLD = "while :; do sleep 3600; done"
 """The script of a node that is held until somebody stops it."""
-_ITS_OWN = frozenset(
+_SHELL_VARIABLES = frozenset(
     {
         "SHELLOPTS",
         "BASHOPTS",
@@ -34,7 +34,7 @@ _ITS_OWN = frozenset(
 )
 
 
-def odd_names(environment: Mapping[str, str]) -> list[str]:
+def unexportable_names(environment: Mapping[str, str]) -> list[str]:
     """Return the names of variables that no shell can hold, such as ``weight-decay``."""
     return [name for name in environment if not (name.isascii() and name.isidentifier())]
 
@@ -54,7 +54,7 @@ def write_script(
     for name, value in environment.items():
         if not (name.isascii() and name.isidentifier()):
             late += [_quote(f"{name}={value}")] if has_bash else []
-        elif name in _ITS_OWN or name.startswith("BASH_"):
+        elif name in _SHELL_VARIABLES or name.startswith("BASH_"):
             late.append(_quote(f"{name}={value}"))
         else:
             lines.append(f"export {name}={_quote(value)}")

@@ -1,7 +1,6 @@
-"""What serves a user's command while it runs: its endpoints, in a process of their own; the watch over what it leaves on the
-disk; the entrance for a shell. Started after the command, so that none of it delays one.
+"""Sidecar of a user's command: metric endpoint, disk limit, exec server. Started after the command, so that it delays none.
 
-The endpoints' process parses what the command sends. Whatever that does to it, the supervisor lives and starts it again.
+The endpoint's process parses what the command sends. Whatever that does to it, the supervisor lives and restarts it.
 """
 
 from __future__ import annotations
@@ -14,28 +13,28 @@ from footfall import layout
 from footfall.runner.process import tree
 from footfall.runner.process.spawn import fork_python
 from footfall.runner.serving import disk_watch
-from footfall.runner.serving.exec_server import Entrance
+from footfall.runner.serving.exec_server import ExecServer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from footfall.runner.environment import Endpoints
-    from footfall.runner.exit_reason import Ending
+    from footfall.runner.exit_reason import ExitReason
     from footfall.runner.files import NodeFiles
-    from footfall.runner.process.poller import Ears
-    from footfall.runner.serving.exec_server import Surroundings
+    from footfall.runner.process.poller import Poller
+    from footfall.runner.serving.exec_server import ExecContext
 
-LOOK_S = 1.0
-LOOK_SHARE = 20
-"""Between two looks at the disk it rests this many times as long as a look took."""
-RESTART_S = 1.0
-FINISH_S = 5.0
-_MOST_SAID = 1 << 16
+DISK_POLL_INTERVAL_S = 1.0
+REST_FACTOR = 20
+"""Between two walks over the disk the watch rests this many times as long as a walk took."""
+RESTART_DELAY_S = 1.0
+FINISH_TIMEOUT_S = 5.0
+_MAX_OUTPUT_BYTES = 1 << 16
 
 
-class Beside:
-    """All that serves one command.
+class Sidecar:
+    """The sidecar of one command.
 
     Args:
         around: what a program that is started inside has around it.
@@ -49,18 +48,18 @@ class Beside:
         self,
         endpoints: Endpoints,
         files: NodeFiles,
-        ears: Ears,
+        poller: Poller,
         stop: Callable[[str], None],
         *,
         directories: tuple[str, ...],
         limit_bytes: int,
         memory_bytes: int,
         processes: Callable[[], list[int]],
-        around: Surroundings,
+        context: ExecContext,
     ) -> None:
         self._endpoints = endpoints
         self._files = files
-        self._ears = ears
+        self._poller = poller
         self._stop = stop
         self._directories = directories
         self._limit_bytes = limit_bytes
@@ -69,13 +68,13 @@ class Beside:
         self._reason = "output_limit"
         self._server = -1
         self._restart_at: float | None = None
-        self._said = b""
+        self._server_output = b""
         self._is_over = threading.Event()
-        self._warned, self._warn = os.pipe2(os.O_CLOEXEC)
+        self._warning_read, self._warning_write = os.pipe2(os.O_CLOEXEC)
         self._is_watching = False
-        self._around = around
-        self._entrance: Entrance | None = None
-        ears.open(self._warned, lambda _: self._hear_warning())
+        self._context = context
+        self._exec_server: ExecServer | None = None
+        poller.register(self._warning_read, lambda _: self._on_disk_warning())
         self._start()
 
     @property
@@ -83,44 +82,44 @@ class Beside:
         """The processes below the runner that are none of the run's."""
         return (self._server,)
 
-    def look(self, now: float) -> float | None:
-        """Start again what ended or could not be started a moment ago; return when to look next."""
+    def tick(self, now: float) -> float | None:
+        """Restart what ended or could not be started a moment ago; return when to call this next."""
         if self._restart_at is not None and now >= self._restart_at:
             self._restart_at = None
             self._start()
         return self._restart_at
 
     def child_ended(self, pid: int, status: int) -> None:
-        """Take note that a process of ours ended, or one that was started inside."""
-        if self._entrance is not None:
-            self._entrance.child_ended(pid, status)
+        """Handle the end of the endpoint's process, or of a program that was started inside."""
+        if self._exec_server is not None:
+            self._exec_server.child_ended(pid, status)
         if pid == self._server and not self._is_over.is_set():
             self._server = -1
-            self._restart_at = time.monotonic() + RESTART_S
+            self._restart_at = time.monotonic() + RESTART_DELAY_S
 
-    def finish(self, ending: Ending) -> None:
-        """End everything here, let the endpoints write down what they know, and tell it."""
+    def finish(self, exit_reason: ExitReason) -> None:
+        """End everything here; let the endpoint write its summary, and take over what it reported."""
         self._is_over.set()
         if self._server > 0:
             self._finish_server()
-        for line in self._said.split(b"\n"):
+        for line in self._server_output.split(b"\n"):
             name, _, value = line.partition(b" ")
             if name == b"dropped":
-                ending.n_dropped_points = int(value)
+                exit_reason.n_dropped_points = int(value)
             elif name == b"rescheduled":
-                ending.is_rescheduled = value == b"1"
+                exit_reason.is_rescheduled = value == b"1"
 
     def _start(self) -> None:
-        """Start what does not run yet; where something cannot be started now, for the command took it all, try again later."""
-        for start in (self._start_server, self._open_entrance, self._start_watch):
+        """Start what does not run yet; try again later where that fails, for the command may have used up the machine."""
+        for start in (self._start_server, self._start_exec_server, self._start_watch):
             try:
                 start()
             except (OSError, RuntimeError):
-                self._restart_at = time.monotonic() + RESTART_S
+                self._restart_at = time.monotonic() + RESTART_DELAY_S
 
-    def _open_entrance(self) -> None:
-        if self._entrance is None:
-            self._entrance = Entrance(self._files.directory, self._around, self._ears)
+    def _start_exec_server(self) -> None:
+        if self._exec_server is None:
+            self._exec_server = ExecServer(self._files.directory, self._context, self._poller)
 
     def _start_watch(self) -> None:
         if not self._is_watching:
@@ -130,37 +129,37 @@ class Beside:
     def _start_server(self) -> None:
         if self._server > 0:
             return
-        heard, tell = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(tell, False)
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(write_end, False)
         files, endpoints = self._files, self._endpoints
 
         def serve() -> None:
             from footfall.runner.serving.metric_server import serve_endpoints
 
-            serve_endpoints(files.directory, endpoints, layout.LISTENER_FD, tell)
+            serve_endpoints(files.directory, endpoints, layout.LISTENER_FD, write_end)
 
         try:
-            self._server = fork_python(serve, keep=(layout.LISTENER_FD, tell))
+            self._server = fork_python(serve, keep=(layout.LISTENER_FD, write_end))
         except OSError:
-            os.close(heard)
+            os.close(read_end)
             raise
         finally:
-            os.close(tell)
-        self._ears.open(heard, self._hear_server)
+            os.close(write_end)
+        self._poller.register(read_end, self._on_server_output)
 
-    def _hear_server(self, fd: int) -> None:
-        data = os.read(fd, _MOST_SAID)
+    def _on_server_output(self, fd: int) -> None:
+        data = os.read(fd, _MAX_OUTPUT_BYTES)
         if data:
-            # Only the last word on each matter counts, and the words are short.
-            self._said = (self._said + data)[-_MOST_SAID:]
+            # Only the last line of each kind counts, and lines are short.
+            self._server_output = (self._server_output + data)[-_MAX_OUTPUT_BYTES:]
         else:
-            self._ears.close(fd)
+            self._poller.unregister(fd)
 
     def _finish_server(self) -> None:
         tree.signal_all([self._server], tree.SIGTERM)
-        deadline = time.monotonic() + FINISH_S
+        deadline = time.monotonic() + FINISH_TIMEOUT_S
         while self._server > 0:
-            self._ears.listen(0.01)
+            self._poller.poll(0.01)
             try:
                 done, _ = os.waitpid(self._server, os.WNOHANG)
             except ChildProcessError:
@@ -169,23 +168,23 @@ class Beside:
                 break
             if time.monotonic() >= deadline:
                 tree.signal_all([self._server], tree.SIGKILL)
-        self._ears.listen(0)
+        self._poller.poll(0)
 
-    def _hear_warning(self) -> None:
-        self._ears.close(self._warned)
+    def _on_disk_warning(self) -> None:
+        self._poller.unregister(self._warning_read)
         self._stop(self._reason)
 
     def _watch_disk(self) -> None:
-        rest_s = LOOK_S
+        rest_s = DISK_POLL_INTERVAL_S
         while not self._is_over.wait(rest_s):
-            begun = time.monotonic()
-            on_disk, in_memory = disk_watch.nameless(self._processes())
+            started = time.monotonic()
+            on_disk, in_memory = disk_watch.measure_unlinked(self._processes())
             if in_memory > self._memory_bytes:
                 self._reason = "out_of_memory"
-            elif on_disk + disk_watch.size_of(self._directories) <= self._limit_bytes:
-                rest_s = max(LOOK_S, LOOK_SHARE * (time.monotonic() - begun))
+            elif on_disk + disk_watch.measure_directories(self._directories) <= self._limit_bytes:
+                rest_s = max(DISK_POLL_INTERVAL_S, REST_FACTOR * (time.monotonic() - started))
                 continue
-            os.write(self._warn, b"x")
+            os.write(self._warning_write, b"x")
             return
 
 
