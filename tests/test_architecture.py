@@ -102,8 +102,8 @@ def test_the_runner_loads_little_before_the_command_runs() -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     ours = (
-        "command environment errors exit_reason files images images.image launch process process.poller process.spawn "
-        "process.tree sandbox sandbox.bubblewrap sandbox.members sandbox.seccomp serving serving.shell supervise user_command"
+        "command environment errors exit_reason files image launch process process.poller process.spawn "
+        "process.tree sandbox sandbox.bubblewrap sandbox.members sandbox.seccomp sandbox.shell supervise user_command"
     )
     wanted = {"footfall", "footfall.layout", "footfall.runner"} | {f"footfall.runner.{name}" for name in ours.split()}
     small = "__future__ _collections_abc _stat errno fcntl genericpath marshal os os.path posixpath select stat time"

@@ -13,12 +13,11 @@ from footfall import layout
 from footfall.runner.command import Command
 from footfall.runner.environment import Endpoints, workload_environment
 from footfall.runner.errors import LaunchError
-from footfall.runner.images.image import ImageView, generated_files, inspect_image
+from footfall.runner.image import ImageView, generated_files, inspect_image
 from footfall.runner.process import tree
 from footfall.runner.process.spawn import spawn
-from footfall.runner.sandbox import bubblewrap
+from footfall.runner.sandbox import bubblewrap, shell
 from footfall.runner.sandbox.members import SandboxMembers
-from footfall.runner.serving import shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

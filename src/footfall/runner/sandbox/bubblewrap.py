@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from footfall.runner.images.image import ImageView
+    from footfall.runner.image import ImageView
 
 TOOLS = "/run/footfall"
 """Where programs of the host that the sandbox needs are, when the image is a file system of its own."""

@@ -23,13 +23,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from footfall import layout
 from footfall.runner.process import kernel, tree
 from footfall.runner.process.spawn import fork
-from footfall.runner.sandbox import bubblewrap, host, seccomp
-from footfall.runner.serving import shell
+from footfall.runner.sandbox import bubblewrap, host, seccomp, shell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from footfall.runner.images.image import ImageView
+    from footfall.runner.image import ImageView
     from footfall.runner.process.poller import Poller
 
 MAX_BYTES = 64 << 10
