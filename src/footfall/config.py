@@ -5,11 +5,14 @@ The only reader of the environment but for the runner, which gets what it needs 
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
 
 from footfall.errors import ConfigError
 from footfall.stores.names import StoreLocation
@@ -26,6 +29,12 @@ OTHER_VARIABLES = frozenset(
 """Variables of ours that are no settings."""
 
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+
+
 def _setting(default: Any, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
 
@@ -36,20 +45,20 @@ class Settings:
 
     home: Path = _setting(Path("~/.footfall"), "Where everything lives: database, data, keys, credentials.toml.")
     host: str = _setting("127.0.0.1", "Address to listen on; other than loopback needs TLS or behind_proxy.")
-    port: int = _setting(8600, "Port to listen on; 0 takes any free one and writes it to credentials.toml.")
+    port: Port = _setting(8600, "Port to listen on; 0 takes any free one and writes it to credentials.toml.")
     tls_cert: str = _setting("", "PEM file with the server's certificate chain.")
     tls_key: str = _setting("", "PEM file with the certificate's private key.")
     behind_proxy: bool = _setting(False, "A proxy ends TLS before us and passes the request target on unchanged.")
-    threads: int = _setting(8, "Threads that answer requests.")
-    transfer_threads: int = _setting(16, "Threads that move objects in and out; more transfers at once get 503.")
-    max_connections: int = _setting(1024, "Open connections; more are answered with 503.")
-    header_timeout_s: float = _setting(10.0, "A request's head must arrive within this time.")
-    body_timeout_s: float = _setting(30.0, "Longest silence within a request's body.")
-    keep_alive_s: int = _setting(30, "An idle connection is closed after this time.")
-    max_body_bytes: int = _setting(1 << 20, "Largest body of a JSON request.")
-    max_object_bytes: int = _setting(1 << 40, "Largest object that PUT /data takes.")
-    rate_per_key: float = _setting(0.0, "Requests a second for each access key; 0 means no limit.")
-    failures_per_minute: int = _setting(
+    threads: Positive = _setting(8, "Threads that answer requests.")
+    transfer_threads: Positive = _setting(16, "Threads that move objects in and out; more transfers at once get 503.")
+    max_connections: Positive = _setting(1024, "Open connections; more are answered with 503.")
+    header_timeout_s: Amount = _setting(10.0, "A request's head must arrive within this time.")
+    body_timeout_s: Amount = _setting(30.0, "Longest silence within a request's body.")
+    keep_alive_s: Count = _setting(30, "An idle connection is closed after this time.")
+    max_body_bytes: Count = _setting(1 << 20, "Largest body of a JSON request.")
+    max_object_bytes: Count = _setting(1 << 40, "Largest object that PUT /data takes.")
+    rate_per_key: Amount = _setting(0.0, "Requests a second for each access key; 0 means no limit.")
+    failures_per_minute: Count = _setting(
         300, "Refused signatures a minute from one address before it gets 429; 0: no limit."
     )
     replay_protection: bool = _setting(True, "Refuse a changing request that was received before.")
@@ -69,35 +78,41 @@ class Settings:
     s3_access_key: str = _setting("", "Access key for the S3 store.")
     s3_secret_key: str = _setting("", "Secret key for the S3 store.")
     s3_path_style: bool = _setting(True, "Address buckets by path, not by host name.")
-    s3_timeout_s: float = _setting(30.0, "Give up on one request to the store after this time without an answer.")
+    s3_timeout_s: Amount = _setting(30.0, "Give up on one request to the store after this time without an answer.")
     executor: str = _setting("local", "Who starts runs: a file of executors/, or a dotted module name.")
-    local_cores: int = _setting(0, "Cores the local executor hands out; 0 means all this process may use.")
-    local_memory_mib: int = _setting(0, "Memory the local executor hands out; 0 means four fifths of what is there.")
-    behavior_cores: int = _setting(2, "Cores for a run that makes a feature, task or task run; at most what there is.")
-    behavior_memory_mib: int = _setting(4096, "Memory for such a run; at most what there is.")
-    behavior_timeout_s: float = _setting(86_400.0, "Wall-clock limit of such a run.")
-    max_attempts: int = _setting(3, "How often such a run is tried when its process or the store is lost.")
-    stop_grace_s: float = _setting(30.0, "Time between SIGTERM and SIGKILL when a run is stopped.")
-    log_limit_bytes: int = _setting(1 << 30, "A run's log is cut here, with a line that says so; the run goes on.")
-    run_timeout_s: float = _setting(0.0, "Wall-clock limit of a user's run, unless it says less; 0 means none.")
-    run_start_timeout_s: float = _setting(300.0, "All nodes of a run must have come up within this time.")
-    run_output_limit_bytes: int = _setting(
+    local_cores: Count = _setting(0, "Cores the local executor hands out; 0 means all this process may use.")
+    local_memory_mib: Count = _setting(0, "Memory the local executor hands out; 0 means four fifths of what is there.")
+    behavior_cores: Positive = _setting(
+        2, "Cores for a run that makes a feature, task or task run; at most what there is."
+    )
+    behavior_memory_mib: Positive = _setting(4096, "Memory for such a run; at most what there is.")
+    behavior_timeout_s: Amount = _setting(86_400.0, "Wall-clock limit of such a run.")
+    max_attempts: Positive = _setting(3, "How often such a run is tried when its process or the store is lost.")
+    stop_grace_s: Amount = _setting(30.0, "Time between SIGTERM and SIGKILL when a run is stopped.")
+    log_limit_bytes: Count = _setting(1 << 30, "A run's log is cut here, with a line that says so; the run goes on.")
+    run_timeout_s: Amount = _setting(0.0, "Wall-clock limit of a user's run, unless it says less; 0 means none.")
+    run_start_timeout_s: Amount = _setting(300.0, "All nodes of a run must have come up within this time.")
+    run_output_limit_bytes: Count = _setting(
         10 << 30, "A run whose output directory grows beyond this ends with output_limit."
     )
-    run_max_processes: int = _setting(4096, "Processes and threads of one node of a user's run.")
-    log_limit_action: str = _setting("drop", "At a log's limit: drop what follows, or end the run.")
-    run_uid: int = _setting(65_534, "User and group id of users' commands where the server runs as root.")
-    run_network: str = _setting("host", "host: nodes share the host's network; run: each run has one of its own.")
-    isolation: str = _setting("auto", "auto, bubblewrap, landlock or plain: how a user's command is kept apart.")
+    run_max_processes: Count = _setting(4096, "Processes and threads of one node of a user's run.")
+    log_limit_action: Literal["drop", "end"] = _setting("drop", "At a log's limit: drop what follows, or end the run.")
+    run_uid: Count = _setting(65_534, "User and group id of users' commands where the server runs as root.")
+    run_network: Literal["host", "run"] = _setting(
+        "host", "host: nodes share the host's network; run: each run has one of its own."
+    )
+    isolation: Literal["auto", "bubblewrap", "landlock", "plain"] = _setting(
+        "auto", "auto, bubblewrap, landlock or plain: how a user's command is kept apart."
+    )
     allow_plain: bool = _setting(
         False, "Run users' commands without isolation although we are root or there are several accounts."
     )
-    fake_gpus: int = _setting(0, "Hand out so many GPUs that do not exist, to try things; shown as fake everywhere.")
-    project_max_runs: int = _setting(0, "Runs of a project at the same time; 0 means no limit.")
-    project_max_gpus: int = _setting(0, "GPUs of a project at the same time; 0 means no limit.")
-    overtake_limit_s: float = _setting(600.0, "A waiting run may be overtaken for at most this time.")
-    max_code_bytes: int = _setting(100_000_000, "Largest packed code archive.")
-    max_code_unpacked_bytes: int = _setting(1_000_000_000, "Largest code archive when unpacked.")
+    fake_gpus: Count = _setting(0, "Hand out so many GPUs that do not exist, to try things; shown as fake everywhere.")
+    project_max_runs: Count = _setting(0, "Runs of a project at the same time; 0 means no limit.")
+    project_max_gpus: Count = _setting(0, "GPUs of a project at the same time; 0 means no limit.")
+    overtake_limit_s: Amount = _setting(600.0, "A waiting run may be overtaken for at most this time.")
+    max_code_bytes: Count = _setting(100_000_000, "Largest packed code archive.")
+    max_code_unpacked_bytes: Count = _setting(1_000_000_000, "Largest code archive when unpacked.")
     products: tuple[Mapping[str, Any], ...] = _setting(
         (), "Server products, tables of code, use (TRAIN or DEV), cores, memory_mib, gpus, gpu_model, node_counts, "
         "name and product_code; empty: what fits this machine."
@@ -109,22 +124,22 @@ class Settings:
     registry_hosts: tuple[str, ...] = _setting(
         (), "Hosts of image repositories that may be used beside those of private-ncr.ntruss.com."
     )
-    min_free_mib: int = _setting(64, "With less free space than this, new work is refused with 503.")
-    max_resources: int = _setting(1_000_000, "Features, tasks or task runs an account may have, each.")
-    max_tokens_per_user: int = _setting(0, "Keep only so many of a user's newest tokens; 0 means all.")
-    min_labels_per_class: int = _setting(100, "Labelled users of each class that a task needs.")
+    min_free_mib: Count = _setting(64, "With less free space than this, new work is refused with 503.")
+    max_resources: Count = _setting(1_000_000, "Features, tasks or task runs an account may have, each.")
+    max_tokens_per_user: Count = _setting(0, "Keep only so many of a user's newest tokens; 0 means all.")
+    min_labels_per_class: Count = _setting(100, "Labelled users of each class that a task needs.")
     personal_data: Literal["refuse", "warn", "off"] = _setting(
         "refuse", "What happens to files with personal data: refuse, warn or off."
     )
-    result_names: str = _setting(
+    result_names: Literal["exact", "suffix"] = _setting(
         "exact", "exact: a result is written where asked; suffix: a random part is added to its name."
     )
-    disk_quota_mib: int = _setting(0, "Space an account's features and tasks may take; 0 means no limit.")
-    run_retention_days: int = _setting(90, "Logs of ended runs are kept this long.")
-    metrics_access: str = _setting(
+    disk_quota_mib: Count = _setting(0, "Space an account's features and tasks may take; 0 means no limit.")
+    run_retention_days: Count = _setting(90, "Logs of ended runs are kept this long.")
+    metrics_access: Literal["loopback", "all", "off"] = _setting(
         "loopback", "Who may read /metrics, unsigned: loopback (nobody when behind_proxy), all, or off."
     )
-    log_level: str = _setting("info", "debug, info, warning or error.")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "debug, info, warning or error.")
 
     @property
     def data_dir(self) -> Path:
@@ -197,7 +212,7 @@ def load_settings(
         for name, value in given.items():
             if name not in known:
                 raise ConfigError(name, f"in {file} is no setting of ours; `footfall doctor` lists them")
-            values[name] = _convert(known[name], value)
+            values[name] = value
     for variable in env:
         is_ours = variable.startswith(ENVIRONMENT_PREFIX) and variable not in OTHER_VARIABLES
         if is_ours and variable.removeprefix(ENVIRONMENT_PREFIX).lower() not in known:
@@ -205,25 +220,36 @@ def load_settings(
     for name, setting in known.items():
         text = env.get(ENVIRONMENT_PREFIX + name.upper())
         if text is not None:
-            values[name] = _convert(setting, _parse_list(name, text) if type(setting.default) is tuple else text)
+            values[name] = _parse_list(name, text) if type(setting.default) is tuple else text
     values |= {name: value for name, value in overrides.items() if value is not None}
-    return _check(Settings(home=directory, **values))
+    return _check(_convert(known, values, directory))
 
 
-def _convert(setting: Field[Any], value: object) -> Any:
-    kind = type(setting.default)
-    if kind is tuple:
-        return _convert_list(setting.name, value)
-    if kind is bool and isinstance(value, str) and value.lower() in _BOOLEANS:
-        return _BOOLEANS[value.lower()]
-    if isinstance(value, kind) and (kind is bool) == isinstance(value, bool):
-        return value
-    if kind in (int, float) and isinstance(value, str | int) and not isinstance(value, bool):
-        try:
-            return kind(value)
-        except ValueError:
-            pass
-    raise ConfigError(setting.name, f"{value!r} is no {kind.__name__}")
+def _convert(known: Mapping[str, Field[Any]], values: Mapping[str, Any], home: Path) -> Settings:
+    texts = {
+        name: value for name, value in values.items() if type(known[name].default) is bool and isinstance(value, str)
+    }
+    words = {name: _BOOLEANS[text.lower()] for name, text in texts.items() if text.lower() in _BOOLEANS}
+    try:
+        return replace(msgspec.convert({**values, **words}, Settings, strict=False), home=home)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$.")
+        name = re.split(r"[`.\[]", path)[0]
+        raise ConfigError(name, _refusal(name, values[name], what)) from error
+
+
+def _refusal(name: str, value: object, what: str) -> str:
+    if isinstance(getattr(Settings, name), tuple):
+        form = f'texts: write {name} = ["…"]' if name == "registry_hosts" else f"tables: write them as [[{name}]]"
+        return f"{value!r} is no list of {form}, or in the environment as JSON"
+    if what.startswith("Invalid enum value"):
+        return f"{value!r} is none of {', '.join(get_args(get_type_hints(Settings)[name]))}"
+    limit = re.fullmatch(r"Expected `\w+` ([<>]=) (\S+)", what)
+    if limit is None:
+        return f"{value!r} is no {type(getattr(Settings, name)).__name__}"
+    if limit[1] == ">=":
+        return f"{value} is too small; at least {limit[2].removesuffix('.0')} is needed"
+    return f"{value} is too large; at most {limit[2]} is possible"
 
 
 def _parse_list(name: str, text: str) -> Any:
@@ -234,56 +260,13 @@ def _parse_list(name: str, text: str) -> Any:
         raise ConfigError(name, f"is not valid JSON: {error}") from error
 
 
-def _convert_list(name: str, value: object) -> tuple[Any, ...]:
-    item = str if name == "registry_hosts" else dict
-    if not isinstance(value, list | tuple) or not all(isinstance(each, item) for each in value):
-        form = f'texts: write {name} = ["…"]' if item is str else f"tables: write them as [[{name}]]"
-        raise ConfigError(name, f"{value!r} is no list of {form}, or in the environment as JSON")
-    return tuple(value)
-
-
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 def _check(settings: Settings) -> Settings:
-    choices = {
-        "personal_data": ("refuse", "warn", "off"),
-        "result_names": ("exact", "suffix"),
-        "log_level": ("debug", "info", "warning", "error"),
-        "metrics_access": ("loopback", "all", "off"),
-        "log_limit_action": ("drop", "end"),
-        "run_network": ("host", "run"),
-        "isolation": ("auto", "bubblewrap", "landlock", "plain"),
-    }
-    for name, allowed in choices.items():
-        if getattr(settings, name) not in allowed:
-            raise ConfigError(name, f"{getattr(settings, name)!r} is none of {', '.join(allowed)}")
-    _check_numbers(settings)
     for name in ("store_url", "internal_url"):
         if getattr(settings, name) and not getattr(settings, name).startswith(("file:///", "s3://")):
             raise ConfigError(name, f"{getattr(settings, name)!r} is neither file:///DIRECTORY nor s3://")
     if settings.s3_endpoint and not settings.s3_endpoint.startswith(("http://", "https://")):
         raise ConfigError("s3_endpoint", f"{settings.s3_endpoint!r} does not begin with https:// or http://")
     return settings
-
-
-def _check_numbers(settings: Settings) -> None:
-    for name in _AT_LEAST_1:
-        if getattr(settings, name) < 1:
-            raise ConfigError(name, f"{getattr(settings, name)} is too small; at least 1 is needed")
-    for each in fields(settings):
-        value = getattr(settings, each.name)
-        if isinstance(value, int | float) and value < 0:
-            raise ConfigError(each.name, f"{value} is negative")
-    if not 0 <= settings.port <= 65_535:
-        raise ConfigError("port", f"{settings.port} is no port; take 0 to 65535")
-
-
-_AT_LEAST_1 = (
-    "threads",
-    "transfer_threads",
-    "max_attempts",
-    "behavior_cores",
-    "behavior_memory_mib",
-    "max_connections",
-)
