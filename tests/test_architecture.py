@@ -1,7 +1,11 @@
 """The house: who imports whom, how big files are, what runs before a command, and what is pinned."""
 
+import ast
+import functools
+import graphlib
 import json
 import re
+import statistics
 import subprocess
 import sys
 import tomllib
@@ -27,6 +31,12 @@ def test_no_file_is_longer_than_400_lines() -> None:
     assert [path.name for path in FILES if n_lines(path) > 400] == []
 
 
+def test_the_package_is_small_and_so_are_its_files() -> None:
+    lengths = [n_lines(path) for path in FILES]
+    assert sum(lengths) <= 40_500
+    assert statistics.median(lengths) <= 120
+
+
 @pytest.mark.parametrize("room", sorted(BUDGETS))
 def test_each_room_keeps_its_budget(room: str) -> None:
     assert sum(n_lines(path) for path in (SOURCE / room).rglob("*.py")) <= BUDGETS[room]
@@ -41,6 +51,57 @@ def test_names_that_mean_nothing_are_not_used() -> None:
     assert [path for path in FILES if path.stem in banned] == []
     classes = re.compile(r"^class (\w*(?:Manager|Handler|Helper|Impl))\b", re.MULTILINE)
     assert [name for path in FILES for name in classes.findall(path.read_text("utf-8"))] == []
+
+
+def module_of(path: Path) -> str:
+    return ".".join(("footfall", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return our modules that a file imports anywhere: at its top, in functions, for the types alone."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= (inner & MODULES.keys()) or {node.module}
+    return names & MODULES.keys()
+
+
+@functools.cache
+def import_graph() -> dict[str, set[str]]:
+    return {module: imports_of(path) - {module} for module, path in MODULES.items()}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graphlib.TopologicalSorter(import_graph()).prepare()
+
+
+ROOMS = sorted(module for module, path in MODULES.items() if path.name == "__init__.py")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_stands_in_a_room_does_not_climb(room: str) -> None:
+    """Files and rooms side by side have an order in which each imports only those below it."""
+    prefix = f"{room}."
+    graph: dict[str, set[str]] = {}
+    for module, imported in import_graph().items():
+        if module.startswith(prefix):
+            place = module.removeprefix(prefix).partition(".")[0]
+            others = {other.removeprefix(prefix).partition(".")[0] for other in imported if other.startswith(prefix)}
+            graph.setdefault(place, set()).update(others - {place})
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_can_be_overlooked(room: str) -> None:
+    folder = MODULES[room].parent
+    modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(modules) <= (20 if folder == SOURCE else 18)
 
 
 def test_imports_run_downwards_only() -> None:

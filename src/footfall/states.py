@@ -31,6 +31,17 @@ class RunState(StrEnum):
         return self in FINAL_STATES
 
 
+class ProjectStatus(StrEnum):
+    """Where a project is, in the contract's words."""
+
+    CREATED = "CREATED"
+    """Open: runs can be made in it."""
+    DELETING = "DELETING"
+    """Closed: housekeeping removes its files."""
+    DELETED = "DELETED"
+    """Its files are gone; the row is kept for a while."""
+
+
 FINAL_STATES = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED})
 LIVE_STATES = frozenset(RunState) - FINAL_STATES
 ACTIVE_STATES = frozenset({RunState.PENDING, RunState.IN_PROGRESS})

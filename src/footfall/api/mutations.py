@@ -20,7 +20,7 @@ from footfall.api.quota import check_space
 from footfall.api.request import Mutation, Request
 from footfall.db.access import requests
 from footfall.db.access.requests import FirstAnswer
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.errors import DatabaseUnavailableError, FootfallError, InUseError, InvalidFieldError
 from footfall.signing import WINDOW_MS
 

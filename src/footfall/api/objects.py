@@ -19,7 +19,7 @@ from footfall.api.request import Mutation, Request
 from footfall.behavior import ownership
 from footfall.contract.objects import ObjectBody, ObjectGone, ObjectList, ObjectPut
 from footfall.contract.queries import ObjectsQuery
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.errors import BucketNotFoundError, InvalidFieldError, StoreError
 from footfall.stores.names import MAX_KEY_BYTES, check_key
 from footfall.stores.store import ObjectInfo, Store

@@ -8,7 +8,7 @@ from typing import Any
 from footfall.api.context import AppContext
 from footfall.api.http.operations import Operation
 from footfall.api.http.query import Q, parse_query
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.records import Caller
 
 NOBODY = Caller("", "", "", {})

@@ -10,8 +10,7 @@ from typing import TypeVar
 
 from footfall.config import Settings
 from footfall.contract.jobs import Job
-from footfall.db.connection import Connection
-from footfall.db.engine.engine import Database
+from footfall.db.engine.engine import Connection, Database
 from footfall.records import RunSpec
 from footfall.stores.buckets import Buckets
 

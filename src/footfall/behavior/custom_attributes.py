@@ -5,7 +5,7 @@ from footfall.behavior.context import Apply, BehaviorContext
 from footfall.contract.jobs import MakeCustomAttributes
 from footfall.db import behavior
 from footfall.db.behavior import FEATURES
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.db.profiles import CUSTOM_ATTRIBUTES
 from footfall.errors import InvalidFieldError
 from footfall.records import Caller, CustomAttributes, new_id

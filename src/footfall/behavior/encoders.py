@@ -7,7 +7,7 @@ from typing import Literal
 from footfall.behavior.fields import MAX_NAME_LENGTH
 from footfall.contract.jobs import EncoderCandidate
 from footfall.db import behavior
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.errors import IncompatibleError, NotFoundError
 from footfall.records import Encoder, Feature
 

@@ -7,7 +7,7 @@ from footfall.behavior.context import Apply, BehaviorContext
 from footfall.contract.jobs import MakeFeature, SourceOptions
 from footfall.db import behavior
 from footfall.db.behavior import FEATURES
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.records import Caller, Feature, new_id
 
 TURN_KEY = "feature:{}"

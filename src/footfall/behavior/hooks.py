@@ -17,7 +17,7 @@ from footfall.contract.jobs import (
     TrainTask,
 )
 from footfall.db import behavior, profiles
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.layout import artefact_dir
 from footfall.records import Run, RunSpec
 from footfall.states import RunState

@@ -15,7 +15,7 @@ from footfall.config import Settings
 from footfall.contract.jobs import BucketClaim, Job
 from footfall.db import behavior
 from footfall.db.access import accounts, buckets
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.errors import (
     AlreadyExistsError,
     BucketNotFoundError,

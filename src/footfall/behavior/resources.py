@@ -11,7 +11,7 @@ from footfall.contract.jobs import ArtefactResult, Job, MakeFeatureResult, Publi
 from footfall.db import behavior
 from footfall.db import runs as run_rows
 from footfall.db.access.accounts import system_project
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.db.resources import Resources
 from footfall.errors import AlreadyExistsError, InUseError, WrongStateError
 from footfall.layout import artefact_dir

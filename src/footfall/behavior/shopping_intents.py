@@ -5,7 +5,7 @@ from footfall.behavior.context import Apply, BehaviorContext
 from footfall.contract.jobs import MakeShoppingIntent
 from footfall.db import behavior
 from footfall.db.behavior import FEATURES, TASKS
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.db.profiles import SHOPPING_INTENTS
 from footfall.errors import NotFoundError, WrongStateError
 from footfall.layout import PROFILE

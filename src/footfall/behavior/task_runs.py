@@ -5,7 +5,7 @@ from footfall.behavior.context import Apply, BehaviorContext
 from footfall.contract.jobs import ScoreTaskRun
 from footfall.db import behavior
 from footfall.db.behavior import FEATURES, TASK_RUNS, TASKS
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.records import Caller, TaskRun, new_id
 
 

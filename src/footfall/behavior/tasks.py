@@ -7,7 +7,7 @@ from footfall.behavior.context import Apply, BehaviorContext
 from footfall.contract.jobs import TaskInput, TrainTask, TrainTaskResult
 from footfall.db import behavior
 from footfall.db.behavior import FEATURES, TASKS
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.errors import InvalidFieldError, ReportMissingError, WrongStateError
 from footfall.records import Caller, Feature, Task, new_id
 from footfall.states import RunState

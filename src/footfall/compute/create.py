@@ -7,8 +7,6 @@ applied (``compute/runs.py``), and leaves no number spent.
 import json
 from dataclasses import dataclass, replace
 
-from sqlalchemy.engine import Connection
-
 from footfall.compute import environment, projects, rules
 from footfall.compute.catalogue.images import Images
 from footfall.compute.catalogue.products import Machine, Products
@@ -19,6 +17,7 @@ from footfall.contract.runs import NewRun, RunRequest
 from footfall.db import run_inputs, runs
 from footfall.db.access import accounts
 from footfall.db.engine.encryption import Secrets
+from footfall.db.engine.engine import Connection
 from footfall.errors import ShortageError
 from footfall.records import Caller, Image, MountedVolume, Product, Project, RunSpec, Workload
 

@@ -4,16 +4,12 @@ A project is gone in two steps: it is closed here, and the housekeeping of the r
 ``db.projects.finish_delete``.
 """
 
-from sqlalchemy.engine import Connection
-
 from footfall.compute import rules
 from footfall.db import projects
+from footfall.db.engine.engine import Connection
 from footfall.errors import AlreadyExistsError, NotFoundError, WrongStateError
 from footfall.records import Caller, Project
-
-OPEN = "CREATED"
-CLOSING = "DELETING"
-GONE = "DELETED"
+from footfall.states import ProjectStatus
 
 
 def check_new(connection: Connection, caller: Caller, *, name: str, note: str, nas_gb: int) -> None:
@@ -61,7 +57,7 @@ def resize(tx: Connection, caller: Caller, id: str, nas_gb: int) -> Project:
     project = get_open(tx, caller, id)
     if nas_gb < project.nas_gb:
         details = f"The storage of project {id} has {project.nas_gb} GB; it can only grow. Give at least that."
-        raise WrongStateError("project", id, project.status, (OPEN,), details)
+        raise WrongStateError("project", id, project.status, (ProjectStatus.CREATED,), details)
     if nas_gb > project.nas_gb:
         projects.set_nas(tx, id, nas_gb)
     return projects.get(tx, caller.account_id, id)
@@ -75,16 +71,16 @@ def delete(tx: Connection, caller: Caller, id: str) -> Project:
         WrongStateError: runs of it have not ended.
     """
     project = get_present(tx, caller, id)
-    if project.status == CLOSING:
+    if project.status == ProjectStatus.DELETING:
         return project
     # Closed before it is asked for runs: with PostgreSQL a run that is being made sees one of the two.
     if not projects.begin_delete(tx, caller.account_id, id):
-        raise WrongStateError("project", id, project.status, (OPEN,))
+        raise WrongStateError("project", id, project.status, (ProjectStatus.CREATED,))
     live = projects.live_runs(tx, id)
     if live:
         names = ", ".join(str(number) for number in live[:9]) + (" and more" if len(live) > 9 else "")
         details = f"Runs of project {id} have not ended: {names}. Stop them, or wait until they end."
-        raise WrongStateError("project", id, "in use", (OPEN,), details)
+        raise WrongStateError("project", id, "in use", (ProjectStatus.CREATED,), details)
     return projects.get(tx, caller.account_id, id)
 
 
@@ -99,7 +95,7 @@ def get_present(connection: Connection, caller: Caller, id: str) -> Project:
     if project.is_system:
         details = f"The project {id} holds the runs of features and tasks; it changes with those alone."
         raise WrongStateError("project", id, "of the system", ("of users",), details)
-    if project.status == GONE:
+    if project.status == ProjectStatus.DELETED:
         raise NotFoundError("project", id)
     return project
 
@@ -112,6 +108,6 @@ def get_open(connection: Connection, caller: Caller, id: str) -> Project:
         WrongStateError: it is the system's, or is being deleted.
     """
     project = get_present(connection, caller, id)
-    if project.status != OPEN:
-        raise WrongStateError("project", id, project.status, (OPEN,))
+    if project.status != ProjectStatus.CREATED:
+        raise WrongStateError("project", id, project.status, (ProjectStatus.CREATED,))
     return project

@@ -4,11 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy.engine import Connection
-
 from footfall.contract.runs import RunRequest
 from footfall.db import code_archives, run_numbers, runs, volumes
 from footfall.db.engine.encryption import Secrets
+from footfall.db.engine.engine import Connection
 from footfall.errors import NotFoundError, WrongStateError
 from footfall.records import Run, RunSpec, new_id, utc_now
 from footfall.states import FINAL_STATES, LIVE_STATES, RunState

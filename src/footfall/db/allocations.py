@@ -6,9 +6,8 @@ An allocation says how much; ``held_units`` says which, and its key keeps any co
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
-from footfall.db.engine.engine import now_us
+from footfall.db.engine.engine import Connection, now_us
 from footfall.db.engine.prepared import Prepared
 from footfall.records import Capacity, Grant, NodeShare, Run
 

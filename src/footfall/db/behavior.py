@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, bindparam, case, func, insert, or_, select, text, union_all, update
-from sqlalchemy.engine import Connection
 
-from footfall.db.engine.engine import from_us, now_us
+from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
 from footfall.db.resources import RUN_COLUMNS, Page, Resources, run_status
 from footfall.db.tables import (
@@ -20,13 +19,12 @@ from footfall.db.tables import (
     task_runs,
     tasks,
 )
+from footfall.db.tables.schema import LIVE_RUN
 from footfall.errors import AlreadyExistsError, NotFoundError
 from footfall.records import Encoder, Feature, Task, TaskRun
 from footfall.states import LIVE_STATES
 
 _LIVE = sorted(state.value for state in LIVE_STATES)
-# Spelled out, as in the condition of the partial index: only then does the planner use it.
-_LIVE_RUN = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVE))
 _train = features.alias("train")
 _test = features.alias("test")
 
@@ -158,7 +156,7 @@ def live_users_of_bucket(connection: Connection, bucket: str, account_id: str, l
         ("task run", task_runs, task_runs.c.result_bucket == bucket),
         ("custom attribute", custom_attributes, custom_attributes.c.result_bucket == bucket),
     )
-    live = select(runs.c.id).where(text(_LIVE_RUN))
+    live = select(runs.c.id).where(LIVE_RUN)
     queries = [
         select(
             case((table.c.account_id == account_id, _word(kind, table.c.name)), else_=f"a {kind} of another account")

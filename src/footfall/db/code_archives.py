@@ -1,9 +1,8 @@
 """Code archives of projects: which digests are there, and when each was last of use."""
 
 from sqlalchemy import text
-from sqlalchemy.engine import Connection
 
-from footfall.db.engine.engine import now_us
+from footfall.db.engine.engine import Connection, now_us
 from footfall.db.engine.prepared import Prepared
 from footfall.errors import NotFoundError
 

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import bindparam, delete, func, insert, select
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from footfall.db.engine.engine import from_us, now_us
+from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
 from footfall.db.tables import imported_images, registries
 from footfall.errors import AlreadyExistsError, NotFoundError, QuotaExceededError

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
+from footfall.db.engine.engine import Connection
 from footfall.db.engine.prepared import Prepared
 from footfall.db.tables import leases
 

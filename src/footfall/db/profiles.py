@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.engine import Connection
 
+from footfall.db.engine.engine import Connection
 from footfall.db.resources import RUN_COLUMNS, Resources, run_status
 from footfall.db.tables import custom_attributes, features, runs, shopping_intents, tasks
 from footfall.records import CustomAttributes, ShoppingIntent

@@ -4,19 +4,19 @@ A project that is being deleted stays in the lists until its files are gone; the
 """
 
 import secrets as random
-from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import bindparam, select, text, update
-from sqlalchemy.engine import Connection
+from sqlalchemy import bindparam, func, select, text, update
 
-from footfall.db.engine.engine import from_us, now_us
+from footfall.db import counters
+from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
+from footfall.db.engine.rows import RowReader
 from footfall.db.resources import Page
-from footfall.db.tables import projects, resource_counts, runs, users
-from footfall.errors import AlreadyExistsError, NotFoundError, QuotaExceededError
+from footfall.db.tables import projects, runs, users
+from footfall.db.tables.schema import LIVE_RUN, SHOWN
+from footfall.errors import AlreadyExistsError, NotFoundError
 from footfall.records import Project
-from footfall.states import LIVE_STATES
+from footfall.states import ProjectStatus
 
 _BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 20
@@ -44,10 +44,7 @@ def insert(
     values = {"id": id, "account_id": account_id, "user_id": user_id, "name": name, "note": note, "nas_gb": nas_gb}
     if not _INSERT.change(tx, **values, now=now):
         raise AlreadyExistsError("project", name)
-    counted = {"account_id": account_id, "kind": KIND}
-    _COUNT_FIRST.change(tx, **counted)
-    if not _COUNT_UP.change(tx, **counted, max=limit):
-        raise QuotaExceededError("projects of an account", limit, 1)
+    counters.add(tx, account_id, KIND, limit, "project")
 
 
 def has_name(connection: Connection, account_id: str, name: str) -> bool:
@@ -64,7 +61,7 @@ def get(connection: Connection, account_id: str, id: str) -> Project:
     row = _GET.one(connection, account_id=account_id, id=id, horizon=now_us() - KEPT_DAYS * 86_400_000_000)
     if row is None:
         raise NotFoundError("project", id)
-    return _project(row)
+    return _PROJECT.read(row)
 
 
 def page(connection: Connection, account_id: str, *, is_internal: bool, page: int, page_size: int) -> Page[Project]:
@@ -73,15 +70,14 @@ def page(connection: Connection, account_id: str, *, is_internal: bool, page: in
     Args:
         is_internal: also the system project.
     """
-    row = _COUNT.one(connection, account_id=account_id, kind=KIND)
-    total = (0 if row is None else int(row[0])) + is_internal
+    total = counters.count(connection, account_id, KIND) + is_internal
     index = (page - 1) * page_size
     take = min(page_size, total - index)
     if take <= 0:
         return Page([], total)
     shown = [False, is_internal]
     values = {"account_id": account_id, "limit": take, "skip": index, "first": shown[0], "second": shown[1]}
-    return Page([_project(row) for row in _PAGE.all(connection, **values)], total)
+    return Page([_PROJECT.read(row) for row in _PAGE.all(connection, **values)], total)
 
 
 def set_nas(tx: Connection, id: str, nas_gb: int) -> None:
@@ -91,9 +87,9 @@ def set_nas(tx: Connection, id: str, nas_gb: int) -> None:
 
 def begin_delete(tx: Connection, account_id: str, id: str) -> bool:
     """Close a project to new runs; False when it was closed before."""
-    this = (projects.c.id == id, projects.c.account_id == account_id, projects.c.status == "CREATED")
+    this = (projects.c.id == id, projects.c.account_id == account_id, projects.c.status == ProjectStatus.CREATED.value)
     query = update(projects).where(*this, projects.c.is_system.is_(False))
-    return bool(tx.execute(query.values(status="DELETING", updated_at=now_us())).rowcount)
+    return bool(tx.execute(query.values(status=ProjectStatus.DELETING.value, updated_at=now_us())).rowcount)
 
 
 def find_closing(connection: Connection, limit: int) -> list[str]:
@@ -106,7 +102,7 @@ def finish_delete(tx: Connection, id: str) -> bool:
     row = _FINISH.one(tx, id=id, now=now_us())
     if row is None:
         return False
-    _COUNT_DOWN.change(tx, account_id=row[0], kind=KIND)
+    counters.remove(tx, row[0], KIND)
     return True
 
 
@@ -115,32 +111,24 @@ def live_runs(connection: Connection, id: str, limit: int = 10) -> list[int]:
     return [int(row[0]) for row in _LIVE.all(connection, id=id, limit=limit)]
 
 
-def _project(row: Sequence[Any]) -> Project:
-    id, account_id, name, status, note, nas_gb, user_number, n_runs, n_nodes, is_system, created_at, updated_at = row
-    return Project(
-        id,
-        account_id,
-        name,
-        status,
-        note,
-        nas_gb,
-        user_number,
-        n_runs,
-        n_nodes,
-        bool(is_system),
-        from_us(created_at),
-        from_us(created_at if updated_at is None else updated_at),
-    )
-
-
-_COLUMNS = (
-    projects.c.id, projects.c.account_id, projects.c.name, projects.c.status, projects.c.note, projects.c.nas_gb,
-    users.c.number, projects.c.n_runs, projects.c.n_nodes, projects.c.is_system, projects.c.created_at,
-    projects.c.updated_at,
-)  # fmt: skip
+_PROJECT = RowReader(
+    Project,
+    id=projects.c.id,
+    account_id=projects.c.account_id,
+    name=projects.c.name,
+    status=projects.c.status,
+    note=projects.c.note,
+    nas_gb=projects.c.nas_gb,
+    user_number=users.c.number,
+    n_runs=projects.c.n_runs,
+    n_nodes=projects.c.n_nodes,
+    is_system=(projects.c.is_system, bool),
+    created_at=(projects.c.created_at, from_us),
+    updated_at=(func.coalesce(projects.c.updated_at, projects.c.created_at), from_us),
+)
 _FROM = projects.outerjoin(users, users.c.id == projects.c.user_id)
 _GET = Prepared(
-    select(*_COLUMNS)
+    select(*_PROJECT.columns)
     .select_from(_FROM)
     .where(
         projects.c.id == bindparam("id"),
@@ -149,7 +137,7 @@ _GET = Prepared(
     )
 )
 _PAGE = Prepared(
-    select(*_COLUMNS)
+    select(*_PROJECT.columns)
     .select_from(_FROM)
     .where(
         projects.c.account_id == bindparam("account_id"),
@@ -170,39 +158,28 @@ _NAME = Prepared(
 _INSERT = Prepared(
     text(
         "INSERT INTO projects (id, account_id, user_id, name, note, nas_gb, is_system, status, created_at, updated_at) "
-        "VALUES (:id, :account_id, :user_id, :name, :note, :nas_gb, FALSE, 'CREATED', :now, :now) "
+        f"VALUES (:id, :account_id, :user_id, :name, :note, :nas_gb, FALSE, '{ProjectStatus.CREATED}', :now, :now) "
         "ON CONFLICT DO NOTHING"
     )
 )
 _CLOSING = Prepared(
     text(
-        "SELECT id FROM projects WHERE status = 'DELETING' AND deleted_at IS NULL ORDER BY updated_at, id LIMIT :limit"
+        f"SELECT id FROM projects WHERE status = '{ProjectStatus.DELETING}' AND deleted_at IS NULL "
+        "ORDER BY updated_at, id LIMIT :limit"
     )
 )
 _FINISH = Prepared(
     text(
-        "UPDATE projects SET status = 'DELETED', deleted_at = :now, updated_at = :now "
-        "WHERE id = :id AND status = 'DELETING' AND deleted_at IS NULL RETURNING account_id"
+        f"UPDATE projects SET status = '{ProjectStatus.DELETED}', deleted_at = :now, updated_at = :now "
+        f"WHERE id = :id AND status = '{ProjectStatus.DELETING}' AND deleted_at IS NULL RETURNING account_id"
     )
 )
-_COUNT = Prepared(
-    select(resource_counts.c.n).where(
-        resource_counts.c.account_id == bindparam("account_id"), resource_counts.c.kind == bindparam("kind")
-    )
-)
-_COUNT_FIRST = Prepared(
-    text("INSERT INTO resource_counts (account_id, kind, n) VALUES (:account_id, :kind, 0) ON CONFLICT DO NOTHING")
-)
-_COUNT_UP = Prepared(
-    text("UPDATE resource_counts SET n = n + 1 WHERE account_id = :account_id AND kind = :kind AND n < :max")
-)
-_COUNT_DOWN = Prepared(text("UPDATE resource_counts SET n = n - 1 WHERE account_id = :account_id AND kind = :kind"))
 _LIVE = Prepared(
     select(runs.c.number)
     .where(
         runs.c.project_id == bindparam("id"),
-        text("state IN ({})".format(", ".join(f"'{state}'" for state in sorted(LIVE_STATES)))),
-        text("number IS NOT NULL AND deleted_at IS NULL"),
+        LIVE_RUN,
+        SHOWN,
     )
     .order_by(runs.c.number)
     .limit(bindparam("limit"))

@@ -1,9 +1,10 @@
 """How the queue stands: for those who watch a server. Reads indexes alone."""
 
 from sqlalchemy import text
-from sqlalchemy.engine import Connection
 
+from footfall.db.engine.engine import Connection
 from footfall.db.engine.prepared import Prepared
+from footfall.db.tables.schema import IS_ENDED, IS_LIVE
 
 
 def count_live(connection: Connection) -> dict[str, int]:
@@ -24,12 +25,11 @@ def find_oldest_waiting(connection: Connection) -> str | None:
     return None if row is None or row[0] is None else str(row[0])
 
 
-_IS_LIVE = "state IN ('in_progress', 'pending', 'registered')"
-_LIVE = Prepared(text(f"SELECT state, COUNT(*) FROM runs WHERE {_IS_LIVE} GROUP BY state"))
+_LIVE = Prepared(text(f"SELECT state, COUNT(*) FROM runs WHERE {IS_LIVE} GROUP BY state"))
 _ENDED = Prepared(
     text(
         "SELECT state, SUM(n) FROM run_counts JOIN accounts ON accounts.id = run_counts.scope "
-        "WHERE state IN ('completed', 'failed', 'cancelled') GROUP BY state"
+        f"WHERE {IS_ENDED} GROUP BY state"
     )
 )
-_OLDEST = Prepared(text(f"SELECT MIN(id) FROM runs WHERE {_IS_LIVE} AND state IN ('pending', 'registered')"))
+_OLDEST = Prepared(text(f"SELECT MIN(id) FROM runs WHERE {IS_LIVE} AND state IN ('pending', 'registered')"))

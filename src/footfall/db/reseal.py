@@ -1,9 +1,9 @@
 """Seal every secret of a database anew, for a new master key: one statement of where secrets lie."""
 
 from sqlalchemy import select, update
-from sqlalchemy.engine import Connection
 
 from footfall.db.engine.encryption import Secrets
+from footfall.db.engine.engine import Connection
 from footfall.db.images import bound_to
 from footfall.db.tables import access_keys, idempotency_keys, registries, runs
 

@@ -10,13 +10,13 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 from sqlalchemy import Column, Table, bindparam, select, text, update
-from sqlalchemy.engine import Connection
 from sqlalchemy.sql.selectable import FromClause
 
-from footfall.db.engine.engine import from_us, from_us_or_none, now_us
+from footfall.db import counters
+from footfall.db.engine.engine import Connection, from_us, from_us_or_none, now_us
 from footfall.db.engine.prepared import Prepared
-from footfall.db.tables import resource_counts, runs
-from footfall.errors import AlreadyExistsError, NotFoundError, QuotaExceededError
+from footfall.db.tables import runs
+from footfall.errors import AlreadyExistsError, NotFoundError
 from footfall.records import RunStatus
 from footfall.states import FailureReason, RunState
 
@@ -35,19 +35,6 @@ RUN_COLUMNS = (
 _STATES = {state.value: state for state in RunState}
 _REASONS = {reason.value: reason for reason in FailureReason}
 _decode = msgspec.json.Decoder().decode
-
-_COUNT = Prepared(
-    select(resource_counts.c.n).where(
-        resource_counts.c.account_id == bindparam("account_id"), resource_counts.c.kind == bindparam("kind")
-    )
-)
-_COUNT_UP = Prepared(
-    text("UPDATE resource_counts SET n = n + 1 WHERE account_id = :account_id AND kind = :kind AND n < :max")
-)
-_COUNT_DOWN = text("UPDATE resource_counts SET n = n - 1 WHERE account_id = :account_id AND kind = :kind")
-_COUNT_FIRST = text(
-    "INSERT INTO resource_counts (account_id, kind, n) VALUES (:account_id, :kind, 0) ON CONFLICT DO NOTHING"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +117,7 @@ class Resources(Generic[T]):
 
     def count(self, connection: Connection, account_id: str) -> int:
         """Return how many an account has."""
-        row = _COUNT.one(connection, account_id=account_id, kind=self.table.name)
-        return 0 if row is None else int(row[0])
+        return counters.count(connection, account_id, self.table.name)
 
     def has_name(self, connection: Connection, account_id: str, name: str) -> bool:
         """Whether an account has one of this name."""
@@ -156,11 +142,7 @@ class Resources(Generic[T]):
         row = {"account_id": account_id, "name": name, "created_at": now_us(), **values}
         if not self._insert_of(tuple(row)).change(tx, **row):
             raise AlreadyExistsError(self.kind, name)
-        this = {"account_id": account_id, "kind": self.table.name}
-        if not _COUNT_UP.change(tx, **this, max=limit):
-            tx.execute(_COUNT_FIRST, this)
-            if not _COUNT_UP.change(tx, **this, max=limit):
-                raise QuotaExceededError(f"{self.kind}s of an account", limit, 1)
+        counters.add(tx, account_id, self.table.name, limit, self.kind)
 
     def _insert_of(self, columns: tuple[str, ...]) -> Prepared:
         known = self._inserts.get(columns)
@@ -180,4 +162,4 @@ class Resources(Generic[T]):
         this = (table.c.id == id, table.c.account_id == account_id, table.c.deleted_at.is_(None))
         if not tx.execute(update(table).where(*this).values(deleted_at=now_us())).rowcount:
             raise NotFoundError(self.kind, id)
-        tx.execute(_COUNT_DOWN, {"account_id": account_id, "kind": table.name})
+        counters.remove(tx, account_id, table.name)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
-from footfall.db.engine.engine import now_us, to_us
+from footfall.db.engine.engine import Connection, now_us, to_us
 from footfall.db.engine.prepared import Prepared
 from footfall.db.tables import run_events, runs, tombstones
+from footfall.states import ProjectStatus
 
 
 def find_removable(connection: Connection, ended_before: datetime, limit: int) -> list[str]:
@@ -91,7 +91,8 @@ _VOLUMES = Prepared(sa.text("SELECT number FROM volumes WHERE project_id = :proj
 _FORGET_CODE = Prepared(sa.text("DELETE FROM code_archives WHERE project_id = :project_id"))
 _EXPIRED = Prepared(
     sa.text(
-        "SELECT id FROM projects WHERE status = 'DELETED' AND deleted_at < :before AND NOT is_system ORDER BY deleted_at "
+        f"SELECT id FROM projects WHERE status = '{ProjectStatus.DELETED}' AND deleted_at < :before AND NOT is_system "
+        "ORDER BY deleted_at "
         "LIMIT :limit"
     )
 )

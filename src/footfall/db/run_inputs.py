@@ -1,10 +1,10 @@
 """What a user's run needs of other tables when it starts, and code archives that no run needs any more."""
 
 from sqlalchemy import text
-from sqlalchemy.engine import Connection
 
-from footfall.db.engine.engine import now_us
+from footfall.db.engine.engine import Connection, now_us
 from footfall.db.engine.prepared import Prepared
+from footfall.db.tables.schema import IS_LIVE
 
 
 def find_sealed(connection: Connection, run_id: str) -> bytes | None:
@@ -44,12 +44,7 @@ _TOUCH = Prepared(text("UPDATE code_archives SET used_at = :now WHERE project_id
 _UNUSED = Prepared(
     text("SELECT project_id, digest FROM code_archives WHERE used_at < :before ORDER BY used_at LIMIT :limit")
 )
-_USER = Prepared(
-    text(
-        "SELECT id FROM runs WHERE state IN ('in_progress', 'pending', 'registered') AND project_id = :project_id "
-        "AND spec LIKE :names LIMIT 1"
-    )
-)
+_USER = Prepared(text(f"SELECT id FROM runs WHERE {IS_LIVE} AND project_id = :project_id AND spec LIKE :names LIMIT 1"))
 _FORGET = Prepared(
     text("DELETE FROM code_archives WHERE project_id = :project_id AND digest = :digest AND used_at < :before")
 )

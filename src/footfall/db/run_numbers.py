@@ -6,13 +6,11 @@ thousand numbers: together they find any page of a list without counting or skip
 """
 
 from sqlalchemy import text
-from sqlalchemy.engine import Connection
 
+from footfall.db.engine.engine import Connection
 from footfall.db.engine.prepared import Prepared
 from footfall.errors import NotFoundError, WrongStateError
-from footfall.states import RunState
-
-OPEN_PROJECT = "CREATED"
+from footfall.states import ProjectStatus, RunState
 
 
 def take_numbers(tx: Connection, account_id: str, project_id: str, n_nodes: int) -> tuple[int, int]:
@@ -100,13 +98,13 @@ def _refusal(tx: Connection, account_id: str, project_id: str) -> NotFoundError 
     found = _STATUS.one(tx, id=project_id, account_id=account_id)
     if found is None:
         return NotFoundError("project", project_id)
-    return WrongStateError("project", project_id, str(found[0]), [OPEN_PROJECT])
+    return WrongStateError("project", project_id, str(found[0]), [ProjectStatus.CREATED])
 
 
 _NEXT_NUMBER = Prepared(
     text(
         "UPDATE projects SET last_run = last_run + 1, n_runs = n_runs + 1, n_nodes = n_nodes + :n_nodes "
-        f"WHERE id = :id AND account_id = :account_id AND status = '{OPEN_PROJECT}' AND deleted_at IS NULL "
+        f"WHERE id = :id AND account_id = :account_id AND status = '{ProjectStatus.CREATED}' AND deleted_at IS NULL "
         "AND NOT is_system RETURNING last_run"
     )
 )

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import text
-from sqlalchemy.engine import Connection
 
 from footfall.contract.runs import RunRequest
 from footfall.db import run_numbers
-from footfall.db.engine.engine import from_us, from_us_or_none
+from footfall.db.engine.engine import Connection, from_us, from_us_or_none
 from footfall.db.engine.prepared import Prepared
+from footfall.db.engine.rows import RowReader
 from footfall.db.resources import Page
 from footfall.errors import NotFoundError
 from footfall.records import Json
@@ -67,7 +67,7 @@ def get(connection: Connection, account_id: str, project_id: str, number: int, *
     row = _GET.one(connection, account_id=account_id, project_id=project_id, number=number, is_internal=is_internal)
     if row is None:
         raise NotFoundError("run", f"{project_id}/{number}")
-    return _run_row(row)
+    return _ONE.read(row)
 
 
 def find_attempt(connection: Connection, project_id: str, number: int) -> tuple[str, int] | None:
@@ -107,7 +107,7 @@ def page(
         rows = _PAGE[column].all(connection, scope=scope, upto=upto, limit=take, skip=skip)
     else:
         rows = _filtered(connection, column, scope, states, run_types, total, index, take)
-    return Page([_run_row(row, has_metrics=False) for row in rows], total)
+    return Page([_LISTED.read(row) for row in rows], total)
 
 
 def _scope(connection: Connection, account_id: str, project_id: str | None) -> tuple[str, str, int]:
@@ -142,59 +142,53 @@ def _filtered(
     return statement.all(connection, scope=scope, limit=take, skip=skip, **values)
 
 
-def _run_row(row: Sequence[Any], *, has_metrics: bool = True) -> RunRow:
-    return RunRow(
-        row[0],
-        row[1],
-        row[2],
-        row[3],
-        RunState(row[4]),
-        row[5],
-        row[6],
-        _decode_request(row[7]),
-        row[8],
-        from_us(row[9]),
-        from_us(row[10]),
-        from_us_or_none(row[11]),
-        from_us_or_none(row[12]),
-        row[13],
-        FailureReason(row[14]) if row[14] else None,
-        row[15],
-        row[16],
-        row[17],
-        row[18],
-        _summary(row[19]) if row[19] and has_metrics else None,
-        from_us_or_none(row[20]),
-        from_us_or_none(row[21]),
-        row[22],
-        row[23],
-    )
-
-
-def _summary(text: str) -> Json | None:
+def _summary(text: str | None) -> Json | None:
     """Return the summary of metrics by key. Rows of earlier versions have it one level deeper, or hold keys that are no text."""
+    if not text:
+        return None
     try:
-        found: Json = _decode(text)
+        summary: Json = _decode(text)
     except msgspec.DecodeError:
         return None  # the run can be shown without it, and its files have it too
-    if isinstance(found.get("droppedPoints"), int):
-        inner: Json = found["keys"]
+    if isinstance(summary.get("droppedPoints"), int):
+        inner: Json = summary["keys"]
         return inner or None
-    return found
+    return summary
 
 
 _decode = msgspec.json.Decoder().decode
 _decode_request = msgspec.json.Decoder(RunRequest).decode
-_COLUMNS = (
-    "runs.id, runs.number, runs.project_id, projects.name, runs.state, runs.run_type, runs.product_code, runs.request, "
-    "users.number, runs.created_at, COALESCE(runs.updated_at, runs.created_at), runs.started_at, runs.ended_at, "
-    "runs.exit_code, runs.reason, runs.fail_details, runs.message, runs.attempt, runs.n_nodes, runs.metrics, "
-    "runs.data_removed_at, runs.cancel_requested_at, runs.cancelled_by, runs.priority"
-)
-_SELECT = (
-    f"SELECT {_COLUMNS} FROM runs JOIN projects ON projects.id = runs.project_id "
-    "LEFT JOIN users ON users.id = runs.user_id "
-)
+_FIELDS: dict[str, Any] = {
+    "id": "runs.id",
+    "number": "runs.number",
+    "project_id": "runs.project_id",
+    "project_name": "projects.name",
+    "state": ("runs.state", RunState),
+    "run_type": "runs.run_type",
+    "product_code": "runs.product_code",
+    "request": ("runs.request", _decode_request),
+    "user_number": "users.number",
+    "created_at": ("runs.created_at", from_us),
+    "updated_at": ("COALESCE(runs.updated_at, runs.created_at)", from_us),
+    "started_at": ("runs.started_at", from_us_or_none),
+    "ended_at": ("runs.ended_at", from_us_or_none),
+    "exit_code": "runs.exit_code",
+    "reason": ("runs.reason", lambda reason: FailureReason(reason) if reason else None),
+    "fail_details": "runs.fail_details",
+    "message": "runs.message",
+    "attempt": "runs.attempt",
+    "n_nodes": "runs.n_nodes",
+    "metrics": ("runs.metrics", _summary),
+    "data_removed_at": ("runs.data_removed_at", from_us_or_none),
+    "cancel_requested_at": ("runs.cancel_requested_at", from_us_or_none),
+    "cancelled_by": "runs.cancelled_by",
+    "priority": "runs.priority",
+}
+_ONE = RowReader(RunRow, **_FIELDS)
+_LISTED = RowReader(RunRow, **_FIELDS | {"metrics": "NULL"})
+_FROM = "FROM runs JOIN projects ON projects.id = runs.project_id LEFT JOIN users ON users.id = runs.user_id "
+_SELECT_ONE = f"SELECT {', '.join(_ONE.columns)} {_FROM}"
+_SELECT = f"SELECT {', '.join(_LISTED.columns)} {_FROM}"
 # As the partial indexes have it: only then does the planner use them. A number that is compared is not NULL, and saying so
 # again would make SQLite walk all numbers.
 _SHOWN = {
@@ -208,7 +202,7 @@ _ATTEMPT = Prepared(
 )
 _GET = Prepared(
     text(
-        f"{_SELECT} WHERE runs.project_id = :project_id AND runs.number = :number AND {_SHOWN['number']} "
+        f"{_SELECT_ONE} WHERE runs.project_id = :project_id AND runs.number = :number AND {_SHOWN['number']} "
         "AND runs.account_id = :account_id AND (NOT projects.is_system OR :is_internal)"
     )
 )

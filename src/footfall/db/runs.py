@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from footfall.contract.runs import RunRequest
 from footfall.db import allocations, run_numbers
-from footfall.db.engine.engine import from_us, from_us_or_none, now_us, to_us
+from footfall.db.engine.engine import Connection, from_us, from_us_or_none, now_us, to_us
 from footfall.db.engine.prepared import Prepared
+from footfall.db.engine.rows import RowReader
 from footfall.db.tables import run_events, runs
+from footfall.db.tables.schema import IS_ENDED, LIVE_RUN
 from footfall.errors import NotFoundError
 from footfall.records import Run, RunSpec
 from footfall.states import ACTIVE_STATES, LIVE_STATES, FailureReason, RunState, check_transition
@@ -79,7 +80,7 @@ def get(connection: Connection, run_id: str) -> Run:
     row = _GET.one(connection, id=run_id)
     if row is None:
         raise NotFoundError("run", run_id)
-    return _run(row)
+    return _RUN.read(row)
 
 
 def advance(
@@ -168,12 +169,12 @@ def hide(tx: Connection, run_id: str) -> bool:
 
 def find_active(connection: Connection) -> list[Run]:
     """Return every run that is pending or in progress, oldest first."""
-    return [_run(row) for row in _ACTIVE.all(connection)]
+    return [_RUN.read(row) for row in _ACTIVE.all(connection)]
 
 
 def find_live(connection: Connection) -> list[Run]:
     """Return every run that has not ended, oldest first."""
-    return [_run(row) for row in _ALL_LIVE.all(connection)]
+    return [_RUN.read(row) for row in _ALL_LIVE.all(connection)]
 
 
 def find_waiting(connection: Connection, per_project: int, n_projects: int, after: str = "") -> tuple[list[Run], str]:
@@ -189,9 +190,9 @@ def find_waiting(connection: Connection, per_project: int, n_projects: int, afte
     found: list[Run] = []
     key = ""
     while (row := _NEXT_TURN.one(connection, key=key)) is not None:
-        head = _run(row)
+        head = _RUN.read(row)
         key = head.turn_key or ""
-        if head.state == RunState.REGISTERED and not now < row[_NOT_BEFORE] < now + _LONGEST_DELAY_US:
+        if head.state == RunState.REGISTERED and not now < row[_NOT_BEFORE] < now + _MAX_DELAY_US:
             found.append(head)
     seen: list[str] = []
     project_id = after
@@ -223,9 +224,9 @@ def _first_of(connection: Connection, project_id: str, limit: int, now: int) -> 
             priority=below,
             n=limit - len(found),
             now=now,
-            far=now + _LONGEST_DELAY_US,
+            far=now + _MAX_DELAY_US,
         )
-        found.extend(_run(row) for row in rows)
+        found.extend(_RUN.read(row) for row in rows)
     return found
 
 
@@ -269,52 +270,41 @@ def _advance_of(names: tuple[str, ...]) -> Prepared:
     return statement
 
 
-def _run(row: Sequence[Any]) -> Run:
-    return Run(
-        id=row[0],
-        account_id=row[1],
-        project_id=row[2],
-        state=RunState(row[3]),
-        spec=_SPEC.decode(row[4]),
-        attempt=row[5],
-        created_at=from_us(row[6]),
-        kind=row[7],
-        turn_key=row[8],
-        handle=row[9],
-        message=row[10],
-        started_at=from_us_or_none(row[11]),
-        ended_at=from_us_or_none(row[12]),
-        reason=FailureReason(row[13]) if row[13] else None,
-        fail_name=row[14],
-        fail_details=row[15],
-        cancel_requested_at=from_us_or_none(row[16]),
-        cancelled_by=row[17],
-        result=json.loads(row[18]) if row[18] else None,
-        number=row[19],
-        run_type=row[20],
-        product_code=row[21],
-        user_id=row[22],
-        priority=row[23],
-        overtaken_at=from_us_or_none(row[24]),
-    )
-
-
 def _states(states: Sequence[RunState]) -> tuple[sa.TextClause, sa.TextClause]:
-    # Spelled out, not bound, and beside the very condition of the partial indexes: only then does the planner use them.
-    live = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVE))
-    wanted = "state IN ({})".format(", ".join(f"'{state}'" for state in sorted(states)))
-    return sa.text(live), sa.text(wanted)
+    # Beside the very condition of the partial indexes: only then does the planner use them.
+    return LIVE_RUN, sa.text("state IN ({})".format(", ".join(f"'{state}'" for state in sorted(states))))
 
 
-_SPEC = msgspec.json.Decoder(RunSpec)
-_COLUMNS = (
-    runs.c.id, runs.c.account_id, runs.c.project_id, runs.c.state, runs.c.spec, runs.c.attempt, runs.c.created_at, runs.c.kind,
-    runs.c.turn_key, runs.c.handle, runs.c.message, runs.c.started_at, runs.c.ended_at, runs.c.reason, runs.c.fail_name,
-    runs.c.fail_details, runs.c.cancel_requested_at, runs.c.cancelled_by, runs.c.result, runs.c.number, runs.c.run_type,
-    runs.c.product_code, runs.c.user_id, runs.c.priority, runs.c.overtaken_at, sa.func.coalesce(runs.c.not_before, 0),
-)  # fmt: skip
-_NOT_BEFORE = len(_COLUMNS) - 1
-_RUNS = sa.select(*_COLUMNS)
+_RUN = RowReader(
+    Run,
+    id=runs.c.id,
+    account_id=runs.c.account_id,
+    project_id=runs.c.project_id,
+    state=(runs.c.state, RunState),
+    spec=(runs.c.spec, msgspec.json.Decoder(RunSpec).decode),
+    attempt=runs.c.attempt,
+    created_at=(runs.c.created_at, from_us),
+    kind=runs.c.kind,
+    turn_key=runs.c.turn_key,
+    handle=runs.c.handle,
+    message=runs.c.message,
+    started_at=(runs.c.started_at, from_us_or_none),
+    ended_at=(runs.c.ended_at, from_us_or_none),
+    reason=(runs.c.reason, lambda reason: FailureReason(reason) if reason else None),
+    fail_name=runs.c.fail_name,
+    fail_details=runs.c.fail_details,
+    cancel_requested_at=(runs.c.cancel_requested_at, from_us_or_none),
+    cancelled_by=runs.c.cancelled_by,
+    result=(runs.c.result, lambda text: json.loads(text) if text else None),
+    number=runs.c.number,
+    run_type=runs.c.run_type,
+    product_code=runs.c.product_code,
+    user_id=runs.c.user_id,
+    priority=runs.c.priority,
+    overtaken_at=(runs.c.overtaken_at, from_us_or_none),
+)
+_RUNS = sa.select(*_RUN.columns, sa.func.coalesce(runs.c.not_before, 0))
+_NOT_BEFORE = len(_RUN.columns)
 _ADVANCES: dict[tuple[str, ...], Prepared] = {}
 _SET_HANDLE = Prepared(
     sa.text(
@@ -339,7 +329,7 @@ _IS_WAITING = Prepared(
 _HIDE = Prepared(
     sa.text(
         "UPDATE runs SET deleted_at = :at, updated_at = :at WHERE id = :id AND number IS NOT NULL AND deleted_at IS NULL "
-        "AND state IN ('completed', 'failed', 'cancelled') "
+        f"AND {IS_ENDED} "
         "RETURNING account_id, project_id, run_type, state, number, serial, n_nodes"
     )
 )
@@ -356,7 +346,7 @@ _NEXT_PROJECT = Prepared(
     sa.select(sa.func.min(runs.c.project_id)).where(*_WAITING, runs.c.project_id > sa.bindparam("after"))
 )
 _ABOVE_ALL = 1 << 30
-_LONGEST_DELAY_US = 600_000_000  # a delay that would last longer was noted before the clock was set back
+_MAX_DELAY_US = 600_000_000  # a delay that would last longer was noted before the clock was set back
 _NEXT_PRIORITY = Prepared(
     sa.select(sa.func.max(runs.c.priority)).where(
         *_WAITING, runs.c.project_id == sa.bindparam("project_id"), runs.c.priority < sa.bindparam("below")

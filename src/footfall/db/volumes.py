@@ -1,17 +1,16 @@
 """Block storages: which there are, and which run has each. One run at a time."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.engine import Connection
 
-from footfall.db.engine.engine import from_us, now_us
+from footfall.db import counters
+from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
+from footfall.db.engine.rows import RowReader
 from footfall.db.resources import Page
-from footfall.errors import InUseError, NotFoundError, QuotaExceededError
+from footfall.errors import InUseError, NotFoundError
 
 KIND = "volumes"
 """The word by which ``resource_counts`` knows them."""
@@ -40,9 +39,7 @@ def insert(tx: Connection, *, account_id: str, project_id: str, name: str, size_
     values = {"account_id": account_id, "project_id": project_id, "name": name, "size_gb": size_gb, "now": now_us()}
     row = _INSERT.one(tx, **values)
     assert row is not None
-    _COUNT_FIRST.change(tx, account_id=account_id, kind=KIND)
-    if not _COUNT_UP.change(tx, account_id=account_id, kind=KIND, max=limit):
-        raise QuotaExceededError("block storages of an account", limit, 1)
+    counters.add(tx, account_id, KIND, limit, "block storage")
     return get(tx, account_id, int(row[0]))
 
 
@@ -55,18 +52,19 @@ def get(connection: Connection, account_id: str, number: int) -> Volume:
     row = _GET.one(connection, account_id=account_id, number=number) if 0 < number <= _MAX_NUMBER else None
     if row is None:
         raise NotFoundError("block storage", str(number))
-    return _volume(row)
+    return _VOLUME.read(row)
 
 
 def page(connection: Connection, account_id: str, page: int, page_size: int) -> Page[Volume]:
     """Return a page of the block storages of an account, newest first, counted from 1, and how many there are."""
-    row = _COUNT.one(connection, account_id=account_id, kind=KIND)
-    total = 0 if row is None else int(row[0])
+    total = counters.count(connection, account_id, KIND)
     index = (page - 1) * page_size
     take = min(page_size, total - index)
     if take <= 0:
         return Page([], total)
-    return Page([_volume(row) for row in _PAGE.all(connection, account_id=account_id, limit=take, skip=index)], total)
+    return Page(
+        [_VOLUME.read(row) for row in _PAGE.all(connection, account_id=account_id, limit=take, skip=index)], total
+    )
 
 
 def take(tx: Connection, account_id: str, project_id: str, number: int, run_id: str) -> None:
@@ -94,7 +92,7 @@ def delete(tx: Connection, account_id: str, number: int) -> Volume:
     volume = get(tx, account_id, number)
     if not _DELETE.change(tx, account_id=account_id, number=number, now=now_us()):
         raise _in_use(volume)
-    _COUNT_DOWN.change(tx, account_id=account_id, kind=KIND)
+    counters.remove(tx, account_id, KIND)
     return volume
 
 
@@ -103,7 +101,7 @@ def delete_of_project(tx: Connection, project_id: str) -> None:
     row = _ACCOUNT.one(tx, project_id=project_id)
     assert row is not None
     gone = _DELETE_ALL.change(tx, project_id=project_id, now=now_us())
-    _COUNT_LESS.change(tx, account_id=row[0], kind=KIND, n=gone)
+    counters.remove(tx, row[0], KIND, gone)
 
 
 def _in_use(volume: Volume) -> InUseError:
@@ -113,14 +111,18 @@ def _in_use(volume: Volume) -> InUseError:
     )  # fmt: skip
 
 
-def _volume(row: Sequence[Any]) -> Volume:
-    number, project_id, name, size_gb, run_number, created_at, updated_at = row
-    return Volume(number, project_id, name, size_gb, run_number, from_us(created_at), from_us(updated_at))
-
-
+_VOLUME = RowReader(
+    Volume,
+    number="volumes.number",
+    project_id="volumes.project_id",
+    name="volumes.name",
+    size_gb="volumes.size_gb",
+    run_number="runs.number",
+    created_at=("volumes.created_at", from_us),
+    updated_at=("volumes.updated_at", from_us),
+)
 _SELECT = (
-    "SELECT volumes.number, volumes.project_id, volumes.name, volumes.size_gb, runs.number, volumes.created_at, "
-    "volumes.updated_at FROM volumes LEFT JOIN runs ON runs.id = volumes.run_id "
+    f"SELECT {', '.join(_VOLUME.columns)} FROM volumes LEFT JOIN runs ON runs.id = volumes.run_id "
     "WHERE volumes.account_id = :account_id AND volumes.deleted_at IS NULL"
 )
 _GET = Prepared(text(f"{_SELECT} AND volumes.number = :number"))
@@ -149,12 +151,3 @@ _DELETE_ALL = Prepared(
     )
 )
 _ACCOUNT = Prepared(text("SELECT account_id FROM projects WHERE id = :project_id"))
-_COUNT = Prepared(text("SELECT n FROM resource_counts WHERE account_id = :account_id AND kind = :kind"))
-_COUNT_FIRST = Prepared(
-    text("INSERT INTO resource_counts (account_id, kind, n) VALUES (:account_id, :kind, 0) ON CONFLICT DO NOTHING")
-)
-_COUNT_UP = Prepared(
-    text("UPDATE resource_counts SET n = n + 1 WHERE account_id = :account_id AND kind = :kind AND n < :max")
-)
-_COUNT_DOWN = Prepared(text("UPDATE resource_counts SET n = n - 1 WHERE account_id = :account_id AND kind = :kind"))
-_COUNT_LESS = Prepared(text("UPDATE resource_counts SET n = n - :n WHERE account_id = :account_id AND kind = :kind"))

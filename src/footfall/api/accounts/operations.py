@@ -26,7 +26,7 @@ from footfall.behavior import ownership
 from footfall.behavior.fields import check_name_length, normalize_name
 from footfall.contract import accounts as shapes
 from footfall.db.access import accounts, api_keys, buckets
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.stores.names import check_bucket_name
 
 MAX_API_KEY_NAME = 20

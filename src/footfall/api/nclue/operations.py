@@ -23,7 +23,7 @@ from footfall.compute.outputs.logs import read_log
 from footfall.compute.reconciler.nodes import read_progress
 from footfall.contract import nclue as shapes
 from footfall.contract.queries import JobLogQuery, ResourcePage
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.db.resources import Resources
 from footfall.records import RunStatus
 from footfall.states import RunState

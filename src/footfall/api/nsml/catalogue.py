@@ -13,7 +13,7 @@ from footfall.contract import nsml as shapes
 from footfall.contract.queries import RegistryQuery
 from footfall.db import images
 from footfall.db.access import ssh_keys
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.records import Product
 
 

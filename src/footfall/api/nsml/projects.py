@@ -17,7 +17,7 @@ from footfall.compute.rules import check_nas_size
 from footfall.contract import nsml as shapes
 from footfall.contract.queries import ProjectQuery, ProjectsQuery
 from footfall.db import projects
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.errors import NotFoundError
 from footfall.layout import nas_dir
 from footfall.records import Project

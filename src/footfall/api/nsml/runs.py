@@ -19,8 +19,8 @@ from footfall.contract import runs as shapes
 from footfall.contract.queries import Page, RunsQuery
 from footfall.db import run_pages
 from footfall.db import runs as run_rows
-from footfall.db.connection import Connection
 from footfall.db.engine.encryption import Secrets
+from footfall.db.engine.engine import Connection
 from footfall.db.run_pages import RunRow
 from footfall.states import RunState
 

@@ -26,12 +26,13 @@ from footfall.contract import nsml as shapes
 from footfall.contract.nsml import CodeBody, FileBody, FileGone, FileList, FilePut
 from footfall.contract.queries import FilesQuery, Page
 from footfall.db import code_archives, volumes
-from footfall.db.connection import Connection
+from footfall.db.engine.engine import Connection
 from footfall.db.volumes import Volume
 from footfall.errors import InvalidFieldError, NotFoundError
 from footfall.files import place
 from footfall.files.untrusted import find_files, open_file
 from footfall.layout import nas_dir
+from footfall.states import ProjectStatus
 
 MAX_VOLUME_GB = 100_000
 
@@ -157,7 +158,7 @@ def _open_project(request: Request) -> str:
 def _present_project(request: Request) -> str:
     with request.context.database.read() as connection:
         project = projects.get_present(connection, request.caller, request.params["projectId"])
-    if project.status != projects.OPEN:
+    if project.status != ProjectStatus.CREATED:
         raise NotFoundError("storage of the project", project.id)  # it is being removed right now
     return project.id
 

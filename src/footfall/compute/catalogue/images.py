@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy.engine import Connection
 
 from footfall.compute.catalogue.products import Machine
 from footfall.config import Settings
 from footfall.db import images
+from footfall.db.engine.engine import Connection
 from footfall.errors import ConfigError, InvalidFieldError, ShortageError
 from footfall.machine.engines import Engines
 from footfall.records import Image

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from sqlalchemy.engine import Connection
-
 from footfall import layout
 from footfall.compute.outputs.metrics import read_summary
 from footfall.compute.storage import usage
 from footfall.config import Settings
 from footfall.db import run_inputs
 from footfall.db.engine.encryption import Secrets, SecretUnreadableError
+from footfall.db.engine.engine import Connection
 from footfall.errors import SubmitRejectedError
 from footfall.records import MountedVolume, Run, RunSpec
 

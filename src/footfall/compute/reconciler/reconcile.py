@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy.engine import Connection
 
 from footfall.compute.reconciler import nodes
 from footfall.compute.reconciler.lease import DeposedError
@@ -23,7 +22,7 @@ from footfall.compute.reconciler.schedule import Holder
 from footfall.compute.reconciler.submit import PENDING_PER_PROJECT, PROJECTS_PER_LOOK, Hooks, Submitter
 from footfall.config import Settings
 from footfall.db import allocations, runs
-from footfall.db.engine.engine import Database, now_us, to_us
+from footfall.db.engine.engine import Connection, Database, now_us, to_us
 from footfall.errors import FootfallError
 from footfall.executor import Executor, Liveness
 from footfall.prometheus import ServerMetrics

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import structlog
-from sqlalchemy.engine import Connection
 
 from footfall.compute.reconciler.lease import DeposedError
 from footfall.compute.reconciler.outcome import Outcome, refuse
@@ -18,7 +17,7 @@ from footfall.compute.reconciler.ports import Ports
 from footfall.compute.reconciler.schedule import Decision, Holder, Limits, schedule
 from footfall.config import Settings
 from footfall.db import allocations, leases, runs
-from footfall.db.engine.engine import Database, now_us
+from footfall.db.engine.engine import Connection, Database, now_us
 from footfall.errors import DataError, ExecutorUnavailableError, StoreFullError, SubmitRejectedError
 from footfall.executor import Executor, Launch
 from footfall.records import Grant, Run, RunSpec, utc_now

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, func, insert, select, update
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from footfall.db.engine.encryption import Secrets, add_key
-from footfall.db.engine.engine import Database, from_us, now_us
+from footfall.db.engine.engine import Connection, Database, from_us, now_us
 from footfall.db.engine.prepared import Prepared
 from footfall.db.reseal import reseal_all
 from footfall.db.tables import access_keys, accounts, projects, users

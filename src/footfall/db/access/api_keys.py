@@ -7,9 +7,8 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, func, insert, select, update
-from sqlalchemy.engine import Connection
 
-from footfall.db.engine.engine import from_us, now_us
+from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
 from footfall.db.tables import api_keys
 from footfall.errors import NotFoundError, QuotaExceededError

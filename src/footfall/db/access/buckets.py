@@ -1,10 +1,9 @@
 """Whose a bucket is, and to whom it was granted."""
 
 from sqlalchemy import bindparam, delete, exists, insert, or_, select
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from footfall.db.engine.engine import from_us, now_us
+from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
 from footfall.db.tables import bucket_grants, buckets
 from footfall.errors import AlreadyExistsError, NotFoundError

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, select, text
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from footfall.db.engine.engine import Connection
 from footfall.db.engine.prepared import Prepared
 from footfall.db.tables import idempotency_keys, seen_requests
 from footfall.errors import AlreadyExistsError

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select
-from sqlalchemy.engine import Connection
 
-from footfall.db.engine.engine import from_us, now_us
+from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.tables import ssh_keys
 from footfall.errors import NotFoundError, QuotaExceededError
 

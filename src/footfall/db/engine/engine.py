@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection as Connection
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from footfall.config import Settings
@@ -47,7 +48,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Give a connection for single SELECTs, each of which sees the newest committed state."""
         connection: Connection | None = getattr(self._of_thread, "connection", None)
-        with _our_errors():
+        with _translate_errors():
             if connection is None or connection.closed or connection.invalidated:
                 connection = self._of_thread.connection = self._readers.connect()
             yield connection
@@ -58,7 +59,7 @@ class Database:
 
         Keep slow calls out of it: with SQLite every other writer waits.
         """
-        with _our_errors():
+        with _translate_errors():
             if not self.is_sqlite:
                 with self.engine.begin() as connection:
                     yield connection
@@ -133,7 +134,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 @contextmanager
-def _our_errors() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except IntegrityError:

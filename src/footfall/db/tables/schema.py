@@ -2,7 +2,7 @@
 
 from sqlalchemy import Index, MetaData, String, text
 
-from footfall.states import LIVE_STATES, RunState
+from footfall.states import FINAL_STATES, LIVE_STATES, RunState
 
 metadata = MetaData(
     naming_convention={
@@ -16,7 +16,10 @@ metadata = MetaData(
 
 ID = String(36)
 ALIVE = text("deleted_at IS NULL")
-LIVE_RUN = text("state IN ({})".format(", ".join(f"'{state}'" for state in sorted(LIVE_STATES))))
+IS_LIVE = "state IN ({})".format(", ".join(f"'{state}'" for state in sorted(LIVE_STATES)))
+"""That a run has not ended; spelled out as in the partial indexes, for only then does the planner use them."""
+IS_ENDED = "state IN ({})".format(", ".join(f"'{state}'" for state in sorted(FINAL_STATES)))
+LIVE_RUN = text(IS_LIVE)
 SHOWN = text("number IS NOT NULL AND deleted_at IS NULL")
 KEPT = text("ended_at IS NOT NULL AND data_removed_at IS NULL")
 UNSWEPT = text("deleted_at IS NOT NULL AND data_removed_at IS NULL")
