@@ -36,18 +36,24 @@ def python_page() -> str:
         page_head("Python client", SOURCES).rstrip() + "\n",
         "```python\nimport footfall\n\nclient = footfall.Client()\n```\n",
         f"`Client({_parameters(client.Client.__init__)})`\n",
-        f"{inspect.getdoc(client.Client)}\n",
+        f"{_description(client.Client)}\n",
         f"{inspect.cleandoc(client.Client.__init__.__doc__ or '').partition(chr(10))[2].partition('Args:')[0].strip()}\n",
         *_methods("client", client.Client),
     ]
     for name, kind in rooms.items():
-        parts += [f"## `client.{name}`\n\n{inspect.getdoc(kind)}\n", *_methods(f"client.{name}", kind)]
+        parts += [f"## `client.{name}`\n\n{_description(kind)}\n", *_methods(f"client.{name}", kind)]
     parts.append("## What comes back\n\nEvery answer has `wire`, the JSON as it came.\n")
     for kind in (vars(replies) | vars(nsml_replies)).values():
         if _is_answer(kind):
             names = ", ".join(f"`{name}`" for name in kind.__struct_fields__ if name != "wire")
             parts.append(f"### `{kind.__name__}`\n\n{inspect.getdoc(kind)} Fields: {names}.\n")
     return re.sub(r"(?<!`)``(?!`)", "`", "\n".join(parts)).rstrip() + "\n"
+
+
+def _description(kind: type) -> str:
+    """Return what a class says of itself, its example as a block of code."""
+    text, _, example = (inspect.getdoc(kind) or "").partition("\n\nExample:\n")
+    return f"{text}\n\n```pycon\n{inspect.cleandoc(example)}\n```" if example else text
 
 
 def _methods(prefix: str, kind: type) -> list[str]:
@@ -69,5 +75,5 @@ def _parameters(function: Callable[..., Any]) -> str:
 
 
 def _is_answer(kind: Any) -> bool:
-    is_answer = isinstance(kind, type) and issubclass(kind, replies.Resource | replies.Record)
+    is_answer = isinstance(kind, type) and issubclass(kind, replies.Record)
     return is_answer and not kind.__subclasses__()

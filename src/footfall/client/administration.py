@@ -31,7 +31,16 @@ class _Collection:
 
 
 class Accounts(_Collection):
-    """Owners of features, tasks and buckets."""
+    """Owners of features, tasks and buckets.
+
+    Example:
+        >>> partner = client.accounts.create("partner")
+        >>> [account.name for account in client.accounts.list()][1:]
+        ['partner']
+        >>> colleague = footfall.Client(client.endpoint, partner.access_key, partner.secret_key)
+        >>> list(colleague.features.list())
+        []
+    """
 
     noun = "accounts"
 
@@ -45,7 +54,14 @@ class Accounts(_Collection):
 
 
 class Users(_Collection):
-    """People and programs of the account."""
+    """People and programs of the account.
+
+    Example:
+        >>> analyst = client.users.create("analyst", {"nclue": "VIEWER", "nsml": "NONE"})
+        >>> client.users.set_roles(analyst.id, {"nclue": "MANAGER"}).roles
+        {'nclue': 'MANAGER', 'nsml': 'NONE'}
+        >>> client.users.delete(analyst.id)
+    """
 
     noun = "users"
 
@@ -68,7 +84,16 @@ class Users(_Collection):
 
 
 class Keys(_Collection):
-    """Access keys of users, at most two each. A key is stopped before it is deleted."""
+    """Access keys of users, at most two each. A key is stopped before it is deleted.
+
+    Example:
+        >>> key = client.keys.create()
+        >>> second = footfall.Client(client.endpoint, key.id, key.secret_key)
+        >>> second.health()["status"]
+        'ok'
+        >>> client.keys.stop(key.id)
+        >>> client.keys.delete(key.id)
+    """
 
     noun = "keys"
 
@@ -94,7 +119,15 @@ class Keys(_Collection):
 
 
 class ApiKeys(_Collection):
-    """API keys of the account: two texts each, both valid, each of which can be made anew."""
+    """API keys of the account: two texts each, both valid, each of which can be made anew.
+
+    Example:
+        >>> key = client.api_keys.create("gateway")
+        >>> client.api_keys.reissue(key.id, "secondary").secondary_key == key.secondary_key
+        False
+        >>> client.api_keys.disable(key.id)
+        >>> client.api_keys.delete(key.id)
+    """
 
     noun = "api-keys"
     array = "api_keys"
@@ -125,7 +158,15 @@ class ApiKeys(_Collection):
 
 
 class Buckets(_Collection):
-    """Buckets of the account and those granted to it."""
+    """Buckets of the account and those granted to it.
+
+    Example:
+        >>> client.buckets.create("archive").name
+        'archive'
+        >>> [bucket.name for bucket in client.buckets.list()]
+        ['archive', 'shop']
+        >>> client.buckets.delete("archive")
+    """
 
     noun = "buckets"
 

@@ -38,7 +38,16 @@ Source = bytes | str | os.PathLike[str] | Iterable[bytes]
 
 
 class Features(Resources[Feature]):
-    """Sets of encoded users."""
+    """Sets of encoded users.
+
+    Example:
+        >>> feature = client.features.create("shoppers", "shop", "sequences.csv")
+        >>> feature = client.wait(feature)
+        >>> feature.status, feature.user_count
+        ('completed', 300)
+        >>> client.features.find("shoppers").id == feature.id
+        True
+    """
 
     def create(
         self,
@@ -67,7 +76,16 @@ class Features(Resources[Feature]):
 
 
 class Tasks(Resources[Task]):
-    """Models learned from labels."""
+    """Models learned from labels.
+
+    Example:
+        >>> shoppers = client.features.find("shoppers")
+        >>> task = client.wait(client.tasks.create("buys tea", shoppers.id, "shop", "labels.tsv"))
+        >>> task.status, task.auroc > 0.9
+        ('completed', True)
+        >>> "baselines" in client.tasks.report(task.id)
+        True
+    """
 
     def create(
         self,
@@ -97,7 +115,17 @@ class Tasks(Resources[Task]):
 
 
 class TaskRuns(Resources[TaskRun]):
-    """Tasks applied to features."""
+    """Tasks applied to features.
+
+    Example:
+        >>> task = client.tasks.find("buys tea")
+        >>> run = client.task_runs.create("today", task.id, task.train_feature_id, "shop", "scores.tsv")
+        >>> run = client.wait(run)
+        >>> run.status
+        'completed'
+        >>> client.scores(run).columns
+        ['user_id', 'score']
+    """
 
     def create(self, name: str, task_id: str, feature_id: str, result_bucket: str, result_file_path: str) -> TaskRun:
         """Score every user of a feature into a TSV object."""
@@ -111,7 +139,20 @@ class TaskRuns(Resources[TaskRun]):
 
 
 class Client:
-    """A connection to one server with one pair of keys; safe to share between threads."""
+    """A connection to one server with one pair of keys; safe to share between threads.
+
+    Example:
+        >>> client = footfall.Client()
+        >>> client.health()["status"]
+        'ok'
+        >>> client.put_object("shop", "notes/hello.txt", b"hello").size_bytes
+        5
+        >>> [item.key for item in client.list_objects("shop", "notes/")]
+        ['notes/hello.txt']
+        >>> b"".join(client.get_object("shop", "notes/hello.txt"))
+        b'hello'
+        >>> client.delete_object("shop", "notes/hello.txt")
+    """
 
     def __init__(
         self,

@@ -31,7 +31,14 @@ SIMILARITY_COLUMNS = {"user_id": "String", "similarity": "Float64"}
 
 
 class ShoppingIntents(Resources[ShoppingIntent]):
-    """What the users whom a task found have in common, against all users of its train feature."""
+    """What the users whom a task found have in common, against all users of its train feature.
+
+    Example:
+        >>> task = client.tasks.find("buys tea")
+        >>> intent = client.wait(client.shopping_intents.create("tea drinkers", task.id))
+        >>> client.shopping_intents.table(intent.id).columns
+        ['section', 'name', 'target_share', 'base_share', 'lift', 'users']
+    """
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport, ShoppingIntent, f"{_PROFILE}/shopping-intents", "profiles")
@@ -55,7 +62,15 @@ class ShoppingIntents(Resources[ShoppingIntent]):
 
 
 class CustomAttributes(Resources[Attributes]):
-    """How alike every user of a feature is to keywords."""
+    """How alike every user of a feature is to keywords.
+
+    Example:
+        >>> shoppers = client.features.find("shoppers")
+        >>> like = client.custom_attributes.create("shoe people", shoppers.id, ["shoes"], "shop", "shoes.tsv")
+        >>> like = client.wait(like)
+        >>> client.custom_attributes.similarities(like).columns
+        ['user_id', 'similarity']
+    """
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport, Attributes, f"{_PROFILE}/custom-attributes", "profiles")
@@ -91,7 +106,14 @@ class CustomAttributes(Resources[Attributes]):
 
 
 class Profiles:
-    """Profiles of both kinds, where it does not matter which."""
+    """Profiles of both kinds, where it does not matter which.
+
+    Example:
+        >>> [(profile.kind, profile.name) for profile in client.profiles.list()]
+        [('custom attributes', 'shoe people'), ('shopping intent', 'tea drinkers')]
+        >>> client.profiles.find("tea drinkers").status
+        'completed'
+    """
 
     def __init__(self, intents: ShoppingIntents, attributes: CustomAttributes) -> None:
         self._intents, self._attributes = intents, attributes

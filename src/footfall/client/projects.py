@@ -20,7 +20,14 @@ _ID_LENGTH = 20
 
 
 class Projects:
-    """Sets of runs, each with one storage."""
+    """Sets of runs, each with one storage.
+
+    Example:
+        >>> project = client.projects.create("vision", note="first trials")
+        >>> client.projects.find("vision").id == project.id
+        True
+        >>> client.projects.resize_nas(project.id, 600)
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -73,7 +80,17 @@ class Projects:
 
 
 class Storage:
-    """The files of a project's storage, which its runs see at ``$NSML_PRJ_DIR``."""
+    """The files of a project's storage, which its runs see at ``$NSML_PRJ_DIR``.
+
+    Example:
+        >>> vision = client.projects.find("vision")
+        >>> client.storage.put(vision.id, "data/words.txt", b"one two")
+        >>> [(file.path, file.size_bytes) for file in client.storage.list(vision.id)]
+        [('data/words.txt', 7)]
+        >>> b"".join(client.storage.get(vision.id, "data/words.txt"))
+        b'one two'
+        >>> client.storage.delete(vision.id, "data/words.txt")
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -111,7 +128,15 @@ class Storage:
 
 
 class Catalogue:
-    """What a run may ask for: server products and images."""
+    """What a run may ask for: server products and images.
+
+    Example:
+        >>> product = client.catalogue.products()[0]
+        >>> product.code, product.use_type, 1 in product.node_counts
+        (1, 'TRAIN', True)
+        >>> client.catalogue.images()[0].type
+        'BASE'
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -147,7 +172,15 @@ class Catalogue:
 
 
 class Volumes:
-    """Block storages: directories that one run at a time may hold."""
+    """Block storages: directories that one run at a time may hold.
+
+    Example:
+        >>> vision = client.projects.find("vision")
+        >>> volume = client.volumes.create("scratch", vision.id, 100)
+        >>> [(volume.name, volume.size_gb) for volume in client.volumes.list()]
+        [('scratch', 100)]
+        >>> client.volumes.delete(volume.number)
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -168,7 +201,15 @@ class Volumes:
 
 
 class SshKeys:
-    """Public keys with which their owner logs in to nodes."""
+    """Public keys with which their owner logs in to nodes.
+
+    Example:
+        >>> line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0gGr0RPx3cZ2e9nLQb7h6mUlmmUHbzrMHqJ5NpGzTq ann@laptop"
+        >>> key = client.ssh_keys.create("laptop", line)
+        >>> [key.title for key in client.ssh_keys.list()]
+        ['laptop']
+        >>> client.ssh_keys.delete(key.title, key.name)
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

@@ -23,7 +23,19 @@ from footfall.lines import LinePicker
 
 
 class Runs:
-    """Commands on nodes."""
+    r"""Commands on nodes.
+
+    Example:
+        >>> vision = client.projects.find("vision")
+        >>> image = client.catalogue.images()[0]
+        >>> run = client.runs.create(vision.id, "echo hello; exit 3", product=1, image=image.path)
+        >>> run = client.runs.wait(run)
+        >>> run.state, run.exit_code
+        ('failed', 3)
+        >>> b"".join(client.runs.log(run))
+        b'hello\n'
+        >>> client.runs.delete(run)
+    """
 
     def __init__(self, transport: Transport, projects: Projects) -> None:
         self._transport, self._projects = transport, projects
