@@ -36,8 +36,7 @@ def python_page() -> str:
         page_head("Python client", SOURCES).rstrip() + "\n",
         "```python\nimport footfall\n\nclient = footfall.Client()\n```\n",
         f"`Client({_parameters(client.Client.__init__)})`\n",
-        f"{_description(client.Client)}\n",
-        f"{inspect.cleandoc(client.Client.__init__.__doc__ or '').partition(chr(10))[2].partition('Args:')[0].strip()}\n",
+        f"{_description(client.Client, inspect.cleandoc(client.Client.__init__.__doc__ or ''))}\n",
         *_methods("client", client.Client),
     ]
     for name, kind in rooms.items():
@@ -50,10 +49,12 @@ def python_page() -> str:
     return re.sub(r"(?<!`)``(?!`)", "`", "\n".join(parts)).rstrip() + "\n"
 
 
-def _description(kind: type) -> str:
-    """Return what a class says of itself, its example as a block of code."""
+def _description(kind: type, making: str = "") -> str:
+    """Return what a class says of itself, and of how it is made, with its example as a block of code."""
     text, _, example = (inspect.getdoc(kind) or "").partition("\n\nExample:\n")
-    return f"{text}\n\n```pycon\n{inspect.cleandoc(example)}\n```" if example else text
+    how = making.partition("\n")[2].partition("Args:")[0].strip()
+    block = f"```pycon\n{inspect.cleandoc(example)}\n```" if example else ""
+    return "\n\n".join(part for part in (text, how, block) if part)
 
 
 def _methods(prefix: str, kind: type) -> list[str]:

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from footfall.client.replies import AccessKey, Account, ApiKey, Bucket, User, reply
 from footfall.client.transport import Transport
+from footfall.contract import accounts as contract
 
 _ROOT = "/accounts/v1"
 
@@ -22,12 +25,12 @@ class _Collection:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def _ask(self, method: str, *steps: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _request(self, method: str, *steps: str, body: Mapping[str, Any] | msgspec.Struct | None = None) -> Any:
         path = "/".join((_ROOT, self.noun, *(quote(step, safe="") for step in steps)))
         return self._transport.json(method, path, body=body)
 
     def _items(self) -> list[Any]:
-        return list(self._ask("GET")[self.array or self.noun])
+        return list(self._request("GET")[self.array or self.noun])
 
 
 class Accounts(_Collection):
@@ -46,7 +49,7 @@ class Accounts(_Collection):
 
     def create(self, name: str) -> Account:
         """Make an account with its first user and keys; the answer alone has the secrets."""
-        return reply(Account, self._ask("POST", body={"name": name}))
+        return reply(Account, self._request("POST", body=contract.NewName(name)))
 
     def list(self) -> list[Account]:
         """Return the accounts that the caller may see."""
@@ -67,8 +70,8 @@ class Users(_Collection):
 
     def create(self, name: str, roles: Mapping[str, str] | None = None) -> User:
         """Make a user; ``roles`` gives MANAGER, VIEWER or NONE for ``nclue`` and ``nsml``, MANAGER of both by default."""
-        given = {"nclue": "MANAGER", "nsml": "MANAGER"} if roles is None else roles
-        return reply(User, self._ask("POST", body={"name": name, "roles": dict(given)}))
+        granted = {"nclue": "MANAGER", "nsml": "MANAGER"} if roles is None else roles
+        return reply(User, self._request("POST", body={"name": name, "roles": dict(granted)}))
 
     def list(self) -> list[User]:
         """Return the users of the account."""
@@ -76,11 +79,11 @@ class Users(_Collection):
 
     def set_roles(self, id: str, roles: Mapping[str, str]) -> User:
         """Give a user other roles; a service that is not named keeps its role."""
-        return reply(User, self._ask("PUT", id, "roles", body=dict(roles)))
+        return reply(User, self._request("PUT", id, "roles", body=dict(roles)))
 
     def delete(self, id: str) -> None:
         """Delete a user and its keys."""
-        self._ask("DELETE", id)
+        self._request("DELETE", id)
 
 
 class Keys(_Collection):
@@ -99,7 +102,7 @@ class Keys(_Collection):
 
     def create(self, user_id: str | None = None) -> AccessKey:
         """Make a key for a user (the caller by default); the answer alone has its secret."""
-        return reply(AccessKey, self._ask("POST", body={"user_id": user_id} if user_id else {}))
+        return reply(AccessKey, self._request("POST", body=contract.NewKey(user_id)))
 
     def list(self) -> list[AccessKey]:
         """Return the keys of the account's users, without secrets."""
@@ -107,15 +110,15 @@ class Keys(_Collection):
 
     def stop(self, id: str) -> None:
         """Make a key invalid until it is started again."""
-        self._ask("POST", id, "stop")
+        self._request("POST", id, "stop")
 
     def start(self, id: str) -> None:
         """Make a stopped key valid again."""
-        self._ask("POST", id, "start")
+        self._request("POST", id, "start")
 
     def delete(self, id: str) -> None:
         """Delete a stopped key."""
-        self._ask("DELETE", id)
+        self._request("DELETE", id)
 
 
 class ApiKeys(_Collection):
@@ -134,7 +137,7 @@ class ApiKeys(_Collection):
 
     def create(self, name: str) -> ApiKey:
         """Make an API key; the answer alone has its two texts."""
-        return reply(ApiKey, self._ask("POST", body={"name": name}))
+        return reply(ApiKey, self._request("POST", body=contract.NewApiKey(name)))
 
     def list(self) -> list[ApiKey]:
         """Return the API keys of the account, without their texts."""
@@ -142,19 +145,19 @@ class ApiKeys(_Collection):
 
     def reissue(self, id: str, which: str = "primary") -> ApiKey:
         """Replace the ``primary`` or the ``secondary`` text."""
-        return reply(ApiKey, self._ask("POST", id, "reissue", body={"which": which}))
+        return reply(ApiKey, self._request("POST", id, "reissue", body={"which": which}))
 
     def enable(self, id: str) -> None:
         """Make both texts valid."""
-        self._ask("POST", id, "enable")
+        self._request("POST", id, "enable")
 
     def disable(self, id: str) -> None:
         """Make both texts invalid."""
-        self._ask("POST", id, "disable")
+        self._request("POST", id, "disable")
 
     def delete(self, id: str) -> None:
         """Delete an API key."""
-        self._ask("DELETE", id)
+        self._request("DELETE", id)
 
 
 class Buckets(_Collection):
@@ -172,7 +175,7 @@ class Buckets(_Collection):
 
     def create(self, name: str) -> Bucket:
         """Make a bucket."""
-        return reply(Bucket, self._ask("POST", body={"name": name}))
+        return reply(Bucket, self._request("POST", body=contract.NewBucket(name)))
 
     def list(self) -> list[Bucket]:
         """Return the buckets that the account may use."""
@@ -180,12 +183,12 @@ class Buckets(_Collection):
 
     def delete(self, name: str) -> None:
         """Delete an empty bucket."""
-        self._ask("DELETE", name)
+        self._request("DELETE", name)
 
     def grant(self, name: str, account_id: str) -> None:
         """Let another account read and write a bucket."""
-        self._ask("POST", name, "grants", body={"account_id": account_id})
+        self._request("POST", name, "grants", body=contract.NewGrant(account_id))
 
     def revoke(self, name: str, account_id: str) -> None:
         """Take that back."""
-        self._ask("DELETE", name, "grants", account_id)
+        self._request("DELETE", name, "grants", account_id)

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
 from footfall.client import replies
@@ -27,6 +27,7 @@ from footfall.client.resources import PAGE, Resources
 from footfall.client.runs import Runs
 from footfall.client.transport import CHUNK_BYTES, TRIES, Transport, find_credentials
 from footfall.client.waiting import wait_until_final
+from footfall.contract import nclue as contract
 from footfall.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ class Features(Resources[Feature]):
             observed_until: later events are left out; a text is ISO 8601.
         """
         until = observed_until.isoformat() if isinstance(observed_until, datetime) else observed_until
-        return self._create(
-            name=name, source_bucket=source_bucket, source_file_path=source_file_path, encoder=encoder, format=format,
-            columns=None if columns is None else dict(columns), observed_until=until,
-        )  # fmt: skip
+        roles = cast(
+            "contract.SourceColumns | None", None if columns is None else dict(columns)
+        )  # checked by the server
+        request = contract.NewFeature(name, source_bucket, source_file_path, encoder, format, roles, until)
+        return self._create(request)
 
 
 class Tasks(Resources[Task]):
@@ -99,15 +101,10 @@ class Tasks(Resources[Task]):
         test_file_path: str | None = None,
     ) -> Task:
         """Learn a task from a label file; without a test file the service holds a fifth of the labels back."""
-        return self._create(
-            name=name,
-            train_feature_id=train_feature_id,
-            train_bucket=train_bucket,
-            train_file_path=train_file_path,
-            test_feature_id=test_feature_id,
-            test_bucket=test_bucket,
-            test_file_path=test_file_path,
+        request = contract.NewTask(
+            name, train_feature_id, train_bucket, train_file_path, test_feature_id, test_bucket, test_file_path
         )
+        return self._create(request)
 
     def report(self, id: str) -> dict[str, Any]:
         """Return the report of a completed task as it is on the wire; the reference of the API describes its fields."""
@@ -129,13 +126,7 @@ class TaskRuns(Resources[TaskRun]):
 
     def create(self, name: str, task_id: str, feature_id: str, result_bucket: str, result_file_path: str) -> TaskRun:
         """Score every user of a feature into a TSV object."""
-        return self._create(
-            name=name,
-            task_id=task_id,
-            feature_id=feature_id,
-            result_bucket=result_bucket,
-            result_file_path=result_file_path,
-        )
+        return self._create(contract.NewTaskRun(name, task_id, feature_id, result_bucket, result_file_path))
 
 
 class Client:

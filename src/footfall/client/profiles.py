@@ -12,6 +12,7 @@ from footfall.client.replies import CustomAttributes as Attributes
 from footfall.client.replies import ShoppingIntent
 from footfall.client.resources import Resources
 from footfall.client.transport import Transport
+from footfall.contract.profiles import NewCustomAttributes, NewShoppingIntent
 from footfall.errors import InputError, ServiceError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class ShoppingIntents(Resources[ShoppingIntent]):
 
     def create(self, name: str, task_id: str) -> ShoppingIntent:
         """Describe the tenth of the users with the highest scores."""
-        return self._create(name=name, task_id=task_id)
+        return self._create(NewShoppingIntent(name, task_id))
 
     def download(self, id: str) -> bytes:
         """Return the table of a completed one: TSV with a header, see ``table``."""
@@ -81,13 +82,7 @@ class CustomAttributes(Resources[Attributes]):
         """Compare every user of a feature with keywords, all of them wanted, into a TSV object."""
         if isinstance(keywords, str):
             raise InputError(f"keywords is one text; give a list of texts, as [{keywords!r}].")
-        return self._create(
-            name=name,
-            feature_id=feature_id,
-            keyword_set="\n".join(keywords),
-            result_bucket=result_bucket,
-            result_file_path=result_file_path,
-        )
+        return self._create(NewCustomAttributes(name, feature_id, "\n".join(keywords), result_bucket, result_file_path))
 
     def similarities(self, attributes: Attributes) -> "polars.DataFrame":
         """Return the result of completed ones: ``user_id`` (text) and ``similarity`` (0 to 1), in the feature's order.

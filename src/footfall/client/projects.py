@@ -12,6 +12,7 @@ from urllib.parse import quote
 from footfall.client.nsml_replies import Artifact, Image, Product, Project, Registry, SshKey, Volume
 from footfall.client.replies import reply
 from footfall.client.transport import CHUNK_BYTES, Transport
+from footfall.contract import nsml as contract
 from footfall.errors import InputError, ServiceError
 
 NSML = "/nsml/v1"
@@ -34,8 +35,9 @@ class Projects:
 
     def create(self, name: str, *, nas_gb: int = 500, note: str | None = None) -> Project:
         """Make a project; ``nas_gb`` is what its storage is meant to hold, 500 to 5,000 in steps of 100."""
-        body = {"projectName": name, "nasVolumeSize": nas_gb} | ({"note": note} if note is not None else {})
-        return reply(Project, self._transport.json("POST", f"{NSML}/projects", body=body))
+        return reply(
+            Project, self._transport.json("POST", f"{NSML}/projects", body=contract.NewProject(name, nas_gb, note))
+        )
 
     def list(self) -> Iterator[Project]:
         """Yield the account's projects, newest first."""
@@ -76,7 +78,7 @@ class Projects:
 
     def resize_nas(self, id: str, nas_gb: int) -> None:
         """Say that a project's storage is meant to hold more."""
-        self._transport.json("PATCH", project_path(id, "nas"), body={"nasVolumeSize": nas_gb})
+        self._transport.json("PATCH", project_path(id, "nas"), body=contract.NewNasSize(nas_gb))
 
 
 class Storage:
@@ -163,8 +165,8 @@ class Catalogue:
 
     def add_registry(self, endpoint: str, access_key: str, secret_key: str) -> Registry:
         """Store the login of an image repository."""
-        body = {"privateEp": endpoint, "accessKey": access_key, "secretKey": secret_key}
-        return reply(Registry, self._transport.json("POST", f"{NSML}/images/secret", body=body))
+        request = contract.NewRegistry(endpoint, access_key, secret_key)
+        return reply(Registry, self._transport.json("POST", f"{NSML}/images/secret", body=request))
 
     def remove_registry(self, endpoint: str) -> None:
         """Forget the login of an image repository."""
@@ -187,8 +189,8 @@ class Volumes:
 
     def create(self, name: str, project_id: str, size_gb: int) -> Volume:
         """Make a block storage for the runs of a project."""
-        body = {"blockStorageNm": name, "projectId": project_id, "size": size_gb}
-        return reply(Volume, self._transport.json("POST", f"{NSML}/blk-storages", body=body))
+        request = contract.NewVolume(name, project_id, size_gb)
+        return reply(Volume, self._transport.json("POST", f"{NSML}/blk-storages", body=request))
 
     def list(self) -> Iterator[Volume]:
         """Yield the account's block storages, newest first."""
@@ -216,8 +218,8 @@ class SshKeys:
 
     def create(self, title: str, key: str) -> SshKey:
         """Store a public key, as a line of ``id_ed25519.pub`` has it."""
-        body = {"title": title, "key": key.strip()}
-        return reply(SshKey, self._transport.json("POST", f"{NSML}/auth-keys", body=body))
+        request = contract.NewSshKey(title, key.strip())
+        return reply(SshKey, self._transport.json("POST", f"{NSML}/auth-keys", body=request))
 
     def list(self) -> list[SshKey]:
         """Return the account's keys."""

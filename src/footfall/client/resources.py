@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
+import msgspec
+
 from footfall.client.replies import Resource, reply
 from footfall.client.transport import Transport
 from footfall.client.waiting import FIRST_PAUSE_S, MAX_PAUSE_S
@@ -92,6 +94,5 @@ class Resources(Generic[R]):
     def _one(self, id: str) -> str:
         return f"{self._path}/{quote(id, safe='')}"
 
-    def _create(self, **fields: object) -> R:
-        body = {name: value for name, value in fields.items() if value is not None}
-        return reply(self._kind, self._transport.json("POST", self._path, body=body))
+    def _create(self, request: msgspec.Struct) -> R:
+        return reply(self._kind, self._transport.json("POST", self._path, body=request))

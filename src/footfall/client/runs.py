@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from footfall.client.nsml_replies import Artifact, Metrics, Node, Run
@@ -18,6 +18,7 @@ from footfall.client.replies import reply
 from footfall.client.resources import LOG_CHUNK_BYTES
 from footfall.client.transport import CHUNK_BYTES, Transport
 from footfall.client.waiting import AWAY_TIMEOUT_S, FIRST_PAUSE_S, is_away, wait_until_final
+from footfall.contract.runs import ImageType, NewRun
 from footfall.errors import InputError, ServiceError
 from footfall.lines import LinePicker
 
@@ -67,22 +68,21 @@ class Runs:
             timeout_s: its wall-clock limit, in seconds.
             secrets: names of the environment whose values are kept encrypted and never shown, besides those that sound so.
         """
-        body = {
-            "command": command,
-            "gpuSvrCode": product,
-            "imageType": image_type,
-            "imagePath": image,
-            "nodeCount": nodes,
-            "envs": dict(environment or {}),
-            "blockStorageNoList": list(volumes),
-            "note": note,
-            "codeDigest": code_digest,
-            "priority": priority,
-            "timeoutSeconds": timeout_s,
-            "secretEnvs": list(secrets) or None,
-        }
-        given = {name: value for name, value in body.items() if value is not None}
-        return reply(Run, self._transport.json("POST", project_path(project_id, "runs"), body=given))
+        request = NewRun(
+            gpu_svr_code=product,
+            image_path=image,
+            image_type=cast("ImageType", image_type),  # another one is the server's to refuse
+            node_count=nodes,
+            command=command,
+            envs=dict(environment or {}),
+            block_storage_no_list=list(volumes),
+            note=note,
+            code_digest=code_digest,
+            priority=priority,
+            timeout_seconds=timeout_s,
+            secret_envs=list(secrets) or None,
+        )
+        return reply(Run, self._transport.json("POST", project_path(project_id, "runs"), body=request))
 
     def upload_code(
         self, project_id: str, code: Path | Archive, callback: Callable[[int, int], None] | None = None

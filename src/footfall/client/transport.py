@@ -228,9 +228,16 @@ class Transport:
             attempt += 1
 
     def json(
-        self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | msgspec.Struct | None = None,
     ) -> Any:
         """Send a request with or without a JSON body and return the JSON of the answer; creates cannot happen twice.
+
+        Args:
+            body: of a struct of the contract, what is None is left out.
 
         Raises:
             ServiceError: as ``call`` and ``decode``.
@@ -241,6 +248,9 @@ class Transport:
         content = b""
         if body is not None:
             headers["content-type"] = "application/json"
+            if isinstance(body, msgspec.Struct):
+                fields = msgspec.to_builtins(body)
+                body = {name: value for name, value in fields.items() if value is not None}
             content = msgspec.json.encode(body)
         return self.decode(self.call(method, path, query, body=content, headers=headers))
 
