@@ -41,7 +41,7 @@ def is_fresh(timestamp: bytes, now_ms: int) -> bool:
 
 
 def verify(
-    given: bytes, secret: bytes, method: str, raw_path: bytes, query: bytes, timestamp: bytes, key: bytes
+    signature: bytes, secret: bytes, method: str, raw_path: bytes, query: bytes, timestamp: bytes, key: bytes
 ) -> bool:
     """Whether ``given`` is the signature of this request, compared in constant time.
 
@@ -49,6 +49,6 @@ def verify(
     Texts are compared, not decoded bytes: two base64 texts can decode to the same 32 bytes.
     """
     if query:
-        return hmac.compare_digest(given, sign(secret, method, raw_path + b"?" + query, timestamp, key))
-    plain = hmac.compare_digest(given, sign(secret, method, raw_path, timestamp, key))
-    return plain or hmac.compare_digest(given, sign(secret, method, raw_path + b"?", timestamp, key))
+        return hmac.compare_digest(signature, sign(secret, method, raw_path + b"?" + query, timestamp, key))
+    plain = hmac.compare_digest(signature, sign(secret, method, raw_path, timestamp, key))
+    return plain or hmac.compare_digest(signature, sign(secret, method, raw_path + b"?", timestamp, key))

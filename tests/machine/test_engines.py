@@ -75,7 +75,7 @@ def test_without_tar_no_image_could_be_unpacked(peer: Path) -> None:
 
 
 def test_an_engine_that_hangs_is_waited_for_until_its_time_is_over(peer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "COMMAND_S", 0.3)
+    monkeypatch.setattr(module, "COMMAND_TIMEOUT_S", 0.3)
     (peer.parent / "docker").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
     before = time.monotonic()
     assert "took longer than" in found(peer).troubles()["docker"]
@@ -122,7 +122,7 @@ def test_an_engine_that_comes_up_later_is_found_without_making_anybody_wait(
     (peer / "broken").unlink()
     add_image(peer, "a:1")
     assert engines.images() == [], "it is fresh"
-    monkeypatch.setattr(module, "FRESH_S", 0.0)
+    monkeypatch.setattr(module, "TTL_S", 0.0)
     eventually(lambda: "a:1" in engines.images(), 10)
     assert engines.troubles()["docker"] == ""
 
@@ -132,7 +132,7 @@ def test_an_engine_that_goes_down_leaves_the_list_whole(peer: Path, monkeypatch:
     engines = found(peer)
     assert "a:1" in engines.images()
     (peer / "broken").touch()
-    monkeypatch.setattr(module, "FRESH_S", 0.0)
+    monkeypatch.setattr(module, "TTL_S", 0.0)
     eventually(lambda: "works no more" in engines.troubles()["docker"], 10)
     assert engines.images() == []
 

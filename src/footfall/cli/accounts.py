@@ -50,10 +50,10 @@ def create_bucket(name: str) -> None:
 def list_buckets() -> None:
     """List the buckets that this account may use."""
     with open_client() as client:
-        found = client.buckets.list()
-    rows = [[each.name, day(each.created_at), ", ".join(each.granted_to) or None] for each in found]
+        buckets = client.buckets.list()
+    rows = [[one.name, day(one.created_at), ", ".join(one.granted_to) or None] for one in buckets]
     show_list(
-        found, ["NAME", "CREATED", "GRANTED TO"], rows, empty="There are no buckets; `footfall data put` makes one."
+        buckets, ["NAME", "CREATED", "GRANTED TO"], rows, empty="There are no buckets; `footfall data put` makes one."
     )
 
 
@@ -99,9 +99,9 @@ def create_account(name: str) -> None:
 def list_accounts() -> None:
     """List the accounts that this user may see."""
     with open_client() as client:
-        found = client.accounts.list()
+        accounts = client.accounts.list()
     show_list(
-        found, ["NAME", "CREATED", "ID"], [[each.name, day(each.created_at), each.id] for each in found], empty=""
+        accounts, ["NAME", "CREATED", "ID"], [[one.name, day(one.created_at), one.id] for one in accounts], empty=""
     )
 
 
@@ -125,9 +125,11 @@ def create_user(name: str, role: str, service: str | None) -> None:
 def list_users() -> None:
     """List the users of this account."""
     with open_client() as client:
-        found = client.users.list()
-    rows = [[each.name, *(each.roles.get(one) for one in SERVICES), day(each.created_at), each.id] for each in found]
-    show_list(found, ["NAME", *(service.upper() for service in SERVICES), "CREATED", "ID"], rows, empty="")
+        users = client.users.list()
+    rows = [
+        [user_.name, *(user_.roles.get(one) for one in SERVICES), day(user_.created_at), user_.id] for user_ in users
+    ]
+    show_list(users, ["NAME", *(service.upper() for service in SERVICES), "CREATED", "ID"], rows, empty="")
 
 
 @user.command("role")
@@ -169,7 +171,7 @@ def create_key(which: str | None) -> None:
 def list_keys() -> None:
     """List the access keys of this account, without secrets."""
     with open_client() as client:
-        found = client.keys.list()
+        keys = client.keys.list()
         names = {each.id: each.name for each in client.users.list()}
     rows = [
         [
@@ -178,9 +180,9 @@ def list_keys() -> None:
             "active" if each.is_active else "stopped",
             day(each.created_at),
         ]
-        for each in found
+        for each in keys
     ]
-    show_list(found, ["ACCESS KEY", "USER", "STATE", "CREATED"], rows, empty="")
+    show_list(keys, ["ACCESS KEY", "USER", "STATE", "CREATED"], rows, empty="")
 
 
 def _add_key_verb(verb: str, help: str, state: str) -> None:
@@ -247,9 +249,11 @@ def create_api_key(name: str) -> None:
 def list_api_keys() -> None:
     """List the API keys."""
     with open_client() as client:
-        found = client.api_keys.list()
-    rows = [[each.name, "enabled" if each.is_enabled else "disabled", day(each.created_at), each.id] for each in found]
-    show_list(found, ["NAME", "STATE", "CREATED", "ID"], rows, empty="There are no API keys.")
+        api_keys = client.api_keys.list()
+    rows = [
+        [each.name, "enabled" if each.is_enabled else "disabled", day(each.created_at), each.id] for each in api_keys
+    ]
+    show_list(api_keys, ["NAME", "STATE", "CREATED", "ID"], rows, empty="There are no API keys.")
 
 
 @api.command("reissue")

@@ -67,22 +67,22 @@ def encoder() -> None:
 @wait_option
 @timeout_option
 def create_feature(
-    name: str, source: str, encoder_name: str | None, wait: bool, timeout_s: float | None, **given: Any
+    name: str, source: str, encoder_name: str | None, wait: bool, timeout_s: float | None, **reading: Any
 ) -> None:
     """Make the feature NAME from the sequence file or event log (or a directory of files) at BUCKET/PATH."""
-    _create_feature(name, source, encoder_name, wait, timeout_s, given)
+    _create_feature(name, source, encoder_name, wait, timeout_s, reading)
 
 
 def _create_feature(
-    name: str, source: str, encoder_name: str | None, wait: bool, timeout_s: float | None, given: dict[str, Any]
+    name: str, source: str, encoder_name: str | None, wait: bool, timeout_s: float | None, reading: dict[str, Any]
 ) -> None:
     bucket, path = bucket_and_key(source, what="BUCKET/PATH")
-    columns = {role: given[role] for role in ("user_id", "timestamp") if given[role]}
-    columns |= {role: list(given[role]) for role in ("behavior", "numeric", "categorical") if given[role]}
+    columns = {role: reading[role] for role in ("user_id", "timestamp") if reading[role]}
+    columns |= {role: list(reading[role]) for role in ("behavior", "numeric", "categorical") if reading[role]}
     with open_client() as client:
         made = client.features.create(
-            name, bucket, path, encoder=encoder_name, format=given["format"], columns=columns or None,
-            observed_until=given["observed_until"],
+            name, bucket, path, encoder=encoder_name, format=reading["format"], columns=columns or None,
+            observed_until=reading["observed_until"],
         )  # fmt: skip
         show_or_wait(client, "feature", made, wait, timeout_s)
 
@@ -110,12 +110,12 @@ def create_task(
     train_bucket, train_path = bucket_and_key(train, what="BUCKET/PATH")
     with open_client() as client:
         train_id = client.features.find(feature_).id
-        given: dict[str, str] = {}
+        test_data: dict[str, str] = {}
         if test:
             bucket, path = bucket_and_key(test, what="BUCKET/PATH")
             test_id = client.features.find(test_feature).id if test_feature else train_id
-            given = {"test_feature_id": test_id, "test_bucket": bucket, "test_file_path": path}
-        made = client.tasks.create(name, train_id, train_bucket, train_path, **given)
+            test_data = {"test_feature_id": test_id, "test_bucket": bucket, "test_file_path": path}
+        made = client.tasks.create(name, train_id, train_bucket, train_path, **test_data)
         show_or_wait(client, "task", made, wait, timeout_s)
 
 
@@ -162,9 +162,9 @@ def list_encoders() -> None:
 @log_options
 @wait_option
 @timeout_option
-def fit_encoder(name: str, source: str, wait: bool, timeout_s: float | None, **given: Any) -> None:
+def fit_encoder(name: str, source: str, wait: bool, timeout_s: float | None, **reading: Any) -> None:
     """Fit the encoder NAME on the users at BUCKET/PATH; they become the feature NAME, the first that it encodes."""
-    _create_feature(name, source, "new", wait, timeout_s, given)
+    _create_feature(name, source, "new", wait, timeout_s, reading)
 
 
 @encoder.command("show")

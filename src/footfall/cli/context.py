@@ -37,9 +37,9 @@ def choices() -> Choices:
 
 def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
-        given = ctx.find_root().ensure_object(Choices)
+        chosen = ctx.find_root().ensure_object(Choices)
         if value:
-            setattr(given, name, value)
+            setattr(chosen, name, value)
 
     return callback
 
@@ -107,8 +107,8 @@ def open_client() -> "Client":
     """Return a client with the keys that the options and the environment name."""
     from footfall.client import Client
 
-    given = choices()
-    return Client(home=given.home, ca_file=given.ca_file)
+    chosen = choices()
+    return Client(home=chosen.home, ca_file=chosen.ca_file)
 
 
 def bucket_and_key(text: str, *, what: str = "BUCKET/KEY") -> tuple[str, str]:

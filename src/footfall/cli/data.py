@@ -57,11 +57,11 @@ def _plan_upload(file: str, key: str) -> Iterator[tuple[Path | None, str]]:
     path = Path(file)
     if path.is_dir():
         prefix = key if not key or key.endswith("/") else key + "/"
-        found = sorted(each for each in path.rglob("*") if each.is_file())
-        if not found:
+        paths = sorted(path_ for path_ in path.rglob("*") if path_.is_file())
+        if not paths:
             raise InputError(f"There is no file in {file}; name a directory with files in it.")
-        for each in found:
-            yield each, prefix + each.relative_to(path).as_posix()
+        for path_ in paths:
+            yield path_, prefix + path_.relative_to(path).as_posix()
         return
     if not path.is_file():
         raise InputError(f"There is no file {file}; check the path, it is taken from {Path.cwd()}.")
@@ -87,8 +87,8 @@ def _put_one(client: "Client", source: Path | None, bucket: str, key: str) -> "O
         except PermissionError as error:
             raise InputError(f"{source} may not be read by this user; check its permissions.") from error
         except ServiceError as error:
-            told = f"{source or 'The standard input'} is not at {bucket}/{key}: {error}"
-            raise ServiceError(error.status, error.error_code, error.symbol, told, error.trace_id) from error
+            details = f"{source or 'The standard input'} is not at {bucket}/{key}: {error}"
+            raise ServiceError(error.status, error.error_code, error.symbol, details, error.trace_id) from error
 
 
 def _standard_input(stream: BinaryIO) -> Iterator[bytes]:
@@ -127,13 +127,13 @@ def list_objects(where: str) -> None:
             )
             return
         bucket, prefix = bucket_and_key(where)
-        found = list(client.list_objects(bucket, prefix))
+        objects = list(client.list_objects(bucket, prefix))
     if choices().json:
-        output.json_value([item.wire for item in found])
+        output.json_value([item.wire for item in objects])
         return
     rows = [
         [item.key, item.size_bytes, f"{item.created_at:%Y-%m-%d %H:%M:%S}" if item.created_at else None]
-        for item in found
+        for item in objects
     ]
     output.table(["KEY", "BYTES", "MODIFIED (UTC)"], rows, numbers=[1], empty=f"Nothing is at {where}.")
 
@@ -144,15 +144,17 @@ def list_objects(where: str) -> None:
 def remove(targets: tuple[str, ...], recursive: bool) -> None:
     """Remove objects; if one of them is not there, none is removed."""
     with open_client() as client:
-        found = [(bucket_and_key(target)[0], key) for target in targets for key in _keys_at(client, target, recursive)]
-        for bucket, key in dict.fromkeys(found):
+        matches = [
+            (bucket_and_key(target)[0], key) for target in targets for key in _keys_at(client, target, recursive)
+        ]
+        for bucket, key in dict.fromkeys(matches):
             client.delete_object(bucket, key)
-    removed = [f"{bucket}/{key}" for bucket, key in dict.fromkeys(found)]
+    removed = [f"{bucket}/{key}" for bucket, key in dict.fromkeys(matches)]
     if choices().json:
         output.json_value({"removed": removed})
     else:
-        for each in removed:
-            output.line(f"removed {each}")
+        for name in removed:
+            output.line(f"removed {name}")
 
 
 def _keys_at(client: "Client", target: str, recursive: bool) -> list[str]:

@@ -1,7 +1,7 @@
 """``footfall demo``: the main job on a real data set, through the signed API of a server of its own.
 
-Knows nothing that a stranger with the client would not know. Starts a server as a child process on loopback and
-stops it, with its runs, however the demo ends.
+Uses nothing but the public client. Starts a server as a child process on loopback and stops it, with its runs, however the
+demo ends.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from types import FrameType
@@ -50,25 +50,25 @@ def run_demo(home: Path, *, fresh: bool, keep_running: bool = False) -> None:
         InputError: the directory is not the demo's, a server runs in it, or a setting is wrong.
         ServiceError: the server did not start.
     """
-    began = time.monotonic()
+    started_at = time.monotonic()
     signal.signal(signal.SIGTERM, _interrupt)
     _prepare(home, fresh)
-    _say("Footfall demo: which customers of a web shop buy again within 91 days?")
-    _say("Data: 242,027 purchases of 3,370 customers (UCI Online Retail, CC BY 4.0).")
-    _say()
+    _print("Footfall demo: which customers of a web shop buy again within 91 days?")
+    _print("Data: 242,027 purchases of 3,370 customers (UCI Online Retail, CC BY 4.0).")
+    _print()
     with _server(home), Client(home=home) as client:
-        _step("server", f"ready at {client.endpoint}", time.monotonic() - began)
-        found = _play(client, home)
-        _say()
-        _say(f"All of it took {time.monotonic() - began:.0f} s.")
+        _step("server", f"ready at {client.endpoint}", time.monotonic() - started_at)
+        outcome = _play(client, home)
+        _print()
+        _print(f"All of it took {time.monotonic() - started_at:.0f} s.")
         if keep_running:
-            _say("The server stays until Ctrl-C.")
+            _print("The server stays until Ctrl-C.")
             signal.pause()
-    _say_how_to_go_on(home, str(found["task"]["task_name"]), fresh)
-    _say()
-    _say(f"The report, a page with charts to open in a browser: {_near(Path(found['report']))}")
+    _print_next_steps(home, str(outcome["task"]["task_name"]), fresh)
+    _print()
+    _print(f"The report, a page with charts to open in a browser: {_relative(Path(outcome['report']))}")
     if choices().json:
-        output.json_value({"home": str(home), **found})
+        output.json_value({"home": str(home), **outcome})
 
 
 def _play(client: Client, home: Path) -> dict[str, Any]:
@@ -96,38 +96,39 @@ def _play(client: Client, home: Path) -> dict[str, Any]:
     run = _watch(client, "task run", run)
     page = _write_report(client, task, home)
     body = client.task_runs.get(run.id).wire
-    _say()
-    _say(f"Get task run: GET /api/v1/task-runs/{run.id}")
-    _say(output.json_text(body))
-    _say()
-    _say(f"AUROC of the task: {task.AUROC}  (0.5 is guessing, 1 is perfect)")
-    _say()
-    lift = _show_lift(client, client.scores(run))
-    _say()
-    _say(f"First lines of {run.result_bucket}/{run.result_file_path}, customer and probability to buy again:")
-    content = b"".join(client.get_object(run.result_bucket, run.result_file_path))
-    for text in content.decode("utf-8").splitlines()[:5]:
-        _say("  " + text)
-    _say()
-    _say("Where things are")
+    _print()
+    _print(f"Get task run: GET /api/v1/task-runs/{run.id}")
+    _print(output.json_text(body))
+    _print()
+    _print(f"AUROC of the task: {task.AUROC}  (0.5 is guessing, 1 is perfect)")
+    _print()
+    content = b"".join(client.get_object(run.result_bucket, run.result_file_path)).decode("utf-8")
+    scores = dict(text.split("\t") for text in content.splitlines())
+    lift = _show_lift(client, {user: float(score) for user, score in scores.items()})
+    _print()
+    _print(f"First lines of {run.result_bucket}/{run.result_file_path}, customer and probability to buy again:")
+    for text in content.splitlines()[:5]:
+        _print("  " + text)
+    _print()
+    _print("Where things are")
     for kind, found in (("feature", feature), ("task", task), ("task-run", run)):
         log = home / "logs" / f"{kind}.log"
         log.parent.mkdir(exist_ok=True)
         log.write_bytes(b"".join(client.log(found)))
-    _say(f"  logs of the three jobs, and of the server   {_near(home / 'logs')}/")
-    _say(f"  buckets, database and artefacts             {_near(home / 'data')}/")
-    _say(f"  keys for clients                            {_near(home / 'credentials.toml')}")
+    _print(f"  logs of the three jobs, and of the server   {_relative(home / 'logs')}/")
+    _print(f"  buckets, database and artefacts             {_relative(home / 'data')}/")
+    _print(f"  keys for clients                            {_relative(home / 'credentials.toml')}")
     return {"feature": feature.wire, "task": task.wire, "task_run": body, "lift": lift, "report": str(page)}
 
 
 def _write_report(client: Client, task: Resource, home: Path) -> Path:
     """Write the task's report as a page into the home, beside what an earlier demo left; return where it is."""
-    began = time.monotonic()
+    started_at = time.monotonic()
     page = home / REPORT
     if page.exists():
         page = home / f"report-{task.id}.html"
     page.write_text(make_page(client.tasks.report(task.id), NAMES), "utf-8")
-    _step("report", f"{_near(page)} ({size_text(page.stat().st_size)})", time.monotonic() - began)
+    _step("report", f"{_relative(page)} ({size_text(page.stat().st_size)})", time.monotonic() - started_at)
     return page
 
 
@@ -181,10 +182,10 @@ def _server(home: Path) -> Iterator[None]:
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
     assert process.stdout is not None
-    deadline, said = time.monotonic() + START_TIMEOUT_S, b""
+    deadline, line = time.monotonic() + START_TIMEOUT_S, b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        while b"\n" not in said:
+        while b"\n" not in line:
             if not selector.select(max(0.0, deadline - time.monotonic())):
                 raise _no_server(f"The server was not ready after {START_TIMEOUT_S:.0f} s. {_tail(log)}")
             piece = os.read(process.stdout.fileno(), 4096)
@@ -192,7 +193,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
                 code = process.wait()
                 details = f"The server ended with exit code {code}. {_tail(log)}"
                 raise InputError(details) if code == ASKED_WRONGLY else _no_server(details)
-            said += piece
+            line += piece
 
 
 def _no_server(details: str) -> ServiceError:
@@ -217,7 +218,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 def _tail(log: Path) -> str:
     lines = log.read_text("utf-8", "replace").splitlines()[-8:]
-    return f"Its log is {_near(log)}" + (" and ends:\n  " + "\n  ".join(lines) if lines else " and is empty.")
+    return f"Its log is {_relative(log)}" + (" and ends:\n  " + "\n  ".join(lines) if lines else " and is empty.")
 
 
 def _free_name(client: Client, name: str) -> str:
@@ -228,30 +229,30 @@ def _free_name(client: Client, name: str) -> str:
 
 
 def _upload(client: Client) -> None:
-    began = time.monotonic()
+    started_at = time.monotonic()
     source = files("footfall") / "data" / "online-retail"
     size = 0
     for name in INPUTS:
         content = (source / name).read_bytes()
         client.put_object(BUCKET, name, content)
         size += len(content)
-    _step("bucket", f"{BUCKET}: {', '.join(INPUTS)} ({size_text(size)})", time.monotonic() - began)
+    _step("bucket", f"{BUCKET}: {', '.join(INPUTS)} ({size_text(size)})", time.monotonic() - started_at)
 
 
 def _watch(client: Client, kind: str, resource: R) -> R:
-    began = time.monotonic()
+    started_at = time.monotonic()
     with output.watching(f"  {kind:<9} {resource.name}") as callback:
         ended = client.wait(resource, callback)
     if ended.status != "completed":
         log = b"".join(client.log(ended)).decode("utf-8", "replace").splitlines()[-15:]
         output.note("\n".join(log))
         raise RunFailed(f"The {kind} {ended.name} failed with {ended.fail_message}: {ended.fail_details}")
-    _step(kind, f"{ended.name}: completed", time.monotonic() - began)
+    _step(kind, f"{ended.name}: completed", time.monotonic() - started_at)
     return ended
 
 
-def _say(text: str = "") -> None:
-    """Tell a person; with ``--json`` on stderr, to leave stdout to the JSON."""
+def _print(text: str = "") -> None:
+    """Print a line; with ``--json`` to stderr, so that stdout holds nothing but the JSON."""
     if choices().json:
         output.note(text)
     else:
@@ -259,16 +260,16 @@ def _say(text: str = "") -> None:
 
 
 def _step(what: str, text: str, seconds: float | None = None) -> None:
-    _say(f"  {what:<9} {text}" + (f"  ({seconds:.1f} s)" if seconds is not None else ""))
+    _print(f"  {what:<9} {text}" + (f"  ({seconds:.1f} s)" if seconds is not None else ""))
 
 
-def _show_lift(client: Client, scores: Any) -> list[dict[str, object]]:
-    """Print what a campaign to the best scored tenth, fifth, … of the test customers would have met."""
+def _show_lift(client: Client, scores: Mapping[str, float]) -> list[dict[str, object]]:
+    """Print the lift by decile: of the test customers, best scores first."""
     labels: dict[str, int] = {}
     for text in b"".join(client.get_object(BUCKET, INPUTS[2])).decode("utf-8").splitlines():
         user, _, label = text.partition("\t")
         labels[user] = int(label)
-    scored = sorted(((score, labels[user]) for user, score in scores.iter_rows() if user in labels), reverse=True)
+    scored = sorted(((score, labels[user]) for user, score in scores.items() if user in labels), reverse=True)
     buyers = sum(label for _, label in scored)
     rows, met = [], 0
     for decile in range(10):
@@ -287,35 +288,35 @@ def _show_lift(client: Client, scores: Any) -> list[dict[str, object]]:
                 f"{100 * met / buyers:.0f} %",
             ]
         )
-    _say(f"Lift: the {len(scored):,} customers of {INPUTS[2]} by score, best first; {buyers:,} of them bought again.")
+    _print(f"Lift: the {len(scored):,} customers of {INPUTS[2]} by score, best first; {buyers:,} of them bought again.")
     columns = ["TENTH", "MEAN SCORE", "CUSTOMERS", "BOUGHT", "RATE", "LIFT", "BUYERS REACHED"]
     if not choices().json:
         output.table(columns, rows, numbers=range(7))
     return [dict(zip((column.lower().replace(" ", "_") for column in columns), row, strict=True)) for row in rows]
 
 
-def _say_how_to_go_on(home: Path, task: str, fresh: bool) -> None:
-    command, near = _our_command(), shlex.quote(_near(home))
-    _say()
-    _say("How to go on (the demo's server is stopped)")
-    _say(f"  start it again, to stay    {command} up --home {near}")
-    _say(f"  then, in another terminal  {command} task-run list --home {near}")
-    _say(f"  what a job said            {command} logs task {shlex.quote(task)} --home {near}")
-    _say("  with your own data         docs/tutorial.md")
+def _print_next_steps(home: Path, task: str, fresh: bool) -> None:
+    command, where = _own_command(), shlex.quote(_relative(home))
+    _print()
+    _print("How to go on (the demo's server is stopped)")
+    _print(f"  start it again, to stay    {command} up --home {where}")
+    _print(f"  then, in another terminal  {command} task-run list --home {where}")
+    _print(f"  what a job said            {command} logs task {shlex.quote(task)} --home {where}")
+    _print("  with your own data         docs/tutorial.md")
     if fresh:
-        _say(f"The next demo makes {near} anew; keep what is yours in another home.")
+        _print(f"The next demo makes {where} anew; keep what is yours in another home.")
 
 
-def _our_command() -> str:
+def _own_command() -> str:
     script = Path(sys.argv[0])
     if script.name != "footfall":
         return "python -m footfall"
-    found = shutil.which("footfall")
-    return "footfall" if found and Path(found).resolve() == script.resolve() else _near(script)
+    on_path = shutil.which("footfall")
+    return "footfall" if on_path and Path(on_path).resolve() == script.resolve() else _relative(script)
 
 
-def _near(path: Path) -> str:
-    """Return a path as one would type it here."""
+def _relative(path: Path) -> str:
+    """Return a path relative to the working directory, if it lies below it."""
     with contextlib.suppress(ValueError):
         return str(path.absolute().relative_to(Path.cwd()))
     return str(path)

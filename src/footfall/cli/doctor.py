@@ -100,16 +100,16 @@ def _machine() -> Iterator[Finding]:
         f"{platform.python_version()} at {sys.executable}",
         "" if right else "Take 3.11 or newer.",
     )
-    found, missing = [], []
+    installed, missing = [], []
     for name in PACKAGES:
         try:
-            found.append(f"{name} {version(name)}")
+            installed.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             missing.append(name)
     yield Finding(
         "packages",
         "wrong" if missing else "ok",
-        f"missing: {', '.join(missing)}" if missing else ", ".join(found),
+        f"missing: {', '.join(missing)}" if missing else ", ".join(installed),
         "Install Footfall again." if missing else "",
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -167,8 +167,8 @@ def _home(home: Path, settings: "Settings | None") -> Iterator[Finding]:
         advice = "" if private else f"Run `chmod 600 {file}`; and since others could read it, make new keys."
         yield Finding(name, "ok" if private else "wrong", f"mode {mode:04o}", advice)
     free_mib = shutil.disk_usage(home).free >> 20
-    least = settings.min_free_mib if settings is not None else 64
-    state = "wrong" if free_mib < least else "warn" if free_mib < LOW_SPACE_MIB else "ok"
+    min_free_mib = settings.min_free_mib if settings is not None else 64
+    state = "wrong" if free_mib < min_free_mib else "warn" if free_mib < LOW_SPACE_MIB else "ok"
     advices = {
         "ok": "",
         "warn": "Delete features or task runs no longer needed.",
@@ -192,13 +192,13 @@ def _server() -> Iterator[Finding]:
             advice = "`footfall up` starts it." if error.status == 0 else "Its log says more."
             yield Finding("server", "warn" if error.status == 0 else "wrong", str(error).partition(". ")[0], advice)
             return
-        ours, its = version("footfall"), str(health.get("version", "?"))
-        same = its in (ours, "?")
+        own, theirs = version("footfall"), str(health.get("version", "?"))
+        same = theirs in (own, "?")
         yield Finding(
             "server",
             "ok" if same else "warn",
-            f"{client.endpoint} answers, version {its}",
-            "" if same else f"This command is version {ours}; install the same on both sides.",
+            f"{client.endpoint} answers, version {theirs}",
+            "" if same else f"This command is version {own}; install the same on both sides.",
         )
         details = dict(health.get("details", {}))
         yield _queue(details)
@@ -216,35 +216,35 @@ def _isolation(settings: "Settings") -> Iterator[Finding]:
     from footfall.machine.isolation import find_isolation
 
     try:
-        found = find_isolation(settings)
+        isolation = find_isolation(settings)
     except FootfallError as error:
         yield Finding("isolation", "wrong", str(error), "Take isolation = auto, or mend what is named.")
         return
-    refusal = found.refusal()
-    state = "ok" if found.level == "bubblewrap" else "warn"
-    yield Finding("isolation", state, f"users' commands run at level {found.level}", refusal or found.why)
-    engines = found.engines.troubles()
-    works = [name for name, why in engines.items() if not why]
-    fails = "; ".join(f"{name}: {why}" for name, why in engines.items() if why)
-    said = ", ".join(works) or (f"none works: {fails}" if fails else "none is installed")
-    yield Finding("container engines", "ok", said)
+    refusal = isolation.refusal()
+    state = "ok" if isolation.level == "bubblewrap" else "warn"
+    yield Finding("isolation", state, f"users' commands run at level {isolation.level}", refusal or isolation.why)
+    engines = isolation.engines.troubles()
+    working = [name for name, why in engines.items() if not why]
+    failing = "; ".join(f"{name}: {why}" for name, why in engines.items() if why)
+    status = ", ".join(working) or (f"none works: {failing}" if failing else "none is installed")
+    yield Finding("container engines", "ok", status)
 
 
 def _gpus(details: dict[str, object]) -> Finding:
     n_gpus, fake = details.get("n_gpus", 0), details.get("has_fake_gpus")
-    said = "none" if not n_gpus else f"{n_gpus}, all of them FAKE: fake_gpus is set" if fake else str(n_gpus)
+    status = "none" if not n_gpus else f"{n_gpus}, all of them FAKE: fake_gpus is set" if fake else str(n_gpus)
     return Finding(
-        "GPUs", "warn" if fake else "ok", said, "Runs that ask for GPUs start and find none." if fake else ""
+        "GPUs", "warn" if fake else "ok", status, "Runs that ask for GPUs start and find none." if fake else ""
     )
 
 
 def _queue(details: dict[str, object]) -> Finding:
     stuck = details.get("queue") == "stuck"
-    said = f"{details.get('queue', 'unknown')}, looked at {details.get('last_look_s')} s ago"
+    status = f"{details.get('queue', 'unknown')}, looked at {details.get('last_look_s')} s ago"
     waiting = details.get("oldest_waiting_s")
-    said += "" if waiting is None else f"; the oldest waiting run waits for {waiting} s"
+    status += "" if waiting is None else f"; the oldest waiting run waits for {waiting} s"
     return Finding(
-        "queue", "wrong" if stuck else "ok", said, "The server's log says why; start it again." if stuck else ""
+        "queue", "wrong" if stuck else "ok", status, "The server's log says why; start it again." if stuck else ""
     )
 
 
@@ -276,16 +276,16 @@ def _short(text: str) -> str:
 
 
 def _compiled() -> Iterator[Finding]:
-    given = os.environ.get("NUMBA_CACHE_DIR")
-    place = Path(given) if given else Path(__file__).parent.parent / "modeling" / "__pycache__"
-    parent = place if place.exists() else place.parent
+    directory = os.environ.get("NUMBA_CACHE_DIR")
+    cache = Path(directory) if directory else Path(__file__).parent.parent / "modeling" / "__pycache__"
+    parent = cache if cache.exists() else cache.parent
     if not os.access(parent, os.W_OK):
         advice = "Every job compiles anew (several seconds); set NUMBA_CACHE_DIR to a directory that it may write."
-        yield Finding("compiled code", "warn", f"{place} cannot be written", advice)
+        yield Finding("compiled code", "warn", f"{cache} cannot be written", advice)
         return
-    n_files = sum(1 for _ in place.rglob("*.nbi")) if place.exists() else 0
-    said = f"{n_files} functions kept in {place}" if n_files else f"nothing yet in {place}; the first job compiles it"
-    yield Finding("compiled code", "ok", said)
+    n_files = sum(1 for _ in cache.rglob("*.nbi")) if cache.exists() else 0
+    status = f"{n_files} functions kept in {cache}" if n_files else f"nothing yet in {cache}; the first job compiles it"
+    yield Finding("compiled code", "ok", status)
 
 
 def _list_settings(settings: "Settings | None") -> None:

@@ -38,86 +38,86 @@ def enter(node_dir: Path, argv: Sequence[str]) -> int:
         NotFoundError: the node does not run, here.
         WrongStateError: the node's runner could not start the program; the state says why.
     """
-    with _connect(node_dir) as line:
+    with _connect(node_dir) as connection:
         is_terminal = os.isatty(0)
         size = shutil.get_terminal_size()
-        asked = {"argv": list(argv), "rows": size.lines, "columns": size.columns, "term": os.environ.get("TERM", "")}
+        request = {"argv": list(argv), "rows": size.lines, "columns": size.columns, "term": os.environ.get("TERM", "")}
         # What proves that we may: a command of the same user, confined by Landlock, reaches the socket, not this file.
         proof = os.open(node_dir / layout.SPEC, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            socket.send_fds(line, [json.dumps(asked).encode()], [proof] if is_terminal else [proof, 0, 1, 2])
+            socket.send_fds(connection, [json.dumps(request).encode()], [proof] if is_terminal else [proof, 0, 1, 2])
         finally:
             os.close(proof)
-        answer, handed, _, _ = socket.recv_fds(line, _MAX_BYTES, 1)
-        first, _, rest = answer.partition(b"\n")
-        said = json.loads(first or b'{"error": "its runner ended"}')
-        if "error" in said:
-            raise WrongStateError("node", node_dir.name, str(said["error"]), ["a node that runs"])
-        if handed:
-            with _raw_terminal(handed[0]):
-                _relay(handed[0])
-            os.close(handed[0])
-        return _exit_code(line, rest)
+        data, descriptors, _, _ = socket.recv_fds(connection, _MAX_BYTES, 1)
+        first, _, rest = data.partition(b"\n")
+        reply = json.loads(first or b'{"error": "its runner ended"}')
+        if "error" in reply:
+            raise WrongStateError("node", node_dir.name, str(reply["error"]), ["a node that runs"])
+        if descriptors:
+            with _raw_terminal(descriptors[0]):
+                _relay(descriptors[0])
+            os.close(descriptors[0])
+        return _exit_code(connection, rest)
 
 
 def _connect(node_dir: Path) -> socket.socket:
-    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         handle = os.open(node_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # A socket's path may have only a hundred bytes.
-            line.connect(f"/proc/self/fd/{handle}/{layout.EXEC_SOCKET}")
+            connection.connect(f"/proc/self/fd/{handle}/{layout.EXEC_SOCKET}")
         finally:
             os.close(handle)
     except OSError as error:
-        line.close()
+        connection.close()
         raise NotFoundError("running node", str(node_dir)) from error
-    return line
+    return connection
 
 
-def _exit_code(line: socket.socket, data: bytes) -> int:
+def _exit_code(connection: socket.socket, data: bytes) -> int:
     while b"\n" not in data:
-        more = line.recv(_MAX_BYTES)
-        if not more:
+        piece = connection.recv(_MAX_BYTES)
+        if not piece:
             return _SHELL_SIGNAL + signal.SIGKILL  # the node ended, and the program with it
-        data += more
+        data += piece
     code = int(json.loads(data)["exit_code"])
     return code if code >= 0 else _SHELL_SIGNAL - code
 
 
 @contextlib.contextmanager
-def _raw_terminal(theirs: int) -> Iterator[None]:
+def _raw_terminal(terminal: int) -> Iterator[None]:
     """Pass every key on as it is, and each change of our terminal's size."""
 
     def resize(*_: object) -> None:
         size = shutil.get_terminal_size()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size.lines, size.columns, 0, 0))
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", size.lines, size.columns, 0, 0))
 
     before = termios.tcgetattr(0)
-    heard = signal.signal(signal.SIGWINCH, resize)
+    previous = signal.signal(signal.SIGWINCH, resize)
     try:
         tty.setraw(0)
         yield
     finally:
         termios.tcsetattr(0, termios.TCSAFLUSH, before)
-        signal.signal(signal.SIGWINCH, heard)
+        signal.signal(signal.SIGWINCH, previous)
 
 
-def _relay(theirs: int) -> None:
+def _relay(terminal: int) -> None:
     """Pass bytes between our terminal and theirs until theirs is closed."""
-    sources = [0, theirs]
+    sources = [0, terminal]
     while True:
         for source in select.select(sources, [], [])[0]:
             try:
                 data = os.read(source, _MAX_BYTES)
             except OSError:
                 data = b""  # how Linux says that the last program on a terminal has gone
-            if not data and source == theirs:
+            if not data and source == terminal:
                 return
             if not data:
                 sources.remove(0)
-            elif source == theirs:
+            elif source == terminal:
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
             else:
-                os.write(theirs, data)
+                os.write(terminal, data)

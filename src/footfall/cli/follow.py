@@ -57,9 +57,9 @@ def logs(
             run = client.runs.find(kind)
             print_log(client, run, node_numbers(run, nodes), tail=tail, since=begin, grep=grep, follow=follow)
             return
-        found = resources(client, kind).find(which)
-        with output.LogPrinter(id=found.id) as printer:
-            for piece in client.log(found, follow=follow):
+        resource = resources(client, kind).find(which)
+        with output.LogPrinter(id=resource.id) as printer:
+            for piece in client.log(resource, follow=follow):
                 printer.show(piece)
 
 
@@ -97,7 +97,7 @@ def saying_what_it_waits_for(client: "Client", run: "Run") -> Iterator[None]:
     over = threading.Event()
 
     def watch() -> None:
-        said = ""
+        shown = ""
         while not over.wait(POLL_INTERVAL_S):
             try:
                 now = client.runs.get(run.project_id, run.number)
@@ -105,9 +105,9 @@ def saying_what_it_waits_for(client: "Client", run: "Run") -> Iterator[None]:
                 continue  # whoever follows the log says when the server is away for good
             if now.state not in ("registered", "pending"):
                 return
-            if now.message and now.message != said:
-                said = now.message
-                output.note(f"{run.name} {said}")
+            if now.message and now.message != shown:
+                shown = now.message
+                output.note(f"{run.name} {shown}")
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -144,17 +144,17 @@ def _interleaved(client: "Client", run: "Run", nodes: list[int], how: dict[str, 
             yield node, line
 
 
-def node_numbers(run: "Run", given: tuple[int, ...]) -> list[int]:
+def node_numbers(run: "Run", requested: tuple[int, ...]) -> list[int]:
     """Return the nodes that were asked for, or all.
 
     Raises:
         click.UsageError: the run has no such node.
     """
     n_nodes = run.node_count or 1
-    for node in given:
+    for node in requested:
         if not 0 <= node < n_nodes:
             raise click.UsageError(f"{run.name} has {n_nodes} nodes, counted from 0; there is no node {node}.")
-    return list(given) or list(range(n_nodes))
+    return list(requested) or list(range(n_nodes))
 
 
 def wait_quietly(client: "Client", run: "Run", timeout_s: float | None) -> "Run":
@@ -165,7 +165,7 @@ def wait_quietly(client: "Client", run: "Run", timeout_s: float | None) -> "Run"
             words = now.message if now.state in ("registered", "pending") and now.message else now.state
             progress.show(words.replace("_", " "))
 
-        began = time.monotonic()
+        started_at = time.monotonic()
         ended = client.runs.wait(run, show, timeout_s)
-        progress.show(f"{ended.state} after {time.monotonic() - began:.0f} s")
+        progress.show(f"{ended.state} after {time.monotonic() - started_at:.0f} s")
         return ended

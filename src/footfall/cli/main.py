@@ -69,16 +69,16 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    given = Choices()
-    code = _run(arguments, given)
-    return code if code in (DONE, INTERRUPTED) or given.failure_code is None else given.failure_code
+    chosen = Choices()
+    code = _run(arguments, chosen)
+    return code if code in (DONE, INTERRUPTED) or chosen.failure_code is None else chosen.failure_code
 
 
-def _run(arguments: list[str], given: Choices) -> int:
+def _run(arguments: list[str], chosen: Choices) -> int:
     try:
-        ended = cli.main(arguments, prog_name="footfall", standalone_mode=False, obj=given)
+        ended = cli.main(arguments, prog_name="footfall", standalone_mode=False, obj=chosen)
         if ended is not None:  # click returns what ``Exit`` was raised with: a command that says how it ends means it
-            given.failure_code = None
+            chosen.failure_code = None
             return int(ended)
     except click.ClickException as error:
         return _asked_wrongly(error)

@@ -72,16 +72,22 @@ def like(name: str, keywords: str, feature_: str, result: str, wait: bool, timeo
 def result(which: str, limit: int, file: str | None, force: bool) -> None:
     """Show what a profile found: what users have in common, or who is most alike."""
     with open_client() as client:
-        found = client.profiles.find(which)
-        if found.status == "failed":
-            why = f"{found.fail_message}: {found.fail_details}" if found.fail_details else str(found.fail_message)
-            raise InputError(f"The profile {found.name!r} has failed, so it has no result. {why}")
-        if found.status != "completed":
-            raise InputError(f"The profile {found.name!r} is {found.status}; `footfall profile wait {found.id}` waits.")
+        profile_ = client.profiles.find(which)
+        if profile_.status == "failed":
+            why = (
+                f"{profile_.fail_message}: {profile_.fail_details}"
+                if profile_.fail_details
+                else str(profile_.fail_message)
+            )
+            raise InputError(f"The profile {profile_.name!r} has failed, so it has no result. {why}")
+        if profile_.status != "completed":
+            raise InputError(
+                f"The profile {profile_.name!r} is {profile_.status}; `footfall profile wait {profile_.id}` waits."
+            )
         if file is not None:
-            fetch(_tsv(client, found), file, f"{found.id}.tsv", force=force, facts={"id": found.id})
+            fetch(_tsv(client, profile_), file, f"{profile_.id}.tsv", force=force, facts={"id": profile_.id})
             return
-        names, rows = _rows(client, found, limit)
+        names, rows = _rows(client, profile_, limit)
     if choices().json:
         output.json_value([dict(zip(names, row, strict=True)) for row in rows])
         return
@@ -98,18 +104,18 @@ def _shown(name: str, value: Any) -> Any:
     return f"{100 * value:.1f} %" if name.endswith("_share") else f"{value:.2f}" if name == "lift" else f"{value:.6f}"
 
 
-def _tsv(client: "Client", found: "Profile") -> Iterator[bytes]:
-    if isinstance(found, ShoppingIntent):
-        return iter([client.shopping_intents.download(found.id)])
-    return client.get_object(found.result_bucket, found.result_file_path)
+def _tsv(client: "Client", profile_: "Profile") -> Iterator[bytes]:
+    if isinstance(profile_, ShoppingIntent):
+        return iter([client.shopping_intents.download(profile_.id)])
+    return client.get_object(profile_.result_bucket, profile_.result_file_path)
 
 
-def _rows(client: "Client", found: "Profile", limit: int) -> tuple[list[str], list[list[Any]]]:
+def _rows(client: "Client", profile_: "Profile", limit: int) -> tuple[list[str], list[list[Any]]]:
     """Return the columns and the first rows of a result; an intent's attributes count by themselves."""
     from footfall.client.profiles import INTENT_COLUMNS, SIMILARITY_COLUMNS
 
-    lines = b"".join(_tsv(client, found)).decode().splitlines()
-    if isinstance(found, ShoppingIntent):
+    lines = b"".join(_tsv(client, profile_)).decode().splitlines()
+    if isinstance(profile_, ShoppingIntent):
         rows = _read(lines[1:], INTENT_COLUMNS)
         return list(INTENT_COLUMNS), [
             row

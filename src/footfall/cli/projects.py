@@ -55,11 +55,11 @@ def create_project(name: str, nas_gb: int, note: str | None) -> None:
 def list_projects() -> None:
     """List the projects, newest first."""
     with open_client() as client:
-        found = list(client.projects.list())
+        projects = list(client.projects.list())
     show_list(
-        found,
+        projects,
         ["NAME", "STATUS", "RUNS", "NODES", "CREATED (UTC)", "ID"],
-        [[one.name, one.status, one.run_count, one.node_count, moment(one.created_at), one.id] for one in found],
+        [[one.name, one.status, one.run_count, one.node_count, moment(one.created_at), one.id] for one in projects],
         numbers=[2, 3],
         whole=[5],
         empty="There are no projects yet; `footfall project create NAME` makes one.",
@@ -71,21 +71,21 @@ def list_projects() -> None:
 def show_project(which: str) -> None:
     """Show a project and its storage."""
     with open_client() as client:
-        found = client.projects.get(client.projects.find(which).id)
-        nas = client.projects.nas(found.id)
+        project_ = client.projects.get(client.projects.find(which).id)
+        nas = client.projects.nas(project_.id)
     if choices().json:
-        output.json_value({**found.wire, "nas": nas})
+        output.json_value({**project_.wire, "nas": nas})
         return
     used = nas.get("usedSize")
     output.record(
         {
-            "name": found.name,
-            "id": found.id,
-            "status": found.status,
-            "note": found.note or "",
-            "runs": found.run_count,
-            "created (UTC)": moment(found.created_at),
-            "storage": f"{found.nas_gb} GB meant, {_size(used)} used at {nas.get('nasPath')}",
+            "name": project_.name,
+            "id": project_.id,
+            "status": project_.status,
+            "note": project_.note or "",
+            "runs": project_.run_count,
+            "created (UTC)": moment(project_.created_at),
+            "storage": f"{project_.nas_gb} GB meant, {_size(used)} used at {nas.get('nasPath')}",
         }
     )
 
@@ -96,9 +96,11 @@ def show_project(which: str) -> None:
 def resize_project(which: str, nas_gb: int) -> None:
     """Say that a project's storage is meant to hold more."""
     with open_client() as client:
-        found = client.projects.find(which)
-        client.projects.resize_nas(found.id, nas_gb)
-    done(f"The storage of {found.name} is meant to hold {nas_gb} GB.", kind="project", id=found.id, action="resize")
+        project_ = client.projects.find(which)
+        client.projects.resize_nas(project_.id, nas_gb)
+    done(
+        f"The storage of {project_.name} is meant to hold {nas_gb} GB.", kind="project", id=project_.id, action="resize"
+    )
 
 
 @project.command("delete")
@@ -106,20 +108,20 @@ def resize_project(which: str, nas_gb: int) -> None:
 def delete_project(which: str) -> None:
     """Delete a project whose runs have ended, with everything in it."""
     with open_client() as client:
-        found = client.projects.find(which)
-        client.projects.delete(found.id)
-    done(f"The project {found.name} is being deleted.", kind="project", id=found.id, action="delete")
+        project_ = client.projects.find(which)
+        client.projects.delete(project_.id)
+    done(f"The project {project_.name} is being deleted.", kind="project", id=project_.id, action="delete")
 
 
 @click.command(cls=Command)
 def products() -> None:
     """List the server products: what one node of a run gets."""
     with open_client() as client:
-        found = client.catalogue.products()
+        products_ = client.catalogue.products()
     show_list(
-        found,
+        products_,
         ["CODE", "TYPE", "NODES", "NAME"],
-        [[str(one.code), one.use_type, ", ".join(map(str, one.node_counts)), one.name] for one in found],
+        [[str(one.code), one.use_type, ", ".join(map(str, one.node_counts)), one.name] for one in products_],
         numbers=[0],
         empty="This server offers no products; its settings name some, or its machine has no core to give.",
     )
@@ -129,11 +131,11 @@ def products() -> None:
 def list_images() -> None:
     """List the images that a run may ask for."""
     with open_client() as client:
-        found = client.catalogue.images()
+        images = client.catalogue.images()
     if choices().json:
-        output.json_value([{**one.wire, "imageType": one.type} for one in found])
+        output.json_value([{**one.wire, "imageType": one.type} for one in images])
         return
-    output.table(["TYPE", "PATH"], [[one.type, one.path] for one in found], empty="This server offers no images.")
+    output.table(["TYPE", "PATH"], [[one.type, one.path] for one in images], empty="This server offers no images.")
 
 
 @image.command("import")
@@ -170,11 +172,11 @@ def login(endpoint: str, access_key: str, secret_key_file: Any) -> None:
 def logins() -> None:
     """List the stored logins of image repositories."""
     with open_client() as client:
-        found = client.catalogue.registries()
+        registries = client.catalogue.registries()
     show_list(
-        found,
+        registries,
         ["HOST", "ACCESS KEY", "SECRET KEY", "CREATED (UTC)"],
-        [[one.endpoint, one.access_key, one.secret_key, moment(one.created_at)] for one in found],
+        [[one.endpoint, one.access_key, one.secret_key, moment(one.created_at)] for one in registries],
         empty="No logins are kept; `footfall image login HOST` keeps one.",
     )
 
@@ -206,11 +208,14 @@ def create_volume(name: str, project_: str, size_gb: int) -> None:
 def list_volumes() -> None:
     """List the block storages, newest first."""
     with open_client() as client:
-        found = list(client.volumes.list())
+        volumes = list(client.volumes.list())
     show_list(
-        found,
+        volumes,
         ["NUMBER", "NAME", "STATUS", "GB", "PROJECT ID", "CREATED (UTC)"],
-        [[str(one.number), one.name, one.status, one.size_gb, one.project_id, moment(one.created_at)] for one in found],
+        [
+            [str(one.number), one.name, one.status, one.size_gb, one.project_id, moment(one.created_at)]
+            for one in volumes
+        ],
         numbers=[0, 3],
         empty="There are no block storages yet; `footfall volume create NAME --project PROJECT` makes one.",
     )
@@ -231,11 +236,11 @@ def list_storage(where: str) -> None:
     """List the files of a project's storage."""
     name, _, directory = where.partition("/")
     with open_client() as client:
-        found = list(client.storage.list(client.projects.find(name).id, directory))
+        files = list(client.storage.list(client.projects.find(name).id, directory))
     show_list(
-        found,
+        files,
         ["PATH", "SIZE", "MODIFIED (UTC)"],
-        [[one.path, size_text(one.size_bytes), moment(one.modified_at)] for one in found],
+        [[one.path, size_text(one.size_bytes), moment(one.modified_at)] for one in files],
         numbers=[1],
         empty="There are no files there.",
     )
@@ -289,11 +294,11 @@ def add_ssh_key(title: str, file: Any) -> None:
 def list_ssh_keys() -> None:
     """List the SSH public keys."""
     with open_client() as client:
-        found = client.ssh_keys.list()
+        keys = client.ssh_keys.list()
     show_list(
-        found,
+        keys,
         ["TITLE", "NAME", "FINGERPRINT", "CREATED (UTC)"],
-        [[one.title, one.name, one.fingerprint_sha256 or one.fingerprint, moment(one.created_at)] for one in found],
+        [[one.title, one.name, one.fingerprint_sha256 or one.fingerprint, moment(one.created_at)] for one in keys],
         empty="No keys are kept; `footfall ssh-key add TITLE FILE` keeps one.",
     )
 

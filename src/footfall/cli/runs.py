@@ -132,11 +132,11 @@ def list_runs(project_: str | None, status: str | None, run_type: str | None, li
     """List runs, newest first."""
     with open_client() as client:
         id = client.projects.find(project_).id if project_ else None
-        found = list(client.runs.list(id, status=status, run_type=run_type, limit=None if all_ else limit))
+        runs_ = list(client.runs.list(id, status=status, run_type=run_type, limit=None if all_ else limit))
     show_list(
-        found,
+        runs_,
         ["RUN", "STATE", "TYPE", "CREATED (UTC)", "CREATOR"],
-        [[one.name, one.state, one.run_type, moment(one.created_at), one.creator] for one in found],
+        [[one.name, one.state, one.run_type, moment(one.created_at), one.creator] for one in runs_],
         empty="There are no such runs; `footfall run --project PROJECT -- COMMAND` makes one.",
     )
 
@@ -146,12 +146,12 @@ def list_runs(project_: str | None, status: str | None, run_type: str | None, li
 def show_run(which: str) -> None:
     """Show a run and its nodes."""
     with open_client() as client:
-        found = client.runs.find(which)
-        nodes = client.runs.nodes(found)
+        run_ = client.runs.find(which)
+        nodes = client.runs.nodes(run_)
     if choices().json:
-        output.json_value({**found.wire, "nodes": [node.wire for node in nodes]})
+        output.json_value({**run_.wire, "nodes": [node.wire for node in nodes]})
         return
-    _show(found)
+    _show(run_)
     output.line()
     output.table(
         ["NODE", "STATE", "EXIT", "GPUS"],
@@ -214,12 +214,12 @@ def stop(which: tuple[str, ...], wait: bool) -> None:
 def metrics(which: str, keys: tuple[str, ...], max_points: int) -> None:
     """Show the metrics that a run posted to $NSML_METRIC_API."""
     with open_client() as client:
-        found = client.runs.find(which)
-        answer = client.runs.metrics(found, keys=keys, max_points=max_points if choices().json else BAR_POINTS)
+        run_ = client.runs.find(which)
+        posted = client.runs.metrics(run_, keys=keys, max_points=max_points if choices().json else BAR_POINTS)
     if choices().json:
-        output.json_value(answer.wire)
+        output.json_value(posted.wire)
         return
-    curves = {curve.key: curve for curve in reversed(answer.curves)}  # that of node 0, where several post one key
+    curves = {curve.key: curve for curve in reversed(posted.curves)}  # that of node 0, where several post one key
     output.table(
         ["KEY", "LAST", "MIN", "MAX", "POINTS", "NOT FINITE", "CURVE"],
         [
@@ -232,14 +232,14 @@ def metrics(which: str, keys: tuple[str, ...], max_points: int) -> None:
                 one.non_finite,
                 _bars(curves.get(key)),
             ]
-            for key, one in answer.summary.items()
+            for key, one in posted.summary.items()
             if not keys or key in keys
         ],
         numbers=[1, 2, 3, 4, 5],
-        empty=f"{found.name} has posted no metrics; a program posts JSON objects to $NSML_METRIC_API.",
+        empty=f"{run_.name} has posted no metrics; a program posts JSON objects to $NSML_METRIC_API.",
     )
-    if answer.dropped_points:
-        output.note(f"{answer.dropped_points:,} points could not be kept: the disk was full.")
+    if posted.dropped_points:
+        output.note(f"{posted.dropped_points:,} points could not be kept: the disk was full.")
 
 
 @click.group(cls=Group)
@@ -252,11 +252,11 @@ def artifacts() -> None:
 def list_artifacts(which: str) -> None:
     """List a run's artifacts."""
     with open_client() as client:
-        found = client.runs.artifacts(client.runs.find(which))
+        files = client.runs.artifacts(client.runs.find(which))
     show_list(
-        found,
+        files,
         ["NODE", "PATH", "SIZE", "MODIFIED (UTC)"],
-        [[one.node, one.path, size_text(one.size_bytes), moment(one.modified_at)] for one in found],
+        [[one.node, one.path, size_text(one.size_bytes), moment(one.modified_at)] for one in files],
         numbers=[0, 2],
         empty="It left no artifacts; a program writes them below $NSML_OUTPUT_DIR.",
     )
@@ -273,8 +273,8 @@ def list_artifacts(which: str) -> None:
 def get_artifact(which: str, path: str, file: str | None, node: int, force: bool) -> None:
     """Fetch an artifact into a file (its own name by default) or to the standard output."""
     with open_client() as client:
-        found = client.runs.find(which)
-        fetch(client.runs.get_artifact(found, path, node), file, path, force=force)
+        run_ = client.runs.find(which)
+        fetch(client.runs.get_artifact(run_, path, node), file, path, force=force)
 
 
 def _attend(client: "Client", made: "Run", *, wait: bool) -> None:
@@ -313,24 +313,24 @@ def _announce(made: "Run") -> None:
     show_made(made.wire, made.name, hint)
 
 
-def _show(found: "Run") -> None:
+def _show(run_: "Run") -> None:
     shown = {
-        "run": found.name,
-        "state": found.state,
-        "message": found.message,
-        "reason": found.reason,
-        "exit code": found.exit_code,
-        "command": found.command,
-        "product": f"{found.product_code}: {found.product}",
-        "nodes": found.node_count,
-        "image": found.image,
-        "environment": " ".join(f"{name}={value}" for name, value in found.environment.items()),
-        "note": found.note,
-        "creator": found.creator,
-        "attempts": found.attempts,
-        "created (UTC)": moment(found.created_at),
-        "started (UTC)": moment(found.started_at),
-        "ended (UTC)": moment(found.ended_at),
+        "run": run_.name,
+        "state": run_.state,
+        "message": run_.message,
+        "reason": run_.reason,
+        "exit code": run_.exit_code,
+        "command": run_.command,
+        "product": f"{run_.product_code}: {run_.product}",
+        "nodes": run_.node_count,
+        "image": run_.image,
+        "environment": " ".join(f"{name}={value}" for name, value in run_.environment.items()),
+        "note": run_.note,
+        "creator": run_.creator,
+        "attempts": run_.attempts,
+        "created (UTC)": moment(run_.created_at),
+        "started (UTC)": moment(run_.started_at),
+        "ended (UTC)": moment(run_.ended_at),
     }
     output.record({name: value for name, value in shown.items() if value not in (None, "")})
 

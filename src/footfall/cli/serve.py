@@ -17,7 +17,7 @@ from footfall.cli.context import Command, choices
 @click.option("--tls-key", metavar="FILE", help="Its private key (PEM).")
 @click.option("--behind-proxy", is_flag=True, default=None, help="A proxy before us ends TLS.")
 @click.option("--cancel-runs", is_flag=True, help="When stopped, stop the runs too; else they go on.")
-def up(cancel_runs: bool, **given: Any) -> None:
+def up(cancel_runs: bool, **options: Any) -> None:
     """Run a server until it is told to stop.
 
     It prints one line when it is ready. The first start makes an account, its keys, and credentials.toml in the home
@@ -25,7 +25,7 @@ def up(cancel_runs: bool, **given: Any) -> None:
     """
     from footfall.config import load_settings
 
-    settings = load_settings(choices().home, **given)
+    settings = load_settings(choices().home, **options)
     as_json = choices().json
 
     def ready(endpoint: str) -> None:

@@ -37,16 +37,16 @@ def add_verbs(group: Group, kind: str) -> None:
     @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the newest N.")
     def list_(limit: int | None) -> None:
         with open_client() as client:
-            found = list(resources(client, kind).list(limit))
+            items = list(resources(client, kind).list(limit))
         extra = COLUMNS[kind]
         names = ["NAME", "STATUS", "CREATED (UTC)", *(title for title, _ in extra), "ID"]
         rows = [
             [item.name, item.status, moment(item.created_at), *(_brief(item, field) for _, field in extra), item.id]
-            for item in found
+            for item in items
         ]
         numbers = [index for index, name in enumerate(names) if name in _NUMBERS]
         show_list(
-            found, names, rows, numbers=numbers, empty=f"There are no {words}s yet; `footfall {kind} create` makes one."
+            items, names, rows, numbers=numbers, empty=f"There are no {words}s yet; `footfall {kind} create` makes one."
         )
 
     @group.command("show", help=f"Show a {words} by its id or name.")
@@ -66,17 +66,17 @@ def add_verbs(group: Group, kind: str) -> None:
     @click.argument("which", metavar="ID|NAME")
     def cancel(which: str) -> None:
         with open_client() as client:
-            found = resources(client, kind).find(which)
-            resources(client, kind).cancel(found.id)
-        done(f"The {words} {found.name} is being stopped.", kind=kind, id=found.id, name=found.name, action="cancel")
+            item = resources(client, kind).find(which)
+            resources(client, kind).cancel(item.id)
+        done(f"The {words} {item.name} is being stopped.", kind=kind, id=item.id, name=item.name, action="cancel")
 
     @group.command("delete", help=f"Delete a {words}.")
     @click.argument("which", metavar="ID|NAME")
     def delete(which: str) -> None:
         with open_client() as client:
-            found = resources(client, kind).find(which)
-            resources(client, kind).delete(found.id)
-        done(f"The {words} {found.name} is deleted.", kind=kind, id=found.id, name=found.name, action="delete")
+            item = resources(client, kind).find(which)
+            resources(client, kind).delete(item.id)
+        done(f"The {words} {item.name} is deleted.", kind=kind, id=item.id, name=item.name, action="delete")
 
 
 def _brief(item: "Resource", field: str) -> Any:
@@ -88,8 +88,8 @@ def _brief(item: "Resource", field: str) -> Any:
 
 def resources(client: "Client", kind: str) -> "Resources[Any]":
     """Return the verbs of a kind."""
-    found: Resources[Any] = getattr(client, KINDS[kind])
-    return found
+    verbs: Resources[Any] = getattr(client, KINDS[kind])
+    return verbs
 
 
 def show_or_wait(client: "Client", kind: str, made: "Resource", wait: bool, timeout_s: float | None) -> None:
@@ -105,12 +105,12 @@ def show_or_wait(client: "Client", kind: str, made: "Resource", wait: bool, time
     show_made(made.wire, made.id, hint)
 
 
-def _wait_and_show(client: "Client", kind: str, found: "Resource", timeout_s: float | None) -> None:
+def _wait_and_show(client: "Client", kind: str, item: "Resource", timeout_s: float | None) -> None:
     try:
-        with output.watching(found.name) as callback:
-            ended = client.wait(found, callback, timeout_s)
+        with output.watching(item.name) as callback:
+            ended = client.wait(item, callback, timeout_s)
     except KeyboardInterrupt:
-        output.note(f"Stopped waiting; it goes on. `footfall {kind} wait {found.id}` waits again.")
+        output.note(f"Stopped waiting; it goes on. `footfall {kind} wait {item.id}` waits again.")
         raise
     _show(ended)
     if ended.status == "failed":
@@ -118,12 +118,12 @@ def _wait_and_show(client: "Client", kind: str, found: "Resource", timeout_s: fl
         raise RunFailed(f"{ended.fail_message or 'COMMON_ERROR'}{details} The log: `footfall logs {kind} {ended.id}`.")
 
 
-def _show(found: "Resource") -> None:
+def _show(item: "Resource") -> None:
     if choices().json:
-        output.json_value(found.wire)
+        output.json_value(item.wire)
         return
-    fields = dict(found.wire)
-    now = found.progress
+    fields = dict(item.wire)
+    now = item.progress
     if now is not None:
         share = f" {100 * now.done / now.total:.0f} %" if now.total else ""
         fields["progress"] = f"{now.stage}{share}"

@@ -219,12 +219,12 @@ class Client:
 
     def encoders(self) -> list[Encoder]:
         """Return the encoders of the account, newest first."""
-        found: list[Encoder] = []
+        encoders: list[Encoder] = []
         while True:
-            page = self.transport.json("GET", "/api/v1/encoders", {"index": len(found), "limit": PAGE})
-            found += [reply(Encoder, item) for item in page["encoders"]]
-            if not page["encoders"] or len(found) >= page["total"]:
-                return found
+            page = self.transport.json("GET", "/api/v1/encoders", {"index": len(encoders), "limit": PAGE})
+            encoders += [reply(Encoder, item) for item in page["encoders"]]
+            if not page["encoders"] or len(encoders) >= page["total"]:
+                return encoders
 
     def encoder(self, id: str) -> Encoder:
         """Return one encoder."""

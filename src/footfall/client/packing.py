@@ -140,9 +140,9 @@ def _walk(root: Path, directory: Path, above: list[tuple[Path, GitIgnoreSpec]]) 
 def _is_ignored(path: Path, rules: list[tuple[Path, GitIgnoreSpec]], *, is_dir: bool) -> bool:
     """Whether a path is left out: the last rule that speaks of it decides, that of a deeper directory over one above."""
     for base, spec in reversed(rules):
-        said = spec.check_file(path.relative_to(base).as_posix() + ("/" if is_dir else "")).include
-        if said is not None:
-            return said
+        is_included = spec.check_file(path.relative_to(base).as_posix() + ("/" if is_dir else "")).include
+        if is_included is not None:
+            return is_included
     return False
 
 

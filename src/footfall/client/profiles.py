@@ -133,20 +133,20 @@ class Profiles:
         Raises:
             InputError: there is none, or one of each kind has this name.
         """
-        found: builtins.list[Profile] = []
+        matches: builtins.list[Profile] = []
         for kind in (self._intents, self._attributes):
             try:
-                found.append(kind.find(name_or_id))
+                matches.append(kind.find(name_or_id))
             except InputError:
                 continue
-        if not found:
+        if not matches:
             raise InputError(
                 f"There is no profile with the id or name {name_or_id!r}; list them to see which there are."
             )
-        if len(found) > 1:
-            ids = " and ".join(f"{profile.kind} {profile.id}" for profile in found)
+        if len(matches) > 1:
+            ids = " and ".join(f"{profile.kind} {profile.id}" for profile in matches)
             raise InputError(f"Two profiles are called {name_or_id!r}; give an id: {ids}.")
-        return found[0]
+        return matches[0]
 
     def delete(self, id: str) -> None:
         """Delete one that is not running."""

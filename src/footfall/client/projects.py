@@ -150,13 +150,13 @@ class Catalogue:
 
     def images(self) -> list[Image]:
         """Return the base images, then the custom ones."""
-        found = []
+        images = []
         for kind, path in (("BASE", "images/base"), ("CUSTOM", "images/custom")):
             for item in self._transport.json("GET", f"{NSML}/{path}")["imageList"]:
                 image = reply(Image, item)
                 image.type = kind
-                found.append(image)
-        return found
+                images.append(image)
+        return images
 
     def registries(self) -> list[Registry]:
         """Return the stored logins of image repositories."""

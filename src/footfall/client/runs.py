@@ -148,14 +148,14 @@ class Runs:
         project, _, number = name.rpartition("/")
         if not project or not (number.isascii() and number.isdigit()):
             raise InputError(f"{name!r} should read PROJECT/NUMBER, as `footfall runs list` shows it.")
-        found = self._projects.find(project)
+        project_ = self._projects.find(project)
         try:
-            return self.get(found.id, number)
+            return self.get(project_.id, number)
         except ServiceError as error:
             if error.status != 404:
                 raise
             raise InputError(
-                f"The project {found.name} has no run {number}; `footfall runs list` shows all."
+                f"The project {project_.name} has no run {number}; `footfall runs list` shows all."
             ) from error
 
     def stop(self, run: Run) -> Run:
@@ -172,11 +172,11 @@ class Runs:
 
     def nodes(self, run: Run) -> Sequence[Node]:
         """Return the nodes of a run, by rank."""
-        found = [
+        nodes = [
             reply(Node, item)
             for item in pages(self._transport, self._path(run.project_id, run.number) + "/nodes", "nodes")
         ]
-        return sorted(found, key=lambda node: node.rank)
+        return sorted(nodes, key=lambda node: node.rank)
 
     def wait(self, run: Run, callback: Callable[[Run], None] | None = None, timeout_s: float | None = None) -> Run:
         """Ask until a run has ended and return it as it is then; a server that is away for up to a minute ends no waiting.

@@ -82,21 +82,21 @@ def find_credentials(
     variables = {name: env.get("FOOTFALL_" + name.upper()) for name in names}
     ncloud = {name: env.get("NCLOUD_" + name.upper()) for name in ("access_key", "secret_key")}
     written = (str(file), _read_credentials(file))
-    ours = [("the variables FOOTFALL_ACCESS_KEY and FOOTFALL_SECRET_KEY", variables), written]
+    own = [("the variables FOOTFALL_ACCESS_KEY and FOOTFALL_SECRET_KEY", variables), written]
     sources: list[tuple[str, Mapping[str, str | None]]] = [("the arguments", arguments)]
-    sources += reversed(ours) if home is not None else ours
+    sources += reversed(own) if home is not None else own
     sources += [("the variables NCLOUD_ACCESS_KEY and NCLOUD_SECRET_KEY", ncloud)]
-    found_endpoint = next((s["endpoint"] for _, s in sources if s.get("endpoint")), None)
-    found_api_key = next((s["api_key"] for _, s in sources if s.get("api_key")), None)
+    endpoint_ = next((s["endpoint"] for _, s in sources if s.get("endpoint")), None)
+    api_key_ = next((s["api_key"] for _, s in sources if s.get("api_key")), None)
     for where, source in sources:
         access, secret = source.get("access_key"), source.get("secret_key")
         if bool(access) != bool(secret):
             missing = "secret_key" if access else "access_key"
             raise ConfigError(missing, f"{where} give only the other half of the pair; give both, or neither")
         if access and secret:
-            if not found_endpoint:
+            if not endpoint_:
                 break
-            return Credentials(_check_endpoint(found_endpoint), access, secret, found_api_key, where)
+            return Credentials(_check_endpoint(endpoint_), access, secret, api_key_, where)
     else:
         raise ConfigError("access_key", _no_keys(file))
     details = f"set FOOTFALL_ENDPOINT, or start the server again, which writes it (there is none in {file})"
@@ -213,8 +213,8 @@ class Transport:
         Raises:
             ServiceError: the service refused it, or (status 0) did not answer.
         """
-        given = {name: value for name, value in (query or {}).items() if value is not None}
-        target = path + ("?" + urlencode(given) if given else "")
+        params = {name: value for name, value in (query or {}).items() if value is not None}
+        target = path + ("?" + urlencode(params) if params else "")
         fixed = {"accept": "*/*", **(headers or {})}
         repeatable = method in _REPEATABLE or "x-idempotency-key" in fixed
         attempt = 1
@@ -319,8 +319,8 @@ class Transport:
         unseen = answer.status in (429, 503) and after_s is not None
         replayed = answer.status == 401 and str(refusal) == _REPLAYED
         if signed and answer.status == 401 and refusal.error_code == _NOT_AUTHENTICATED and not replayed:
-            told = f"{refusal} {self._advice_about_keys(answer)}"
-            refusal = ServiceError(401, refusal.error_code, refusal.symbol, told, refusal.trace_id)
+            details = f"{refusal} {self._advice_about_keys(answer)}"
+            refusal = ServiceError(401, refusal.error_code, refusal.symbol, details, refusal.trace_id)
         return refusal, unseen or replayed or (repeatable and answer.status in (502, 503, 504)), after_s
 
     def _signature(self, method: str, target: str) -> dict[str, str]:
@@ -352,8 +352,8 @@ class Transport:
 
     def _unreachable(self, error: Exception, what: str, advice: str = _START_IT) -> ServiceError:
         cause = error.__cause__ or error.__context__ or error
-        said = str(cause).rpartition(": ")[2] or type(cause).__name__
-        reason = getattr(cause, "verify_message", None) or getattr(cause, "strerror", None) or said
+        text = str(cause).rpartition(": ")[2] or type(cause).__name__
+        reason = getattr(cause, "verify_message", None) or getattr(cause, "strerror", None) or text
         failure = ServiceError(
             0, "", "UNREACHABLE", f"The service at {self.credentials.endpoint} {what} ({reason}). {advice}"
         )

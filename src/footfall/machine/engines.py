@@ -20,12 +20,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 NAMES = ("docker", "podman", "apptainer")
-COMMAND_S = 10.0
-FRESH_S = 60.0
+COMMAND_TIMEOUT_S = 10.0
+TTL_S = 60.0
 """What was seen so long ago is looked at again, behind the back of who asks."""
-_MISS_S = 1.0
-_AGAIN_S = 0.3
-_MOST_IMAGES = 1000
+_MISS_TTL_S = 1.0
+_RETRY_PAUSE_S = 0.3
+_MAX_IMAGES = 1000
 _PROBE = "footfall-probe"
 _MARKER = "marker"
 
@@ -40,7 +40,7 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sight:
+class _Snapshot:
     engines: tuple[Engine, ...]
     images: Mapping[str, tuple[str, ...]]
     at: float
@@ -57,80 +57,81 @@ class Engines:
     def __init__(self, environment: Mapping[str, str], fixed: Sequence[Engine] | None = None) -> None:
         self.environment = environment
         self._is_fixed = fixed is not None
-        self._sight = None if fixed is None else _Sight(tuple(fixed), {}, time.monotonic())
-        self._looking = threading.Lock()
-        self._is_renewed = threading.Lock()
+        self._snapshot = None if fixed is None else _Snapshot(tuple(fixed), {}, time.monotonic())
+        self._scan_lock = threading.Lock()
+        self._refresh_lock = threading.Lock()
 
     @property
     def known(self) -> list[str] | None:
         """The names of those that work, without waiting: None while none was tried."""
-        sight = self._sight
-        return None if sight is None else [engine.name for engine in sight.engines if not engine.why]
+        snapshot = self._snapshot
+        return None if snapshot is None else [engine.name for engine in snapshot.engines if not engine.why]
 
     def troubles(self) -> dict[str, str]:
         """Return why each cannot be used, by name, empty where it can; the first time this waits for the trial."""
-        return {engine.name: engine.why for engine in self._see().engines}
+        return {engine.name: engine.why for engine in self._current().engines}
 
     def programs(self) -> dict[str, str]:
         """Return the programs of those that work, by name; the first time this waits for the trial."""
-        return {engine.name: engine.program for engine in self._see().engines if not engine.why}
+        return {engine.name: engine.program for engine in self._current().engines if not engine.why}
 
     def images(self) -> list[str]:
         """Return the names of all images that those have which work, with their tags; at most a minute old or on the way."""
-        return _names(self._see())
+        return _names(self._current())
 
     def has_image(self, name: str) -> bool:
         """Whether one of those that work has an image of this very name; a new one is seen at once."""
-        sight = self._see()
-        if _is_missed(name, sight):
-            with self._looking:
-                sight = self._sight or sight  # others may have waited for the same look
-                if _is_missed(name, sight):
-                    sight = self._sight = self._look(sight, tries_again=False)
-        return name in _names(sight)
+        snapshot = self._current()
+        if _is_missed(name, snapshot):
+            with self._scan_lock:
+                snapshot = self._snapshot or snapshot  # others may have waited for the same look
+                if _is_missed(name, snapshot):
+                    snapshot = self._snapshot = self._scan(snapshot, retries=False)
+        return name in _names(snapshot)
 
-    def _see(self) -> _Sight:
-        sight = self._sight
-        if sight is None:
-            with self._looking:
-                sight = self._sight = self._sight or self._look(None, tries_again=True)
-        elif time.monotonic() - sight.at > FRESH_S and not self._is_fixed and self._is_renewed.acquire(blocking=False):
-            threading.Thread(target=self._renew, name="engines", daemon=True).start()
-        return sight
+    def _current(self) -> _Snapshot:
+        snapshot = self._snapshot
+        if snapshot is None:
+            with self._scan_lock:
+                snapshot = self._snapshot = self._snapshot or self._scan(None, retries=True)
+        elif (
+            time.monotonic() - snapshot.at > TTL_S and not self._is_fixed and self._refresh_lock.acquire(blocking=False)
+        ):
+            threading.Thread(target=self._refresh, name="engines", daemon=True).start()
+        return snapshot
 
-    def _renew(self) -> None:
+    def _refresh(self) -> None:
         try:
-            with self._looking:
-                self._sight = self._look(self._sight, tries_again=True)
+            with self._scan_lock:
+                self._snapshot = self._scan(self._snapshot, retries=True)
         finally:
-            self._is_renewed.release()
+            self._refresh_lock.release()
 
-    def _look(self, before: _Sight | None, *, tries_again: bool) -> _Sight:
+    def _scan(self, previous: _Snapshot | None, *, retries: bool) -> _Snapshot:
         """Try the engines that did not work, if that is wanted, and ask the others what they have."""
-        if self._is_fixed and before is not None:
-            return before
-        known = before.engines if before is not None else [Engine(name, "", "it was not tried") for name in NAMES]
+        if self._is_fixed and previous is not None:
+            return previous
+        known = previous.engines if previous is not None else [Engine(name, "", "it was not tried") for name in NAMES]
         with ThreadPoolExecutor(len(NAMES)) as pool:
             tried = [
-                pool.submit(_try, engine.name, self.environment) if engine.why and tries_again else None
-                for engine in known
+                pool.submit(_try, engine.name, self.environment) if engine.why and retries else None for engine in known
             ]
             engines = [old if new is None else new.result() for old, new in zip(known, tried, strict=True)]
             listed = [pool.submit(_list, engine, self.environment) for engine in engines]
-            found = [each.result() for each in listed]
-        images = {engine.name: names for engine, names in found}
-        return _Sight(tuple(engine for engine, _ in found), images, time.monotonic())
+            listed_engines = [each.result() for each in listed]
+        images = {engine.name: names for engine, names in listed_engines}
+        return _Snapshot(tuple(engine for engine, _ in listed_engines), images, time.monotonic())
 
 
-def _is_missed(name: str, sight: _Sight) -> bool:
-    return name not in _names(sight) and time.monotonic() - sight.at > _MISS_S
+def _is_missed(name: str, snapshot: _Snapshot) -> bool:
+    return name not in _names(snapshot) and time.monotonic() - snapshot.at > _MISS_TTL_S
 
 
-def _names(sight: _Sight) -> list[str]:
-    return list(dict.fromkeys(name for names in sight.images.values() for name in names))[:_MOST_IMAGES]
+def _names(snapshot: _Snapshot) -> list[str]:
+    return list(dict.fromkeys(name for names in snapshot.images.values() for name in names))[:_MAX_IMAGES]
 
 
-class _FailedError(Exception):
+class _EngineError(Exception):
     """An engine did not do what it was asked; the text is a sentence without its end."""
 
 
@@ -145,7 +146,7 @@ def _try(name: str, environment: Mapping[str, str]) -> Engine:
             _try_apptainer(program, environment)
         else:
             _try_daemon(program, environment)
-    except (_FailedError, OSError, tarfile.TarError) as error:
+    except (_EngineError, OSError, tarfile.TarError) as error:
         return Engine(name, program, f"{program} does not work: {error}")
     return Engine(name, program, "")
 
@@ -153,19 +154,19 @@ def _try(name: str, environment: Mapping[str, str]) -> Engine:
 def _try_daemon(program: str, environment: Mapping[str, str]) -> None:
     """Make an image of one file, export a container of it, and look for that file."""
     name = f"{_PROBE}-{secrets.token_hex(8)}"
-    _ask([program, "import", "-", f"{name}:1"], environment, _tiny_tar(name))
+    _call([program, "import", "-", f"{name}:1"], environment, _tiny_tar(name))
     try:
         create = [program, "create", "--pull=never", "--network=none", "--name", name, f"{name}:1", f"/{_MARKER}"]
-        _ask(create, environment)
+        _call(create, environment)
         try:
-            exported = _ask([program, "export", name], environment)
+            exported = _call([program, "export", name], environment)
         finally:
-            _ask([program, "rm", "-f", name], environment)
+            _call([program, "rm", "-f", name], environment)
     finally:
-        _ask([program, "rmi", "-f", f"{name}:1"], environment)
+        _call([program, "rmi", "-f", f"{name}:1"], environment)
     with tarfile.open(fileobj=io.BytesIO(exported)) as tar:
         if _MARKER not in (member.name.removeprefix("./") for member in tar):
-            raise _FailedError("what was put into an image did not come out of it")
+            raise _EngineError("what was put into an image did not come out of it")
 
 
 def _try_apptainer(program: str, environment: Mapping[str, str]) -> None:
@@ -174,10 +175,10 @@ def _try_apptainer(program: str, environment: Mapping[str, str]) -> None:
         source, image, unpacked = (Path(directory, name) for name in ("source", "image.sif", "unpacked"))
         source.mkdir()
         (source / _MARKER).touch()
-        _ask([program, "build", str(image), str(source)], environment)
-        _ask([program, "build", "--sandbox", str(unpacked), str(image)], environment)
+        _call([program, "build", str(image), str(source)], environment)
+        _call([program, "build", "--sandbox", str(unpacked), str(image)], environment)
         if not (unpacked / _MARKER).is_file():
-            raise _FailedError("what was put into an image did not come out of it")
+            raise _EngineError("what was put into an image did not come out of it")
 
 
 def _list(engine: Engine, environment: Mapping[str, str]) -> tuple[Engine, tuple[str, ...]]:
@@ -187,27 +188,29 @@ def _list(engine: Engine, environment: Mapping[str, str]) -> tuple[Engine, tuple
     argv = [engine.program, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
     try:
         try:
-            said = _ask(argv, environment)
-        except _FailedError:
-            time.sleep(_AGAIN_S)  # podman fails where somebody removes an image at that very moment
-            said = _ask(argv, environment)
-    except (_FailedError, OSError) as error:
+            output = _call(argv, environment)
+        except _EngineError:
+            time.sleep(_RETRY_PAUSE_S)  # podman fails where somebody removes an image at that very moment
+            output = _call(argv, environment)
+    except (_EngineError, OSError) as error:
         return replace(engine, why=f"{engine.program} works no more: {error}"), ()
-    names = said.decode("utf-8", "replace").split()
+    names = output.decode("utf-8", "replace").split()
     return engine, tuple(sorted({name for name in names if "<none>" not in name and _PROBE not in name}))
 
 
-def _ask(argv: Sequence[str], environment: Mapping[str, str], given: bytes = b"") -> bytes:
+def _call(argv: Sequence[str], environment: Mapping[str, str], stdin: bytes = b"") -> bytes:
     try:
-        done = subprocess.run(
-            argv, input=given, env=dict(environment), capture_output=True, timeout=COMMAND_S, check=False
+        process = subprocess.run(
+            argv, input=stdin, env=dict(environment), capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise _FailedError(f"{argv[1]} took longer than {COMMAND_S:.0f} s") from error
-    if done.returncode:
-        lines = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
-        raise _FailedError(f"{argv[1]} says: {lines[-1][:200]}")
-    return done.stdout
+        raise _EngineError(f"{argv[1]} took longer than {COMMAND_TIMEOUT_S:.0f} s") from error
+    if process.returncode:
+        lines = (process.stderr or process.stdout).decode("utf-8", "replace").strip().splitlines() or [
+            "it says nothing"
+        ]
+        raise _EngineError(f"{argv[1]} says: {lines[-1][:200]}")
+    return process.stdout
 
 
 def _tiny_tar(content: str) -> bytes:

@@ -8,7 +8,7 @@ import subprocess
 
 from footfall.records import Gpu
 
-PATIENCE_S = 5.0
+QUERY_TIMEOUT_S = 5.0
 FAKE_MODEL = "Fake GPU"
 FAKE_MEMORY_MIB = 16_384
 _QUERY = ["--query-gpu=uuid,name,memory.total", "--format=csv,noheader,nounits"]
@@ -20,7 +20,7 @@ def find_gpus() -> tuple[Gpu, ...]:
     if command is None:
         return ()
     try:
-        done = subprocess.run([command, *_QUERY], capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+        done = subprocess.run([command, *_QUERY], capture_output=True, text=True, timeout=QUERY_TIMEOUT_S, check=True)
     except (OSError, subprocess.SubprocessError):
         return ()
     return tuple(gpu for line in done.stdout.splitlines() if (gpu := _parse(line)) is not None)

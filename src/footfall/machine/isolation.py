@@ -21,7 +21,7 @@ from footfall.machine.engines import NAMES, Engine, Engines
 
 RUNNER = Path(__file__).parent.parent / "runner" / "__main__.py"
 LEVELS = ("bubblewrap", "landlock", "plain")
-PROBE_S = 60.0
+PROBE_TIMEOUT_S = 60.0
 _ENGINES_READ = (
     "HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG",
     "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "CONTAINER_HOST", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "APPTAINER_TMPDIR",
@@ -74,7 +74,7 @@ def find_isolation(settings: Settings) -> Isolation:
     Raises:
         ConfigError: the level that the settings ask for does not work here.
     """
-    asked = {
+    request = {
         "levels": list(LEVELS) if settings.isolation == "auto" else [settings.isolation],
         "root": str(settings.runs_root),
         "bubblewraps": _find_bubblewraps(),
@@ -88,40 +88,40 @@ def find_isolation(settings: Settings) -> Isolation:
             "refusal": "",
         },
     }
-    found = _probe(settings, asked)
-    if settings.isolation not in ("auto", found["level"]):
-        raise ConfigError("isolation", f"{settings.isolation} does not work on this machine. {found['why']}")
-    uid = found["details"]["uid"]
+    result = _probe(settings, request)
+    if settings.isolation not in ("auto", result["level"]):
+        raise ConfigError("isolation", f"{settings.isolation} does not work on this machine. {result['why']}")
+    uid = result["details"]["uid"]
     isolation = Isolation(
-        level=found["level"],
-        why=found["why"],
-        user=os.geteuid() if uid is None or found["level"] == "plain" else uid,
-        engines=_engines(found["level"]),
+        level=result["level"],
+        why=result["why"],
+        user=os.geteuid() if uid is None or result["level"] == "plain" else uid,
+        engines=_engines(result["level"]),
         refuses_as_root=os.geteuid() == 0,
         allows_plain=settings.allow_plain,
-        details=found["details"],
+        details=result["details"],
     )
     isolation.details["refusal"] = isolation.refusal() or ""  # type: ignore[index]
     return isolation
 
 
-def _probe(settings: Settings, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _probe(settings: Settings, request: Mapping[str, Any]) -> dict[str, Any]:
     settings.runs_root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", str(RUNNER), "--probe"],
-            input=json.dumps(asked).encode(),
+            input=json.dumps(request).encode(),
             env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
             capture_output=True,
-            timeout=PROBE_S,
+            timeout=PROBE_TIMEOUT_S,
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", b"") or b""
-        details = f"{error} {said.decode('utf-8', 'replace')[-500:]}"
+        stderr = getattr(error, "stderr", b"") or b""
+        details = f"{error} {stderr.decode('utf-8', 'replace')[-500:]}"
         raise ConfigError("isolation", f"how commands can be kept apart could not be found out: {details}") from error
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def _engines(level: str) -> Engines:
