@@ -46,13 +46,13 @@ def live_server(home: Path, *options: str, environment: Mapping[str, str] | None
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             deadline = time.monotonic() + START_S
-            said = b""
-            while b"\n" not in said:
+            line_read = b""
+            while b"\n" not in line_read:
                 assert selector.select(max(0, deadline - time.monotonic())), "the server was not ready in time"
                 piece = os.read(process.stdout.fileno(), 4096)
                 assert piece, (home / "server.log").read_text()
-                said += piece
-        line = said.decode().strip()
+                line_read += piece
+        line = line_read.decode().strip()
         yield LiveServer(line.split(" at ")[1].split(" ")[0], home, process, line)
     finally:
         if process.poll() is None:

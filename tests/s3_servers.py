@@ -87,9 +87,9 @@ def juicefs_gateway(directory: Path) -> Iterator[str]:
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    assert found, f"{name} is missing; `make test` installs it"
-    return found
+    path = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert path, f"{name} is missing; `make test` installs it"
+    return path
 
 
 @contextlib.contextmanager

@@ -65,8 +65,8 @@ def test_every_howto_has_its_example_and_each_names_the_other() -> None:
 
 def test_curl_with_openssl_signs_what_the_service_accepts(server: LiveServer) -> None:
     script = EXAMPLES / "curl_openssl.sh"
-    said = run(script, "GET", "/api/v1/features?index=0&limit=5", **variables(server))
-    assert '"features":[' in said
+    result = run(script, "GET", "/api/v1/features?index=0&limit=5", **variables(server))
+    assert '"features":[' in result
     bucket = run(script, "POST", "/accounts/v1/buckets", '{"name": "by-curl"}', **variables(server))
     assert '"by-curl"' in bucket
 
@@ -77,10 +77,10 @@ def test_the_page_on_curl_works_as_it_is_written(tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(EXAMPLES)
     with live_server(tmp_path / ".footfall"):
         script = "\n".join(["set -euo pipefail", f"cd {tmp_path}", *lines])
-        said = run("bash", "-c", script, HOME=str(tmp_path))
-    assert '"status":"ok"' in said
-    assert '"features":[]' in said, "the request signed by hand"
-    assert '"feature_name":"by curl"' in said
+        result = run("bash", "-c", script, HOME=str(tmp_path))
+    assert '"status":"ok"' in result
+    assert '"features":[]' in result, "the request signed by hand"
+    assert '"feature_name":"by curl"' in result
 
 
 def test_back_up_copies_a_home_whose_server_runs(tmp_path: Path) -> None:
@@ -106,9 +106,11 @@ def test_score_users(server: LiveServer, tmp_path: Path) -> None:
                 f"u{n}\t" + "->".join(chance.choices(["buy bread", "buy milk"], k=5)) + "->buy tea" * tea + "\n"
             )
             labels.write(f"u{n}\t{int(tea)}\n")
-    said = run(sys.executable, EXAMPLES / "score_users.py", tmp_path / "s.csv", tmp_path / "l.tsv", **variables(server))
-    assert said.startswith("AUROC 1.0") or said.startswith("AUROC 0.9")
-    assert "user_id" in said
+    result = run(
+        sys.executable, EXAMPLES / "score_users.py", tmp_path / "s.csv", tmp_path / "l.tsv", **variables(server)
+    )
+    assert result.startswith("AUROC 1.0") or result.startswith("AUROC 0.9")
+    assert "user_id" in result
 
 
 def test_find_people(server: LiveServer, tmp_path: Path) -> None:
@@ -121,11 +123,13 @@ def test_find_people(server: LiveServer, tmp_path: Path) -> None:
             sequences.write(f"{'runner' if runs else 'u'}{n}\t{'->'.join(acts)}\n")
             labels.write(f"{'runner' if runs else 'u'}{n}\t{int(runs)}\n")
     files = (tmp_path / "s.csv", tmp_path / "l.tsv")
-    said = run(sys.executable, EXAMPLES / "find_people.py", *files, "running", "marathon", "xyzzy", **variables(server))
-    assert "running shoes" in said
-    assert "marathon ticket" in said
-    assert "unknown: ['xyzzy']" in said
-    assert said.partition("unknown")[2].count("runner") == 10
+    result = run(
+        sys.executable, EXAMPLES / "find_people.py", *files, "running", "marathon", "xyzzy", **variables(server)
+    )
+    assert "running shoes" in result
+    assert "marathon ticket" in result
+    assert "unknown: ['xyzzy']" in result
+    assert result.partition("unknown")[2].count("runner") == 10
 
 
 def test_the_page_on_profiles_works_as_it_is_written(server: LiveServer) -> None:
@@ -139,9 +143,9 @@ def test_the_page_on_profiles_works_as_it_is_written(server: LiveServer) -> None
         client.put_object("shop", "again.tsv", "".join(f"u{n}\t{int(n % 4 == 0)}\n" for n in range(600)).encode())
         feature = client.wait(client.features.create("march", "shop", "march.csv"), timeout_s=120)
         client.wait(client.tasks.create("will buy again", feature.id, "shop", "again.tsv"), timeout_s=120)
-    said = run("bash", "-ec", "\n".join(lines), FOOTFALL_HOME=str(server.home))
-    assert re.search(r"^behavior +running shoes +100\.0 % ", said, re.MULTILINE), said
-    assert re.search(r"^u\d+ +0\.\d+$", said, re.MULTILINE), said
+    result = run("bash", "-ec", "\n".join(lines), FOOTFALL_HOME=str(server.home))
+    assert re.search(r"^behavior +running shoes +100\.0 % ", result, re.MULTILINE), result
+    assert re.search(r"^u\d+ +0\.\d+$", result, re.MULTILINE), result
     assert "similarity" in run(sys.executable, "-c", code, FOOTFALL_HOME=str(server.home))
 
 
@@ -149,19 +153,19 @@ def test_rotate_keys(tmp_path: Path) -> None:
     with live_server(tmp_path / "home") as own:
         file = own.home / "credentials.toml"
         before = tomllib.loads(file.read_text())
-        said = run(sys.executable, EXAMPLES / "rotate_keys.py", file)
+        result = run(sys.executable, EXAMPLES / "rotate_keys.py", file)
         after = tomllib.loads(file.read_text())
-        assert f"{before['access_key']} is deleted" in said
+        assert f"{before['access_key']} is deleted" in result
         assert after["access_key"] != before["access_key"]
         assert file.stat().st_mode & 0o777 == 0o600
         assert run(sys.executable, "-m", "footfall", "key", "list", "--home", own.home)
 
 
 def test_serve_tls(tmp_path: Path) -> None:
-    said = run(EXAMPLES / "serve_tls.sh", tmp_path / "home")
-    assert "Footfall is ready at https://127.0.0.1:" in said
-    assert "healthy at https://" in said
-    assert said.rstrip().endswith("[]")
+    result = run(EXAMPLES / "serve_tls.sh", tmp_path / "home")
+    assert "Footfall is ready at https://127.0.0.1:" in result
+    assert "healthy at https://" in result
+    assert result.rstrip().endswith("[]")
 
 
 @pytest.fixture
@@ -183,7 +187,7 @@ def s3_endpoint(tmp_path: Path) -> Iterator[str]:
 
 
 def test_use_s3(tmp_path: Path, s3_endpoint: str) -> None:
-    said = run(
+    result = run(
         sys.executable,
         EXAMPLES / "use_s3.py",
         tmp_path / "home",
@@ -191,16 +195,16 @@ def test_use_s3(tmp_path: Path, s3_endpoint: str) -> None:
         S3_ACCESS_KEY="testing",
         S3_SECRET_KEY="testing",
     )
-    assert "hello from S3" in said
+    assert "hello from S3" in result
 
 
 def test_a_command_runs_leaves_what_it_made_and_is_repeated(server: LiveServer) -> None:
-    said = run(EXAMPLES / "run_commands.sh", "example", FOOTFALL_HOME=str(server.home))
-    assert re.search(r"^y = [23]\.\d+ x \+ \d\.\d+$", said, re.MULTILINE), said
-    assert re.search(r"^loss .* 200 ", said, re.MULTILINE), said
-    assert '{"slope": ' in said
-    assert "example/2   completed" in said
-    assert "The project example is being deleted." in said
+    result = run(EXAMPLES / "run_commands.sh", "example", FOOTFALL_HOME=str(server.home))
+    assert re.search(r"^y = [23]\.\d+ x \+ \d\.\d+$", result, re.MULTILINE), result
+    assert re.search(r"^loss .* 200 ", result, re.MULTILINE), result
+    assert '{"slope": ' in result
+    assert "example/2   completed" in result
+    assert "The project example is being deleted." in result
 
 
 def test_two_nodes_meet(server: LiveServer) -> None:
@@ -226,19 +230,19 @@ def test_a_client_of_the_documentation_works_with_an_alias(tmp_path: Path) -> No
     page = (HOWTOS / "nsml-clients.md").read_text()
     (home / "footfall.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
     with live_server(home) as server:
-        said = run(sys.executable, EXAMPLES / "nsml_client.py", **variables(server))
+        result = run(sys.executable, EXAMPLES / "nsml_client.py", **variables(server))
         with Client(home=home) as client:
             assert [one.path for one in client.catalogue.images()] == [
                 "host",
                 "nvcr.io/nvidia/tensorflow:21.02-tf1-py3",
             ]
-    assert '"status": "RUN_STATE_COMPLETED"' in said
-    assert '"weight-decay": 0.001' in said
-    assert "exit codes of its nodes: [0]" in said
+    assert '"status": "RUN_STATE_COMPLETED"' in result
+    assert '"weight-decay": 0.001' in result
+    assert "exit codes of its nodes: [0]" in result
 
 
 def test_machines_are_offered_as_the_settings_say(tmp_path: Path) -> None:
-    said = run(sys.executable, EXAMPLES / "offer_machines.py", tmp_path / "home")
-    assert "product 1: [Train] 1vCPU, 2GB Mem, nodes [1, 2]" in said
-    assert "product 20: [Train] 2 x GPU (fake), 1vCPU, 2GB Mem" in said
-    assert "image tools" in said
+    result = run(sys.executable, EXAMPLES / "offer_machines.py", tmp_path / "home")
+    assert "product 1: [Train] 1vCPU, 2GB Mem, nodes [1, 2]" in result
+    assert "product 20: [Train] 2 x GPU (fake), 1vCPU, 2GB Mem" in result
+    assert "image tools" in result

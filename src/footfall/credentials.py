@@ -1,4 +1,4 @@
-"""``credentials.toml`` in the home directory: how a client finds the server and who it is. Mode 0600."""
+"""``credentials.toml`` in the home directory: the address and keys with which a client reaches the server. Mode 0600."""
 
 import json
 import tomllib
@@ -11,7 +11,7 @@ NAMES = ("endpoint", "access_key", "secret_key", "api_key")
 
 
 def read_credentials(path: Path) -> dict[str, str]:
-    """Return what the file says, or nothing when it is not there.
+    """Return the fields of the file; nothing if there is no file.
 
     Raises:
         ConfigError: the file cannot be read.

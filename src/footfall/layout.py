@@ -1,4 +1,4 @@
-"""Every key we write to the internal store, and the files of a run. Pure: knows names, not stores.
+"""The keys of the internal store and the file names of a run. Pure: knows names, not stores.
 
 The internal store is one that no bucket name reaches. The attempt is part of each key, so that a runner that comes back
 from the dead cannot speak for the next attempt.
@@ -9,7 +9,7 @@ from the dead cannot speak for the next attempt.
                                         log.txt log.index runner.log scratch/ status.json
                                         address.json isolation.json metrics.dat metrics.keys metrics.json
                                         rescheduled.json enter.sock
-    runs/{id}/output/{rank}/            what a user's command leaves as artifacts, kept through all attempts
+    runs/{id}/output/{rank}/            the artifacts of a user's command, kept through all attempts
     projects/{id}/nas/  projects/{id}/code/{sha256}.tar.gz  volumes/{no}/    below the data directory
     engine-images/{id}/  root/ config.json      engine-images/{id}.lock  {id}.draft    below the data directory
     features|tasks|encoders|shopping_intents/{id}/{attempt}/…
@@ -38,7 +38,7 @@ PROFILE = "profile.tsv"
 REPORT = "report.json"
 
 ENGINE_IMAGES = "engine-images"
-"""The directory of the unpacked images of container engines. Who uses one holds its lock file locked, shared."""
+"""The directory of the unpacked images of container engines. A user of one holds a shared lock on its lock file."""
 
 LAUNCH_FD = 3
 """The file descriptor on which an executor hands a runner its launch: nothing of it is ever a file."""

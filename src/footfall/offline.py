@@ -1,6 +1,6 @@
-"""What an operator does on the server's own machine, without asking a server: keys, images, the way into a node.
+"""Operations of an operator on the server's own machine that need no server: keys, images, entering a node.
 
-A server may run meanwhile; it sees what was changed with its next request.
+A server may run meanwhile; it sees the changes with its next request.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ from footfall.records import Image
 
 
 def recover_key(settings: Settings) -> dict[str, str]:
-    """Make a new key for the operator's first manager and write it to credentials.toml; return what stands there now.
+    """Make a new key for the operator's first manager, write it to credentials.toml and return the fields of that file.
 
-    For somebody who has the server's files and no key that works. A server that runs meanwhile goes on.
+    For an operator who has the server's files but no valid key. A running server is not disturbed.
 
     Raises:
         ConfigError: no server was ever started on this home.

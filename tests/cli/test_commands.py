@@ -13,10 +13,10 @@ from live_server import Footfall, LiveServer, clean_environment, live_server
 
 
 def leaves(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
+    commands: list[tuple[str, ...]] = []
     for name, command in group.commands.items():
-        found += leaves(command, (*path, name)) if isinstance(command, click.Group) else [(*path, name)]
-    return found
+        commands += leaves(command, (*path, name)) if isinstance(command, click.Group) else [(*path, name)]
+    return commands
 
 
 def test_up_prints_one_line_when_it_is_ready(server: LiveServer) -> None:
@@ -173,18 +173,18 @@ def test_put_looks_at_every_name_before_it_sends_the_first(footfall: Footfall, t
 
 
 def test_put_names_the_file_that_the_service_refuses(footfall: Footfall, tmp_path: Path) -> None:
-    theirs = footfall("account", "create", "put-elsewhere", "--json").json
+    other_account = footfall("account", "create", "put-elsewhere", "--json").json
     footfall("data", "put", "-", "taken-name/x", stdin=b"x")
     (tmp_path / "a.csv").write_text("x")
-    keys = {"FOOTFALL_ACCESS_KEY": theirs["access_key"], "FOOTFALL_SECRET_KEY": theirs["secret_key"]}
+    keys = {"FOOTFALL_ACCESS_KEY": other_account["access_key"], "FOOTFALL_SECRET_KEY": other_account["secret_key"]}
     done = footfall("data", "put", str(tmp_path / "a.csv"), "taken-name/", **keys)
     assert done.code == 2
     assert f"{tmp_path / 'a.csv'} is not at taken-name/a.csv: " in done.err
 
 
 def test_json_on_stdout_is_alone_there(footfall: Footfall) -> None:
-    theirs = footfall("account", "create", "json-alone", "--json").json
-    keys = {"FOOTFALL_ACCESS_KEY": theirs["access_key"], "FOOTFALL_SECRET_KEY": theirs["secret_key"]}
+    other_account = footfall("account", "create", "json-alone", "--json").json
+    keys = {"FOOTFALL_ACCESS_KEY": other_account["access_key"], "FOOTFALL_SECRET_KEY": other_account["secret_key"]}
     assert footfall("feature", "list", "--json", **keys).json == []
     assert footfall("--json", "task", "list", **keys).json == []
 
@@ -282,13 +282,13 @@ def test_users_keys_and_roles(footfall: Footfall) -> None:
 
 def test_buckets_and_accounts(footfall: Footfall) -> None:
     other = footfall("account", "create", "research", "--json").json
-    theirs = {"FOOTFALL_ACCESS_KEY": other["access_key"], "FOOTFALL_SECRET_KEY": other["secret_key"]}
+    other_account = {"FOOTFALL_ACCESS_KEY": other["access_key"], "FOOTFALL_SECRET_KEY": other["secret_key"]}
     assert footfall("bucket", "create", "granted").code == 0
-    assert footfall("data", "ls", "granted", **theirs).code == 2
+    assert footfall("data", "ls", "granted", **other_account).code == 2
     assert footfall("bucket", "grant", "granted", other["account_id"]).code == 0
-    assert footfall("data", "ls", "granted", **theirs).code == 0
+    assert footfall("data", "ls", "granted", **other_account).code == 0
     assert footfall("bucket", "revoke", "granted", other["account_id"]).code == 0
-    assert footfall("data", "ls", "granted", **theirs).code == 2
+    assert footfall("data", "ls", "granted", **other_account).code == 2
     assert footfall("bucket", "delete", "granted").code == 0
 
 
@@ -309,8 +309,8 @@ def test_security_02_lists_of_keys_show_no_secret(footfall: Footfall, server: Li
 
 
 def test_doctor_finds_nothing_wrong_with_a_server_that_runs(footfall: Footfall) -> None:
-    found = {each["check"]: each["state"] for each in footfall("doctor", "--json").json}
-    assert found["server"] == found["signature"] == found["home"] == "ok"
+    states = {each["check"]: each["state"] for each in footfall("doctor", "--json").json}
+    assert states["server"] == states["signature"] == states["home"] == "ok"
 
 
 def test_doctor_says_what_to_do_about_a_file_that_others_can_read(footfall: Footfall, tmp_path: Path) -> None:
@@ -332,9 +332,9 @@ def test_doctor_names_a_setting_that_is_none(footfall: Footfall, tmp_path: Path)
 
 def test_the_variables_of_clients_are_no_wrong_settings(footfall: Footfall, tmp_path: Path) -> None:
     names = ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY", "API_KEY", "CA_FILE")
-    given = {f"FOOTFALL_{name}": "http://127.0.0.1:9" for name in names}
-    found = {each["check"]: each for each in footfall("doctor", "--home", str(tmp_path), "--json", **given).json}
-    assert found["settings"]["state"] == "ok", found["settings"]
+    variables = {f"FOOTFALL_{name}": "http://127.0.0.1:9" for name in names}
+    states = {each["check"]: each for each in footfall("doctor", "--home", str(tmp_path), "--json", **variables).json}
+    assert states["settings"]["state"] == "ok", states["settings"]
 
 
 def test_doctor_lists_every_setting(footfall: Footfall) -> None:

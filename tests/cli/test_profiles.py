@@ -112,8 +112,8 @@ def test_both_kinds_are_listed_found_and_deleted(footfall: Footfall, server: Liv
         both = footfall("profile", "show", "twin")
         assert (both.code, intent.id in both.err, attributes.id in both.err) == (2, True, True)
         assert footfall("profile", "show", intent.id, "--json").json["task_name"] == "p"
-        found = client.custom_attributes.similarities(attributes)
-        assert (found.height, found.columns) == (800, ["user_id", "similarity"])
+        similarities = client.custom_attributes.similarities(attributes)
+        assert (similarities.height, similarities.columns) == (800, ["user_id", "similarity"])
         assert client.shopping_intents.table(intent.id).columns[0] == "section"
         for each in (intent, attributes):
             assert footfall("profile", "cancel", each.id).code == 2  # it has ended

@@ -46,11 +46,11 @@ def test_a_report_is_shown_and_is_the_one_of_the_api(footfall: Footfall, server:
     ):
         assert part in shown.out
     with Client(home=server.home) as client:
-        found = client.tasks.find("with report")
-        report = client.tasks.report(found.id)
+        task = client.tasks.find("with report")
+        report = client.tasks.report(task.id)
     assert footfall("task", "report", "with report", "--json").json == report
-    assert (report["task_id"], report["task_name"]) == (found.id, "with report")
-    assert f"{report['quality']['AUROC']:.4f}" == found.AUROC
+    assert (report["task_id"], report["task_name"]) == (task.id, "with report")
+    assert f"{report['quality']['AUROC']:.4f}" == task.AUROC
     assert report["coverage"] == 1.0
 
 

@@ -85,10 +85,10 @@ def test_ctrl_c_detaches_and_says_how_to_stop_it(server: LiveServer, footfall: F
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, printed = process.communicate(timeout=20)
     assert process.returncode == 130
-    name = re.search(rf"footfall stop ({PROJECT}/\d+)", said.decode())
-    assert name is not None, said
+    name = re.search(rf"footfall stop ({PROJECT}/\d+)", printed.decode())
+    assert name is not None, printed
     assert footfall("runs", "show", name[1], "--json").json["status"] in ("RUN_STATE_PENDING", "RUN_STATE_IN_PROGRESS")
     assert footfall("stop", name[1], "--wait").code == 0
     assert footfall("runs", "show", name[1], "--json").json["status"] == "RUN_STATE_CANCELLED"
@@ -133,8 +133,8 @@ def test_a_log_that_is_followed_survives_a_server_that_is_killed_and_started_aga
         first.process.wait()
         time.sleep(0.5)
         with live_server(home, "--port", port):
-            rest, said = follower.communicate(timeout=60)
-    assert follower.returncode == 0, said
+            rest, printed = follower.communicate(timeout=60)
+    assert follower.returncode == 0, printed
     assert (first_line + rest).decode() == "".join(f"line {number}\n" for number in range(1, 61))
 
 

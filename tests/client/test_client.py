@@ -223,8 +223,8 @@ def test_from_sequences_to_scores(client: Client) -> None:
 def test_two_pages_of_features_hold_every_feature_once(server: LiveServer, client: Client) -> None:
     client.put_object("pages", "s.csv", sequences(3))
     made = [client.features.create(f"page {n}", "pages", "s.csv").id for n in range(105)]
-    found = [each.id for each in client.features.list() if each.name.startswith("page ")]
-    assert found == made[::-1]
+    listed = [each.id for each in client.features.list() if each.name.startswith("page ")]
+    assert listed == made[::-1]
     assert len(list(client.features.list(7))) == 7
     for id in made:
         with contextlib.suppress(ServiceError):  # one that has ended cannot be cancelled

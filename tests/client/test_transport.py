@@ -27,22 +27,26 @@ PAIR = {"access_key": "file-key", "secret_key": "file-secret", "endpoint": "http
 def test_arguments_win_over_variables_and_files(tmp_path: Path) -> None:
     home = write_credentials(tmp_path / "home", **PAIR)
     env = {"FOOTFALL_HOME": str(home), "FOOTFALL_ACCESS_KEY": "env", "FOOTFALL_SECRET_KEY": "env-secret"}
-    found = find_credentials("http://127.0.0.1:2/", "mine", "my-secret", environment=env)
-    assert (found.endpoint, found.access_key, found.secret_key) == ("http://127.0.0.1:2", "mine", "my-secret")
+    credentials = find_credentials("http://127.0.0.1:2/", "mine", "my-secret", environment=env)
+    assert (credentials.endpoint, credentials.access_key, credentials.secret_key) == (
+        "http://127.0.0.1:2",
+        "mine",
+        "my-secret",
+    )
 
 
 def test_variables_win_over_the_file_of_footfall_home(tmp_path: Path) -> None:
     home = write_credentials(tmp_path / "home", **PAIR)
     env = {"FOOTFALL_HOME": str(home), "FOOTFALL_ACCESS_KEY": "env", "FOOTFALL_SECRET_KEY": "env-secret"}
-    found = find_credentials(environment=env)
-    assert (found.access_key, found.endpoint) == ("env", PAIR["endpoint"])
+    credentials = find_credentials(environment=env)
+    assert (credentials.access_key, credentials.endpoint) == ("env", PAIR["endpoint"])
 
 
 def test_a_home_given_as_argument_wins_over_variables(tmp_path: Path) -> None:
     home = write_credentials(tmp_path / "home", **PAIR)
     env = {"FOOTFALL_ACCESS_KEY": "env", "FOOTFALL_SECRET_KEY": "s", "FOOTFALL_ENDPOINT": "http://127.0.0.1:9"}
-    found = find_credentials(home=home, environment=env)
-    assert (found.access_key, found.endpoint) == ("file-key", PAIR["endpoint"])
+    credentials = find_credentials(home=home, environment=env)
+    assert (credentials.access_key, credentials.endpoint) == ("file-key", PAIR["endpoint"])
 
 
 def test_the_file_wins_over_ncloud_variables(tmp_path: Path) -> None:

@@ -200,8 +200,8 @@ def test_a_page_of_a_directory_looks_only_at_its_own_objects(tmp_path: Path, mon
 
 @pytest.mark.parametrize("directory", [None, "/dev/shm"], ids=["same disk", "another disk"])
 def test_a_file_that_is_given_up_becomes_an_object(store: Store, tmp_path: Path, directory: str | None) -> None:
-    with tempfile.TemporaryDirectory(dir=directory or tmp_path) as given:
-        path = Path(given, "file")
+    with tempfile.TemporaryDirectory(dir=directory or tmp_path) as scratch:
+        path = Path(scratch, "file")
         path.write_bytes(b"new" * 1000)
         store.write("deep/down/object", b"old")
         store.move("deep/down/object", path)

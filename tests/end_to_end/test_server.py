@@ -53,15 +53,15 @@ def stop(server: LiveServer, number: int) -> None:
 def test_the_first_start_makes_what_a_client_needs_and_prints_one_line(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with live_server(home) as server:
-        given = read_credentials(home / "credentials.toml")
-        assert given["endpoint"] == server.endpoint
-        assert set(given) == {"endpoint", "access_key", "secret_key", "api_key"}
-        assert given["secret_key"] not in server.ready_line
+        written = read_credentials(home / "credentials.toml")
+        assert written["endpoint"] == server.endpoint
+        assert set(written) == {"endpoint", "access_key", "secret_key", "api_key"}
+        assert written["secret_key"] not in server.ready_line
         for file in ("credentials.toml", "secret/key"):
             assert stat.S_IMODE((home / file).stat().st_mode) == 0o600
     with live_server(home) as server:
         again = read_credentials(home / "credentials.toml")
-        assert again == given | {"endpoint": server.endpoint}
+        assert again == written | {"endpoint": server.endpoint}
 
 
 def test_a_second_server_on_one_home_is_refused(tmp_path: Path) -> None:
@@ -213,9 +213,9 @@ def test_row_25_slow_heads_are_dropped_and_hold_nobody_up(tmp_path: Path) -> Non
     with live_server(tmp_path / "home", environment=environment) as server, Client(home=tmp_path / "home") as client:
         port = int(server.endpoint.rpartition(":")[2])
         slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
-        begun = time.monotonic()
+        started_at = time.monotonic()
         dropped: set[int] = set()
-        while len(dropped) < len(slow) and time.monotonic() - begun < 10:
+        while len(dropped) < len(slow) and time.monotonic() - started_at < 10:
             for number, connection in enumerate(slow):
                 if number not in dropped:
                     try:
@@ -240,22 +240,22 @@ def test_row_02_no_secret_is_in_any_log_or_output(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with live_server(home, environment={"FOOTFALL_LOG_LEVEL": "debug"}) as server:
         keys = read_credentials(home / "credentials.toml")
-        said = []
+        received = []
         for command in (
             ["bucket", "create", "data"], ["key", "list"], ["doctor"], ["feature", "create", "x", "data/none.csv"],
             ["--json", "feature", "list"],
         ):  # fmt: skip
             done = run_footfall(*command, FOOTFALL_HOME=str(home))
-            said.append(done.out + done.err)
+            received.append(done.out + done.err)
         wrong = run_footfall(
             "feature", "list", FOOTFALL_ENDPOINT=server.endpoint, FOOTFALL_ACCESS_KEY=keys["access_key"],
             FOOTFALL_SECRET_KEY="wrong-secret-of-mine",
         )  # fmt: skip
         assert wrong.code == 2
-        said.append(wrong.out + wrong.err)
-    said.append((home / "server.log").read_text())
+        received.append(wrong.out + wrong.err)
+    received.append((home / "server.log").read_text())
     for secret in (keys["secret_key"], keys["api_key"], "wrong-secret-of-mine"):
-        assert not any(secret in text for text in said)
+        assert not any(secret in text for text in received)
     for file in (home / "data").rglob("*"):
         if file.is_file():
             content = file.read_bytes()
@@ -337,10 +337,10 @@ def test_a_wrong_setting_ends_the_start_with_its_name_and_2(
 def ask_raw(port: int, head: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(head)
-        said = b""
+        received = b""
         while piece := connection.recv(4096):
-            said += piece
-        return said
+            received += piece
+        return received
 
 
 def test_what_the_protocol_refuses_has_our_body_and_a_trace_id(tmp_path: Path) -> None:
@@ -348,17 +348,17 @@ def test_what_the_protocol_refuses_has_our_body_and_a_trace_id(tmp_path: Path) -
         port = int(server.endpoint.rpartition(":")[2])
         large = b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 70_000 + b"\r\n\r\n"
         for head, status, code in ((large, b"431", "430"), (b"NONSENSE\r\n\r\n", b"400", "100")):
-            said = ask_raw(port, head)
-            assert said.startswith(b"HTTP/1.1 " + status), said
-            assert b"x-ncp-trace-id: " in said
-            assert json.loads(said.partition(b"\r\n\r\n")[2])["error"]["errorCode"] == code
+            received = ask_raw(port, head)
+            assert received.startswith(b"HTTP/1.1 " + status), received
+            assert b"x-ncp-trace-id: " in received
+            assert json.loads(received.partition(b"\r\n\r\n")[2])["error"]["errorCode"] == code
         held = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
         time.sleep(0.2)
-        said = ask_raw(port, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        received = ask_raw(port, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
         for connection in held:
             connection.close()
-        assert said.startswith(b"HTTP/1.1 503"), said
-        assert json.loads(said.partition(b"\r\n\r\n")[2])["error"]["errorCode"] == "500"
+        assert received.startswith(b"HTTP/1.1 503"), received
+        assert json.loads(received.partition(b"\r\n\r\n")[2])["error"]["errorCode"] == "500"
         log = (tmp_path / "home/server.log").read_text()
         for line in log.splitlines():
             json.loads(line)
@@ -384,9 +384,9 @@ def test_sigterm_lets_a_request_under_way_finish_and_takes_no_new_ones(tmp_path:
             with pytest.raises(OSError):
                 socket.create_connection(("127.0.0.1", port), 1)
             connection.sendall(b"x" * 100_000)
-            said = b""
+            received = b""
             while piece := connection.recv(4096):
-                said += piece
-        assert said.startswith(b"HTTP/1.1 200"), said
+                received += piece
+        assert received.startswith(b"HTTP/1.1 200"), received
         assert server.process.wait(20) == 0
     assert (home / "data/buckets/data/late.csv").stat().st_size == 200_000

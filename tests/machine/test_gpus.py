@@ -21,10 +21,10 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None
 
 def test_the_gpus_are_those_of_the_drivers_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, tmp_path, f"cat <<'X'\n{ANSWER}X")
-    found = (Gpu("GPU-11aa", "NVIDIA H200", 143_771), Gpu("GPU-22bb", "NVIDIA A100-SXM4-80GB", 81_920))
-    assert gpus.find_gpus() == found
+    gpus_ = (Gpu("GPU-11aa", "NVIDIA H200", 143_771), Gpu("GPU-22bb", "NVIDIA A100-SXM4-80GB", 81_920))
+    assert gpus.find_gpus() == gpus_
     executor = load_executor("local", load_settings(tmp_path / "home", {}))
-    assert tuple(executor.gpus) == found
+    assert tuple(executor.gpus) == gpus_
     assert executor.capacity is not None
     assert executor.capacity.n_gpus == 2
 

@@ -1,4 +1,4 @@
-"""``footfall bucket | account | user | key``: who may call, and what belongs to whom."""
+"""``footfall bucket | account | user | key``."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -80,7 +80,7 @@ def grant_bucket(name: str, account_id: str) -> None:
 @click.argument("name")
 @click.argument("account_id", metavar="ACCOUNT")
 def revoke_bucket(name: str, account_id: str) -> None:
-    """Take back what `grant` gave."""
+    """Revoke a grant of the bucket NAME."""
     with open_client() as client:
         client.buckets.revoke(name, account_id)
     done(f"The account {account_id} may no longer use the bucket {name}.", bucket=name, revoked_from=account_id)
@@ -233,13 +233,13 @@ def recover_key() -> None:
 
 @key.group("api", cls=Group)
 def api() -> None:
-    """API keys of the account, which some services ask for beside the signature."""
+    """API keys of the account, which some services require besides the signature."""
 
 
 @api.command("create")
 @click.argument("name")
 def create_api_key(name: str) -> None:
-    """Make the API key NAME; its two texts are shown this once."""
+    """Make the API key NAME; its two values are shown this once."""
     with open_client() as client:
         made = client.api_keys.create(name)
     _say_secret(made.wire)
@@ -258,9 +258,9 @@ def list_api_keys() -> None:
 
 @api.command("reissue")
 @click.argument("id")
-@click.option("--secondary", is_flag=True, help="Replace the secondary text, not the primary.")
+@click.option("--secondary", is_flag=True, help="Replace the secondary value, not the primary.")
 def reissue_api_key(id: str, secondary: bool) -> None:
-    """Replace one text of an API key; the other stays valid."""
+    """Replace one value of an API key; the other stays valid."""
     with open_client() as client:
         made = client.api_keys.reissue(id, "secondary" if secondary else "primary")
     _say_secret(made.wire)

@@ -1,4 +1,4 @@
-"""What every command shares: the options ``--home`` and ``--json``, the client, and how a name becomes an id."""
+"""What every command shares: the options ``--home`` and ``--json``, and the client."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class RunFailed(FootfallError):
 
 @dataclass
 class Choices:
-    """The options that any command takes, wherever they stand on the line."""
+    """The options that every command takes, anywhere on the line."""
 
     home: str | None = None
     json: bool = False

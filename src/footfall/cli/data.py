@@ -106,7 +106,7 @@ def get(source: str, file: str | None, force: bool) -> None:
     if not key or key.endswith("/"):
         raise InputError(f"{source!r} names no object; `footfall data ls {source}` lists them.")
     if file != "-":
-        free_path(file, key, force=force)  # asked before the object is
+        free_path(file, key, force=force)  # checked before the object is requested
     with open_client() as client:
         total, pieces = client.open_object(bucket, key)
         fetch(pieces, file, source, total, force=force, facts={"bucket": bucket, "key": key})
@@ -166,7 +166,7 @@ def _keys_at(client: "Client", target: str, recursive: bool) -> list[str]:
         return keys
     if not key or key.endswith("/"):
         raise InputError(f"{target!r} names no object; add -r to remove everything below it.")
-    # By key: whatever else begins with this key comes behind it.
+    # Sorted by key: everything else that begins with this key comes after it.
     first = next(client.list_objects(bucket, key), None)
     if first is None or first.key != key:
         raise InputError(f"There is no object {target}; `footfall data ls {bucket}` lists what is there.")

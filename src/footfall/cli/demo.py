@@ -171,7 +171,7 @@ def _server(home: Path) -> Iterator[None]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
-            start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
+            start_new_session=True,  # Ctrl-C must reach only this process, which stops the server in order
         )
     try:
         _wait_until_ready(process, log)
@@ -201,7 +201,7 @@ def _no_server(details: str) -> ServiceError:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, which lets it stop its runs, then SIGKILL; a second Ctrl-C does not cut this short."""
+    """Send SIGTERM, which lets the server stop its runs, then SIGKILL; a second Ctrl-C does not cut this short."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process.terminate()

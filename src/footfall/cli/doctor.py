@@ -1,4 +1,4 @@
-"""``footfall doctor``: looks at this machine, the home directory, the server and the store, and says what to do."""
+"""``footfall doctor``: checks of this machine, the home directory, the server and the store, with advice."""
 
 import os
 import platform
@@ -38,7 +38,7 @@ SECRET_SETTINGS = ("s3_secret_key", "s3_access_key", "database_url")
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found: ``ok``, ``warn`` or ``wrong``, and what to do about it."""
+    """The result of a check: ``ok``, ``warn`` or ``wrong``, and advice."""
 
     check: str
     state: str
@@ -49,7 +49,7 @@ class Finding:
 @click.command(cls=Command)
 @click.option("--settings", "show_settings", is_flag=True, help="List every setting with its value and stop.")
 def doctor(show_settings: bool) -> None:
-    """Look for what is wrong and say what to do.
+    """Check the installation and give advice.
 
     Checks this machine, the home directory, the server and the store.
 
@@ -141,7 +141,7 @@ def _source(home: Path) -> str:
     names = sorted(variables & set(os.environ))
     where = [str(file)] if file.exists() else []
     where += [f"variables {', '.join(names)}"] if names else []
-    return " and ".join(where) or f"all at their defaults; {file} would change them"
+    return " and ".join(where) or f"defaults; {file} would change them"
 
 
 def _home(home: Path, settings: "Settings | None") -> Iterator[Finding]:
@@ -205,14 +205,14 @@ def _server() -> Iterator[Finding]:
         yield _gpus(details)
         try:
             client.transport.json("GET", "/api/v1/features", {"limit": 1})
-            yield Finding("signature", "ok", "the server accepts our keys")
+            yield Finding("signature", "ok", "the server accepts the keys")
         except ServiceError as error:
             advice = "Check the key, and that nothing between here and the server changes the path of a request."
             yield Finding("signature", "wrong", str(error), advice)
 
 
 def _isolation(settings: "Settings") -> Iterator[Finding]:
-    """Try how users' commands can be kept apart here, as a server does when it starts."""
+    """Probe the isolation of users' commands, as a server does when it starts."""
     from footfall.machine.isolation import find_isolation
 
     try:
@@ -240,7 +240,7 @@ def _gpus(details: dict[str, object]) -> Finding:
 
 def _queue(details: dict[str, object]) -> Finding:
     stuck = details.get("queue") == "stuck"
-    status = f"{details.get('queue', 'unknown')}, looked at {details.get('last_look_s')} s ago"
+    status = f"{details.get('queue', 'unknown')}, last pass {details.get('last_look_s')} s ago"
     waiting = details.get("oldest_waiting_s")
     status += "" if waiting is None else f"; the oldest waiting run waits for {waiting} s"
     return Finding(
@@ -270,7 +270,7 @@ def _store(settings: "Settings") -> Iterator[Finding]:
 
 
 def _short(text: str) -> str:
-    """Return what a foreign error says without its documents and traces."""
+    """Return the text of a service's error without its XML and traces."""
     code = re.search(r"<Code>(\w+)</Code>", text)
     return f"{' '.join(text.split())[:120]}…{f' ({code[1]})' if code else ''}"
 

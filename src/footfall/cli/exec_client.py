@@ -1,4 +1,4 @@
-"""Enter a live node of a run on this host: the client of the entrance that its runner keeps. Knows no run, only a directory.
+"""Run a program in a live node of a run on this host: the client of its runner's exec server. Knows no run, only a directory.
 
 Only the user that the server runs as, or root, can reach a node's directory.
 """
@@ -26,10 +26,10 @@ _SHELL_SIGNAL = 128
 
 
 def enter(node_dir: Path, argv: Sequence[str]) -> int:
-    """Run a program beside the command of a node and return its exit code, 128 + n for signal n.
+    """Run a program next to the command of a node and return its exit code, 128 + n for signal n.
 
-    With a terminal on standard input the program gets one of its own, which is shown on ours; else it gets our standard
-    input, output and error.
+    With a terminal on standard input the program gets one of its own, which is relayed to this one; else it gets this process's
+    standard input, output and error.
 
     Args:
         argv: the program and its arguments; nothing starts the image's shell.
@@ -42,7 +42,7 @@ def enter(node_dir: Path, argv: Sequence[str]) -> int:
         is_terminal = os.isatty(0)
         size = shutil.get_terminal_size()
         request = {"argv": list(argv), "rows": size.lines, "columns": size.columns, "term": os.environ.get("TERM", "")}
-        # What proves that we may: a command of the same user, confined by Landlock, reaches the socket, not this file.
+        # Proof of access: a command of the same user, confined by Landlock, reaches the socket but not this file.
         proof = os.open(node_dir / layout.SPEC, os.O_RDONLY | os.O_CLOEXEC)
         try:
             socket.send_fds(connection, [json.dumps(request).encode()], [proof] if is_terminal else [proof, 0, 1, 2])
@@ -87,7 +87,7 @@ def _exit_code(connection: socket.socket, data: bytes) -> int:
 
 @contextlib.contextmanager
 def _raw_terminal(terminal: int) -> Iterator[None]:
-    """Pass every key on as it is, and each change of our terminal's size."""
+    """Pass every key and each change of the terminal's size on."""
 
     def resize(*_: object) -> None:
         size = shutil.get_terminal_size()
@@ -104,14 +104,14 @@ def _raw_terminal(terminal: int) -> Iterator[None]:
 
 
 def _relay(terminal: int) -> None:
-    """Pass bytes between our terminal and theirs until theirs is closed."""
+    """Relay bytes between this terminal and the program's until that is closed."""
     sources = [0, terminal]
     while True:
         for source in select.select(sources, [], [])[0]:
             try:
                 data = os.read(source, _MAX_BYTES)
             except OSError:
-                data = b""  # how Linux says that the last program on a terminal has gone
+                data = b""  # what Linux returns when the last program on a terminal has exited
             if not data and source == terminal:
                 return
             if not data:

@@ -1,4 +1,4 @@
-"""Files that commands write: whole or not at all, with progress; and sizes for people."""
+"""Files that commands write: complete or not at all, with progress; and human-readable sizes."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from footfall.cli.context import choices
 from footfall.errors import InputError
 
 QUIET_S = 1.0
-"""What takes less shows no progress."""
+"""Shorter transfers show no progress."""
 
 
 def fetch(
@@ -21,12 +21,12 @@ def fetch(
     force: bool = False,
     facts: Mapping[str, object] | None = None,
 ) -> None:
-    """Write what comes to a file, or to stdout, and say so.
+    """Write chunks to a file, or to stdout, and report it.
 
     Args:
         file: a path, a directory, ``-`` for stdout, or None for ``name`` here.
-        name: what the thing is called where it comes from.
-        facts: what ``--json`` says besides the file and its size.
+        name: its name at the source.
+        facts: fields of the ``--json`` output besides the file and its size.
 
     Raises:
         InputError: the file is there already, or cannot be written.
@@ -45,7 +45,7 @@ def fetch(
 
 
 def free_path(file: str | None, name: str, *, force: bool = False) -> Path:
-    """Return where a thing called ``name`` is to be written.
+    """Return the path to write ``name`` to.
 
     Raises:
         InputError: there is a file already, and ``force`` does not allow to overwrite it.
@@ -60,7 +60,7 @@ def free_path(file: str | None, name: str, *, force: bool = False) -> Path:
 
 
 def save(path: Path, pieces: Iterable[bytes], progress: output.ProgressLine, total: int | None) -> int:
-    """Write to a file beside ``path`` that takes its name when it is whole; return how many bytes.
+    """Write to a temporary file next to ``path`` that is renamed when it is complete; return its size.
 
     Raises:
         InputError: it cannot be written.
@@ -83,7 +83,7 @@ def save(path: Path, pieces: Iterable[bytes], progress: output.ProgressLine, tot
 
 
 def size_text(size_bytes: float) -> str:
-    """Return a size for people."""
+    """Return a human-readable size."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size_bytes < 1024:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"

@@ -92,8 +92,8 @@ def parse_since(text: str, now: datetime | None = None) -> datetime:
 
 
 @contextmanager
-def saying_what_it_waits_for(client: "Client", run: "Run") -> Iterator[None]:
-    """Say on stderr, while the block follows a run, why it has not begun; silent once it has."""
+def report_pending_reason(client: "Client", run: "Run") -> Iterator[None]:
+    """While the block runs, print to stderr why a run has not started yet; silent once it has."""
     over = threading.Event()
 
     def watch() -> None:
@@ -102,7 +102,7 @@ def saying_what_it_waits_for(client: "Client", run: "Run") -> Iterator[None]:
             try:
                 now = client.runs.get(run.project_id, run.number)
             except FootfallError:
-                continue  # whoever follows the log says when the server is away for good
+                continue  # the log follower reports a server that stays unreachable
             if now.state not in ("registered", "pending"):
                 return
             if now.message and now.message != shown:
@@ -145,7 +145,7 @@ def _interleaved(client: "Client", run: "Run", nodes: list[int], how: dict[str, 
 
 
 def node_numbers(run: "Run", requested: tuple[int, ...]) -> list[int]:
-    """Return the nodes that were asked for, or all.
+    """Return the requested nodes, or all.
 
     Raises:
         click.UsageError: the run has no such node.
@@ -158,7 +158,7 @@ def node_numbers(run: "Run", requested: tuple[int, ...]) -> list[int]:
 
 
 def wait_quietly(client: "Client", run: "Run", timeout_s: float | None) -> "Run":
-    """Wait until a run has ended, with a line that says how it is."""
+    """Wait until a run has ended, with a status line."""
     with output.ProgressLine(run.name) as progress:
 
         def show(now: "Run") -> None:

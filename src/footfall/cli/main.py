@@ -1,6 +1,6 @@
-"""The ``footfall`` command: its tree of commands, and what an error means for the exit code.
+"""The ``footfall`` command: its tree of commands, and the exit code of each error.
 
-Exit codes: 0 done · 1 what was asked for failed · 2 it was asked wrongly · 3 the service cannot be reached or fails.
+Exit codes: 0 success · 1 the requested work failed · 2 wrong usage · 3 the service cannot be reached or fails.
 """
 
 import os
@@ -20,7 +20,7 @@ from footfall.errors import (
     StoreUnavailableError,
 )
 
-DONE, FAILED, ASKED_WRONGLY, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, FAILED, WRONG_USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 @click.group(cls=RootGroup)
@@ -77,11 +77,11 @@ def run(arguments: list[str]) -> int:
 def _run(arguments: list[str], chosen: Choices) -> int:
     try:
         ended = cli.main(arguments, prog_name="footfall", standalone_mode=False, obj=chosen)
-        if ended is not None:  # click returns what ``Exit`` was raised with: a command that says how it ends means it
+        if ended is not None:  # click returns the code of ``Exit``: the command chose its exit code itself
             chosen.failure_code = None
             return int(ended)
     except click.ClickException as error:
-        return _asked_wrongly(error)
+        return _usage_error(error)
     except (click.Abort, KeyboardInterrupt):
         output.note("Interrupted.")
         return INTERRUPTED
@@ -98,29 +98,29 @@ def _run(arguments: list[str], chosen: Choices) -> int:
         output.problem(str(error))
         return FAILED
     except OSError as error:
-        return _refused_by_the_machine(error)
-    except Exception:  # noqa: BLE001 - the door of the command line: say it is ours, and show where
+        return _os_error(error)
+    except Exception:  # noqa: BLE001 - the outermost handler of the command line: report a bug, with its traceback
         output.problem("This is a bug of Footfall; please report it with the lines below.")
         output.note(traceback.format_exc())
         return FAILED
     return DONE
 
 
-def _asked_wrongly(error: click.ClickException) -> int:
+def _usage_error(error: click.ClickException) -> int:
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f" See `{context.command_path} --help`." if context is not None else ""
     output.problem(error.format_message() + hint)
-    return ASKED_WRONGLY
+    return WRONG_USAGE
 
 
-def _refused_by_the_machine(error: OSError) -> int:
+def _os_error(error: OSError) -> int:
     what = error.strerror or str(error)
     output.problem(
         f"{error.filename}: {what}. Check that the path is right and that this user may use it."
         if error.filename
         else f"The operating system refuses: {what}. `footfall doctor` looks for the cause."
     )
-    return ASKED_WRONGLY
+    return WRONG_USAGE
 
 
 def _refused(error: FootfallError) -> int:
@@ -128,7 +128,7 @@ def _refused(error: FootfallError) -> int:
         code = f" [{error.error_code} {error.symbol}]" if error.error_code else ""
         trace = f" Trace id: {error.trace_id}." if error.status >= 500 and error.trace_id else ""
         output.problem(f"{error}{code}{trace}")
-        return UNREACHABLE if error.status == 0 or error.status >= 500 else ASKED_WRONGLY
+        return UNREACHABLE if error.status == 0 or error.status >= 500 else WRONG_USAGE
     output.problem(str(error))
     away = isinstance(error, StoreUnavailableError | DatabaseUnavailableError | ExecutorUnavailableError)
-    return UNREACHABLE if away else ASKED_WRONGLY
+    return UNREACHABLE if away else WRONG_USAGE

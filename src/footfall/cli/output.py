@@ -1,7 +1,7 @@
-"""What a command prints: tables and progress for people, JSON for programs. The only place that prints.
+"""Output of commands: tables and progress for people, JSON for programs. The only module that prints.
 
-Results go to stdout, everything else to stderr, so that ``--json`` leaves nothing but JSON on stdout. What comes from
-outside (names, logs, messages) loses its control characters before it reaches a terminal, which would obey them.
+Results go to stdout, everything else to stderr, so that ``--json`` leaves nothing but JSON on stdout. Text from
+outside (names, logs, messages) loses its control characters before it reaches a terminal, which would interpret them.
 """
 
 import codecs
@@ -36,7 +36,7 @@ def strip_controls(text: str) -> str:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person looks at this stream."""
+    """Whether a stream is a terminal."""
     return stream.isatty()
 
 
@@ -53,7 +53,7 @@ def line(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Print a line that is no result: what is going on, and hints."""
+    """Print a line that is no result: progress and hints."""
     _write(sys.stderr, text)
 
 
@@ -67,7 +67,7 @@ def problem(text: str) -> None:
 
 
 def raw(piece: bytes) -> None:
-    """Pass bytes on to stdout; to a terminal only those that it may show."""
+    """Write bytes to stdout; to a terminal without control characters."""
     if is_terminal(sys.stdout):
         sys.stdout.write(strip_controls(piece.decode("utf-8", "replace")))
         sys.stdout.flush()
@@ -77,7 +77,7 @@ def raw(piece: bytes) -> None:
 
 
 class LogPrinter:
-    """Prints a log that comes in pieces, which may cut a letter in two; used as ``with``, so that the last one is shown.
+    """Prints a log that comes in chunks, which may split a character; used as ``with``, so that the last one is shown.
 
     As JSON each piece is a line with the facts beside it; bytes that are no UTF-8 are there as lone surrogates, as Python's
     ``surrogateescape`` writes them, so that nothing is lost.
@@ -119,7 +119,7 @@ def json_value(value: Any, *, compact: bool = False) -> None:
 
 
 def json_text(value: Any, *, compact: bool = False) -> str:
-    """Return a value as JSON in which every control character is escaped, those too that JSON would let be."""
+    """Return a value as JSON in which every control character is escaped, including those that JSON allows."""
     text = json.dumps(value, indent=None if compact else 2, ensure_ascii=False, default=str)
     return _C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
@@ -135,7 +135,7 @@ def table(
     """Print a table that fits the terminal; without a terminal every cell is whole.
 
     Args:
-        empty: what to say when there are no rows.
+        empty: the text when there are no rows.
         numbers: indexes of the columns to align right.
         whole: indexes of those that are never cut, as of ids that people copy.
     """
@@ -167,7 +167,7 @@ def table(
 
 
 def record(fields: Mapping[str, object], *, title: str = "") -> None:
-    """Print what is known of one thing, a field a line."""
+    """Print a record, a field a line."""
     from rich.text import Text
 
     out = console()
@@ -234,7 +234,7 @@ class ProgressLine:
             self._bar.stop()
 
     def show(self, stage: str, done: float = 0, total: float | None = None, detail: str = "") -> None:
-        """Show a stage, how far it is (``total`` None where nobody knows), and a detail that changes all the time."""
+        """Show a stage, how far it is (``total`` None where it is unknown), and a detail that changes all the time."""
         if self.elapsed_s < self._delay_s:
             return
         text = strip_controls(f"{stage} {detail}".rstrip())
@@ -291,7 +291,7 @@ _WAITING = {"registered": "waiting for its turn", "pending": "waiting for cores 
 
 
 def verdict(state: str, text: str) -> None:
-    """Print what a check found, behind ``ok``, ``warn`` or ``wrong``."""
+    """Print the result of a check after ``ok``, ``warn`` or ``wrong``."""
     style = {"ok": "32", "warn": "33", "wrong": "31"}[state]
     if is_terminal(sys.stdout):
         print(f"\x1b[{style}m{state:<6}\x1b[0m{strip_controls(text)}")

@@ -19,7 +19,7 @@ def project() -> None:
 
 @click.group(cls=Group)
 def image() -> None:
-    """Images: what a run's command finds around it."""
+    """Images: the environments of runs' commands."""
 
 
 @click.group(cls=Group)
@@ -85,7 +85,7 @@ def show_project(which: str) -> None:
             "note": project_.note or "",
             "runs": project_.run_count,
             "created (UTC)": moment(project_.created_at),
-            "storage": f"{project_.nas_gb} GB meant, {_size(used)} used at {nas.get('nasPath')}",
+            "storage": f"{project_.nas_gb} GB nominal, {_size(used)} used at {nas.get('nasPath')}",
         }
     )
 
@@ -94,12 +94,15 @@ def show_project(which: str) -> None:
 @click.argument("which", metavar="ID|NAME")
 @click.argument("nas_gb", type=int, metavar="GB")
 def resize_project(which: str, nas_gb: int) -> None:
-    """Say that a project's storage is meant to hold more."""
+    """Raise the nominal size of a project's storage."""
     with open_client() as client:
         project_ = client.projects.find(which)
         client.projects.resize_nas(project_.id, nas_gb)
     done(
-        f"The storage of {project_.name} is meant to hold {nas_gb} GB.", kind="project", id=project_.id, action="resize"
+        f"The storage of {project_.name} has a nominal size of {nas_gb} GB.",
+        kind="project",
+        id=project_.id,
+        action="resize",
     )
 
 
@@ -165,7 +168,7 @@ def login(endpoint: str, access_key: str, secret_key_file: Any) -> None:
     )
     with open_client() as client:
         made = client.catalogue.add_registry(endpoint, access_key, secret)
-    done(f"The login of {made.endpoint} is kept.", endpoint=made.endpoint, action="login")
+    done(f"The login of {made.endpoint} is stored.", endpoint=made.endpoint, action="login")
 
 
 @image.command("logins")
@@ -177,25 +180,23 @@ def logins() -> None:
         registries,
         ["HOST", "ACCESS KEY", "SECRET KEY", "CREATED (UTC)"],
         [[one.endpoint, one.access_key, one.secret_key, moment(one.created_at)] for one in registries],
-        empty="No logins are kept; `footfall image login HOST` keeps one.",
+        empty="No logins are stored; `footfall image login HOST` stores one.",
     )
 
 
 @image.command("logout")
 @click.argument("endpoint", metavar="HOST")
 def logout(endpoint: str) -> None:
-    """Forget the login of an image repository."""
+    """Delete the login of an image repository."""
     with open_client() as client:
         client.catalogue.remove_registry(endpoint)
-    done(f"The login of {endpoint} is forgotten.", endpoint=endpoint, action="logout")
+    done(f"The login of {endpoint} is deleted.", endpoint=endpoint, action="logout")
 
 
 @volume.command("create")
 @click.argument("name")
 @click.option("--project", "project_", required=True, metavar="ID|NAME", help="Whose runs may hold it.")
-@click.option(
-    "--size", "size_gb", type=int, default=100, show_default=True, metavar="GB", help="What it is meant to hold."
-)
+@click.option("--size", "size_gb", type=int, default=100, show_default=True, metavar="GB", help="Nominal size.")
 def create_volume(name: str, project_: str, size_gb: int) -> None:
     """Make the block storage NAME."""
     with open_client() as client:
@@ -299,7 +300,7 @@ def list_ssh_keys() -> None:
         keys,
         ["TITLE", "NAME", "FINGERPRINT", "CREATED (UTC)"],
         [[one.title, one.name, one.fingerprint_sha256 or one.fingerprint, moment(one.created_at)] for one in keys],
-        empty="No keys are kept; `footfall ssh-key add TITLE FILE` keeps one.",
+        empty="No keys are stored; `footfall ssh-key add TITLE FILE` stores one.",
     )
 
 
@@ -307,7 +308,7 @@ def list_ssh_keys() -> None:
 @click.argument("title")
 @click.option("--name", metavar="NAME", help="Its name, where several have the same title.")
 def delete_ssh_key(title: str, name: str | None) -> None:
-    """Forget an SSH public key."""
+    """Delete an SSH public key."""
     with open_client() as client:
         if name is None:
             named = [one.name for one in client.ssh_keys.list() if one.title == title]
@@ -316,7 +317,7 @@ def delete_ssh_key(title: str, name: str | None) -> None:
                 raise InputError(f"Which key {title!r}? {known.capitalize()}. `footfall ssh-key list` shows all.")
             name = named[0]
         client.ssh_keys.delete(title, name)
-    done(f"The key {title} is forgotten.", title=title, name=name, action="delete")
+    done(f"The key {title} is deleted.", title=title, name=name, action="delete")
 
 
 def _size(size_bytes: int | None) -> str:

@@ -10,7 +10,7 @@ import click
 from footfall.cli import output
 from footfall.cli.context import Command, Group, choices, open_client
 from footfall.cli.files import QUIET_S, fetch, size_text
-from footfall.cli.follow import node_numbers, print_log, saying_what_it_waits_for, wait_quietly
+from footfall.cli.follow import node_numbers, print_log, report_pending_reason, wait_quietly
 from footfall.cli.show import done, moment, show_list, show_made
 from footfall.errors import InputError
 
@@ -114,7 +114,7 @@ def run(
         if detach or line is None:
             _announce(made)
             return
-        _attend(client, made, wait=wait)
+        _follow_to_end(client, made, wait=wait)
 
 
 @click.group(cls=Group)
@@ -277,14 +277,14 @@ def get_artifact(which: str, path: str, file: str | None, node: int, force: bool
         fetch(client.runs.get_artifact(run_, path, node), file, path, force=force)
 
 
-def _attend(client: "Client", made: "Run", *, wait: bool) -> None:
-    """Stay with a run until it has ended, and end as it did; Ctrl-C leaves it alone."""
+def _follow_to_end(client: "Client", made: "Run", *, wait: bool) -> None:
+    """Follow a run until it has ended, and exit as it did; Ctrl-C leaves it running."""
     try:
         if wait:
             ended = wait_quietly(client, made, None)
         else:
             output.note(f"{made.name} is made.")
-            with saying_what_it_waits_for(client, made):
+            with report_pending_reason(client, made):
                 print_log(client, made, node_numbers(made, ()), follow=True)
             ended = client.runs.wait(made)
     except KeyboardInterrupt:

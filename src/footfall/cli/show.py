@@ -17,7 +17,7 @@ class HasWire(Protocol):
 
 
 def done(sentence: str, /, **facts: object) -> None:
-    """Say that something is done: a sentence, or the facts as JSON."""
+    """Report that something is done: a sentence, or the facts as JSON."""
     if choices().json:
         output.json_value(facts)
     else:

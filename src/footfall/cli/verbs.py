@@ -1,4 +1,4 @@
-"""What the commands of every kind of resource have in common: the verbs, and how one is shown and waited for."""
+"""The commands that every kind of resource has: list, show, wait, cancel, delete."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ timeout_option = click.option(
 
 
 def add_verbs(group: Group, kind: str) -> None:
-    """Give a group what every kind can do: list, show, wait, cancel, delete."""
+    """Add to a group the commands of every kind: list, show, wait, cancel, delete."""
     words = kind.replace("-", " ")
 
     @group.command("list", help=f"List the {words}s, newest first.")
@@ -80,20 +80,20 @@ def add_verbs(group: Group, kind: str) -> None:
 
 
 def _brief(item: "Resource", field: str) -> Any:
-    """Return what a list shows of a field: of keywords, which may be thousands of letters, the beginning."""
+    """Return a field for a list, cut short if it is long, as keywords may be."""
     value = getattr(item, field)
     is_long = field == "subject" and len(value) > _SUBJECT_LETTERS
     return f"{value[: _SUBJECT_LETTERS - 1].rstrip(', ')}…" if is_long else value
 
 
 def resources(client: "Client", kind: str) -> "Resources[Any]":
-    """Return the verbs of a kind."""
+    """Return the client's operations on a kind."""
     verbs: Resources[Any] = getattr(client, KINDS[kind])
     return verbs
 
 
 def show_or_wait(client: "Client", kind: str, made: "Resource", wait: bool, timeout_s: float | None) -> None:
-    """Show what was made; with ``wait``, when it has ended.
+    """Show a new resource; with ``wait``, when it has ended.
 
     Raises:
         RunFailed: it ended as failed.

@@ -1,6 +1,6 @@
-"""The client's verbs for who may call and what belongs to whom: accounts, users, keys, API keys, buckets.
+"""The client's operations on accounts, users, access keys, API keys and buckets.
 
-Routes of ours below ``/accounts/v1``; a manager of an account sees its own, an operator every account.
+Routes below ``/accounts/v1``, which are ours; a manager of an account sees its own, an operator every account.
 """
 
 from collections.abc import Mapping
@@ -122,7 +122,7 @@ class Keys(_Collection):
 
 
 class ApiKeys(_Collection):
-    """API keys of the account: two texts each, both valid, each of which can be made anew.
+    """API keys of the account: two values each, both valid, each of which can be reissued.
 
     Example:
         >>> key = client.api_keys.create("gateway")
@@ -136,23 +136,23 @@ class ApiKeys(_Collection):
     array = "api_keys"
 
     def create(self, name: str) -> ApiKey:
-        """Make an API key; the answer alone has its two texts."""
+        """Make an API key; the answer alone has its two values."""
         return reply(ApiKey, self._request("POST", body=contract.NewApiKey(name)))
 
     def list(self) -> list[ApiKey]:
-        """Return the API keys of the account, without their texts."""
+        """Return the API keys of the account, without their values."""
         return [reply(ApiKey, item) for item in self._items()]
 
     def reissue(self, id: str, which: str = "primary") -> ApiKey:
-        """Replace the ``primary`` or the ``secondary`` text."""
+        """Replace the ``primary`` or the ``secondary`` value."""
         return reply(ApiKey, self._request("POST", id, "reissue", body={"which": which}))
 
     def enable(self, id: str) -> None:
-        """Make both texts valid."""
+        """Make both values valid."""
         self._request("POST", id, "enable")
 
     def disable(self, id: str) -> None:
-        """Make both texts invalid."""
+        """Make both values invalid."""
         self._request("POST", id, "disable")
 
     def delete(self, id: str) -> None:
@@ -190,5 +190,5 @@ class Buckets(_Collection):
         self._request("POST", name, "grants", body=contract.NewGrant(account_id))
 
     def revoke(self, name: str, account_id: str) -> None:
-        """Take that back."""
+        """Revoke such a grant."""
         self._request("DELETE", name, "grants", account_id)

@@ -7,7 +7,7 @@
     feature = client.features.create("shoppers", "shop", "sequences.csv")
     feature = client.wait(feature, print)
 
-Knows routes and resources; ``transport.py`` knows how to ask, ``replies.py`` what comes back.
+Knows routes and resources; ``transport.py`` sends requests, ``replies.py`` has the types of the answers.
 """
 
 import os
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Resource)
 Source = bytes | str | os.PathLike[str] | Iterable[bytes]
-"""Bytes, the path of a file, or pieces of bytes."""
+"""Bytes, the path of a file, or chunks of bytes."""
 
 
 class Features(Resources[Feature]):
@@ -156,15 +156,15 @@ class Client:
         ca_file: str | os.PathLike[str] | None = None,
         timeout_s: float = 60.0,
     ) -> None:
-        """Find the keys and get ready; nothing is sent yet.
+        """Find the keys; no request is sent yet.
 
-        What is not given here is looked for in ``FOOTFALL_ENDPOINT``, ``FOOTFALL_ACCESS_KEY``, ``FOOTFALL_SECRET_KEY``
+        Arguments left out are taken from ``FOOTFALL_ENDPOINT``, ``FOOTFALL_ACCESS_KEY``, ``FOOTFALL_SECRET_KEY``
         and ``FOOTFALL_API_KEY``, then in ``credentials.toml`` of the home directory, then ``NCLOUD_ACCESS_KEY`` and
-        ``NCLOUD_SECRET_KEY``. A ``home`` given here wins over variables.
+        ``NCLOUD_SECRET_KEY``. A ``home`` passed here takes precedence over variables.
 
         Args:
             ca_file: PEM file of the authority that signed the server's certificate, where the system's do not know it.
-            timeout_s: longest silence of the server within one request.
+            timeout_s: longest wait for the server within one request.
         """
         credentials = find_credentials(endpoint, access_key, secret_key, api_key, home)
         self.transport = Transport(credentials, ca_file, timeout_s)
@@ -192,17 +192,17 @@ class Client:
         return self.transport.credentials.endpoint
 
     def health(self) -> dict[str, Any]:
-        """Return what ``/healthz`` says, without a signature and without trying twice."""
+        """Return the answer of ``/healthz``: one unsigned request, without retries."""
         answer = self.transport.call("GET", "/healthz", signed=False, tries=1)
         return dict(self.transport.decode(answer))
 
     def wait(self, resource: R, callback: Callable[[R], None] | None = None, timeout_s: float | None = None) -> R:
-        """Ask until a feature, task, task run or profile has ended, and return it as it is then; look at its ``status``.
+        """Poll a feature, task, task run or profile until it has ended, and return it; its ``status`` tells how it ended.
 
-        A server that is away for up to a minute, as when it is started anew, does not end the waiting: its runs go on.
+        A server that is unreachable for up to a minute, as during a restart, does not end the waiting: its runs go on.
 
         Args:
-            callback: called with the resource after every look.
+            callback: called with the resource after every poll.
 
         Raises:
             TimeoutError: it has not ended after ``timeout_s``; it goes on.
@@ -263,7 +263,7 @@ class Client:
         return int(answer.headers.get("content-length", 0)), self.transport.stream(answer)
 
     def list_objects(self, bucket: str, prefix: str = "") -> Iterator[ObjectSummary]:
-        """Yield what is in a bucket, by key, asking for more pages as they are needed."""
+        """Yield what is in a bucket, by key, requesting more pages as they are needed."""
         after: str | None = None
         while True:
             query: Mapping[str, Any] = {"prefix": prefix or None, "after": after, "limit": 1000}

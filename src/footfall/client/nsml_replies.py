@@ -1,4 +1,4 @@
-"""What the service answers about projects and runs, as typed structs. Knows no HTTP.
+"""The answers about projects and runs, as typed structs. Knows no HTTP.
 
 The names of the wire are those of NSML; ``wire`` keeps each answer as it came. Times are aware UTC datetimes, though the wire
 names no zone; sizes are named with their unit.
@@ -64,7 +64,7 @@ class Run(NsmlRecord, kw_only=True):
 
     @property
     def name(self) -> str:
-        """How people and commands call it: ``project/number``."""
+        """Its name on the command line: ``project/number``."""
         return f"{self.project_name}/{self.number}"
 
     @property
@@ -104,7 +104,7 @@ class Product(NsmlRecord, kw_only=True):
 
 
 class Image(NsmlRecord, kw_only=True):
-    """What a command finds around it."""
+    """The environment of a command: a file system or a virtual environment."""
 
     name: str
     path: str
@@ -143,7 +143,7 @@ class Volume(NsmlRecord, kw_only=True):
 
 
 class Curve(NsmlRecord, kw_only=True):
-    """The points of one key of one node, thinned: (step, value, unix seconds). ``n_points`` counts those behind it."""
+    """The points of one key of one node, downsampled: (step, value, unix seconds). ``n_points`` counts the original ones."""
 
     key: str
     node: int = 0
@@ -152,7 +152,7 @@ class Curve(NsmlRecord, kw_only=True):
 
 
 class MetricSummary(NsmlRecord, kw_only=True):
-    """What is known of one key over all nodes."""
+    """Summary of one key over all nodes."""
 
     last: float | None = None
     min: float | None = None

@@ -30,7 +30,7 @@ MEMORY_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Archive:
-    """A packed directory: ``file`` is open at its beginning; whoever gets it closes it, by ``with``."""
+    """A packed directory: ``file`` is open at its beginning; the caller closes it, by ``with``."""
 
     file: IO[bytes]
     digest: str
@@ -85,7 +85,7 @@ def _fill(file: IO[bytes], directory: Path, max_bytes: int | None) -> tuple[int,
 
 
 class _Bounded(io.RawIOBase):
-    """Writes to a file until it is larger than it may be; then says which of the files were large."""
+    """A file with a size limit; the error names the largest files so far."""
 
     def __init__(self, file: IO[bytes], directory: Path, max_bytes: int | None) -> None:
         self._file, self._directory, self._max_bytes = file, directory, max_bytes
@@ -101,7 +101,7 @@ class _Bounded(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         if not self._is_over and self._max_bytes is not None and self._file.tell() > self._max_bytes:
-            self._is_over = True  # what is closed behind the error may still write its end
+            self._is_over = True  # closing the archive after the error may still write its end
             named = ", ".join(f"{name} ({size / 1e6:,.0f} MB)" for size, name in self._largest)
             raise InputError(
                 f"{self._directory} is larger than {self._max_bytes / 1e6:,.0f} MB when packed; name what the run does not need "
@@ -138,7 +138,7 @@ def _walk(root: Path, directory: Path, above: list[tuple[Path, GitIgnoreSpec]]) 
 
 
 def _is_ignored(path: Path, rules: list[tuple[Path, GitIgnoreSpec]], *, is_dir: bool) -> bool:
-    """Whether a path is left out: the last rule that speaks of it decides, that of a deeper directory over one above."""
+    """Whether a path is left out: the last rule that matches decides, a deeper directory's before one above."""
     for base, spec in reversed(rules):
         is_included = spec.check_file(path.relative_to(base).as_posix() + ("/" if is_dir else "")).include
         if is_included is not None:
@@ -166,7 +166,7 @@ def _entry(root: Path, path: Path) -> tarfile.TarInfo:
 
 
 class _Exactly(io.RawIOBase):
-    """Reads a file that must be as long as it was when it was looked at; the archive would be broken otherwise."""
+    """Reads a file that must be as long as it was when its size was taken; otherwise the archive would be broken."""
 
     def __init__(self, file: IO[bytes], size: int, path: Path) -> None:
         self._file, self._left, self._path = file, size, path

@@ -1,4 +1,4 @@
-"""The client's profiles: what the users whom a task found have in common, and who is like some keywords."""
+"""The client's operations on profiles: shopping intents and custom attributes."""
 
 import builtins
 import heapq
@@ -101,7 +101,7 @@ class CustomAttributes(Resources[Attributes]):
 
 
 class Profiles:
-    """Profiles of both kinds, where it does not matter which.
+    """Profiles of both kinds.
 
     Example:
         >>> [(profile.kind, profile.name) for profile in client.profiles.list()]

@@ -1,4 +1,4 @@
-"""The client's verbs for what runs need: projects and their storage, products, images, block storages, SSH keys.
+"""The client's operations on what runs need: projects and their storage, products, images, block storages, SSH keys.
 
 Routes below ``/nsml/v1``: documented ones, and ours for files and block storages.
 """
@@ -34,7 +34,7 @@ class Projects:
         self._transport = transport
 
     def create(self, name: str, *, nas_gb: int = 500, note: str | None = None) -> Project:
-        """Make a project; ``nas_gb`` is what its storage is meant to hold, 500 to 5,000 in steps of 100."""
+        """Make a project; ``nas_gb`` is the nominal size of its storage, 500 to 5,000 in steps of 100."""
         return reply(
             Project, self._transport.json("POST", f"{NSML}/projects", body=contract.NewProject(name, nas_gb, note))
         )
@@ -77,7 +77,7 @@ class Projects:
         return dict(self._transport.json("GET", project_path(id, "nas")))
 
     def resize_nas(self, id: str, nas_gb: int) -> None:
-        """Say that a project's storage is meant to hold more."""
+        """Raise the nominal size of a project's storage."""
         self._transport.json("PATCH", project_path(id, "nas"), body=contract.NewNasSize(nas_gb))
 
 
@@ -98,7 +98,7 @@ class Storage:
         self._transport = transport
 
     def list(self, project_id: str, directory: str = "") -> Iterator[Artifact]:
-        """Yield the files below a directory of the storage, by path, asking for more pages as they are needed."""
+        """Yield the files below a directory of the storage, by path, requesting more pages as they are needed."""
         after: str | None = None
         while True:
             query = {"path": directory.strip("/") or None, "after": after}
@@ -130,7 +130,7 @@ class Storage:
 
 
 class Catalogue:
-    """What a run may ask for: server products and images.
+    """What a run may use: server products and images.
 
     Example:
         >>> product = client.catalogue.products()[0]
@@ -169,7 +169,7 @@ class Catalogue:
         return reply(Registry, self._transport.json("POST", f"{NSML}/images/secret", body=request))
 
     def remove_registry(self, endpoint: str) -> None:
-        """Forget the login of an image repository."""
+        """Delete the login of an image repository."""
         self._transport.json("DELETE", f"{NSML}/images/secret", {"privateEp": endpoint})
 
 
@@ -226,7 +226,7 @@ class SshKeys:
         return [reply(SshKey, item) for item in self._transport.json("GET", f"{NSML}/auth-keys")["keyList"]]
 
     def delete(self, title: str, name: str) -> None:
-        """Forget a key."""
+        """Delete a key."""
         self._transport.json("DELETE", f"{NSML}/auth-keys/title/{quote(title, safe='')}/name/{quote(name, safe='')}")
 
 
@@ -236,7 +236,7 @@ def project_path(id: str, *steps: str) -> str:
 
 
 def pages(transport: Transport, path: str, array: str, query: dict[str, Any] | None = None) -> Iterator[Any]:
-    """Yield the items of a paged list, asking for more pages as they are needed."""
+    """Yield the items of a paged list, requesting more pages as they are needed."""
     number = seen = 0
     while True:
         number += 1

@@ -1,4 +1,4 @@
-"""What the service answers, as typed structs. Knows no HTTP.
+"""The answers of the service, as typed structs. Knows no HTTP.
 
 ``id`` and ``name`` are the same for every kind; ``wire`` keeps the answer as it came, with the documented field names.
 Times are aware UTC datetimes, though the wire names no zone.
@@ -18,7 +18,7 @@ FINAL_STATUSES = ("completed", "failed")
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a job is: ``done`` of ``total`` within a stage; ``total`` is None where nobody knows."""
+    """How far a job is: ``done`` of ``total`` within a stage; ``total`` is None where it is unknown."""
 
     stage: str = ""
     done: int | float = 0
@@ -129,7 +129,7 @@ class ShoppingIntent(Resource, kw_only=True):
 
     @property
     def subject(self) -> str:
-        """What it is about: the task's name."""
+        """The name of its task."""
         return self.task_name or self.task_id
 
 
@@ -153,7 +153,7 @@ class CustomAttributes(Resource, kw_only=True):
 
     @property
     def subject(self) -> str:
-        """What it is about: the keywords, with commas between them."""
+        """Its keywords, separated by commas."""
         return self.keyword_set
 
 
@@ -235,7 +235,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 def reply(kind: type[R], answer: Any) -> R:
-    """Return the JSON of an answer as a struct; fields that the struct does not have stay in ``wire``.
+    """Return the JSON of an answer as a struct; fields that the struct lacks stay in ``wire``.
 
     Raises:
         ServiceError: a field is missing or of another kind, as with a server of another version.

@@ -1,4 +1,4 @@
-"""What the client can do with every kind of resource that a job makes. Knows no kind."""
+"""The operations on every kind of resource that a job makes. Knows no kind."""
 
 import time
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Resources(Generic[R]):
         return reply(self._kind, self._transport.json("GET", self._one(id)))
 
     def list(self, limit: int | None = None) -> Iterator[R]:
-        """Yield all of the account's, newest first, asking for more pages as they are needed."""
+        """Yield all of the account's, newest first, requesting more pages as they are needed."""
         index, seen = 0, set[str]()
         while limit is None or len(seen) < limit:
             page = self._transport.json("GET", self._path, {"index": index, "limit": PAGE})

@@ -1,7 +1,7 @@
-"""The client's verbs for runs: create, follow, stop, and what they leave: logs, metrics, artifacts.
+"""The client's operations on runs: create, follow, stop; and on their logs, metrics and artifacts.
 
-A log that is followed is asked for again from its byte offset whenever the connection breaks off, so that nothing is lost or
-seen twice, also when the server is started anew meanwhile.
+A log that is followed is requested again from its byte offset whenever the connection breaks, so that nothing is lost or
+repeated, also when the server restarts meanwhile.
 """
 
 import time
@@ -58,7 +58,7 @@ class Runs:
         timeout_s: int | None = None,
         secrets: Sequence[str] = (),
     ) -> Run:
-        """Ask for a run of a shell command.
+        """Create a run of a shell command.
 
         Args:
             command: None for a product of type DEV, whose nodes are held until the run is stopped.
@@ -66,7 +66,7 @@ class Runs:
             code_digest: of an archive that ``upload_code`` sent.
             priority: -100 to 100, among the runs of the project.
             timeout_s: its wall-clock limit, in seconds.
-            secrets: names of the environment whose values are kept encrypted and never shown, besides those that sound so.
+            secrets: variables whose values are kept encrypted and never shown, besides those whose names sound secret.
         """
         request = NewRun(
             gpu_svr_code=product,
@@ -159,7 +159,7 @@ class Runs:
             ) from error
 
     def stop(self, run: Run) -> Run:
-        """Ask for a run to be stopped; it is ``cancelled`` when nothing of it is left."""
+        """Stop a run; it is ``cancelled`` when none of its processes is left."""
         return reply(Run, self._transport.json("POST", self._path(run.project_id, run.number) + "/stop"))
 
     def restart(self, run: Run) -> Run:
@@ -179,7 +179,7 @@ class Runs:
         return sorted(nodes, key=lambda node: node.rank)
 
     def wait(self, run: Run, callback: Callable[[Run], None] | None = None, timeout_s: float | None = None) -> Run:
-        """Ask until a run has ended and return it as it is then; a server that is away for up to a minute ends no waiting.
+        """Poll a run until it has ended, and return it; a server that is unreachable for up to a minute does not end the waiting.
 
         Raises:
             TimeoutError: it has not ended after ``timeout_s``; it goes on.
@@ -200,10 +200,10 @@ class Runs:
         grep: str | None = None,
         follow: bool = False,
     ) -> Iterator[bytes]:
-        """Yield the log of a node in pieces.
+        """Yield the log of a node in chunks.
 
         Args:
-            offset: the byte to begin with; else ``tail`` gives how many of the last lines, ``since`` a time.
+            offset: the first byte; else ``tail`` gives how many of the last lines, ``since`` a time.
             grep: only lines that hold this text.
             follow: go on until the run has ended.
         """
@@ -219,7 +219,7 @@ class Runs:
         yield from self._follow(run, query)
 
     def _follow(self, run: Run, query: dict[str, Any]) -> Iterator[bytes]:
-        """Follow by offset; lines are picked out here, for the bytes of a filtered stream do not tell the offset."""
+        """Follow by offset; lines are filtered here, since the bytes of a filtered stream do not give the offset."""
         grep = query.pop("grep")
         lines = LinePicker(grep.encode()) if grep else None
         path = self._path(run.project_id, run.number) + "/logs"
@@ -243,7 +243,7 @@ class Runs:
                 time.sleep(FIRST_PAUSE_S * 3)
 
     def metrics(self, run: Run, *, keys: Sequence[str] = (), max_points: int = 1000) -> Metrics:
-        """Return the curves of a run, each thinned to about ``max_points`` that keep its minima and maxima."""
+        """Return the curves of a run, each downsampled to about ``max_points`` that keep its minima and maxima."""
         escaped = (key.replace("\\", "\\\\").replace(",", "\\,") for key in keys)
         query = {"keys": ",".join(escaped) or None, "maxPoints": max_points}
         return reply(Metrics, self._transport.json("GET", self._path(run.project_id, run.number) + "/metrics", query))
@@ -254,7 +254,7 @@ class Runs:
         return [reply(Artifact, item) for item in answer["artifacts"]]
 
     def get_artifact(self, run: Run, path: str, node: int = 0) -> Iterator[bytes]:
-        """Yield the bytes of an artifact; one that breaks off is an error, not a short one."""
+        """Yield the bytes of an artifact; a broken transfer is an error, not a short file."""
         target = f"{self._path(run.project_id, run.number)}/artifacts/{node}/{quote(path, safe='/')}"
         return self._transport.stream(self._transport.call("GET", target))
 

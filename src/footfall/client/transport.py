@@ -1,4 +1,4 @@
-"""Signed HTTP: who we are, one signature an attempt, and which failures may be tried again. Knows no resource.
+"""Signed HTTP: credentials, one signature an attempt, retries. Knows no resource.
 
 A request is signed over the target exactly as it is sent. One key never signs twice in one millisecond within a
 process, since the service takes the same signature over the same body for a replay. What may be sent again: reads, and
@@ -51,7 +51,7 @@ _REPLAYED = "This request was already received."
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Where the service is and who calls it."""
+    """The address of the service and the keys of the caller."""
 
     endpoint: str
     access_key: str
@@ -146,7 +146,7 @@ def _check_endpoint(endpoint: str) -> str:
 
 
 class SigningClock:
-    """Milliseconds since 1970 that never repeat within a process, each key for itself."""
+    """Milliseconds since 1970 that never repeat within a process, per key."""
 
     def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._now_ns = now_ns
@@ -288,7 +288,7 @@ class Transport:
     def _attempt(
         self, method: str, target: str, body: Body, headers: Mapping[str, str], signed: bool, repeatable: bool
     ) -> tuple[ServiceError | urllib3.BaseHTTPResponse, bool, float | None]:
-        """Return an answer, or an error, whether it is safe to try again, and the pause that the service asks for."""
+        """Return an answer, or an error, whether it is safe to try again, and the pause that the service requests."""
         content = body if isinstance(body, bytes) else body()
         all_headers = dict(headers) | (self._signature(method, target) if signed else {})
         try:
@@ -365,7 +365,7 @@ def _refusal(answer: urllib3.BaseHTTPResponse) -> ServiceError:
     try:
         data = answer.read(CHUNK_BYTES, decode_content=False)
     except (HTTPError, OSError):
-        data = b""  # the status alone says that it was refused
+        data = b""  # the status alone shows the refusal
     finally:
         answer.close()
     code, symbol, details = "", f"HTTP_{answer.status}", ""

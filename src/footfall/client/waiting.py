@@ -1,4 +1,4 @@
-"""Ask until something has ended. A server that is away for a while, as when it is started anew, ends no waiting."""
+"""Poll until something has ended. A server that is unreachable for a while, as during a restart, does not end the waiting."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ T = TypeVar("T", bound=Waitable)
 
 
 def is_away(error: ServiceError) -> bool:
-    """Whether an error says that no server is there, which may pass."""
+    """Whether an error means that no server answers, which may pass."""
     return error.status in (0, 502, 503, 504)
 
 

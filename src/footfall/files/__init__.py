@@ -1,1 +1,1 @@
-"""Careful files: directories in which somebody else may write, and writes that outlive a power cut."""
+"""Files in directories that others write to, and writes that survive a power cut."""

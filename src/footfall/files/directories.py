@@ -1,4 +1,4 @@
-"""Open a directory below another without being led out of it. Runners load this: it imports nothing that takes time."""
+"""Open a directory below another without following links. Runners load this: it imports nothing that is slow to load."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def open_directory(
 ) -> int:
     """Return a descriptor of a directory below another, opened step by step without following links.
 
-    Whoever swaps a directory for a link in between is refused too. Whoever gets the descriptor closes it.
+    A directory that is swapped for a link in between is refused too. The caller closes the descriptor.
 
     Args:
         make: makes what is missing; called with the descriptor of each directory that was made.

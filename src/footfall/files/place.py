@@ -1,4 +1,4 @@
-"""Put files into, and remove them from, a directory in which runs write meanwhile; no step of a path follows a link.
+"""Put files into, and remove them from, a directory that runs write to meanwhile, without following links.
 
 Reading is in ``untrusted.py``.
 """

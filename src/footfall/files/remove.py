@@ -1,4 +1,4 @@
-"""Remove a directory in which somebody else may write, with all in it. Pure file work.
+"""Remove a directory tree that somebody else may write to meanwhile. Pure file work.
 
 A run may nest directories deeper than Python may recurse and than a path may be long, put links anywhere, and take its own
 rights away. So nothing here recurses or joins paths: one directory is open at a time, each is entered and left by one step

@@ -1,4 +1,4 @@
-"""Find and open files of a directory in which somebody else may write, without being led out of it. Pure file work.
+"""Find and open files below a directory that somebody else may write to, without following links. Pure file work.
 
 A run may put links into its output directory and its project's storage at any moment, also between a look at a path and its
 opening. So every step of a path is opened on its own, relative to the one before, and no step may be a link; a file with a
@@ -32,7 +32,7 @@ class FoundFile:
 
 
 def open_file(root: Path, path: str, kind: str = "file") -> int:
-    """Return a descriptor, for reading, of a regular file below a directory; whoever gets it closes it.
+    """Return a descriptor, for reading, of a regular file below a directory; the caller closes it.
 
     Raises:
         NotFoundError: there is none by this path: nothing, a directory, a link, a device, or a file with several names.
@@ -79,7 +79,7 @@ def find_files(
 
 
 def _behind(steps: list[str], after: str) -> list[str]:
-    """Return what is left of a path to skip to within a directory; none when all of it comes behind, or before."""
+    """Return the rest of ``after`` within a directory; nothing when all of the directory comes after it, or before."""
     after_steps = after.split("/") if after else []
     return after_steps[len(steps) :] if after_steps[: len(steps)] == steps else []
 

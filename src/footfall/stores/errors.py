@@ -46,7 +46,7 @@ def _translate(key: str, operation: str, error: Exception, root: str) -> StoreEr
     ):
         return ObjectNotFoundError(key)
     text = str(error).partition("\n\nDebug source")[0].strip()
-    if root:  # where the server keeps its files is nobody's business
+    if root:  # the server's paths must not leak
         text = text.replace(root + "/", "").replace(root, "")
     for sign, make in _SIGNS:
         if sign in str(error):

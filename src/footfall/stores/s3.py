@@ -39,7 +39,7 @@ class S3Store(Store):
 
     @staticmethod
     def has_bucket(location: StoreLocation, name: str) -> bool:
-        """Return True: whoever uses a bucket sees whether it is there."""
+        """Return True: the first use of a bucket shows whether it exists."""
         return True
 
     @classmethod
@@ -144,7 +144,7 @@ def _options(location: StoreLocation) -> dict[str, Any]:
     options: dict[str, Any] = {
         "region": location.region,
         "virtual_hosted_style_request": not location.path_style,
-        "disable_bulk_delete": True,  # some services answer bulk deletes in ways nobody can read
+        "disable_bulk_delete": True,  # some services answer bulk deletes that cannot be parsed
         "client_options": {
             "timeout": timedelta(seconds=location.timeout_s),
             "connect_timeout": timedelta(seconds=min(5.0, location.timeout_s)),
@@ -160,7 +160,7 @@ def _options(location: StoreLocation) -> dict[str, Any]:
 
 
 def _create_bucket(location: StoreLocation, name: str) -> None:
-    """Make a bucket; one that is there already is fine here, and the caller finds out whether it is ours.
+    """Make a bucket; one that is there already is fine here, and the caller checks whether it is ours.
 
     Raises:
         StoreDeniedError: the service refuses.
