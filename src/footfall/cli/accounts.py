@@ -40,10 +40,10 @@ def key() -> None:
 @bucket.command("create")
 @click.argument("name")
 def create_bucket(name: str) -> None:
-    """Make the bucket NAME."""
+    """Create the bucket NAME."""
     with open_client() as client:
         made = client.buckets.create(name)
-    done(f"The bucket {name} is made.", **made.wire)
+    done(f"The bucket {name} is created.", **made.wire)
 
 
 @bucket.command("list")
@@ -53,7 +53,7 @@ def list_buckets() -> None:
         buckets = client.buckets.list()
     rows = [[one.name, day(one.created_at), ", ".join(one.granted_to) or None] for one in buckets]
     show_list(
-        buckets, ["NAME", "CREATED", "GRANTED TO"], rows, empty="There are no buckets; `footfall data put` makes one."
+        buckets, ["NAME", "CREATED", "GRANTED TO"], rows, empty="There are no buckets; `footfall data put` creates one."
     )
 
 
@@ -89,7 +89,7 @@ def revoke_bucket(name: str, account_id: str) -> None:
 @account.command("create")
 @click.argument("name")
 def create_account(name: str) -> None:
-    """Make the account NAME with a first user and its keys, shown this once."""
+    """Create the account NAME with a first user and its keys, shown this once."""
     with open_client() as client:
         made = client.accounts.create(name)
     _say_secret(made.wire)
@@ -115,10 +115,10 @@ _service_option = click.option(
 @click.option("--role", type=click.Choice(ROLES), default="MANAGER", show_default=True, help="What it may do.")
 @_service_option
 def create_user(name: str, role: str, service: str | None) -> None:
-    """Make the user NAME; `footfall key create --user NAME` gives it a key."""
+    """Create the user NAME; `footfall key create --user NAME` gives it a key."""
     with open_client() as client:
         made = client.users.create(name, _roles(role, service))
-    done(f"The user {made.name} is made: {made.id}", **made.wire)
+    done(f"The user {made.name} is created: {made.id}", **made.wire)
 
 
 @user.command("list")
@@ -161,7 +161,7 @@ def delete_user(which: str) -> None:
 @key.command("create")
 @click.option("--user", "which", metavar="ID|NAME", help="Whose key; yours by default.")
 def create_key(which: str | None) -> None:
-    """Make an access key; its secret is shown this once."""
+    """Create an access key; its secret is shown this once."""
     with open_client() as client:
         made = client.keys.create(_user_id(client, which) if which else None)
     _say_secret(made.wire)
@@ -215,7 +215,7 @@ def rotate_master() -> None:
 
 @key.command("recover")
 def recover_key() -> None:
-    """Make a new key for the operator and write credentials.toml.
+    """Create a new key for the operator and write credentials.toml.
 
     For when that file or its keys are lost. Works on the files of --home, on the server's own machine; a server that runs
     there goes on, and the old keys stay valid until they are stopped.
@@ -227,7 +227,7 @@ def recover_key() -> None:
     made = recover(settings)
     file = settings.credentials_file
     id = made["access_key"]
-    sentence = f"The key {id} is made and written to {file}; `footfall key list` shows those before it."
+    sentence = f"The key {id} is created and written to {file}; `footfall key list` shows those before it."
     done(sentence, access_key=id, credentials=str(file))
 
 
@@ -239,7 +239,7 @@ def api() -> None:
 @api.command("create")
 @click.argument("name")
 def create_api_key(name: str) -> None:
-    """Make the API key NAME; its two values are shown this once."""
+    """Create the API key NAME; its two values are shown this once."""
     with open_client() as client:
         made = client.api_keys.create(name)
     _say_secret(made.wire)

@@ -44,7 +44,7 @@ def feature() -> None:
 
 @click.group(cls=Group)
 def task() -> None:
-    """Tasks: models learned from labelled users."""
+    """Tasks: models trained on labelled users."""
 
 
 @click.group(cls=Group, name="task-run")
@@ -54,7 +54,7 @@ def task_run() -> None:
 
 @click.group(cls=Group)
 def encoder() -> None:
-    """Encoders: what was fitted once and encodes users."""
+    """Encoders: fitted once, they encode users."""
 
 
 @feature.command("create")
@@ -69,7 +69,7 @@ def encoder() -> None:
 def create_feature(
     name: str, source: str, encoder_name: str | None, wait: bool, timeout_s: float | None, **reading: Any
 ) -> None:
-    """Make the feature NAME from the sequence file or event log (or a directory of files) at BUCKET/PATH."""
+    """Create the feature NAME from the sequence file or event log (or a directory of files) at BUCKET/PATH."""
     _create_feature(name, source, encoder_name, wait, timeout_s, reading)
 
 
@@ -90,8 +90,8 @@ def _create_feature(
 @task.command("create")
 @click.argument("name")
 @click.option("--feature", "feature_", metavar="FEATURE", required=True, help="Name or id of the feature of the users.")
-@click.option("--train", metavar="BUCKET/PATH", required=True, help="Label file to learn from.")
-@click.option("--test", metavar="BUCKET/PATH", help="Label file to measure on; without it a fifth is held back.")
+@click.option("--train", metavar="BUCKET/PATH", required=True, help="Label file to train on.")
+@click.option("--test", metavar="BUCKET/PATH", help="Label file to test on; without it a fifth is held out.")
 @click.option("--test-feature", metavar="FEATURE", help="Feature of the test users, when it is another one.")
 @wait_option
 @timeout_option
@@ -104,7 +104,7 @@ def create_task(
     wait: bool,
     timeout_s: float | None,
 ) -> None:
-    """Learn the task NAME from labels."""
+    """Train the task NAME on labels."""
     if test_feature and not test:
         raise click.UsageError("--test-feature needs --test: the label file of those users.")
     train_bucket, train_path = bucket_and_key(train, what="BUCKET/PATH")

@@ -29,7 +29,7 @@ def data() -> None:
 @click.argument("file", metavar="FILE|DIR|-")
 @click.argument("target", metavar="BUCKET/KEY")
 def put(file: str, target: str) -> None:
-    """Copy a file, the files of a directory or the standard input to BUCKET/KEY; the bucket is made if need be.
+    """Copy a file, the files of a directory or the standard input to BUCKET/KEY; the bucket is created if needed.
 
     A KEY that is empty or ends in '/' gets the file's name behind it.
     """
@@ -123,7 +123,7 @@ def list_objects(where: str) -> None:
                 output.json_value([item.wire for item in buckets])
                 return
             output.table(
-                ["BUCKET"], [[item.name] for item in buckets], empty="There are no buckets; `data put` makes one."
+                ["BUCKET"], [[item.name] for item in buckets], empty="There are no buckets; `data put` creates one."
             )
             return
         bucket, prefix = bucket_and_key(where)

@@ -146,7 +146,7 @@ def _source(home: Path) -> str:
 
 def _home(home: Path, settings: "Settings | None") -> Iterator[Finding]:
     if not home.exists():
-        yield Finding("home", "warn", f"{home} does not exist yet", "`footfall up` makes it.")
+        yield Finding("home", "warn", f"{home} does not exist yet", "`footfall up` creates it.")
         return
     if not home.is_dir():
         yield Finding("home", "wrong", f"{home} is no directory", "Name another with --home or FOOTFALL_HOME.")

@@ -44,10 +44,10 @@ def ssh_key() -> None:
 )
 @click.option("--note", metavar="TEXT", help="A description.")
 def create_project(name: str, nas_gb: int, note: str | None) -> None:
-    """Make the project NAME."""
+    """Create the project NAME."""
     with open_client() as client:
         made = client.projects.create(name, nas_gb=nas_gb, note=note)
-    hint = f"Made the project {made.name}; `footfall run --project {made.name} -- COMMAND` runs something in it."
+    hint = f"Created the project {made.name}; `footfall run --project {made.name} -- COMMAND` runs something in it."
     show_made(made.wire, made.id, hint)
 
 
@@ -62,7 +62,7 @@ def list_projects() -> None:
         [[one.name, one.status, one.run_count, one.node_count, moment(one.created_at), one.id] for one in projects],
         numbers=[2, 3],
         whole=[5],
-        empty="There are no projects yet; `footfall project create NAME` makes one.",
+        empty="There are no projects yet; `footfall project create NAME` creates one.",
     )
 
 
@@ -198,10 +198,10 @@ def logout(endpoint: str) -> None:
 @click.option("--project", "project_", required=True, metavar="ID|NAME", help="Whose runs may hold it.")
 @click.option("--size", "size_gb", type=int, default=100, show_default=True, metavar="GB", help="Nominal size.")
 def create_volume(name: str, project_: str, size_gb: int) -> None:
-    """Make the block storage NAME."""
+    """Create the block storage NAME."""
     with open_client() as client:
         made = client.volumes.create(name, client.projects.find(project_).id, size_gb)
-    hint = f"Made the block storage {made.name}; `footfall run --volume {made.number} …` gives it to a run."
+    hint = f"Created the block storage {made.name}; `footfall run --volume {made.number} …` gives it to a run."
     show_made(made.wire, str(made.number), hint)
 
 
@@ -218,7 +218,7 @@ def list_volumes() -> None:
             for one in volumes
         ],
         numbers=[0, 3],
-        empty="There are no block storages yet; `footfall volume create NAME --project PROJECT` makes one.",
+        empty="There are no block storages yet; `footfall volume create NAME --project PROJECT` creates one.",
     )
 
 

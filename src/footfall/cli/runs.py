@@ -137,7 +137,7 @@ def list_runs(project_: str | None, status: str | None, run_type: str | None, li
         runs_,
         ["RUN", "STATE", "TYPE", "CREATED (UTC)", "CREATOR"],
         [[one.name, one.state, one.run_type, moment(one.created_at), one.creator] for one in runs_],
-        empty="There are no such runs; `footfall run --project PROJECT -- COMMAND` makes one.",
+        empty="There are no such runs; `footfall run --project PROJECT -- COMMAND` creates one.",
     )
 
 
@@ -176,7 +176,7 @@ def wait_run(which: str, timeout_s: float | None) -> None:
 @runs.command("restart")
 @click.argument("which", metavar="PROJECT/NUMBER")
 def restart_run(which: str) -> None:
-    """Make a new run of the same specification and code."""
+    """Create a new run of the same specification and code."""
     with open_client() as client:
         _announce(client.runs.restart(client.runs.find(which)))
 
@@ -283,7 +283,7 @@ def _follow_to_end(client: "Client", made: "Run", *, wait: bool) -> None:
         if wait:
             ended = wait_quietly(client, made, None)
         else:
-            output.note(f"{made.name} is made.")
+            output.note(f"{made.name} is created.")
             with report_pending_reason(client, made):
                 print_log(client, made, node_numbers(made, ()), follow=True)
             ended = client.runs.wait(made)

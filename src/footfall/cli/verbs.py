@@ -46,7 +46,7 @@ def add_verbs(group: Group, kind: str) -> None:
         ]
         numbers = [index for index, name in enumerate(names) if name in _NUMBERS]
         show_list(
-            items, names, rows, numbers=numbers, empty=f"There are no {words}s yet; `footfall {kind} create` makes one."
+            items, names, rows, numbers=numbers, empty=f"There are no {words}s yet; `footfall {kind} create` creates one."
         )
 
     @group.command("show", help=f"Show a {words} by its id or name.")
@@ -101,7 +101,7 @@ def show_or_wait(client: "Client", kind: str, made: "Resource", wait: bool, time
     if wait:
         _wait_and_show(client, kind, made, timeout_s)
         return
-    hint = f"Made the {kind.replace('-', ' ')} {made.name}; `footfall {kind} wait {made.id}` waits for it."
+    hint = f"Created the {kind.replace('-', ' ')} {made.name}; `footfall {kind} wait {made.id}` waits for it."
     show_made(made.wire, made.id, hint)
 
 

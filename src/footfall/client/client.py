@@ -78,7 +78,7 @@ class Features(Resources[Feature]):
 
 
 class Tasks(Resources[Task]):
-    """Models learned from labels.
+    """Models trained on labels.
 
     Example:
         >>> shoppers = client.features.find("shoppers")
@@ -100,7 +100,7 @@ class Tasks(Resources[Task]):
         test_bucket: str | None = None,
         test_file_path: str | None = None,
     ) -> Task:
-        """Learn a task from a label file; without a test file the service holds a fifth of the labels back."""
+        """Train a task on a label file; without a test file the service holds out a fifth of the labels."""
         request = contract.NewTask(
             name, train_feature_id, train_bucket, train_file_path, test_feature_id, test_bucket, test_file_path
         )

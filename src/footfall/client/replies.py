@@ -76,7 +76,7 @@ class Feature(Resource, kw_only=True):
 
 
 class Task(Resource, kw_only=True):
-    """A model learned from labelled users."""
+    """A model trained on labelled users."""
 
     id: str = msgspec.field(name="task_id")
     name: str = msgspec.field(name="task_name")
