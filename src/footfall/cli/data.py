@@ -92,8 +92,8 @@ def _put_one(client: "Client", source: Path | None, bucket: str, key: str) -> "O
 
 
 def _standard_input(stream: BinaryIO) -> Iterator[bytes]:
-    while piece := stream.read(CHUNK_BYTES):
-        yield piece
+    while chunk := stream.read(CHUNK_BYTES):
+        yield chunk
 
 
 @data.command()
@@ -108,8 +108,8 @@ def get(source: str, file: str | None, force: bool) -> None:
     if file != "-":
         free_path(file, key, force=force)  # checked before the object is requested
     with open_client() as client:
-        total, pieces = client.open_object(bucket, key)
-        fetch(pieces, file, source, total, force=force, facts={"bucket": bucket, "key": key})
+        total, chunks = client.open_object(bucket, key)
+        fetch(chunks, file, source, total, force=force, facts={"bucket": bucket, "key": key})
 
 
 @data.command("ls")

@@ -188,12 +188,12 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
         while b"\n" not in line:
             if not selector.select(max(0.0, deadline - time.monotonic())):
                 raise _no_server(f"The server was not ready after {START_TIMEOUT_S:.0f} s. {_tail(log)}")
-            piece = os.read(process.stdout.fileno(), 4096)
-            if not piece:
+            chunk = os.read(process.stdout.fileno(), 4096)
+            if not chunk:
                 code = process.wait()
                 details = f"The server ended with exit code {code}. {_tail(log)}"
                 raise InputError(details) if code == ASKED_WRONGLY else _no_server(details)
-            line += piece
+            line += chunk
 
 
 def _no_server(details: str) -> ServiceError:

@@ -77,10 +77,10 @@ def _connect(node_dir: Path) -> socket.socket:
 
 def _exit_code(connection: socket.socket, data: bytes) -> int:
     while b"\n" not in data:
-        piece = connection.recv(_MAX_BYTES)
-        if not piece:
+        chunk = connection.recv(_MAX_BYTES)
+        if not chunk:
             return _SHELL_SIGNAL + signal.SIGKILL  # the node ended, and the program with it
-        data += piece
+        data += chunk
     code = int(json.loads(data)["exit_code"])
     return code if code >= 0 else _SHELL_SIGNAL - code
 

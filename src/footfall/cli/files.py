@@ -13,7 +13,7 @@ QUIET_S = 1.0
 
 
 def fetch(
-    pieces: Iterable[bytes],
+    chunks: Iterable[bytes],
     file: str | None,
     name: str,
     total: int | None = None,
@@ -32,12 +32,12 @@ def fetch(
         InputError: the file is there already, or cannot be written.
     """
     if file == "-":
-        for piece in pieces:
-            output.raw(piece)
+        for chunk in chunks:
+            output.raw(chunk)
         return
     path = free_path(file, name, force=force)
     with output.ProgressLine(name, delay_s=QUIET_S) as progress:
-        size = save(path, pieces, progress, total)
+        size = save(path, chunks, progress, total)
     if choices().json:
         output.json_value({**(facts or {"name": name}), "file": str(path), "size_bytes": size})
     else:
@@ -59,7 +59,7 @@ def free_path(file: str | None, name: str, *, force: bool = False) -> Path:
     return path
 
 
-def save(path: Path, pieces: Iterable[bytes], progress: output.ProgressLine, total: int | None) -> int:
+def save(path: Path, chunks: Iterable[bytes], progress: output.ProgressLine, total: int | None) -> int:
     """Write to a temporary file next to ``path`` that is renamed when it is complete; return its size.
 
     Raises:
@@ -70,9 +70,9 @@ def save(path: Path, pieces: Iterable[bytes], progress: output.ProgressLine, tot
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:
-            for piece in pieces:
-                stream.write(piece)
-                size += len(piece)
+            for chunk in chunks:
+                stream.write(chunk)
+                size += len(chunk)
                 progress.show("got", size, total, size_text(size))
         part.replace(path)
     except OSError as error:

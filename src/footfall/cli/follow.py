@@ -59,8 +59,8 @@ def logs(
             return
         resource = resources(client, kind).find(which)
         with output.LogPrinter(id=resource.id) as printer:
-            for piece in client.log(resource, follow=follow):
-                printer.show(piece)
+            for chunk in client.log(resource, follow=follow):
+                printer.show(chunk)
 
 
 def print_log(client: "Client", run: "Run", nodes: list[int], **how: Any) -> None:
@@ -68,8 +68,8 @@ def print_log(client: "Client", run: "Run", nodes: list[int], **how: Any) -> Non
     with ExitStack() as stack:
         printers = {node: stack.enter_context(output.LogPrinter(run=run.name, node=node)) for node in nodes}
         if len(nodes) == 1:
-            for piece in client.runs.log(run, node=nodes[0], **how):
-                printers[nodes[0]].show(piece)
+            for chunk in client.runs.log(run, node=nodes[0], **how):
+                printers[nodes[0]].show(chunk)
             return
         for node, line in _interleaved(client, run, nodes, how):
             printers[node].show(line if choices().json else b"[%d] %b" % (node, line))

@@ -66,20 +66,20 @@ def problem(text: str) -> None:
         _write(sys.stderr, f"Error: {text}")
 
 
-def raw(piece: bytes) -> None:
+def raw(chunk: bytes) -> None:
     """Write bytes to stdout; to a terminal without control characters."""
     if is_terminal(sys.stdout):
-        sys.stdout.write(strip_controls(piece.decode("utf-8", "replace")))
+        sys.stdout.write(strip_controls(chunk.decode("utf-8", "replace")))
         sys.stdout.flush()
     else:
-        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
 
 
 class LogPrinter:
     """Prints a log that comes in chunks, which may split a character; used as ``with``, so that the last one is shown.
 
-    As JSON each piece is a line with the facts beside it; bytes that are no UTF-8 are there as lone surrogates, as Python's
+    As JSON each chunk is a line with the facts beside it; bytes that are no UTF-8 are there as lone surrogates, as Python's
     ``surrogateescape`` writes them, so that nothing is lost.
     """
 
@@ -94,12 +94,12 @@ class LogPrinter:
     def __exit__(self, *_: object) -> None:
         self.show(b"", is_last=True)
 
-    def show(self, piece: bytes, *, is_last: bool = False) -> None:
-        """Print the next piece."""
+    def show(self, chunk: bytes, *, is_last: bool = False) -> None:
+        """Print the next chunk."""
         if not _is_json() and not is_terminal(sys.stdout):
-            raw(piece)
+            raw(chunk)
             return
-        text = self._decoder.decode(piece, is_last)
+        text = self._decoder.decode(chunk, is_last)
         if text and _is_json():
             json_value({**self._facts, "text": text}, compact=True)
         elif text:

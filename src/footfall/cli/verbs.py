@@ -46,7 +46,11 @@ def add_verbs(group: Group, kind: str) -> None:
         ]
         numbers = [index for index, name in enumerate(names) if name in _NUMBERS]
         show_list(
-            items, names, rows, numbers=numbers, empty=f"There are no {words}s yet; `footfall {kind} create` creates one."
+            items,
+            names,
+            rows,
+            numbers=numbers,
+            empty=f"There are no {words}s yet; `footfall {kind} create` creates one.",
         )
 
     @group.command("show", help=f"Show a {words} by its id or name.")

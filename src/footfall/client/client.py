@@ -247,7 +247,7 @@ class Client:
         answer = self.transport.call(
             "PUT",
             _object_path(bucket, key),
-            body=lambda: _pieces(source, callback),
+            body=lambda: _counted_chunks(source, callback),
             headers=headers,
             tries=TRIES if repeatable else 1,
         )
@@ -314,11 +314,11 @@ def _object_path(bucket: str, key: str) -> str:
     return f"/data/v1/{quote(bucket, safe='')}/{quote(key, safe='/')}"
 
 
-def _pieces(source: Source, callback: Callable[[int], None] | None) -> Iterator[bytes]:
+def _counted_chunks(source: Source, callback: Callable[[int], None] | None) -> Iterator[bytes]:
     sent = 0
-    for piece in _read(source):
-        yield piece
-        sent += len(piece)
+    for chunk in _read(source):
+        yield chunk
+        sent += len(chunk)
         if callback is not None:
             callback(sent)
 
@@ -329,7 +329,7 @@ def _read(source: Source) -> Iterator[bytes]:
             yield source[start : start + CHUNK_BYTES]
     elif isinstance(source, str | os.PathLike):
         with Path(source).open("rb") as file:
-            while piece := file.read(CHUNK_BYTES):
-                yield piece
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
     else:
         yield from source

@@ -116,7 +116,7 @@ class Storage:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         headers = {"content-type": "application/octet-stream", "content-length": str(size)}
         target = project_path(project_id, "files") + "/" + quote(path, safe="/")
-        answer = self._transport.call("PUT", target, body=lambda: _pieces(source, callback), headers=headers)
+        answer = self._transport.call("PUT", target, body=lambda: _counted_chunks(source, callback), headers=headers)
         self._transport.read(answer)
 
     def get(self, project_id: str, path: str) -> Iterator[bytes]:
@@ -248,16 +248,16 @@ def pages(transport: Transport, path: str, array: str, query: dict[str, Any] | N
             return
 
 
-def _pieces(source: bytes | Path, callback: Callable[[int], None] | None) -> Iterable[bytes]:
+def _counted_chunks(source: bytes | Path, callback: Callable[[int], None] | None) -> Iterable[bytes]:
     sent = 0
-    for piece in [source] if isinstance(source, bytes) else _read(source):
-        yield piece
-        sent += len(piece)
+    for chunk in [source] if isinstance(source, bytes) else _read(source):
+        yield chunk
+        sent += len(chunk)
         if callback is not None:
             callback(sent)
 
 
 def _read(path: str | os.PathLike[str]) -> Iterator[bytes]:
     with open(path, "rb") as file:
-        while piece := file.read(CHUNK_BYTES):
-            yield piece
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk

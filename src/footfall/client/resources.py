@@ -78,14 +78,14 @@ class Resources(Generic[R]):
         while True:
             query = {"offset": offset, "limit": LOG_CHUNK_BYTES}
             answer = self._transport.call("GET", self._one(id) + "/log", query)
-            piece = self._transport.read(answer)
-            if piece:
-                yield piece
+            chunk = self._transport.read(answer)
+            if chunk:
+                yield chunk
                 pause_s = FIRST_PAUSE_S
-            offset = int(answer.headers.get("x-next-offset", offset + len(piece)))
+            offset = int(answer.headers.get("x-next-offset", offset + len(chunk)))
             if answer.headers.get("x-log-complete", "").lower() == "true":
                 return
-            if not piece:
+            if not chunk:
                 if not follow:
                     return
                 time.sleep(pause_s)

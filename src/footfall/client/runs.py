@@ -102,9 +102,9 @@ class Runs:
         def body() -> Iterator[bytes]:
             archive.file.seek(0)
             sent = 0
-            while piece := archive.file.read(CHUNK_BYTES):
-                yield piece
-                sent += len(piece)
+            while chunk := archive.file.read(CHUNK_BYTES):
+                yield chunk
+                sent += len(chunk)
                 if callback is not None:
                     callback(sent, archive.size_bytes)
 
@@ -211,8 +211,8 @@ class Runs:
         query: dict[str, Any] = {"node": node, "grep": grep, "limit": LOG_CHUNK_BYTES, **begin}
         while not follow:
             answer = self._transport.call("GET", self._path(run.project_id, run.number) + "/logs", query)
-            piece = self._transport.read(answer)
-            yield piece
+            chunk = self._transport.read(answer)
+            yield chunk
             query |= {"tail": None, "since": None, "offset": int(answer.headers["x-next-offset"])}
             if answer.headers.get("x-log-end") == "true":
                 return
@@ -229,11 +229,11 @@ class Runs:
                 answer = self._transport.call("GET", path, query | {"follow": "true", "limit": None})
                 offset = int(answer.headers["x-start-offset"])
                 query |= {"tail": None, "since": None, "offset": offset}
-                for piece in self._transport.stream(answer):
-                    offset += len(piece)
+                for chunk in self._transport.stream(answer):
+                    offset += len(chunk)
                     query["offset"] = offset
                     last_seen = time.monotonic()
-                    yield lines.take(piece) if lines else piece
+                    yield lines.take(chunk) if lines else chunk
                 if lines:
                     yield lines.rest()
                 return

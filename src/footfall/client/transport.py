@@ -276,7 +276,7 @@ class Transport:
         return b"".join(self.stream(answer))
 
     def stream(self, answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        """Yield the body of an answer in pieces; a body that ends early is an error."""
+        """Yield the body of an answer in chunks; a body that ends early is an error."""
         try:
             yield from answer.stream(CHUNK_BYTES, decode_content=False)
             answer.release_conn()  # before close, which would else drop a connection that can be used again
