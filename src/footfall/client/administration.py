@@ -48,7 +48,7 @@ class Accounts(_Collection):
     noun = "accounts"
 
     def create(self, name: str) -> Account:
-        """Make an account with its first user and keys; the answer alone has the secrets."""
+        """Create an account with its first user and keys; the answer alone has the secrets."""
         return reply(Account, self._request("POST", body=contract.NewName(name)))
 
     def list(self) -> list[Account]:
@@ -69,7 +69,7 @@ class Users(_Collection):
     noun = "users"
 
     def create(self, name: str, roles: Mapping[str, str] | None = None) -> User:
-        """Make a user; ``roles`` gives MANAGER, VIEWER or NONE for ``nclue`` and ``nsml``, MANAGER of both by default."""
+        """Create a user; ``roles`` gives MANAGER, VIEWER or NONE for ``nclue`` and ``nsml``, MANAGER of both by default."""
         granted = {"nclue": "MANAGER", "nsml": "MANAGER"} if roles is None else roles
         return reply(User, self._request("POST", body={"name": name, "roles": dict(granted)}))
 
@@ -101,7 +101,7 @@ class Keys(_Collection):
     noun = "keys"
 
     def create(self, user_id: str | None = None) -> AccessKey:
-        """Make a key for a user (the caller by default); the answer alone has its secret."""
+        """Create a key for a user (the caller by default); the answer alone has its secret."""
         return reply(AccessKey, self._request("POST", body=contract.NewKey(user_id)))
 
     def list(self) -> list[AccessKey]:
@@ -136,7 +136,7 @@ class ApiKeys(_Collection):
     array = "api_keys"
 
     def create(self, name: str) -> ApiKey:
-        """Make an API key; the answer alone has its two values."""
+        """Create an API key; the answer alone has its two values."""
         return reply(ApiKey, self._request("POST", body=contract.NewApiKey(name)))
 
     def list(self) -> list[ApiKey]:
@@ -174,7 +174,7 @@ class Buckets(_Collection):
     noun = "buckets"
 
     def create(self, name: str) -> Bucket:
-        """Make a bucket."""
+        """Create a bucket."""
         return reply(Bucket, self._request("POST", body=contract.NewBucket(name)))
 
     def list(self) -> list[Bucket]:

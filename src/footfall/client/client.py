@@ -61,7 +61,7 @@ class Features(Resources[Feature]):
         columns: Mapping[str, str | Sequence[str]] | None = None,
         observed_until: datetime | str | None = None,
     ) -> Feature:
-        """Make a feature from a sequence file or an event log.
+        """Create a feature from a sequence file or an event log.
 
         Args:
             encoder: the one to use, by name or id, or ``new``.

@@ -34,7 +34,7 @@ class Projects:
         self._transport = transport
 
     def create(self, name: str, *, nas_gb: int = 500, note: str | None = None) -> Project:
-        """Make a project; ``nas_gb`` is the nominal size of its storage, 500 to 5,000 in steps of 100."""
+        """Create a project; ``nas_gb`` is the nominal size of its storage, 500 to 5,000 in steps of 100."""
         return reply(
             Project, self._transport.json("POST", f"{NSML}/projects", body=contract.NewProject(name, nas_gb, note))
         )
@@ -188,7 +188,7 @@ class Volumes:
         self._transport = transport
 
     def create(self, name: str, project_id: str, size_gb: int) -> Volume:
-        """Make a block storage for the runs of a project."""
+        """Create a block storage for the runs of a project."""
         request = contract.NewVolume(name, project_id, size_gb)
         return reply(Volume, self._transport.json("POST", f"{NSML}/blk-storages", body=request))
 

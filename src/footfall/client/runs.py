@@ -163,7 +163,7 @@ class Runs:
         return reply(Run, self._transport.json("POST", self._path(run.project_id, run.number) + "/stop"))
 
     def restart(self, run: Run) -> Run:
-        """Make a new run of the same specification and code."""
+        """Create a new run of the same specification and code."""
         return reply(Run, self._transport.json("POST", self._path(run.project_id, run.number) + "/restart"))
 
     def delete(self, run: Run) -> None:
