@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreDeniedE
 from footfall.files.durable import publish, sync
 from footfall.stores.errors import translate_errors
 from footfall.stores.names import StoreLocation
-from footfall.stores.store import CHUNK_BYTES, ObjectChangedError, ObjectInfo, Store, info_of, read_bytes
+from footfall.stores.store import CHUNK_BYTES, ObjectChangedError, ObjectInfo, Store
 
 MAX_SEGMENT_BYTES = 240
 """A file name may have 255 bytes, and drafts add to it."""
@@ -31,9 +31,8 @@ class DirectoryStore(Store):
     """Every object is a file; a bucket is a directory."""
 
     def __init__(self, location: StoreLocation) -> None:
-        self.location = location
         self._root = Path(urlsplit(location.url).path)
-        self._backend = LocalStore(self._root, mkdir=True)
+        super().__init__(location, LocalStore(self._root, mkdir=True), str(self._root))
 
     @staticmethod
     def bucket_location(location: StoreLocation, name: str) -> StoreLocation:
@@ -78,30 +77,6 @@ class DirectoryStore(Store):
             return []
         return list(islice(self._existing(_walk(self._root, prefix, after)), limit))
 
-    def read_bytes(self, key: str, *, limit_bytes: int | None = None) -> bytes:
-        """See ``Store``."""
-        with self._errors(key, "read"):
-            self._refuse_links(key)
-            return read_bytes(self._backend, key, limit_bytes)
-
-    def write(self, key: str, content: bytes | Iterable[bytes] | Path, *, overwrite: bool = True) -> ObjectInfo:
-        """See ``Store``."""
-        if not overwrite:
-            with suppress(ObjectNotFoundError):
-                self._head(key, "write")
-                raise FileExistsError(key)
-        self.check_writable(key)
-        with self._errors(key, "write"):
-            self._refuse_links(key)
-            try:
-                mode: Literal["create", "overwrite"] = "overwrite" if overwrite else "create"
-                obstore.put(self._backend, key, content, mode=mode, chunk_size=CHUNK_BYTES, max_concurrency=4)
-            except failures.AlreadyExistsError as error:
-                raise FileExistsError(key) from error
-            sync(self._root / key)
-            sync((self._root / key).parent)
-            return info_of(obstore.head(self._backend, key))
-
     def move(self, key: str, path: Path) -> None:
         """Put a file that is given up; it is renamed, which costs nothing, if its disk is the same."""
         if path.stat().st_dev != self._root.stat().st_dev:
@@ -109,18 +84,9 @@ class DirectoryStore(Store):
             return
         self.check_writable(key)
         with self._errors(key, "write"):
-            self._refuse_links(key)
+            self._check_path(key)
             (self._root / key).parent.mkdir(parents=True, exist_ok=True)
             publish(path, self._root / key)
-
-    def delete(self, key: str) -> None:
-        """See ``Store``."""
-        with self._errors(key, "write"):
-            try:
-                self._refuse_links(key, itself=False)
-                obstore.delete(self._backend, key)
-            except FileNotFoundError:
-                return
 
     def local_path(self, key: str) -> Path | None:
         """Return the file of ``key``."""
@@ -162,13 +128,14 @@ class DirectoryStore(Store):
                         n_swept += 1
         return n_swept
 
-    def _errors(self, key: str, operation: str) -> AbstractContextManager[None]:
-        return translate_errors(key, operation, str(self._root))
-
-    def _head(self, key: str, operation: str) -> ObjectInfo:
-        with self._errors(key, operation):
-            self._refuse_links(key)
-            return info_of(obstore.head(self._backend, key))
+    def _put(self, key: str, content: bytes | Iterable[bytes] | Path, overwrite: bool) -> None:
+        mode: Literal["create", "overwrite"] = "overwrite" if overwrite else "create"
+        try:
+            obstore.put(self._backend, key, content, mode=mode, chunk_size=CHUNK_BYTES, max_concurrency=4)
+        except failures.AlreadyExistsError as error:
+            raise FileExistsError(key) from error
+        sync(self._root / key)
+        sync((self._root / key).parent)
 
     def _existing(self, keys: Iterable[str]) -> Iterator[ObjectInfo]:
         for key in keys:
@@ -178,7 +145,7 @@ class DirectoryStore(Store):
     def _read_once(self, key: str, expected: ObjectInfo, offset: int) -> Iterator[bytes]:
         """Yield a file's bytes: twenty times as fast as through the back-end, whose pieces have to be joined."""
         with self._errors(key, "read"):
-            self._refuse_links(key)
+            self._check_path(key)
             with (self._root / key).open("rb", buffering=0) as file:
                 if self.head(key) != expected:  # looked at after opening: what is open is what has the name
                     raise ObjectChangedError(key)
@@ -186,15 +153,14 @@ class DirectoryStore(Store):
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
 
-    def _refuse_links(self, key: str, *, itself: bool = True) -> None:
-        if self._is_behind_link(key, itself=itself):
+    def _check_path(self, key: str) -> None:
+        if self._is_behind_link(key):
             raise StoreDeniedError(f"{key} is or lies behind a link; copy the file itself into the bucket.")
 
-    def _is_behind_link(self, key: str, *, itself: bool = True) -> bool:
+    def _is_behind_link(self, key: str) -> bool:
         """Whether a link is on the way to ``key``: the back-end would follow it out of the root."""
-        steps = key.split("/")
         path = self._root
-        for step in steps if itself else steps[:-1]:
+        for step in key.split("/"):
             path = path / step
             if path.is_symlink():
                 return True

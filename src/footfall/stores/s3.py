@@ -4,11 +4,10 @@ Rules learned from real services: conditional puts and bulk deletes may be absen
 not come in order is noticed, and then read whole.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,9 +15,8 @@ import obstore
 from obstore.store import S3Store as Backend
 
 from footfall.errors import ObjectNotFoundError, StoreDeniedError, StoreUnavailableError
-from footfall.stores.errors import translate_errors
 from footfall.stores.names import StoreLocation
-from footfall.stores.store import CHUNK_BYTES, ObjectChangedError, ObjectInfo, Store, info_of, read_bytes
+from footfall.stores.store import CHUNK_BYTES, ObjectChangedError, ObjectInfo, Store, info_of
 
 LIST_PAGE = 1000
 """How many keys a service puts into one answer, at most."""
@@ -28,9 +26,8 @@ class S3Store(Store):
     """Every object is one of the service; a bucket is a bucket."""
 
     def __init__(self, location: StoreLocation) -> None:
-        self.location = location
         url = urlsplit(location.url)
-        self._backend = Backend(url.netloc, prefix=url.path.strip("/") or None, **_options(location))
+        super().__init__(location, Backend(url.netloc, prefix=url.path.strip("/") or None, **_options(location)))
 
     @staticmethod
     def bucket_location(location: StoreLocation, name: str) -> StoreLocation:
@@ -67,7 +64,7 @@ class S3Store(Store):
 
     def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> list[ObjectInfo]:
         """See ``Store``."""
-        with translate_errors(prefix, "list"):
+        with self._errors(prefix, "list"):
             infos, is_sorted = _list_from(self._backend, prefix, max(after, _before(prefix)), limit)
             if not is_sorted:
                 infos, _ = _list_from(self._backend, prefix, "", None)
@@ -75,35 +72,11 @@ class S3Store(Store):
 
     def is_empty(self) -> bool:
         """See ``Store``."""
-        with translate_errors("", "list"):
+        with self._errors("", "list"):
             return not any(obstore.list(self._backend, chunk_size=LIST_PAGE))
 
-    def read_bytes(self, key: str, *, limit_bytes: int | None = None) -> bytes:
-        """See ``Store``."""
-        with translate_errors(key, "read"):
-            return read_bytes(self._backend, key, limit_bytes)
-
-    def write(self, key: str, content: bytes | Iterable[bytes] | Path, *, overwrite: bool = True) -> ObjectInfo:
-        """See ``Store``."""
-        if not overwrite:
-            with suppress(ObjectNotFoundError):
-                self._head(key, "write")
-                raise FileExistsError(key)
-        with translate_errors(key, "write"):
-            obstore.put(self._backend, key, content, mode="overwrite", chunk_size=CHUNK_BYTES, max_concurrency=4)
-            return info_of(obstore.head(self._backend, key))
-
-    def delete(self, key: str) -> None:
-        """See ``Store``."""
-        with translate_errors(key, "write"), suppress(FileNotFoundError):
-            obstore.delete(self._backend, key)
-
-    def _head(self, key: str, operation: str) -> ObjectInfo:
-        with translate_errors(key, operation):
-            return info_of(obstore.head(self._backend, key))
-
     def _read_once(self, key: str, expected: ObjectInfo, offset: int) -> Iterator[bytes]:
-        with translate_errors(key, "read"):
+        with self._errors(key, "read"):
             options: Any = {"range": (offset, expected.size_bytes)} if offset else {}
             response = obstore.get(self._backend, key, options=options)
             if response.meta["e_tag"] != expected.e_tag or response.meta["size"] != expected.size_bytes:

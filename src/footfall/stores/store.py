@@ -6,6 +6,7 @@ after a broken connection. Back-ends: ``directory.py``, ``s3.py``; ``buckets.py`
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import obstore
 
 from footfall.errors import ObjectNotFoundError, StoreError, StoreUnavailableError
+from footfall.stores.errors import translate_errors
 from footfall.stores.names import StoreLocation
 
 CHUNK_BYTES = 8 << 20
@@ -40,9 +42,12 @@ class ObjectChangedError(StoreError):
 
 
 class Store(ABC):
-    """Objects by key, at one location."""
+    """Objects by key, at one location. ``backend`` is obstore's; messages do not show ``root``, where the files are."""
 
-    location: StoreLocation
+    def __init__(self, location: StoreLocation, backend: Any, root: str = "") -> None:
+        self.location = location
+        self._backend = backend
+        self._root_text = root
 
     def head(self, key: str) -> ObjectInfo:
         """Return what is at ``key``.
@@ -62,7 +67,7 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> list[ObjectInfo]:
-        """Return the objects whose key starts with ``prefix``, sorted by key, from the first one behind ``after``.
+        """Return the objects whose key starts with ``prefix``, sorted by key, from the first one after ``after``.
 
         With a ``limit`` no more of the store's listing is read than needed.
         """
@@ -98,11 +103,15 @@ class Store(ABC):
         if self.head(key).e_tag != expected.e_tag:
             raise ObjectChangedError(key)
 
-    @abstractmethod
     def read_bytes(self, key: str, *, limit_bytes: int | None = None) -> bytes:
         """Return the object, or only its first ``limit_bytes``."""
+        with self._errors(key, "read"):
+            self._check_path(key)
+            if limit_bytes is None:
+                return bytes(obstore.get(self._backend, key).bytes())
+            size = min(limit_bytes, obstore.head(self._backend, key)["size"])
+            return bytes(obstore.get_range(self._backend, key, start=0, end=size)) if size else b""
 
-    @abstractmethod
     def write(self, key: str, content: bytes | Iterable[bytes] | Path, *, overwrite: bool = True) -> ObjectInfo:
         """Put an object, whole or not at all; an exception of an iterable passes through and leaves nothing.
 
@@ -112,6 +121,15 @@ class Store(ABC):
                 caller's, since stores may ignore conditional puts.
             StoreFullError, StoreDeniedError, StoreUnavailableError.
         """
+        if not overwrite:
+            with suppress(ObjectNotFoundError):
+                self._head(key, "write")
+                raise FileExistsError(key)
+        self.check_writable(key)
+        with self._errors(key, "write"):
+            self._check_path(key)
+            self._put(key, content, overwrite)
+            return info_of(obstore.head(self._backend, key))
 
     def move(self, key: str, path: Path) -> None:
         """Put a file that is given up.
@@ -122,9 +140,13 @@ class Store(ABC):
         self.write(key, path)
         path.unlink()
 
-    @abstractmethod
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""
+        with self._errors(key, "write"), suppress(FileNotFoundError):
+            parent, slash, _ = key.rpartition("/")
+            if slash:
+                self._check_path(parent)  # a link itself may go
+            obstore.delete(self._backend, key)
 
     def delete_prefix(self, prefix: str) -> int:
         """Remove every object below ``prefix + "/"``, one by one since stores may lack bulk deletes; return how many."""
@@ -149,20 +171,23 @@ class Store(ABC):
         return 0
 
     @abstractmethod
-    def _head(self, key: str, operation: str) -> ObjectInfo: ...
-
-    @abstractmethod
     def _read_once(self, key: str, expected: ObjectInfo, offset: int) -> Iterator[bytes]: ...
+
+    def _put(self, key: str, content: bytes | Iterable[bytes] | Path, overwrite: bool) -> None:
+        obstore.put(self._backend, key, content, mode="overwrite", chunk_size=CHUNK_BYTES, max_concurrency=4)
+
+    def _check_path(self, key: str) -> None:  # noqa: B027 - only directories have links
+        """Refuse a key that leads out of the store."""
+
+    def _head(self, key: str, operation: str) -> ObjectInfo:
+        with self._errors(key, operation):
+            self._check_path(key)
+            return info_of(obstore.head(self._backend, key))
+
+    def _errors(self, key: str, operation: str) -> AbstractContextManager[None]:
+        return translate_errors(key, operation, self._root_text)
 
 
 def info_of(meta: Mapping[str, Any]) -> ObjectInfo:
-    """Return what obstore's description of an object says."""
+    """Return obstore's description of an object as ours."""
     return ObjectInfo(meta["path"], meta["size"], meta["e_tag"], meta["last_modified"])
-
-
-def read_bytes(backend: Any, key: str, limit_bytes: int | None) -> bytes:
-    """Return an object of an obstore back-end, or only its first ``limit_bytes``."""
-    if limit_bytes is None:
-        return bytes(obstore.get(backend, key).bytes())
-    size = min(limit_bytes, obstore.head(backend, key)["size"])
-    return bytes(obstore.get_range(backend, key, start=0, end=size)) if size else b""
