@@ -95,7 +95,7 @@ def test_images_are_listed_with_their_tags_without_those_of_trials(peer: Path) -
 def test_an_image_that_was_just_pulled_is_found_at_once_and_listed_in_a_while(
     peer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MISS_S", 0.0)
+    monkeypatch.setattr(module, "_MISS_TTL_S", 0.0)
     engines = make_engines(peer)
     assert not engines.has_image("new:1")
     add_image(peer, "new:1")
@@ -106,7 +106,7 @@ def test_an_image_that_was_just_pulled_is_found_at_once_and_listed_in_a_while(
 def test_many_who_miss_an_image_at_once_wait_for_one_look(peer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engines = make_engines(peer)
     assert not engines.has_image("far:1")
-    time.sleep(module._MISS_S + 0.1)
+    time.sleep(module._MISS_TTL_S + 0.1)
     n_calls = len(calls(peer))
     with ThreadPoolExecutor(8) as pool:
         assert not any(pool.map(engines.has_image, ["far:1"] * 8))
