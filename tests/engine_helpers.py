@@ -82,8 +82,8 @@ class Engine:
         return ReconcileLoop(
             self.settings,
             self.db,
-            open_store(self.settings.internal_place()),
-            Buckets(self.settings.buckets_place()),
+            open_store(self.settings.internal_location()),
+            Buckets(self.settings.buckets_location()),
             lambda epoch: Reconciler(self.settings, self.db, self.executor, self.all_hooks, epoch),
         )
 

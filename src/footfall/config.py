@@ -161,15 +161,15 @@ class Settings:
         """The file that tells clients where the server is and who they are."""
         return self.home / "credentials.toml"
 
-    def buckets_place(self) -> StoreLocation:
+    def buckets_location(self) -> StoreLocation:
         """Where the buckets live."""
-        return self._place(self.store_url or f"file://{self.data_dir}/buckets")
+        return self._location(self.store_url or f"file://{self.data_dir}/buckets")
 
-    def internal_place(self) -> StoreLocation:
+    def internal_location(self) -> StoreLocation:
         """Where the artefacts live, which no bucket name reaches."""
-        return self._place(self.internal_url or f"file://{self.data_dir}/internal")
+        return self._location(self.internal_url or f"file://{self.data_dir}/internal")
 
-    def _place(self, url: str) -> StoreLocation:
+    def _location(self, url: str) -> StoreLocation:
         if not url.startswith("s3://"):
             return StoreLocation(url)
         return StoreLocation(

@@ -81,7 +81,7 @@ class Service:
         self.database = database
         executor = load_executor(settings.executor, settings)
         internal = open_internal(settings)
-        buckets = Buckets(settings.buckets_place())
+        buckets = Buckets(settings.buckets_location())
         hooks = HooksByKind(CommandHooks(settings, secrets), BehaviorHooks(settings))
         metrics = ServerMetrics()
         self.loop = ReconcileLoop(
@@ -168,14 +168,14 @@ def open_internal(settings: Settings) -> Store:
     Raises:
         ConfigError: the S3 service does not answer, or refuses.
     """
-    place = settings.internal_place()
-    bucket = urlsplit(place.url).netloc
+    location = settings.internal_location()
+    bucket = urlsplit(location.url).netloc
     if bucket:
         try:
-            Buckets(place).create(bucket)
+            Buckets(location).create(bucket)
         except StoreError as error:
-            raise ConfigError("internal_url", f"{place.url} cannot be used: {error}") from error
-    return open_store(place)
+            raise ConfigError("internal_url", f"{location.url} cannot be used: {error}") from error
+    return open_store(location)
 
 
 @contextlib.contextmanager

@@ -26,9 +26,9 @@ class World:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.places = {name: StoreLocation(url=f"file://{root}/{name}") for name in ("buckets", "internal")}
+        self.locations = {name: StoreLocation(url=f"file://{root}/{name}") for name in ("buckets", "internal")}
         (root / "buckets").mkdir()
-        self.buckets, self.internal = Buckets(self.places["buckets"]), open_store(self.places["internal"])
+        self.buckets, self.internal = Buckets(self.locations["buckets"]), open_store(self.locations["internal"])
         self.buckets.create("shop")
         self.reports: list[JobReport] = []
         self.n_jobs = 0
@@ -40,7 +40,7 @@ class World:
         self.n_jobs += 1
         scratch = self.root / f"scratch-{self.n_jobs}"
         scratch.mkdir()
-        places = {name: place.to_json() for name, place in self.places.items()}
+        places = {name: place.to_json() for name, place in self.locations.items()}
         file = JobFile(job=job, attempt=attempt, buckets=places["buckets"], internal=places["internal"])
         return JobContext(kind, file, self.reports.append, scratch)
 

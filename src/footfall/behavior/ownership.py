@@ -42,7 +42,7 @@ class OwnBucket:
 
 def is_internal(settings: Settings, name: str) -> bool:
     """Whether a bucket of this name would hold the artefacts of every account; it is nobody's to have."""
-    internal, shown = urlsplit(settings.internal_place().url), urlsplit(settings.buckets_place().url)
+    internal, shown = urlsplit(settings.internal_location().url), urlsplit(settings.buckets_location().url)
     if internal.scheme == "s3":
         return name == internal.netloc
     root = os.path.join(os.path.normpath(shown.path), name)

@@ -19,7 +19,7 @@ SERVICES = ("nclue", "nsml")
 
 @click.group(cls=Group)
 def bucket() -> None:
-    """Buckets: places for objects, and who may use them."""
+    """Buckets: containers of objects, and who may use them."""
 
 
 @click.group(cls=Group)

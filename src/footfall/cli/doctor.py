@@ -251,22 +251,22 @@ def _queue(details: dict[str, object]) -> Finding:
 def _store(settings: "Settings") -> Iterator[Finding]:
     from footfall.stores.buckets import open_store
 
-    for name, place in (("buckets", settings.buckets_place()), ("artefacts", settings.internal_place())):
-        if place.url.startswith("file://"):
-            directory = Path(place.url.removeprefix("file://"))
+    for name, location in (("buckets", settings.buckets_location()), ("artefacts", settings.internal_location())):
+        if location.url.startswith("file://"):
+            directory = Path(location.url.removeprefix("file://"))
             good = not directory.exists() or os.access(directory, os.R_OK | os.W_OK | os.X_OK)
             advice = "" if good else "Give the user of the server the right to read and write it."
             yield Finding(name, "ok" if good else "wrong", str(directory), advice)
             continue
-        if place.url.rstrip("/") == "s3:":
-            yield Finding(name, "ok", f"S3 at {place.endpoint or 'AWS'}; each bucket is checked when it is used")
+        if location.url.rstrip("/") == "s3:":
+            yield Finding(name, "ok", f"S3 at {location.endpoint or 'AWS'}; each bucket is checked when it is used")
             continue
         try:
-            open_store(place).list(limit=1)
-            yield Finding(name, "ok", f"{place.url} at {place.endpoint or 'AWS'} answers")
+            open_store(location).list(limit=1)
+            yield Finding(name, "ok", f"{location.url} at {location.endpoint or 'AWS'} answers")
         except FootfallError as error:
             advice = "Check s3_endpoint, s3_access_key and s3_secret_key, and that the bucket exists."
-            yield Finding(name, "wrong", f"{place.url}: {_short(str(error))}", advice)
+            yield Finding(name, "wrong", f"{location.url}: {_short(str(error))}", advice)
 
 
 def _short(text: str) -> str:

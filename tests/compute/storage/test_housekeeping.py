@@ -35,7 +35,7 @@ def still(tmp_path: Path) -> Engine:
 
 @pytest.fixture
 def keeper(still: Engine) -> Housekeeper:
-    internal, buckets = open_store(still.settings.internal_place()), Buckets(still.settings.buckets_place())
+    internal, buckets = open_store(still.settings.internal_location()), Buckets(still.settings.buckets_location())
     return Housekeeper(still.settings, still.db, internal, buckets, lambda: True)
 
 

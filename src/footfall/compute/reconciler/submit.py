@@ -104,7 +104,9 @@ class Submitter:
                 secrets = self.hooks.open_secrets(connection, run)
             total, n_nodes = grant.total, spec.n_nodes
             spec = replace(spec, n_cores=total.n_cores // n_nodes, memory_mib=total.memory_mib // n_nodes)
-            private = None if spec.job is None else {"job": dict(spec.job), "attempt": run.attempt, **self._places()}
+            private = (
+                None if spec.job is None else {"job": dict(spec.job), "attempt": run.attempt, **self._store_locations()}
+            )
             handle = self.executor.submit(
                 Launch(run.id, run.attempt, spec, private, secrets=secrets, shares=grant.shares, port=grant.port)
             )
@@ -166,8 +168,8 @@ class Submitter:
         allocations.allocate(tx, run, grant, self.epoch)
         return replace(run, message=None), grant
 
-    def _places(self) -> dict[str, Any]:
+    def _store_locations(self) -> dict[str, Any]:
         return {
-            "buckets": self.settings.buckets_place().to_json(),
-            "internal": self.settings.internal_place().to_json(),
+            "buckets": self.settings.buckets_location().to_json(),
+            "internal": self.settings.internal_location().to_json(),
         }
