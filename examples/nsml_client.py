@@ -41,7 +41,7 @@ def main() -> None:
     ask("POST", "/projects", {"projectName": "project", "nasVolumeSize": 500, "note": "description"})
     listed = ask("GET", "/projects?page=0&pagesize=1")["projects"]
     project = listed[0]["projectId"]
-    run = {
+    request = {
         "command": "echo learning rate $ir, weight decay $(printenv weight-decay)",
         "env": {"ir": 0.01, "weight-decay": 0.001},
         "gpuSvrCode": 1,
@@ -49,14 +49,14 @@ def main() -> None:
         "imageType": "BASE",
         "nodeCount": 1,
     }
-    ask("POST", f"/projects/{project}/runs", run)
+    ask("POST", f"/projects/{project}/runs", request)
     while True:
-        found = ask("GET", f"/projects/{project}/runs/1")
-        if found["status"] not in ("RUN_STATE_REGISTERED", "RUN_STATE_PENDING", "RUN_STATE_IN_PROGRESS"):
+        run = ask("GET", f"/projects/{project}/runs/1")
+        if run["status"] not in ("RUN_STATE_REGISTERED", "RUN_STATE_PENDING", "RUN_STATE_IN_PROGRESS"):
             break
         time.sleep(0.2)
     print(
-        json.dumps({name: found[name] for name in ("runName", "projectName", "status", "imagePath", "envs")}, indent=2)
+        json.dumps({name: run[name] for name in ("runName", "projectName", "status", "imagePath", "envs")}, indent=2)
     )
     nodes = ask("GET", f"/projects/{project}/runs/1/nodes")["nodes"]
     print("exit codes of its nodes:", [node["exitCode"] for node in nodes])

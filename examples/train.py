@@ -31,15 +31,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--steps", type=int, default=200)
-    given = parser.parse_args()
+    args = parser.parse_args()
     dice = random.Random(0)
     points = [(x, 3 * x + 1 + dice.gauss(0, 0.1)) for x in (dice.random() for _ in range(100))]
     slope = offset = 0.0
-    for step in range(given.steps):
+    for step in range(args.steps):
         errors = [slope * x + offset - y for x, y in points]
         loss = sum(error * error for error in errors) / len(points)
-        slope -= given.lr * 2 * sum(error * x for error, (x, _) in zip(errors, points, strict=True)) / len(points)
-        offset -= given.lr * 2 * sum(errors) / len(points)
+        slope -= args.lr * 2 * sum(error * x for error, (x, _) in zip(errors, points, strict=True)) / len(points)
+        offset -= args.lr * 2 * sum(errors) / len(points)
         post(step=step, loss=loss)
         if step % 50 == 0:
             print(f"step {step}: loss {loss:.4f}", flush=True)

@@ -25,10 +25,10 @@ def main() -> None:
     """Write settings, start, put and get, stop."""
     home = Path(sys.argv[1])
     home.mkdir(parents=True, exist_ok=True)
-    given = {name: json.dumps(os.environ[name]) for name in ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY")}
+    values = {name: json.dumps(os.environ[name]) for name in ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY")}
     settings = home / "footfall.toml"
     settings.touch(mode=0o600)
-    settings.write_text(SETTINGS.format(**given))
+    settings.write_text(SETTINGS.format(**values))
 
     command = [sys.executable, "-m", "footfall", "up", "--home", str(home), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
