@@ -55,9 +55,7 @@ def main() -> None:
         if run["status"] not in ("RUN_STATE_REGISTERED", "RUN_STATE_PENDING", "RUN_STATE_IN_PROGRESS"):
             break
         time.sleep(0.2)
-    print(
-        json.dumps({name: run[name] for name in ("runName", "projectName", "status", "imagePath", "envs")}, indent=2)
-    )
+    print(json.dumps({name: run[name] for name in ("runName", "projectName", "status", "imagePath", "envs")}, indent=2))
     nodes = ask("GET", f"/projects/{project}/runs/1/nodes")["nodes"]
     print("exit codes of its nodes:", [node["exitCode"] for node in nodes])
     ask("DELETE", f"/projects/{project}")

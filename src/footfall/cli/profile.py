@@ -114,7 +114,7 @@ def _rows(client: "Client", profile_: "Profile", limit: int) -> tuple[list[str],
     """Return the columns and the first rows of a result; an intent's attributes count by themselves."""
     from footfall.client.profiles import INTENT_COLUMNS, SIMILARITY_COLUMNS
 
-    lines = b"".join(_tsv(client, profile_)).decode().splitlines()
+    lines = b"".join(_tsv(client, profile_)).decode().rstrip("\n").split("\n")
     if isinstance(profile_, ShoppingIntent):
         rows = _read(lines[1:], INTENT_COLUMNS)
         return list(INTENT_COLUMNS), [
@@ -128,7 +128,7 @@ def _rows(client: "Client", profile_: "Profile", limit: int) -> tuple[list[str],
 
 def _read(lines: list[str], columns: Mapping[str, str]) -> list[list[Any]]:
     kinds = [_KINDS[kind] for kind in columns.values()]
-    return [[kind(cell) for kind, cell in zip(kinds, line.split("\t"), strict=True)] for line in lines]
+    return [[kind(cell) for kind, cell in zip(kinds, line.split("\t"), strict=True)] for line in lines if line]
 
 
 _KINDS: dict[str, Callable[[str], Any]] = {"String": str, "Float64": float, "Int64": int}
