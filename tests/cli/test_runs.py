@@ -184,9 +184,9 @@ def test_a_run_that_waits_says_for_what(footfall: Footfall) -> None:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             message = footfall("runs", "show", names[-1], "--json").json["message"]
-            if message and "waits for" in message:
+            if message and "waits for" in message.lower():
                 break
-        assert "waits for" in message
+        assert "waits for" in message.lower()
     finally:
         assert footfall("stop", "--wait", *names).code == 0
 
@@ -241,7 +241,7 @@ def test_storage_volumes_and_keys(footfall: Footfall, tmp_path: Path) -> None:
 
 def test_projects_have_a_life(footfall: Footfall) -> None:
     assert footfall("project", "create", "brief", "--note", "n").code == 0
-    assert "meant" in footfall("project", "show", "brief").out
+    assert "nominal" in footfall("project", "show", "brief").out
     assert footfall("project", "resize", "brief", "600").code == 0
     assert footfall("project", "resize", "brief", "500").code == 2
     name = footfall("run", "--project", "brief", "--no-code", "-d", "--", "sleep 30").out.strip()
