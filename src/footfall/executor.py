@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from footfall.config import Settings
+from footfall.contract.nodes import JobFile
 from footfall.errors import ConfigError
 from footfall.machine.isolation import Isolation
 from footfall.records import Capacity as Capacity
@@ -29,7 +29,7 @@ class Launch:
     run_id: str
     attempt: int
     spec: RunSpec
-    private: Mapping[str, Any] | None = field(default=None, repr=False)
+    private: JobFile | None = field(default=None, repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     shares: tuple[NodeShare, ...] = ()
     port: int | None = None

@@ -5,18 +5,21 @@ import os
 import pkgutil
 import signal
 import time
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import footfall.executors
 from engine_helpers import eventually, processes_of
 from footfall.config import Settings, load_settings
+from footfall.contract.nodes import ImageSpec, VolumeSpec, WorkloadSpec
 from footfall.errors import ConfigError, StoreFullError
 from footfall.executor import Executor, Launch, Liveness, load_executor
 from footfall.executors import local
 from footfall.layout import STARTED, STATUS, node_dir
-from footfall.records import RunSpec, new_id
+from footfall.records import Image, MountedVolume, RunSpec, Workload, new_id
 
 NAMES = [module.name for module in pkgutil.iter_modules(footfall.executors.__path__)]
 
@@ -176,3 +179,10 @@ def test_no_space_for_a_runs_files_is_said(bench: Bench) -> None:
 def test_an_executor_that_does_not_exist_is_a_setting_that_is_wrong(settings: Settings) -> None:
     with pytest.raises(ConfigError, match="no_such"):
         load_executor("no_such", settings)
+
+
+@pytest.mark.parametrize(
+    ("record", "shape"), [(Workload, WorkloadSpec), (Image, ImageSpec), (MountedVolume, VolumeSpec)]
+)
+def test_a_node_gets_every_field_of_a_workload_by_its_name(record: type[Any], shape: type[Any]) -> None:
+    assert [field.name for field in fields(record)] == list(shape.__annotations__)

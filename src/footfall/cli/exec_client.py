@@ -19,10 +19,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from footfall import layout
+from footfall.contract.nodes import ExecReply, ExecRequest, shell_exit_code
 from footfall.errors import NotFoundError, WrongStateError
 
 _MAX_BYTES = 1 << 16
-_SHELL_SIGNAL = 128
 
 
 def enter(node_dir: Path, argv: Sequence[str]) -> int:
@@ -41,7 +41,8 @@ def enter(node_dir: Path, argv: Sequence[str]) -> int:
     with _connect(node_dir) as connection:
         is_terminal = os.isatty(0)
         size = shutil.get_terminal_size()
-        request = {"argv": list(argv), "rows": size.lines, "columns": size.columns, "term": os.environ.get("TERM", "")}
+        term = os.environ.get("TERM", "")
+        request = ExecRequest(argv=list(argv), rows=size.lines, columns=size.columns, term=term)
         # Proof of access: a command of the same user, confined by Landlock, reaches the socket but not this file.
         proof = os.open(node_dir / layout.SPEC, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -50,7 +51,7 @@ def enter(node_dir: Path, argv: Sequence[str]) -> int:
             os.close(proof)
         data, descriptors, _, _ = socket.recv_fds(connection, _MAX_BYTES, 1)
         first, _, rest = data.partition(b"\n")
-        reply = json.loads(first or b'{"error": "its runner ended"}')
+        reply: ExecReply = json.loads(first or b'{"error": "its runner ended"}')
         if "error" in reply:
             raise WrongStateError("node", node_dir.name, str(reply["error"]), ["a node that runs"])
         if descriptors:
@@ -79,10 +80,10 @@ def _exit_code(connection: socket.socket, data: bytes) -> int:
     while b"\n" not in data:
         chunk = connection.recv(_MAX_BYTES)
         if not chunk:
-            return _SHELL_SIGNAL + signal.SIGKILL  # the node ended, and the program with it
+            return shell_exit_code(-signal.SIGKILL)  # the node ended, and the program with it
         data += chunk
-    code = int(json.loads(data)["exit_code"])
-    return code if code >= 0 else _SHELL_SIGNAL - code
+    reply: ExecReply = json.loads(data)
+    return shell_exit_code(reply["exit_code"])
 
 
 @contextlib.contextmanager

@@ -20,10 +20,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from footfall import layout
 from footfall.config import Settings
+from footfall.contract.nodes import LaunchContent, NodeSpec, ShareSpec, WorkloadSpec
 from footfall.errors import ExecutorUnavailableError, StoreFullError
 from footfall.executor import Capacity, Executor, Launch, Liveness, Observation
 from footfall.machine.gpus import fake_gpus, find_gpus
@@ -33,7 +34,7 @@ from footfall.records import Gpu, NodeShare
 START_TIMEOUT_S = 30.0
 MARKER_VARIABLE = "FOOTFALL_RUN_MARKER"
 _ABOVE = 20
-WAKE_FIFO = "wake"  # compute/reconciler/lease.py makes it and listens
+WAKE_FIFO = "wake"  # compute/reconciler/lease.py makes and reads it
 
 
 class LocalExecutor(Executor):
@@ -50,8 +51,8 @@ class LocalExecutor(Executor):
         self._capacity = Capacity(
             settings.local_cores or cores, settings.local_memory_mib or memory_mib, len(self._gpus)
         )
-        self._awaited: dict[Path, float] = {}  # when we first missed a runner, by a clock that nobody sets back
-        self._children: dict[Path, int] = {}  # only to reap them, and to hear early of one that failed
+        self._awaited: dict[Path, float] = {}  # when a runner was first missed, by the monotonic clock
+        self._children: dict[Path, int] = {}  # only to reap them, and to learn early of one that failed
 
     @property
     def capacity(self) -> Capacity:
@@ -73,7 +74,7 @@ class LocalExecutor(Executor):
         for rank in range(launch.spec.n_nodes):
             node = self._root / layout.node_dir(launch.run_id, launch.attempt, rank)
             if not (node / layout.START_MARKER).exists():
-                self._start_runner(node, launch, self._write_launch(node, launch, rank))
+                self._start_runner(node, launch, self._write_spec(node, launch, rank))
         return self._handle(launch.run_id, launch.attempt, launch.spec.n_nodes)
 
     def find(self, run_id: str, attempt: int, n_nodes: int) -> str | None:
@@ -92,7 +93,7 @@ class LocalExecutor(Executor):
         if host != self._host:
             return
         for node in self._nodes(run_id, attempt, nodes):
-            # One that has not taken its marker yet hears the signal later: it starts with it blocked.
+            # One that has not taken its marker yet gets the signal later: it starts with it blocked.
             pid = _living_runner(node) or self._children.get(node)
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -153,19 +154,33 @@ class LocalExecutor(Executor):
     def _nodes(self, run_id: str, attempt: int, n_nodes: int) -> Iterator[Path]:
         return (self._root / layout.node_dir(run_id, attempt, rank) for rank in range(n_nodes))
 
-    def _write_launch(self, node: Path, launch: Launch, rank: int) -> dict[str, Any]:
+    def _write_spec(self, node: Path, launch: Launch, rank: int) -> NodeSpec:
         share = launch.shares[rank] if launch.shares else NodeShare()
-        content = asdict(launch.spec) | {
-            "run_id": launch.run_id,
-            "attempt": launch.attempt,
-            "rank": rank,
-            "marker": _marker(launch.run_id, launch.attempt),
-            "wake": str(self._root / WAKE_FIFO),
-            "is_job": launch.private is not None,
-            "share": {**asdict(share), "cpus": self._cpus(share)},
-            "port": launch.port,
-            "output_dir": str(self._root / layout.output_dir(launch.run_id, rank)),
-        }
+        spec, work = launch.spec, launch.spec.workload
+        content = NodeSpec(
+            run_id=launch.run_id,
+            attempt=launch.attempt,
+            rank=rank,
+            marker=_marker(launch.run_id, launch.attempt),
+            wake=str(self._root / WAKE_FIFO),
+            is_job=launch.private is not None,
+            share=ShareSpec(cores=share.cores, cpus=self._cpus(share), gpus=share.gpus),
+            port=launch.port,
+            output_dir=str(self._root / layout.output_dir(launch.run_id, rank)),
+            command=spec.command,
+            n_nodes=spec.n_nodes,
+            n_cores=spec.n_cores,
+            memory_mib=spec.memory_mib,
+            n_gpus=spec.n_gpus,
+            gpu_model=spec.gpu_model,
+            environment=dict(spec.environment),
+            job=None if spec.job is None else dict(spec.job),
+            timeout_s=spec.timeout_s,
+            grace_s=spec.grace_s,
+            max_attempts=spec.max_attempts,
+            log_limit_bytes=spec.log_limit_bytes,
+            workload=None if work is None else cast(WorkloadSpec, asdict(work)),
+        )
         try:
             node.mkdir(parents=True, exist_ok=True, mode=self._node_mode(launch))
             if launch.private is not None:
@@ -188,21 +203,21 @@ class LocalExecutor(Executor):
             return []
         return [self._machine_cpus[core] for core in share.cores if core < len(self._machine_cpus)]
 
-    def _start_runner(self, node: Path, launch: Launch, spec: Mapping[str, Any]) -> None:
+    def _start_runner(self, node: Path, launch: Launch, spec: NodeSpec) -> None:
         """Start a runner; its launch is left on a descriptor, for it holds secrets, and so is what it listens on."""
         work = launch.spec.workload
-        is_users = work is not None
         with contextlib.ExitStack() as kept:
-            listener = kept.enter_context(_listen()) if is_users else None
-            content = {
-                "spec": dict(spec),
-                "secrets": dict(launch.secrets),
-                "isolation": {} if work is None else self.isolation.for_runner(needs_engine=work.image.kind == "oci"),
-                "metric_port": listener.getsockname()[1] if listener is not None else None,
-            }
+            listener = kept.enter_context(_listen()) if work is not None else None
+            isolation = None if work is None else self.isolation.for_runner(needs_engine=work.image.kind == "oci")
+            content = LaunchContent(
+                spec=spec,
+                secrets=dict(launch.secrets),
+                isolation=isolation,
+                metric_port=listener.getsockname()[1] if listener is not None else None,
+            )
             memory = os.memfd_create("footfall-launch", os.MFD_CLOEXEC)
             kept.callback(os.close, memory)
-            os.write(memory, marshal.dumps(content))
+            os.write(memory, marshal.dumps(dict(content)))
             self._spawn(node, _marker(launch.run_id, launch.attempt), memory, listener)
 
     def _spawn(self, node: Path, marker: str, memory: int, listener: socket.socket | None) -> None:
@@ -214,12 +229,12 @@ class LocalExecutor(Executor):
             (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
-        handed = {layout.LAUNCH_FD: memory}
+        inherited = {layout.LAUNCH_FD: memory}
         if listener is not None:
-            handed[layout.LISTENER_FD] = listener.fileno()
+            inherited[layout.LISTENER_FD] = listener.fileno()
         # Above what they become, so that none is overwritten before its turn.
-        raised = {theirs: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, _ABOVE) for theirs, ours in handed.items()}
-        actions += [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in raised.items()]
+        raised = {target: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE) for target, fd in inherited.items()}
+        actions += [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in raised.items()]
         try:
             self._children[node] = os.posix_spawn(
                 sys.executable,
@@ -227,14 +242,14 @@ class LocalExecutor(Executor):
                 environment,
                 file_actions=actions,
                 setsid=True,
-                # It hears them once it can act on them, and loses none that comes before.
+                # It unblocks them once it can act on them, and loses none that comes before.
                 setsigmask=(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD),
             )
         except OSError as error:
             raise ExecutorUnavailableError(f"The runner cannot be started: {error}") from error
         finally:
-            for ours in raised.values():
-                os.close(ours)
+            for fd in raised.values():
+                os.close(fd)
 
     def _reap(self) -> set[Path]:
         ended = {node for node, pid in self._children.items() if os.waitpid(pid, os.WNOHANG)[0]}
@@ -265,13 +280,13 @@ def _living_runner(node: Path) -> int | None:
 
 def _marked_processes(marker: str) -> Iterator[int]:
     """Yield the processes whose environment carries the marker of a run's attempt."""
-    wanted = f"{MARKER_VARIABLE}={marker}".encode()
+    variable = f"{MARKER_VARIABLE}={marker}".encode()
     for entry in os.listdir("/proc"):
         if not entry.isdecimal() or int(entry) == os.getpid():
             continue
         try:
             environment = Path("/proc", entry, "environ").read_bytes()
-            if wanted in environment.split(b"\0"):
+            if variable in environment.split(b"\0"):
                 yield int(entry)
         except OSError:  # it ended meanwhile, or is another user's and so none of ours
             continue

@@ -10,12 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from footfall.config import Settings
+from footfall.contract.nodes import EngineAccess, IsolationSpec, ProbeAnswer, ProbeRequest
 from footfall.errors import ConfigError
 from footfall.machine.engines import NAMES, Engine, Engines
 
@@ -43,13 +42,13 @@ class Isolation:
     engines: Engines
     refuses_as_root: bool
     allows_plain: bool
-    details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    details: IsolationSpec = field(repr=False)
 
-    def for_runner(self, *, needs_engine: bool) -> dict[str, Any]:
+    def for_runner(self, *, needs_engine: bool) -> IsolationSpec:
         """Return what a runner must know to start a command here; with the engines that work when its image is of one."""
         if not needs_engine:
-            return dict(self.details)
-        engines = {"programs": self.engines.programs(), "environment": dict(self.engines.environment)}
+            return self.details
+        engines = EngineAccess(programs=self.engines.programs(), environment=dict(self.engines.environment))
         return {**self.details, "engines": engines}
 
     def refusal(self, n_accounts: int = 1) -> str | None:
@@ -74,38 +73,42 @@ def find_isolation(settings: Settings) -> Isolation:
     Raises:
         ConfigError: the level that the settings ask for does not work here.
     """
-    request = {
-        "levels": list(LEVELS) if settings.isolation == "auto" else [settings.isolation],
-        "root": str(settings.runs_root),
-        "bubblewraps": _find_bubblewraps(),
-        "common": {
-            "uid": settings.run_uid if os.geteuid() == 0 else None,
-            "prefix": sys.prefix,
-            "base_prefix": sys.base_prefix,
-            "hidden": sorted({os.path.realpath(settings.home), os.path.realpath(settings.data_dir)}),
-            "setpriv": shutil.which("setpriv") or "",
-            "tools": _find_tools(),
-            "refusal": "",
-        },
-    }
-    result = _probe(settings, request)
-    if settings.isolation not in ("auto", result["level"]):
-        raise ConfigError("isolation", f"{settings.isolation} does not work on this machine. {result['why']}")
-    uid = result["details"]["uid"]
+    request = ProbeRequest(
+        levels=list(LEVELS) if settings.isolation == "auto" else [settings.isolation],
+        root=str(settings.runs_root),
+        bubblewraps=_find_bubblewraps(),
+        common=IsolationSpec(
+            level="",
+            why="",
+            refusal="",
+            uid=settings.run_uid if os.geteuid() == 0 else None,
+            prefix=sys.prefix,
+            base_prefix=sys.base_prefix,
+            hidden=sorted({os.path.realpath(settings.home), os.path.realpath(settings.data_dir)}),
+            setpriv=shutil.which("setpriv") or "",
+            tools=_find_tools(),
+            bwrap="",
+            pids_cgroup="",
+        ),
+    )
+    answer = _probe(settings, request)
+    level, uid = answer["level"], answer["details"]["uid"]
+    if settings.isolation not in ("auto", level):
+        raise ConfigError("isolation", f"{settings.isolation} does not work on this machine. {answer['why']}")
     isolation = Isolation(
-        level=result["level"],
-        why=result["why"],
-        user=os.geteuid() if uid is None or result["level"] == "plain" else uid,
-        engines=_engines(result["level"]),
+        level=level,
+        why=answer["why"],
+        user=os.geteuid() if uid is None or level == "plain" else uid,
+        engines=_engines(level),
         refuses_as_root=os.geteuid() == 0,
         allows_plain=settings.allow_plain,
-        details=result["details"],
+        details=answer["details"],
     )
-    isolation.details["refusal"] = isolation.refusal() or ""  # type: ignore[index]
+    isolation.details["refusal"] = isolation.refusal() or ""
     return isolation
 
 
-def _probe(settings: Settings, request: Mapping[str, Any]) -> dict[str, Any]:
+def _probe(settings: Settings, request: ProbeRequest) -> ProbeAnswer:
     settings.runs_root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         done = subprocess.run(
@@ -117,11 +120,11 @@ def _probe(settings: Settings, request: Mapping[str, Any]) -> dict[str, Any]:
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        stderr = getattr(error, "stderr", b"") or b""
-        details = f"{error} {stderr.decode('utf-8', 'replace')[-500:]}"
+        output = getattr(error, "stderr", b"") or b""
+        details = f"{error} {output.decode('utf-8', 'replace')[-500:]}"
         raise ConfigError("isolation", f"how commands can be kept apart could not be found out: {details}") from error
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    answer: ProbeAnswer = json.loads(done.stdout)
+    return answer
 
 
 def _engines(level: str) -> Engines:

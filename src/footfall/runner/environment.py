@@ -11,8 +11,8 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
+    from footfall.contract.nodes import NodeSpec
     from footfall.runner.launch import Launch
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -39,7 +39,7 @@ class Endpoints:
         }
 
 
-def command_environment(spec: Mapping[str, Any], scratch: str) -> dict[str, str]:
+def command_environment(spec: NodeSpec, scratch: str) -> dict[str, str]:
     """Return the whole environment of one of our own commands.
 
     Spinning threads cost many times their worth beside a busy neighbour, so OpenMP waits passively unless the run says else.
@@ -102,7 +102,7 @@ def workload_environment(
     )
 
 
-def _defaults(spec: Mapping[str, Any]) -> dict[str, str]:
+def _defaults(spec: NodeSpec) -> dict[str, str]:
     return {
         "LANG": "C.UTF-8",
         "OMP_WAIT_POLICY": "PASSIVE",
@@ -112,11 +112,11 @@ def _defaults(spec: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _markers(spec: Mapping[str, Any]) -> dict[str, str]:
+def _markers(spec: NodeSpec) -> dict[str, str]:
     return {"FOOTFALL_RUN_ID": spec["run_id"], "FOOTFALL_RUN_MARKER": spec["marker"]}
 
 
-def _launcher_variables(spec: Mapping[str, Any], master: str, port: int) -> dict[str, str]:
+def _launcher_variables(spec: NodeSpec, master: str, port: int) -> dict[str, str]:
     """Return what today's launchers read, and torch's own names of the same."""
     n_processes = str(max(1, spec["n_gpus"]))
     values = {
@@ -130,8 +130,9 @@ def _launcher_variables(spec: Mapping[str, Any], master: str, port: int) -> dict
 
 
 def _platform_variables(launch: Launch, hosts: Sequence[str]) -> dict[str, str]:
-    spec, work = launch.spec, launch.workload or {}
-    volumes = {int(volume["number"]): str(volume["path"]) for volume in work["volumes"]}
+    spec, work = launch.spec, launch.workload
+    assert work is not None
+    volumes = {volume["number"]: volume["path"] for volume in work["volumes"]}
     values = {
         "NSML_PROJECT": work["project_name"],
         "NSML_STUDY": STUDY,
@@ -159,13 +160,13 @@ def volumes_dir(volumes: Mapping[int, str]) -> str:
     return os.path.commonpath(list(volumes.values()))
 
 
-def _gpus(spec: Mapping[str, Any]) -> dict[str, str]:
+def _gpus(spec: NodeSpec) -> dict[str, str]:
     """Name the node's GPUs to programs; a node without any sees none, whatever the machine has."""
     ids = ",".join(spec["share"]["gpus"])
     return {"CUDA_VISIBLE_DEVICES": ids, "NVIDIA_VISIBLE_DEVICES": ids or "void"}
 
 
-def _job_cache(spec: Mapping[str, Any]) -> dict[str, str]:
+def _job_cache(spec: NodeSpec) -> dict[str, str]:
     """Where numba keeps what it compiled when the installation cannot be written: in the data directory, so that it lasts."""
     code = os.path.join(os.path.dirname(os.path.dirname(__file__)), "modeling")
     if not spec["is_job"] or os.access(code, os.W_OK):

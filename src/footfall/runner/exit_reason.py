@@ -4,8 +4,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
+
+    from footfall.contract.nodes import FinalStatus, NodeSpec, Refusal
 
 _SHELL_SIGNAL = 128  # what a shell, and bubblewrap, add to the number of a signal
 _MAX_SIGNALS = 64
@@ -14,31 +16,31 @@ _MAX_SIGNALS = 64
 class ExitReason:
     """Why a node ended; ``status`` returns what its final status says."""
 
-    def __init__(self, spec: Mapping[str, Any]) -> None:
+    def __init__(self, spec: NodeSpec) -> None:
         self._spec = spec
         self.level = "plain"
         self.wait_status: int | None = None
         self.started_at: float | None = None
         self.stop_reason: str | None = None
-        self.refusal: dict[str, Any] | None = None
+        self.refusal: Refusal | None = None
         self.result: dict[str, Any] | None = None
         self.is_rescheduled = False
         self.n_dropped_points = 0
 
-    def status(self, ended_at: float, notes: Sequence[str]) -> dict[str, Any]:
+    def status(self, ended_at: float, notes: Sequence[str]) -> FinalStatus:
         """Return the content of the final status."""
         exit_code = self._exit_code()
         stop_reason = self.stop_reason
         if exit_code == 0 and self._spec["is_job"]:
             stop_reason = None  # a job of ours that ends with 0 has done its work, whatever was asked of it meanwhile
-        refusal = {} if exit_code == 0 and stop_reason is None else self.refusal or {}
-        reason = stop_reason or refusal.get("reason")
+        refusal = None if exit_code == 0 and stop_reason is None else self.refusal
+        reason = stop_reason or (refusal["reason"] if refusal else None)
         if reason is None and exit_code != 0:
             reason = "signalled" if exit_code is not None and exit_code < 0 else "command_failed"
         return {
             "exit_code": exit_code,
             "reason": reason,
-            "name": None if stop_reason else refusal.get("name"),
+            "name": None if stop_reason or refusal is None else refusal["name"],
             "details": self._details(reason, exit_code, refusal),
             "result": self.result if exit_code == 0 and reason is None else None,
             "started_at": self.started_at,
@@ -58,18 +60,18 @@ class ExitReason:
             return _SHELL_SIGNAL - code  # the sandbox can report a signal only as a shell does
         return code
 
-    def _details(self, reason: str | None, exit_code: int | None, refusal: Mapping[str, Any]) -> str | None:
-        work = self._spec["workload"] or {}
+    def _details(self, reason: str | None, exit_code: int | None, refusal: Refusal | None) -> str | None:
+        work = self._spec["workload"]
         limits = {
             "timed_out": f"It ran longer than {self._spec['timeout_s'] or 0:g} s and was stopped.",
             "out_of_memory": f"It used more than the {self._spec['memory_mib']} MiB it was given and was stopped.",
-            "output_limit": f"It left more than {work.get('output_limit_bytes', 0):,} bytes of files and was stopped.",
+            "output_limit": f"It left more than {work['output_limit_bytes'] if work else 0:,} bytes of files and was stopped.",
             "log_limit": f"Its log reached {self._spec['log_limit_bytes']:,} bytes and it was stopped.",
         }
         if reason in limits:
             return limits[reason]
-        if refusal.get("details"):
-            return str(refusal["details"])
+        if refusal is not None and refusal["details"]:
+            return refusal["details"]
         if reason == "signalled" and exit_code is not None:
             return f"Signal {-exit_code} ended the command; nobody here sent it."
         if reason == "command_failed":

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from footfall.contract.nodes import FinalStatus, Started
+
 STATUS_BYTES = 192 << 10
 SMALL_BYTES = 4096
 _PID_BYTES = 20
@@ -79,7 +81,8 @@ class NodeFiles:
     def write_started(self, notes: Sequence[str]) -> float:
         """Publish that the command runs, and what could not be enforced; return the time, in seconds since 1970."""
         now = time.time()
-        self._publish("started.draft", layout.STARTED, {"started_at": now, "message": " ".join(notes) or None})
+        started: Started = {"started_at": now, "message": " ".join(notes) or None}
+        self._publish("started.draft", layout.STARTED, started)
         return now
 
     def heartbeat(self) -> None:
@@ -126,7 +129,7 @@ class NodeFiles:
             if error.errno not in _NO_SPACE:
                 raise
 
-    def write_status(self, status: dict[str, Any]) -> None:
+    def write_status(self, status: FinalStatus) -> None:
         """Publish the final status, whole and on the disk; the last thing a runner does."""
         self._publish("status.draft", layout.STATUS, status, sync=True)
 
@@ -146,7 +149,7 @@ class NodeFiles:
             self._log_bytes += written
             view = view[written:]
 
-    def _publish(self, draft: str, name: str, content: dict[str, Any], *, sync: bool = False) -> None:
+    def _publish(self, draft: str, name: str, content: Mapping[str, Any], *, sync: bool = False) -> None:
         handle = os.open(self.path(draft), os.O_WRONLY)
         try:
             data = to_json(content).encode()

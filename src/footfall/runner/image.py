@@ -13,7 +13,8 @@ from footfall.runner.errors import LaunchError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+
+    from footfall.contract.nodes import ImageSpec, IsolationSpec
 
 _SHELLS = ("usr/bin/bash", "bin/bash", "usr/local/bin/bash", "usr/bin/sh", "bin/sh")
 
@@ -48,9 +49,7 @@ class ImageView:
         return self.shell.endswith("/bash")
 
 
-def inspect_image(
-    image: Mapping[str, Any], isolation: Mapping[str, Any], variables: Mapping[str, str] | None = None
-) -> ImageView:
+def inspect_image(image: ImageSpec, isolation: IsolationSpec, variables: Mapping[str, str] | None = None) -> ImageView:
     """Return what an image is made of.
 
     Args:

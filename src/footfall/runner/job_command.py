@@ -66,7 +66,7 @@ class JobCommand(Command):
     def tick(self, now: float) -> float | None:
         """Publish its progress when that is due."""
         reports = self._reports
-        if reports.progress_due is not None and now >= reports.progress_due:
+        if reports.progress and reports.progress_due is not None and now >= reports.progress_due:
             self._files.write_json(layout.PROGRESS, reports.progress)
             reports.progress_due = None
         return reports.progress_due

@@ -16,19 +16,19 @@ _MAX_DESCRIPTORS = 1 << 20
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from footfall.contract.nodes import LaunchContent
 
 
 class Launch:
-    """The launch of one node. ``spec`` is what ``spec.json`` holds; ``workload`` is None for a job of ours."""
+    """The launch of one node; ``workload`` and ``isolation`` are None for a job of ours."""
 
-    def __init__(self, content: dict[str, Any]) -> None:
-        self.spec: dict[str, Any] = content["spec"]
-        self.secrets: dict[str, str] = content["secrets"]
-        self.isolation: dict[str, Any] = content["isolation"]
-        self.workload: dict[str, Any] | None = self.spec["workload"]
-        self.is_job: bool = self.spec["is_job"]
-        self.metric_port: int | None = content["metric_port"]
+    def __init__(self, content: LaunchContent) -> None:
+        self.spec = content["spec"]
+        self.secrets = content["secrets"]
+        self.isolation = content["isolation"]
+        self.workload = self.spec["workload"]
+        self.is_job = self.spec["is_job"]
+        self.metric_port = content["metric_port"]
 
 
 def read_launch() -> Launch:

@@ -21,7 +21,7 @@ from footfall.runner.process import tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from footfall.contract.nodes import IsolationSpec, LaunchContent, NodeSpec, ProbeAnswer, ProbeRequest, WorkloadSpec
 
 TIMEOUT_S = 20.0
 _SCRIPT = """
@@ -34,7 +34,7 @@ echo "Value: $PROBE_VALUE"
 
 def probe() -> int:
     """Answer one question of the server; return the exit code."""
-    request: dict[str, Any] = json.load(sys.stdin)
+    request: ProbeRequest = json.load(sys.stdin)
     why: list[str] = []
     for level in request["levels"]:
         for details in _candidates(level, request):
@@ -45,23 +45,23 @@ def probe() -> int:
     return _answer({**request["common"], "level": "none"}, why)
 
 
-def _answer(details: dict[str, Any], why: list[str]) -> int:
+def _answer(details: IsolationSpec, why: list[str]) -> int:
     from footfall.runner.sandbox.cgroup import find_base
 
-    details |= {"why": " ".join(why), "pids_cgroup": find_base()}
-    content = {"level": details["level"], "why": details["why"], "details": details}
+    details = {**details, "why": " ".join(why), "pids_cgroup": find_base()}
+    content: ProbeAnswer = {"level": details["level"], "why": details["why"], "details": details}
     sys.stdout.write(json.dumps(content))
     return 0
 
 
-def _candidates(level: str, request: dict[str, Any]) -> list[dict[str, Any]]:
-    common = {**request["common"], "level": level, "why": "", "pids_cgroup": "", "bwrap": ""}
+def _candidates(level: str, request: ProbeRequest) -> list[IsolationSpec]:
+    common: IsolationSpec = {**request["common"], "level": level}
     if level == "bubblewrap":
         return [{**common, "bwrap": path} for path in request["bubblewraps"]] or [common]
     return [common]
 
 
-def _try(details: dict[str, Any], root: str) -> str | None:
+def _try(details: IsolationSpec, root: str) -> str | None:
     """Return why a level does not work, or None when it does."""
     if details["level"] == "plain":
         return None
@@ -84,7 +84,7 @@ def _try(details: dict[str, Any], root: str) -> str | None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _run(details: dict[str, Any], directory: str) -> str | None:
+def _run(details: IsolationSpec, directory: str) -> str | None:
     from footfall.runner.user_command import UserCommand
 
     secret = os.path.join(directory, "secret")
@@ -106,17 +106,19 @@ def _run(details: dict[str, Any], directory: str) -> str | None:
     return _judge(output, status, details["uid"])
 
 
-def _launch(details: dict[str, Any], directory: str, project: str, secret: str) -> dict[str, Any]:
-    work = {
+def _launch(details: IsolationSpec, directory: str, project: str, secret: str) -> LaunchContent:
+    work: WorkloadSpec = {
         "script": _SCRIPT, "image": {"name": "host", "kind": "host", "path": ""}, "project_id": "", "project_name": "probe",
-        "run_name": "0", "project_dir": project, "volumes": [], "code": "", "code_limit_bytes": 0, "max_processes": 4096,
-        "output_limit_bytes": 1 << 30, "log_limit_action": "drop", "start_timeout_s": TIMEOUT_S, "network": "host",
-        "authorized_keys": "",
+        "run_name": "0", "project_dir": project, "volumes": [], "code": "", "code_digest": "", "code_limit_bytes": 0,
+        "max_processes": 4096, "output_limit_bytes": 1 << 30, "log_limit_action": "drop", "start_timeout_s": TIMEOUT_S,
+        "network": "host", "authorized_keys": "",
     }  # fmt: skip
-    spec = {
-        "workload": work, "is_job": False, "command": (), "n_nodes": 1, "n_cores": 1, "n_gpus": 0, "memory_mib": 1024,
-        "environment": {"PROBE_SECRET": secret, "LD_PROBE": "1"}, "run_id": "probe", "marker": "probe.0", "attempt": 0,
-        "rank": 0, "port": 0, "share": {"cpus": [], "gpus": []}, "output_dir": os.path.join(directory, "output"),
+    spec: NodeSpec = {
+        "workload": work, "is_job": False, "job": None, "command": (), "n_nodes": 1, "n_cores": 1, "n_gpus": 0, "gpu_model": "",
+        "memory_mib": 1024, "environment": {"PROBE_SECRET": secret, "LD_PROBE": "1"}, "run_id": "probe",
+        "marker": "probe.0", "attempt": 0, "rank": 0, "port": 0, "share": {"cores": [], "cpus": [], "gpus": []}, "wake": "",
+        "output_dir": os.path.join(directory, "output"), "timeout_s": TIMEOUT_S, "grace_s": 0.0, "max_attempts": 1,
+        "log_limit_bytes": 1 << 20,
     }  # fmt: skip
     return {"spec": spec, "secrets": {"PROBE_VALUE": "it's here"}, "isolation": details, "metric_port": 0}
 

@@ -16,9 +16,9 @@ from footfall.runner.errors import LaunchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable
 
+    from footfall.contract.nodes import NodeAddress, NodeSpec
     from footfall.runner.files import NodeFiles
 
 LOOPBACK = "127.0.0.1"
@@ -32,11 +32,12 @@ class Rendezvous:
         listen: waits so many seconds while signals are handled; raises what ends the wait.
     """
 
-    def __init__(self, files: NodeFiles, spec: Mapping[str, Any], wait: Callable[[float], None]) -> None:
+    def __init__(self, files: NodeFiles, spec: NodeSpec, wait: Callable[[float], None]) -> None:
         self._files = files
-        self._rank: int = spec["rank"]
-        self._n_nodes: int = spec["n_nodes"]
-        self._timeout_s: float = spec["workload"]["start_timeout_s"]
+        assert spec["workload"] is not None
+        self._rank = spec["rank"]
+        self._n_nodes = spec["n_nodes"]
+        self._timeout_s = spec["workload"]["start_timeout_s"]
         self._deadline = time.monotonic() + self._timeout_s
         self._wait = wait
 
@@ -47,11 +48,11 @@ class Rendezvous:
         if self._rank == 0:
             network.make()
         else:
-            network.enter(int(self._wait_for(0)["pid"]))
+            network.enter(self._wait_for(0)["pid"])
 
     def publish(self, port: int, *, is_ready: bool = True) -> None:
         """Publish where this node is, and whether its command could start."""
-        content = {"host": LOOPBACK, "port": port, "pid": os.getpid(), "is_ready": is_ready}
+        content: NodeAddress = {"host": LOOPBACK, "port": port, "pid": os.getpid(), "is_ready": is_ready}
         self._files.write_json(layout.ADDRESS, content)
 
     def wait_for_all(self) -> tuple[list[str], int]:
@@ -61,9 +62,9 @@ class Rendezvous:
             LaunchError: not all came up in time.
         """
         addresses = [self._wait_for(rank, ready=True) for rank in range(self._n_nodes)]
-        return [str(address["host"]) for address in addresses], int(addresses[0]["port"])
+        return [address["host"] for address in addresses], addresses[0]["port"]
 
-    def _wait_for(self, rank: int, *, ready: bool = False) -> dict[str, Any]:
+    def _wait_for(self, rank: int, *, ready: bool = False) -> NodeAddress:
         path = os.path.join(os.path.dirname(self._files.directory), str(rank), layout.ADDRESS)
         while True:
             address = _read(path)
@@ -75,10 +76,10 @@ class Rendezvous:
             self._wait(_POLL_INTERVAL_S)
 
 
-def _read(path: str) -> dict[str, Any] | None:
+def _read(path: str) -> NodeAddress | None:
     try:
         with open(path, "rb") as file:
-            content: dict[str, Any] = json.load(file)
+            content: NodeAddress = json.load(file)
     except FileNotFoundError:
         return None
     return content

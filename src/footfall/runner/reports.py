@@ -1,4 +1,4 @@
-"""What one of our own jobs reports through its pipe: JSON lines with ``progress``, ``refusal`` or ``result``."""
+"""What one of our own jobs reports through its pipe: JSON lines (``contract.nodes.JobReport``)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from footfall.contract.nodes import JobReport, Progress, Refusal
+
 REPORT_LIMIT_BYTES = 128 << 10
 RESULT_LIMIT_BYTES = 64 << 10
 PROGRESS_S = 0.1
@@ -18,9 +20,9 @@ class Reports:
     """All that one job has reported so far. ``progress_due``: when, on the monotonic clock, to publish the newest progress."""
 
     def __init__(self) -> None:
-        self.progress: Any = None
+        self.progress: Progress | None = None
         self.progress_due: float | None = None
-        self.refusal: dict[str, Any] | None = None
+        self.refusal: Refusal | None = None
         self.result: dict[str, Any] | None = None
         self._rest = b""
 
@@ -34,7 +36,7 @@ class Reports:
             except ValueError:
                 continue  # half a line of a job that was killed while it wrote
 
-    def _take_line(self, report: dict[str, Any]) -> None:
+    def _take_line(self, report: JobReport) -> None:
         if "progress" in report:
             self.progress = report["progress"]
             if self.progress_due is None:

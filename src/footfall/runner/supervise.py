@@ -39,7 +39,7 @@ def run_node(directory: str) -> int:
     files = NodeFiles(directory, launch.spec["log_limit_bytes"])
     if not files.claim():
         return 75
-    if launch.workload is not None and launch.isolation["level"] != "bubblewrap":
+    if launch.isolation is not None and launch.isolation["level"] != "bubblewrap":
         from footfall.runner.process.reaper import run_under_reaper
 
         run_under_reaper(files.write_pid)
@@ -67,7 +67,7 @@ class Supervisor:
         try:
             self._start()
         except LaunchError as refusal:
-            self._exit_reason.refusal = {"reason": refusal.reason, "details": str(refusal)}
+            self._exit_reason.refusal = {"reason": refusal.reason, "details": str(refusal), "name": None}
         except _StoppedError:
             pass  # the exit reason holds why
         if self._command is not None and self._pid > 0:

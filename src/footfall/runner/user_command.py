@@ -45,12 +45,14 @@ class UserCommand(Command):
         super().__init__()
         self._launch = launch
         self._spec = launch.spec
-        self._work: dict[str, Any] = launch.workload or {}
+        assert launch.workload is not None
+        assert launch.isolation is not None
+        self._work = launch.workload
         self._isolation = launch.isolation
         self._files = files
         self._image: ImageView = inspect_image(self._work["image"], self._isolation)
         self._source: dict[str, str] = {}  # where an engine's image comes from
-        self.level = str(self._isolation["level"])
+        self.level = self._isolation["level"]
         self.endpoints = Endpoints(launch.metric_port or 0)
         self._sandbox: SandboxMembers | None = None
         self._sidecar: Sidecar | None = None
@@ -263,7 +265,7 @@ class UserCommand(Command):
 
     @property
     def _process_limit(self) -> int | None:
-        return None if self._group is not None else int(self._work["max_processes"])
+        return None if self._group is not None else self._work["max_processes"]
 
     def _make_environment(self, hosts: Sequence[str], port: int) -> None:
         is_sandboxed = self.level == "bubblewrap"
@@ -346,7 +348,7 @@ class UserCommand(Command):
         places = {self._files.scratch: self._files.scratch, self._spec["output_dir"]: self._spec["output_dir"]}
         if self._work["project_dir"]:
             places |= {self._work["project_dir"]: self._work["project_dir"], _PROJECT: self._work["project_dir"]}
-        volumes = {int(volume["number"]): str(volume["path"]) for volume in self._work["volumes"]}
+        volumes = {volume["number"]: volume["path"] for volume in self._work["volumes"]}
         for number, path in volumes.items():
             places[path] = path
             places[_VOLUME if len(volumes) == 1 else f"{_VOLUME}/{number}"] = path

@@ -325,7 +325,7 @@ class Life(RuleBasedStateMachine):
 def test_any_life_of_runs_follows_the_model() -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
-    with patch.object(reconcile, "POLL_S", 0.0), patch.object(reconcile, "CANCEL_S", 0.0):
+    with patch.object(reconcile, "POLL_INTERVAL_S", 0.0), patch.object(reconcile, "CANCEL_INTERVAL_S", 0.0):
         run_state_machine_as_test(
             Life, settings=settings(max_examples=N_EXAMPLES, stateful_step_count=30, deadline=None)
         )

@@ -5,6 +5,7 @@ import msgspec
 from footfall.api.nsml.operations import stamp, stamp_or_none
 from footfall.compute.reconciler.nodes import NodeView
 from footfall.contract import runs as shapes
+from footfall.contract.nodes import shell_exit_code
 from footfall.contract.runs import SummaryBody
 from footfall.db.run_pages import RunRow
 from footfall.states import RunState
@@ -110,7 +111,7 @@ def node_id(project_id: str, number: int, rank: int) -> str:
 
 def wire_exit_code(code: int | None) -> int | None:
     """Return an exit code as shells show it: 128 + n for signal n."""
-    return 128 - code if code is not None and code < 0 else code
+    return None if code is None else shell_exit_code(code)
 
 
 def _creator(row: RunRow) -> str:

@@ -1,4 +1,4 @@
-"""The thread that reconciles while this process holds the lease, and another that keeps house meanwhile."""
+"""The thread that reconciles while this process holds the lease, and another for housekeeping."""
 
 import os
 import socket
@@ -23,14 +23,14 @@ from footfall.stores.store import Store
 
 ACTIVE_S = 0.25
 IDLE_S = 1.0
-LEAST_PAUSE_S = 0.02
+MIN_PAUSE_S = 0.02
 IDLE_SHARE = 9
 """Under a flood of requests the loop rests this many times as long as it computed, and leaves the rest of the time to them."""
 
-BEAT_S = 10.0
-"""How often the holder of the lease tells the other servers that it looks at the runs."""
+HEARTBEAT_INTERVAL_S = 10.0
+"""How often the holder of the lease records for other servers that it reconciles."""
 STUCK_S = 60.0
-QUEUE_KEPT_S = 5.0
+QUEUE_TTL_S = 5.0
 
 log = structlog.get_logger()
 
@@ -53,45 +53,45 @@ class ReconcileLoop:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._metrics = metrics or ServerMetrics()
-        self._begun_at = time.monotonic()
-        self._beat_at = -BEAT_S
+        self._started_at = time.monotonic()
+        self._heartbeat_at = -HEARTBEAT_INTERVAL_S
         self._epoch = 0
         self._queue_known: tuple[str | None, int | None] = (None, None)
-        self._queue_read_at = -QUEUE_KEPT_S
-        self._looked_at: float | None = None
+        self._queue_read_at = -QUEUE_TTL_S
+        self._ticked_at: float | None = None
         self._is_holder = False
         self._housekeeper = Housekeeper(settings, database, internal, buckets, lambda: self._is_holder)
 
     def start(self) -> None:
-        """Begin; the lease is taken as soon as nobody else holds it."""
+        """Start; the lease is taken as soon as nobody else holds it."""
         self._thread.start()
         self._housekeeper.start()
 
     def wake(self) -> None:
-        """Ask the holder of the lease, here or elsewhere, to look now."""
-        self._lease.ring()
+        """Wake the holder of the lease, here or elsewhere."""
+        self._lease.notify()
 
     def stop(self) -> None:
-        """Finish the look that is under way and release the lease; runs go on."""
+        """Finish the current tick and release the lease; runs go on."""
         self._stop.set()
         self.wake()
         self._thread.join()
         self._housekeeper.stop()
 
     def health(self) -> dict[str, object]:
-        """Say whether the queue moves: who looks at the runs, how long ago, and how long the oldest one has waited.
+        """Return whether the queue moves: who reconciles runs, how long ago, and how long the oldest one has waited.
 
-        Times are in seconds; ``last_housekeeping_s``: since this server last kept house to the end, None before. ``queue`` is
-        ``stuck`` when nobody has looked at the runs for ``STUCK_S``, here or elsewhere.
+        Times are in seconds; ``last_housekeeping_s``: since this server last finished housekeeping, None before. ``queue`` is
+        ``stuck`` when no server has reconciled runs for ``STUCK_S``.
         """
-        oldest, beat = self._queue()
+        oldest, heartbeat = self._queue()
         age: float | None = None
-        if self._is_holder and self._looked_at is not None:
-            age = time.monotonic() - self._looked_at
-        elif beat is not None:
-            age = max(0.0, time.time() - beat / 1e6)
+        if self._is_holder and self._ticked_at is not None:
+            age = time.monotonic() - self._ticked_at
+        elif heartbeat is not None:
+            age = max(0.0, time.time() - heartbeat / 1e6)
         kept_s = self._housekeeper.last_round_s
-        is_new = time.monotonic() - self._begun_at < STUCK_S
+        is_new = time.monotonic() - self._started_at < STUCK_S
         is_stuck = not is_new and (age is None or age > STUCK_S)
         return {
             "reconciler": "active" if self._is_holder else "standby",
@@ -102,8 +102,8 @@ class ReconcileLoop:
         }
 
     def _queue(self) -> tuple[str | None, int | None]:
-        # Looked up now and then: a probe may ask often, and 100,000 waiting runs are 100,000 ids to look at.
-        if time.monotonic() - self._queue_read_at >= QUEUE_KEPT_S:
+        # Cached: a probe may ask often, and 100,000 waiting runs are 100,000 ids to read.
+        if time.monotonic() - self._queue_read_at >= QUEUE_TTL_S:
             try:
                 with self._db.read() as connection:
                     self._queue_known = (
@@ -111,7 +111,7 @@ class ReconcileLoop:
                     )  # fmt: skip
                 self._queue_read_at = time.monotonic()
             except DatabaseUnavailableError:
-                pass  # whoever asks for health sees that for himself
+                pass  # health reports that by other means
         return self._queue_known
 
     def _run(self) -> None:
@@ -121,12 +121,12 @@ class ReconcileLoop:
                 if not self._lease.acquire():
                     self._stop.wait(IDLE_S)
                     continue
-                begun, begun_at = time.thread_time(), time.monotonic()
+                cpu_started, started_at = time.thread_time(), time.monotonic()
                 try:
                     if reconciler is None:
                         reconciler = self._take_over()
                     activity = reconciler.tick()
-                    self._note_look(begun_at)
+                    self._record_tick(started_at)
                 except DeposedError:
                     log.warning("deposed")
                     reconciler, self._is_holder = None, False
@@ -137,10 +137,10 @@ class ReconcileLoop:
                     log.warning("reconcile_failed", error=str(error))
                     activity = Activity.IDLE
                 if activity is not Activity.MOVED:
-                    # Rings of a burst are answered together.
-                    self._stop.wait(max(LEAST_PAUSE_S, IDLE_SHARE * (time.thread_time() - begun)))
-                    self._lease.wait(ACTIVE_S if activity is Activity.LIVELY else IDLE_S)
-        except Exception:  # the door of the thread: without it a server would live on that moves nothing
+                    # Notifications of a burst are handled together.
+                    self._stop.wait(max(MIN_PAUSE_S, IDLE_SHARE * (time.thread_time() - cpu_started)))
+                    self._lease.wait(ACTIVE_S if activity is Activity.LIVE else IDLE_S)
+        except Exception:  # else a server would live on that moves nothing
             log.exception("reconciler_died")
             os._exit(70)
         finally:
@@ -155,10 +155,10 @@ class ReconcileLoop:
         log.info("lease_taken", epoch=epoch)
         return self._make(epoch)
 
-    def _note_look(self, begun_at: float) -> None:
-        now = self._looked_at = time.monotonic()
-        self._metrics.observe_reconcile(now - begun_at)
-        if now - self._beat_at >= BEAT_S:
-            self._beat_at = now
+    def _record_tick(self, started_at: float) -> None:
+        now = self._ticked_at = time.monotonic()
+        self._metrics.observe_reconcile(now - started_at)
+        if now - self._heartbeat_at >= HEARTBEAT_INTERVAL_S:
+            self._heartbeat_at = now
             with self._db.write() as tx:
                 leases.beat(tx, EPOCH_NAME, self._epoch, now_us())

@@ -1,4 +1,4 @@
-"""What the nodes of a run say of themselves, read from the files that their runners write."""
+"""The nodes of a run, read from the files that their runners write."""
 
 import json
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from footfall import layout
+from footfall.contract.nodes import FinalStatus, NodeSpec, Progress, Rescheduled, Started
 from footfall.db.run_pages import RunRow
 from footfall.files.remove import remove_tree
 from footfall.states import FailureReason
@@ -20,19 +21,19 @@ class NodeState(StrEnum):
     RUNNING = "running"
     ENDED = "ended"
     LOST = "lost"
-    """Its runner vanished without a word."""
+    """Its runner vanished without a final status."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
     """One node of one attempt: when its command started, and how it ended, once it has.
 
-    ``message``: what its runner wants people to know, e.g. a limit that cannot be enforced. ``is_rescheduled``: its command
-    asked for another attempt; of an ended node ``final`` says that.
+    ``message``: a sentence of its runner, e.g. on a limit that cannot be enforced. ``is_rescheduled``: its command asked for
+    another attempt; for an ended node ``final`` holds that.
     """
 
     started_at: float | None
-    final: dict[str, Any] | None
+    final: FinalStatus | None
     message: str | None = None
     is_rescheduled: bool = False
 
@@ -52,15 +53,15 @@ class NodeView:
 
 
 def read_node(runs_root: Path, run_id: str, attempt: int, rank: int) -> NodeStatus:
-    """Return what a node has said so far."""
+    """Return what is known of a node so far."""
     node = runs_root / layout.node_dir(run_id, attempt, rank)
-    final = _read_json(node / layout.STATUS)
+    final: FinalStatus | None = _read_json(node / layout.STATUS)
     if final is not None:
         return NodeStatus(final["started_at"], final, final.get("message"))
-    started = _read_json(node / layout.STARTED)
+    started: Started | None = _read_json(node / layout.STARTED)
     if started is None:
         return NodeStatus(None, None)
-    flag = _read_json(node / layout.RESCHEDULED)
+    flag: Rescheduled | None = _read_json(node / layout.RESCHEDULED)
     return NodeStatus(
         started["started_at"], None, started.get("message"), is_rescheduled=bool(flag and flag["rescheduled"])
     )
@@ -73,13 +74,12 @@ def read_nodes(runs_root: Path, row: RunRow) -> list[NodeView]:
 
 def _view(runs_root: Path, row: RunRow, rank: int) -> NodeView:
     status = read_node(runs_root, row.id, row.attempt, rank)
-    spec = _read_json(runs_root / layout.node_dir(row.id, row.attempt, rank) / layout.SPEC) or {}
-    gpu_ids = tuple((spec.get("share") or {}).get("gpus", ()))
-    final = status.final or {}
-    exit_code, started_at, ended_at = final.get("exit_code"), _time(status.started_at), _time(final.get("ended_at"))
+    spec: NodeSpec | None = _read_json(runs_root / layout.node_dir(row.id, row.attempt, rank) / layout.SPEC)
+    final, started_at = status.final, _time(status.started_at)
+    exit_code, ended_at = (final["exit_code"], _time(final.get("ended_at"))) if final else (None, None)
     if row.state.is_final and ended_at is None:
         ended_at = row.ended_at
-    if row.data_removed_at is not None:  # what the node itself said is gone; the run's own is what is left
+    if row.data_removed_at is not None:  # the node's own files are gone; the run's row is left
         exit_code, started_at = row.exit_code, row.started_at
     return NodeView(
         rank,
@@ -87,8 +87,8 @@ def _view(runs_root: Path, row: RunRow, rank: int) -> NodeView:
         exit_code,
         started_at,
         ended_at,
-        gpu_ids,
-        spec.get("port"),
+        tuple(spec["share"]["gpus"]) if spec else (),
+        spec["port"] if spec else None,
     )
 
 
@@ -96,7 +96,7 @@ def _state(row: RunRow, status: NodeStatus) -> NodeState:
     if status.final is not None:
         return NodeState.ENDED
     if row.state.is_final:
-        # A run that was stopped while it waited has nodes that never were; files that were removed tell nothing of an end.
+        # A run that was stopped while it waited has nodes that never started; removed files say nothing of an end.
         is_lost = status.started_at is not None or row.reason is FailureReason.LOST
         return NodeState.LOST if is_lost and row.data_removed_at is None else NodeState.ENDED
     return NodeState.PENDING if status.started_at is None else NodeState.RUNNING
@@ -106,9 +106,10 @@ def _time(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def read_progress(runs_root: Path, run_id: str, attempt: int) -> dict[str, Any] | None:
-    """Return ``{stage, done, total}`` of a run's first node, or None when it has said nothing yet."""
-    return _read_json(runs_root / layout.node_dir(run_id, attempt, 0) / layout.PROGRESS)
+def read_progress(runs_root: Path, run_id: str, attempt: int) -> Progress | None:
+    """Return the progress of a job, None before it has reported any."""
+    progress: Progress | None = _read_json(runs_root / layout.node_dir(run_id, attempt, 0) / layout.PROGRESS)
+    return progress
 
 
 def remove_scratch(runs_root: Path, run_id: str, attempt: int, n_nodes: int) -> None:
@@ -123,10 +124,9 @@ def remove_scratch(runs_root: Path, run_id: str, attempt: int, n_nodes: int) -> 
         remove_tree(node / layout.SCRATCH)
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Path) -> Any:
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         # What is published is whole; but of what was not synced a machine that lost its power may leave a file of nothing.
         return None
-    return content

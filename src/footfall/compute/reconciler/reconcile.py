@@ -1,8 +1,8 @@
-"""What the machine does to runs: submit those whose time has come, observe those that live, rescue or end the others.
+"""Reconcile runs with the machine: submit those whose turn has come, observe those that live, restart or end the others.
 
-One loop, held by one process at a time (``lease.py``), rung awake by new runs and by runners, with a timer behind it for
-what nobody rings for. Each step reads in one short look, does the slow thing outside any transaction, and writes in one
-guarded transaction: where a run is no longer in the state that was seen, somebody else has moved it and the step is void.
+One loop, held by one process at a time (``lease.py``), woken by new runs and by runners, with a timer for what wakes nobody.
+Each step reads in one short transaction, does the slow thing outside of any, and writes in one guarded transaction: where a
+run is no longer in the state that was read, another process has moved it and the step does nothing.
 """
 
 import time
@@ -15,12 +15,14 @@ from typing import Any
 import structlog
 
 from footfall.compute.reconciler import nodes
+from footfall.compute.reconciler.hooks import HooksByKind
 from footfall.compute.reconciler.lease import DeposedError
-from footfall.compute.reconciler.outcome import Outcome, judge, most_attempts
+from footfall.compute.reconciler.outcome import Outcome, judge, max_attempts
 from footfall.compute.reconciler.ports import Ports
 from footfall.compute.reconciler.schedule import Holder
-from footfall.compute.reconciler.submit import PENDING_PER_PROJECT, PROJECTS_PER_LOOK, Hooks, Submitter
+from footfall.compute.reconciler.submit import PENDING_PER_PROJECT, PROJECTS_PER_TICK, Submitter
 from footfall.config import Settings
+from footfall.contract.nodes import FinalStatus
 from footfall.db import allocations, runs
 from footfall.db.engine.engine import Connection, Database, now_us, to_us
 from footfall.errors import FootfallError
@@ -29,18 +31,18 @@ from footfall.prometheus import ServerMetrics
 from footfall.records import Grant, Run, utc_now
 from footfall.states import FailureReason, RunState
 
-POLL_S = 0.25
-CANCEL_S = 1.0
+POLL_INTERVAL_S = 0.25
+CANCEL_INTERVAL_S = 1.0
 
 log = structlog.get_logger()
 
 
 class Activity(Enum):
-    """What a look at the runs found, and so how soon the next one should come."""
+    """What a tick found, and so how soon the next one should come."""
 
     MOVED = "moved"
-    """A run ended or goes back: what it held may start another at once."""
-    LIVELY = "lively"
+    """A run ended or goes back to the queue: what it held may start another at once."""
+    LIVE = "live"
     IDLE = "idle"
 
 
@@ -52,7 +54,7 @@ class Reconciler:
         settings: Settings,
         database: Database,
         executor: Executor,
-        hooks: Hooks,
+        hooks: HooksByKind,
         epoch: int,
         metrics: ServerMetrics | None = None,
     ) -> None:
@@ -64,11 +66,11 @@ class Reconciler:
         self._submitter = Submitter(settings, database, executor, hooks, epoch, Ports(), self._end)
         self._polled_at = 0.0
         self._has_moved = False
-        self._asked: dict[str, float] = {}
+        self._stop_requested_at: dict[str, float] = {}
         self._next_project = ""
 
     def tick(self) -> Activity:
-        """Look at every live run once; return whether something moved, or at least lives.
+        """Reconcile every live run once; return whether something moved, or at least lives.
 
         Raises:
             DeposedError: another process moves the runs now.
@@ -91,17 +93,17 @@ class Reconciler:
         )
         if self._has_moved:
             return Activity.MOVED
-        return Activity.LIVELY if active or has_started else Activity.IDLE
+        return Activity.LIVE if active or has_started else Activity.IDLE
 
     def _observe(self, active: Sequence[Run]) -> None:
         for run in active:
             self._guard(run, self._observe_one, run)
-        if not active or time.monotonic() - self._polled_at < POLL_S:
+        if not active or time.monotonic() - self._polled_at < POLL_INTERVAL_S:
             return
         self._polled_at = time.monotonic()
-        seen = self._executor.poll([run.handle for run in active if run.handle])
+        observations = self._executor.poll([run.handle for run in active if run.handle])
         for run in active:
-            observation = seen.get(run.handle or "")
+            observation = observations.get(run.handle or "")
             if observation is None:
                 continue
             if observation.liveness == Liveness.GONE:
@@ -121,26 +123,26 @@ class Reconciler:
             return
         is_broken = any(final["exit_code"] != 0 or final["reason"] is not None for final in finals)
         if run.cancel_requested_at is not None or is_broken:
-            self._ask_to_stop(run)
+            self._request_stop(run)
         times = [status.started_at for status in statuses if status.started_at is not None]
         if run.state == RunState.PENDING and len(times) == len(statuses):
             message = " ".join(dict.fromkeys(status.message for status in statuses if status.message)) or None
             with self._db.write() as tx:
-                self._note_start(tx, run, max(times), message)
-            self._count_start(run, max(times))
+                self._record_start(tx, run, max(times), message)
+            self._observe_start(run, max(times))
             log.info("run_started", run_id=run.id, attempt=run.attempt)
 
     def _stop_if_lost(self, run: Run, gone_nodes: Sequence[int]) -> None:
-        """Stop the nodes of a run that would wait for ever for one that vanished."""
+        """Stop the nodes of a run that would wait for ever for a node that is gone."""
         statuses = self._statuses(run)
         if any(statuses[rank].final is None for rank in gone_nodes):
-            self._ask_to_stop(run)
+            self._request_stop(run)
 
     def _rescue(self, run: Run) -> None:
         """Start a run again, or end it, whose processes are proved to be gone."""
         statuses = self._statuses(run)
         if all(status.final is not None for status in statuses):
-            return  # it ended between two looks; the next one reads how
+            return  # it ended between two ticks; the next one reads how
         self._end(run, judge(run, [status.final or _lost(status) for status in statuses]))
 
     def _end(self, run: Run, outcome: Outcome) -> None:
@@ -153,7 +155,7 @@ class Reconciler:
         with self._db.write() as tx:
             state = run.state
             if outcome.started_at is not None and state == RunState.PENDING and outcome.state != RunState.CANCELLED:
-                self._note_start(tx, run, outcome.started_at, None)
+                self._record_start(tx, run, outcome.started_at, None)
                 state = RunState.IN_PROGRESS
             if not runs.advance(tx, run.id, state, outcome.state, in_attempt=run.attempt, **columns):
                 return
@@ -161,8 +163,8 @@ class Reconciler:
                 self._hooks.run_ended(tx, runs.get(tx, run.id))
         self._metrics.count_move(outcome.state.value, outcome.reason.value if outcome.reason else "")
         if state != run.state and outcome.started_at is not None:
-            self._count_start(run, outcome.started_at)
-        self._asked.pop(run.id, None)
+            self._observe_start(run, outcome.started_at)
+        self._stop_requested_at.pop(run.id, None)
         self._submitter.refused.pop(run.id, None)
         self._has_moved = True
         log.info("run_moved", run_id=run.id, state=outcome.state, attempt=run.attempt, reason=outcome.reason)
@@ -171,20 +173,20 @@ class Reconciler:
         except OSError as error:
             log.warning("files_left", run_id=run.id, attempt=run.attempt, error=str(error))
 
-    def _note_start(self, tx: Connection, run: Run, started_at: float, message: str | None) -> None:
+    def _record_start(self, tx: Connection, run: Run, started_at: float, message: str | None) -> None:
         at = int(started_at * 1_000_000)
         runs.advance(
             tx, run.id, RunState.PENDING, RunState.IN_PROGRESS, in_attempt=run.attempt, started_at=at, message=message
         )
 
-    def _count_start(self, run: Run, started_at: float) -> None:
+    def _observe_start(self, run: Run, started_at: float) -> None:
         if run.attempt == 0:
             self._metrics.observe_queue_wait(max(0.0, started_at - run.created_at.timestamp()))
 
-    def _ask_to_stop(self, run: Run) -> None:
+    def _request_stop(self, run: Run) -> None:
         now = time.monotonic()
-        if run.handle and now - self._asked.get(run.id, -CANCEL_S) >= CANCEL_S:
-            self._asked[run.id] = now
+        if run.handle and now - self._stop_requested_at.get(run.id, -CANCEL_INTERVAL_S) >= CANCEL_INTERVAL_S:
+            self._stop_requested_at[run.id] = now
             self._executor.cancel(run.handle)
 
     def _cancel_waiting(self, run: Run) -> None:
@@ -199,7 +201,7 @@ class Reconciler:
     def _start_waiting(self, waiting: Sequence[Run], held: dict[str, Holder]) -> bool:
         with self._db.read() as connection:
             fresh, self._next_project = runs.find_waiting(
-                connection, PENDING_PER_PROJECT, PROJECTS_PER_LOOK, self._next_project
+                connection, PENDING_PER_PROJECT, PROJECTS_PER_TICK, self._next_project
             )
         if not waiting and not fresh:
             return False
@@ -215,7 +217,7 @@ class Reconciler:
         return [nodes.read_node(self._root, run.id, run.attempt, rank) for rank in range(run.spec.n_nodes)]
 
     def _guard(self, run: Run, step: Callable[..., None], *arguments: Any) -> None:
-        """The door of the reconciler: what goes wrong with one run is logged with its id and tried again at the next look."""
+        """Run a step for one run; what goes wrong is logged with the run's id and tried again at the next tick."""
         try:
             step(*arguments)
         except DeposedError:
@@ -226,17 +228,17 @@ class Reconciler:
             log.exception("run_step_failed", run_id=run.id, step=step.__name__)
 
 
-def _lost(status: nodes.NodeStatus) -> dict[str, Any]:
-    """Return what a runner would have said that was killed."""
-    return {
-        "exit_code": None,
-        "reason": FailureReason.LOST.value,
-        "name": None,
-        "details": FailureReason.LOST.message(),
-        "started_at": status.started_at,
-        "rescheduled": status.is_rescheduled,
-        "message": status.message,
-    }
+def _lost(status: nodes.NodeStatus) -> FinalStatus:
+    """Return the final status of a node whose runner was killed."""
+    return FinalStatus(
+        exit_code=None,
+        reason=FailureReason.LOST.value,
+        name=None,
+        details=FailureReason.LOST.message(),
+        started_at=status.started_at,
+        rescheduled=status.is_rescheduled,
+        message=status.message,
+    )
 
 
 def _columns(run: Run, outcome: Outcome) -> dict[str, Any]:
@@ -247,7 +249,7 @@ def _columns(run: Run, outcome: Outcome) -> dict[str, Any]:
             "handle": None,
             "started_at": None,
             "not_before": to_us(utc_now() + delay),
-            "message": f"Attempt {run.attempt + 2} of {most_attempts(run)}: {outcome.details}",
+            "message": f"Attempt {run.attempt + 2} of {max_attempts(run)}: {outcome.details}",
             "overtaken_at": None,
         }
     return {

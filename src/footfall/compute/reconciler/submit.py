@@ -1,51 +1,37 @@
-"""Give waiting runs their turn, and hand them to the executor.
+"""Give waiting runs their turn, and submit them to the executor.
 
-What a run is given is written in one transaction with its turn, before the executor hears of it; a server that dies in
-between leaves a grant without a handle, which the next one hands in again.
+The grant of a run is written in one transaction with its turn, before the executor is called; a server that dies in
+between leaves a grant without a handle, which the next one submits again.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
+from footfall.compute.reconciler.hooks import HooksByKind
 from footfall.compute.reconciler.lease import DeposedError
 from footfall.compute.reconciler.outcome import Outcome, refuse
 from footfall.compute.reconciler.ports import Ports
 from footfall.compute.reconciler.schedule import Decision, Holder, Limits, schedule
 from footfall.config import Settings
+from footfall.contract.nodes import JobFile
 from footfall.db import allocations, leases, runs
 from footfall.db.engine.engine import Connection, Database, now_us
 from footfall.errors import DataError, ExecutorUnavailableError, StoreFullError, SubmitRejectedError
 from footfall.executor import Executor, Launch
-from footfall.records import Grant, Run, RunSpec, utc_now
+from footfall.records import Grant, Run, utc_now
 from footfall.states import RunState
 
 PENDING_PER_PROJECT = 8
-"""How many runs of a project wait as pending, and how many more are looked at; the others stay registered, where they cost
+"""How many runs of a project wait as pending, and how many more are read; the others stay registered, where they cost
 nothing and a delete still cancels them."""
-PROJECTS_PER_LOOK = 200
+PROJECTS_PER_TICK = 200
 EPOCH_NAME = "reconciler"
 
 log = structlog.get_logger()
-
-
-class Hooks(Protocol):
-    """What the owners of runs add to them; see ``hooks.py``."""
-
-    def complete_spec(self, tx: Connection, run: Run) -> RunSpec:
-        """Return the run's spec with what can only be known now; raises DataError when it must not start any more."""
-
-    def open_secrets(self, connection: Connection, run: Run) -> Mapping[str, str]:
-        """Return variables of the run's environment that must not be written anywhere."""
-
-    def sum_up(self, run: Run) -> dict[str, Any]:
-        """Return further columns of the row of a run that has ended."""
-
-    def run_ended(self, tx: Connection, run: Run) -> None:
-        """Act on the end of a run, in the transaction that ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +44,7 @@ class Submitter:
     settings: Settings
     database: Database
     executor: Executor
-    hooks: Hooks
+    hooks: HooksByKind
     epoch: int
     ports: Ports
     end: Callable[[Run, Outcome], None]
@@ -104,9 +90,7 @@ class Submitter:
                 secrets = self.hooks.open_secrets(connection, run)
             total, n_nodes = grant.total, spec.n_nodes
             spec = replace(spec, n_cores=total.n_cores // n_nodes, memory_mib=total.memory_mib // n_nodes)
-            private = (
-                None if spec.job is None else {"job": dict(spec.job), "attempt": run.attempt, **self._store_locations()}
-            )
+            private = None if spec.job is None else self._job_file(spec.job, run.attempt)
             handle = self.executor.submit(
                 Launch(run.id, run.attempt, spec, private, secrets=secrets, shares=grant.shares, port=grant.port)
             )
@@ -148,8 +132,8 @@ class Submitter:
         if run.state == RunState.REGISTERED:
             pending[run.project_id] += 1
             return decision if pending[run.project_id] <= PENDING_PER_PROJECT else None
-        is_news = run.message != decision.message or (decision.is_overtaken and run.overtaken_at is None)
-        return decision if is_news else None
+        is_new = run.message != decision.message or (decision.is_overtaken and run.overtaken_at is None)
+        return decision if is_new else None
 
     def _take(self, tx: Connection, decision: Decision) -> tuple[Run, Grant] | None:
         """Write a decision; return the run and its grant if it starts and nobody moved it meanwhile."""
@@ -168,8 +152,10 @@ class Submitter:
         allocations.allocate(tx, run, grant, self.epoch)
         return replace(run, message=None), grant
 
-    def _store_locations(self) -> dict[str, Any]:
-        return {
-            "buckets": self.settings.buckets_location().to_json(),
-            "internal": self.settings.internal_location().to_json(),
-        }
+    def _job_file(self, job: Mapping[str, Any], attempt: int) -> JobFile:
+        return JobFile(
+            job=dict(job),
+            attempt=attempt,
+            buckets=self.settings.buckets_location().to_json(),
+            internal=self.settings.internal_location().to_json(),
+        )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from footfall.contract.nodes import EngineAccess, ImageSpec
+
 CLEAN_UP_TIMEOUT_S = 15.0
 """A child that is stopped removes what it had begun within this time, or is killed; the next one removes it then."""
 _POLL_INTERVAL_S = 0.02
@@ -44,8 +46,8 @@ class EngineImage:
 
 
 def take_image(
-    image: Mapping[str, Any],
-    engines: Mapping[str, Any],
+    image: ImageSpec,
+    engines: EngineAccess,
     data_directory: str,
     marker: str,
     wait: Callable[[float], None],
@@ -75,7 +77,7 @@ def take_image(
     raise LaunchError(f"The image {image['name']!r} is removed each time that it has been unpacked; try again.")
 
 
-def _answer(image: Mapping[str, Any], engines: Mapping[str, Any], directory: str, marker: str, tell: int) -> None:
+def _answer(image: ImageSpec, engines: EngineAccess, directory: str, marker: str, tell: int) -> None:
     # Here, for only the child needs what this loads.
     from footfall.runner.images.engine_unpack import answer
 

@@ -31,6 +31,8 @@ from footfall.runner.process.child import DONE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from footfall.contract.nodes import EngineAccess, ImageSpec
+
 ENGINE_TIMEOUT_S = 30.0
 _POLL_INTERVAL_S = 0.02
 _TAR = (
@@ -55,7 +57,7 @@ class _Image(NamedTuple):
     variables: dict[str, str]
 
 
-def answer(image: Mapping[str, Any], engines: Mapping[str, Any], directory: str, marker: str, output_fd: int) -> None:
+def answer(image: ImageSpec, engines: EngineAccess, directory: str, marker: str, output_fd: int) -> None:
     """Unpack an image and say on ``tell`` where it is, as JSON and DONE, or the sentence of a refusal."""
     signal.signal(signal.SIGTERM, _stop)
     os.umask(0o022)
@@ -77,13 +79,13 @@ def _stop(*_: object) -> None:
 
 
 class _Unpacking:
-    def __init__(self, engines: Mapping[str, Any], directory: str, marker: str) -> None:
+    def __init__(self, engines: EngineAccess, directory: str, marker: str) -> None:
         self._programs: Mapping[str, str] = engines["programs"]
         # By the marker everything of a run is found, should this process and the runner be killed in one moment.
         self._environment = {**engines["environment"], "FOOTFALL_RUN_MARKER": marker}
         self._directory = directory
 
-    def provide(self, image: Mapping[str, Any]) -> dict[str, Any]:
+    def provide(self, image: ImageSpec) -> dict[str, Any]:
         """Return where the image is unpacked, and what is known of it."""
         resolved = self._find_file(image) if image["path"].startswith("/") else self._find_name(image)
         whole = os.path.join(self._directory, resolved.id)
@@ -94,7 +96,7 @@ class _Unpacking:
         content: dict[str, Any] = json.loads(Path(whole, "config.json").read_bytes())
         return {**content, "root": os.path.join(whole, "root")}
 
-    def _find_name(self, image: Mapping[str, Any]) -> _Image:
+    def _find_name(self, image: ImageSpec) -> _Image:
         tried: list[str] = []
         for engine in ("docker", "podman"):
             if engine not in self._programs:
@@ -114,7 +116,7 @@ class _Unpacking:
             f"{pulls}. {'. '.join(tried)}."
         )
 
-    def _find_file(self, image: Mapping[str, Any]) -> _Image:
+    def _find_file(self, image: ImageSpec) -> _Image:
         if "apptainer" not in self._programs:
             raise LaunchError(
                 f"The image {image['name']!r} is a file, which needs apptainer; that does not work on this node."

@@ -17,8 +17,8 @@ import stat
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any
 
+    from footfall.contract.nodes import IsolationSpec
     from footfall.runner.image import ImageView
 
 TOOLS = "/run/footfall"
@@ -58,7 +58,7 @@ class Sandbox:
         self._covered: list[str] = []
         self._arguments: list[str] = []
 
-    def arguments(self, isolation: Mapping[str, Any]) -> list[str]:
+    def arguments(self, isolation: IsolationSpec) -> list[str]:
         """Return every argument that builds the file system, in the order in which they take effect."""
         if self._image.root:
             self._bind_root()
@@ -152,7 +152,7 @@ class Sandbox:
         self._arguments.extend(arguments)
 
 
-def namespaces(isolation: Mapping[str, Any], host: str) -> list[str]:
+def namespaces(isolation: IsolationSpec, host: str) -> list[str]:
     """Return the arguments for namespaces and rights."""
     same = ["--die-with-parent", "--new-session", "--hostname", host]
     if isolation["uid"] is None:
@@ -162,7 +162,7 @@ def namespaces(isolation: Mapping[str, Any], host: str) -> list[str]:
     return [*kinds, "--cap-drop", "ALL", *rights, *same]
 
 
-def drop_rights(isolation: Mapping[str, Any], image: ImageView) -> list[str]:
+def drop_rights(isolation: IsolationSpec, image: ImageView) -> list[str]:
     """Return the command that leaves root for the unprivileged user, or nothing where the server is not root."""
     uid = isolation["uid"]
     if uid is None:

@@ -18,7 +18,7 @@ import pty
 import socket
 import struct
 import termios
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from footfall import layout
 from footfall.runner.process import kernel, tree
@@ -28,6 +28,7 @@ from footfall.runner.sandbox import bubblewrap, host, seccomp, shell
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from footfall.contract.nodes import ExecReply, ExecRequest, IsolationSpec
     from footfall.runner.image import ImageView
     from footfall.runner.process.poller import Poller
 
@@ -40,7 +41,7 @@ _PEER = struct.Struct("3i")
 class ExecContext(NamedTuple):
     """What a program needs to run beside a node's command. ``first`` is its sandbox's first process, 0 where there is none."""
 
-    isolation: Mapping[str, Any]
+    isolation: IsolationSpec
     image: ImageView
     environment: Mapping[str, str]
     directory: str
@@ -120,7 +121,7 @@ class ExecServer:
         terminal: list[int] = []
         try:
             self._check_proof(received)
-            request = json.loads(data)
+            request: ExecRequest = json.loads(data)
             if len(received) == 4:
                 descriptors = (received[1], received[2], received[3])
             else:
@@ -215,7 +216,7 @@ class ExecServer:
         return fork(argv, bare, descriptors, directory="/", inherit={shell.SCRIPT_FD: script}, prepare=prepare)
 
 
-def _send(client: socket.socket, content: Mapping[str, object]) -> None:
+def _send(client: socket.socket, content: ExecReply) -> None:
     try:
         client.sendall(json.dumps(content).encode() + b"\n")
     except OSError:
