@@ -26,8 +26,8 @@ from machine import describe, median, report, server
 
 USERS, LABELS, TIMES = 1_209_478, 100_000, 5
 JOB = b"footfall.jobs."
-LOOK_S, ASK_S = 0.1, 0.05
-"""How often memory is looked at, and the service asked; more often would take time from what is measured."""
+MEMORY_POLL_INTERVAL_S, RUN_POLL_INTERVAL_S = 0.1, 0.05
+"""How often memory and runs are polled; more often would take time from what is measured."""
 
 
 class Watch:
@@ -49,7 +49,7 @@ class Watch:
             thread.join()
 
     def _look(self, end: threading.Event) -> None:
-        while not end.wait(LOOK_S):
+        while not end.wait(MEMORY_POLL_INTERVAL_S):
             for path in Path("/proc").glob("[0-9]*"):
                 with contextlib.suppress(OSError):
                     if JOB in (path / "cmdline").read_bytes():
@@ -76,11 +76,11 @@ class Bench:
     def timed(self, make: Callable[[], Any]) -> tuple[Any, float, float]:
         """Ask for something, wait for it; return it, the seconds that took, and the peak memory in MiB."""
         with self.watch.over():
-            begun = time.monotonic()
+            started = time.monotonic()
             made = make()
             while (made := self._look_at(made)).status not in ("completed", "failed", "cancelled"):
-                time.sleep(ASK_S)
-            seconds = time.monotonic() - begun
+                time.sleep(RUN_POLL_INTERVAL_S)
+            seconds = time.monotonic() - started
         assert made.status == "completed", made.fail_details
         return made, seconds, self.watch.peak_mib
 
@@ -185,22 +185,22 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--users", type=int, default=USERS)
     parser.add_argument("--no-peer", action="store_true")
-    given = parser.parse_args()
+    args = parser.parse_args()
     machine = describe()
     home = Path(tempfile.mkdtemp(prefix="footfall-bench-"))
     try:
-        with server(home / "server") as found:
-            client = Client(found["endpoint"], found["access_key"], found["secret_key"], timeout_s=600)
+        with server(home / "server") as connection:
+            client = Client(connection["endpoint"], connection["access_key"], connection["secret_key"], timeout_s=600)
             client.buckets.create("bench")
-            n_labels = data.write_labels(home / "labels.tsv", given.users, min(LABELS, given.users // 10))
+            n_labels = data.write_labels(home / "labels.tsv", args.users, min(LABELS, args.users // 10))
             client.put_object("bench", "labels.tsv", home / "labels.tsv")
-            bench = Bench(client, home, given.users, n_labels)
+            bench = Bench(client, home, args.users, n_labels)
             texts, log = features(bench)
             sizes(bench, texts.encoder)
             task_and_runs(bench, log, "event log", peers=False)
-            task_and_runs(bench, texts, "sequence file", peers=not given.no_peer)
+            task_and_runs(bench, texts, "sequence file", peers=not args.no_peer)
             keywords(bench, texts)
-        is_whole = given.users == USERS and not given.no_peer
+        is_whole = args.users == USERS and not args.no_peer
         report("behavior" if is_whole else "local-behavior", bench.rows, machine)
     finally:
         shutil.rmtree(home, ignore_errors=True)

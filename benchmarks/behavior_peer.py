@@ -63,9 +63,9 @@ def _python() -> Path:
 
 
 def _seconds(script: str, home: Path) -> float:
-    begun = time.monotonic()
+    started = time.monotonic()
     subprocess.run([str(_python()), "-W", "ignore", "-c", script, str(home)], check=True)
-    return time.monotonic() - begun
+    return time.monotonic() - started
 
 
 def score_times(directory: Path, n_users: int, times: int) -> list[float]:

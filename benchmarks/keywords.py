@@ -111,9 +111,9 @@ def speed(n_users: int) -> list[dict[str, Any]]:
         for keywords in (["green"], ["green", "warm", "round"]):
             walls, busy = [], []
             for _ in range(TIMES):
-                before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+                before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
                 subprocess.run([sys.executable, "-c", JOB, name, *keywords], check=True)
-                walls.append(time.perf_counter() - begun)
+                walls.append(time.perf_counter() - started)
                 after = resource.getrusage(resource.RUSAGE_CHILDREN)
                 busy.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
             what = f"custom attributes, {n_users:,} users, {len(keywords)} keyword{'s' * (len(keywords) > 1)}"
@@ -136,11 +136,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sequences", nargs="?", type=Path, default=SHIPPED / "sequences.csv.gz")
     parser.add_argument("--users", type=int, default=1_209_478)
-    given = parser.parse_args()
+    args = parser.parse_args()
     machine = describe()
-    rows = soundness(given.sequences)
-    if given.users:
-        rows += speed(given.users)
+    rows = soundness(args.sequences)
+    if args.users:
+        rows += speed(args.users)
     report("keywords", rows, machine)
 
 

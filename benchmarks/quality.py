@@ -1,4 +1,4 @@
-"""Rebuild the table of quality: ours beside what a good data scientist writes in a day, on the same users.
+"""Rebuild the table of quality: Footfall against what a good data scientist writes in a day, on the same users.
 
 ``python benchmarks/quality.py [FOLDER ...]`` (or the variable FOOTFALL_QUALITY_DATA) takes folders of data sets: each has
 ``events.parquet``, ``meta.json`` ({"observed_until": …, "tasks": {name: {"classes": {…}}}}), ``sequences_nclue.csv.gz``, and
@@ -61,11 +61,11 @@ class Cell:
         """Return (difference of AUROC, its 95 % interval) by a paired bootstrap over the test users."""
         rng, n = np.random.default_rng(0), self.truths[0].size
         times = N_BOOTSTRAP if n < 20_000 else 200
-        found = []
+        differences = []
         for _ in range(times):
             row_N = rng.integers(0, n, n)
-            found.append(self.auroc(method, row_N) - self.auroc(other, row_N))
-        low, high = np.quantile(found, [0.025, 0.975])
+            differences.append(self.auroc(method, row_N) - self.auroc(other, row_N))
+        low, high = np.quantile(differences, [0.025, 0.975])
         return self.auroc(method) - self.auroc(other), float(low), float(high)
 
     def calibration(self) -> tuple[float, float]:
@@ -100,8 +100,8 @@ def main() -> None:
     parser.add_argument("folder", nargs="*", type=Path)
     parser.add_argument("--only", action="append", help="only this task, or TASK:all, TASK:500; may come several times")
     parser.add_argument("--out", type=Path, help="write the table into this page")
-    given = parser.parse_args()
-    folders = given.folder or [Path(p) for p in os.environ.get("FOOTFALL_QUALITY_DATA", "").split(os.pathsep) if p]
+    args = parser.parse_args()
+    folders = args.folder or [Path(p) for p in os.environ.get("FOOTFALL_QUALITY_DATA", "").split(os.pathsep) if p]
     if not folders:
         folders = [SHIPPED]
     cells, splits = [], []
@@ -110,26 +110,28 @@ def main() -> None:
             data = open_data_set(path, Path(scratch))
             for task in data.meta["tasks"]:
                 for train, n_labels in (("train.tsv", "all"), ("train_500.tsv", "500")):
-                    is_wanted = not given.only or not {task, f"{task}:{n_labels}"}.isdisjoint(given.only)
+                    is_wanted = not args.only or not {task, f"{task}:{n_labels}"}.isdisjoint(args.only)
                     if not is_wanted or not (data.folder(task) / train).exists():
                         continue
                     cells.append(measure(data, task, train))
                     say(cells[-1])
                 is_small = len(read_tsv(data.folder(task) / "train.tsv")) < 10_000
-                if is_small and (not given.only or task in given.only):
+                if is_small and (not args.only or task in args.only):
                     splits += measure_splits(data, task)
     page = write_page(cells, splits)
     print(page)
-    if given.out:
-        given.out.write_text(page)
+    if args.out:
+        args.out.write_text(page)
 
 
 def find_data_sets(folders: list[Path]) -> Iterator[Path]:
     for folder in folders:
-        found = [folder] if (folder / "meta.json").exists() else sorted(p.parent for p in folder.glob("*/meta.json"))
-        if not found:
+        folders_here = (
+            [folder] if (folder / "meta.json").exists() else sorted(p.parent for p in folder.glob("*/meta.json"))
+        )
+        if not folders_here:
             raise SystemExit(f"{folder} has no data set: there is no meta.json in it or one level below.")
-        yield from found
+        yield from folders_here
 
 
 def open_data_set(path: Path, scratch: Path) -> DataSet:
@@ -177,7 +179,7 @@ def measure_splits(data: DataSet, task: str) -> list[tuple[Cell, Cell]]:
     labels = read_tsv(data.folder(task) / "train.tsv") | read_tsv(data.folder(task) / "test.tsv")
     users = sorted(labels)
     label_N = np.array([labels[user] == max(labels.values()) for user in users]).astype(np.uint8)
-    found = []
+    values = []
     for split in range(N_SPLITS):
         kept_N, held_N = hold_out(label_N, 0.3, seed=split)
         few_N = kept_N[sample_rows(label_N[kept_N], 500, seed=split)]
@@ -189,8 +191,8 @@ def measure_splits(data: DataSet, task: str) -> list[tuple[Cell, Cell]]:
             pair.append(cell)
         say(pair[0])
         say(pair[1])
-        found.append((pair[0], pair[1]))
-    return found
+        values.append((pair[0], pair[1]))
+    return values
 
 
 def score_all(data: DataSet, cell: Cell, train: Labels, test: Labels) -> None:
@@ -229,8 +231,8 @@ def score_ours(feature: Feature, labels: Labels, scratch: Path) -> dict[str, flo
 
 
 def say(cell: Cell) -> None:
-    found = ", ".join(f"{name} {cell.auroc(name):.4f} ({cell.seconds[name]:.0f} s)" for name in cell.scores)
-    print(f"{cell.data_set} {cell.task} {cell.n_labels}: {found}", flush=True)
+    results = ", ".join(f"{name} {cell.auroc(name):.4f} ({cell.seconds[name]:.0f} s)" for name in cell.scores)
+    print(f"{cell.data_set} {cell.task} {cell.n_labels}: {results}", flush=True)
 
 
 def write_page(cells: list[Cell], splits: list[tuple[Cell, Cell]]) -> str:

@@ -23,15 +23,15 @@ N_VALUES = 50
 
 def methods(path: Path, meta: dict[str, Any], users: list[str]) -> dict[str, Callable[[Labels], dict[str, float]]]:
     """Return the peers by name."""
-    wanted = tuple(sorted(set(users)))
-    found: dict[str, Callable[[Labels], dict[str, float]]] = {
-        "majority": lambda labels: dict.fromkeys(wanted, 0.5),
-        "tf-idf + LR": lambda labels: score_bags(*weigh_bags(path, wanted), labels),
+    user_ids = tuple(sorted(set(users)))
+    peers: dict[str, Callable[[Labels], dict[str, float]]] = {
+        "majority": lambda labels: dict.fromkeys(user_ids, 0.5),
+        "tf-idf + LR": lambda labels: score_bags(*weigh_bags(path, user_ids), labels),
     }
     if (path / "events.parquet").exists():
         settings = (tuple(meta["cats"]), tuple(meta["nums"]), meta["time"], meta["text"], meta.get("observed_until"))
-        found["aggregates + LightGBM"] = lambda labels: score_trees(*aggregate(path, settings, wanted), labels)
-    return found
+        peers["aggregates + LightGBM"] = lambda labels: score_trees(*aggregate(path, settings, user_ids), labels)
+    return peers
 
 
 @functools.lru_cache(2)
@@ -99,6 +99,6 @@ def score_trees(users: tuple[str, ...], x: Any, labels: Labels) -> dict[str, flo
     settings = {"objective": "binary", "learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 20, "verbosity": -1,
                 "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1, "seed": 1}  # fmt: skip
     data = lightgbm.Dataset(x[rows], y, free_raw_data=False)
-    found = lightgbm.cv(settings, data, 600, nfold=3, seed=1, callbacks=[lightgbm.early_stopping(30, verbose=False)])
-    model = lightgbm.train(settings, data, len(found["valid binary_logloss-mean"]))
+    history = lightgbm.cv(settings, data, 600, nfold=3, seed=1, callbacks=[lightgbm.early_stopping(30, verbose=False)])
+    model = lightgbm.train(settings, data, len(history["valid binary_logloss-mean"]))
     return dict(zip(users, np.asarray(model.predict(x)).tolist(), strict=True))

@@ -99,5 +99,5 @@ def test_the_sieve_lets_personal_data_through(line: str, kind: str) -> None:
         start = np.cumsum([0, *(len(row) + 1 for row in rows[:-1])])
         end = start + [len(row) for row in rows]
         tab = np.array([data.index(b"\t", s) for s in start])
-        found = find_suspects(np.frombuffer(data, np.uint8), start, tab, end)
-        assert found.tolist() == [len(rows) - 1], (text, kind)
+        suspects = find_suspects(np.frombuffer(data, np.uint8), start, tab, end)
+        assert suspects.tolist() == [len(rows) - 1], (text, kind)

@@ -1,8 +1,8 @@
-"""Lines of a text that comes in pieces: whole ones, and those that hold something. Knows bytes alone."""
+"""Lines of a text that comes in pieces: whole ones, and those that hold a needle. Knows bytes alone."""
 
 from collections.abc import Iterable, Iterator
 
-LONGEST_LINE = 4 << 20
+MAX_LINE_BYTES = 4 << 20
 """A line beyond this is taken in parts."""
 
 
@@ -17,7 +17,7 @@ def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
             held, n_held = [], 0
         held.append(rest)
         n_held += len(rest)
-        if n_held > LONGEST_LINE:
+        if n_held > MAX_LINE_BYTES:
             yield b"".join((*held, b"\n"))
             held, n_held = [], 0
     if n_held:
@@ -27,7 +27,7 @@ def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 class LinePicker:
     """Picks the lines that hold a needle out of a text that comes in pieces.
 
-    Costs a search of each piece, whatever its lines; a line longer than ``LONGEST_LINE`` is looked at in parts.
+    Costs a search of each piece, whatever its lines; a line longer than ``MAX_LINE_BYTES`` is searched in parts.
     """
 
     def __init__(self, needle: bytes) -> None:
@@ -41,7 +41,7 @@ class LinePicker:
         cut = piece.rfind(b"\n") + 1
         if not cut:
             self._hold(piece)
-            return self.rest() if self.n_held > LONGEST_LINE else b""
+            return self.rest() if self.n_held > MAX_LINE_BYTES else b""
         text = b"".join((*self._held, piece[:cut]))
         self._held, self.n_held = [], 0
         self._hold(piece[cut:])

@@ -1,6 +1,6 @@
 """Find personal data in one line of text: the kinds that the product refuses.
 
-Knows text only: the standard library, so that the server and the jobs share it. Says the kind, never the value.
+Knows text only: the standard library, so that the server and the jobs share it. Returns the kind, never the value.
 User ids (what stands before the first tab) are exempt from the number rules, not from the e-mail rule.
 Sources: the contract, 9-18; ISO/IEC 7812 (Luhn, issuer prefixes), GS1 General Specifications (GTIN check digit),
 the check digit of Korean resident registration numbers, RFC 5321 for the shape of addresses.
@@ -54,7 +54,7 @@ def find_personal_data(line: bytes | str, *, has_user_id: bool = True) -> str | 
     """Return what kind of personal data a line holds, as words for a sentence, or ``None``.
 
     Args:
-        line: one line; bytes that are not UTF-8 are looked at as far as they are.
+        line: one line; bytes that are not UTF-8 are decoded as far as possible.
         has_user_id: what stands before the first tab is a user id, exempt from the number rules. ``False`` treats
             the whole line as text.
     """
@@ -99,7 +99,7 @@ def _is_card(match: re.Match[str]) -> bool:
 
 
 def _has_issuer(digits: str) -> bool:
-    """Say whether a known issuer numbers its cards so: prefix and length of Visa, Mastercard, Amex and the others."""
+    """Return whether a known issuer numbers its cards so: prefix and length of Visa, Mastercard, Amex and the others."""
     two, three, four = int(digits[:2]), int(digits[:3]), int(digits[:4])
     if len(digits) == 14:
         return 300 <= three <= 305 or two in (36, 38, 39)

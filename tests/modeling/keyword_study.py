@@ -89,7 +89,7 @@ def judge(score_N: F64, buyer_N: BOOL, activity_N: F64) -> Judgement:
     """Judge a ranking inside tenths of activity; among equals of activity, by order."""
     stratum_N = np.empty(score_N.size, np.int64)
     stratum_N[np.argsort(activity_N, kind="stable")] = np.arange(score_N.size) * N_TENTHS // score_N.size
-    right = pairs = found = expected = 0.0
+    right = pairs = n_found = expected = 0.0
     for stratum in range(N_TENTHS):
         mine_N = stratum_N == stratum
         score, buyer = score_N[mine_N], buyer_N[mine_N]
@@ -98,6 +98,6 @@ def judge(score_N: F64, buyer_N: BOOL, activity_N: F64) -> Judgement:
         pairs += more.size
         n_first = max(1, round(score.size / N_TENTHS))
         first = np.argsort(-score, kind="stable")[:n_first]
-        found += float(buyer[first].sum())
+        n_found += float(buyer[first].sum())
         expected += n_first * float(buyer.mean())
-    return Judgement(right / pairs, found / expected)
+    return Judgement(right / pairs, n_found / expected)

@@ -1,6 +1,6 @@
 """Read a stored feature block by block, as numpy views of the mapped files.
 
-Knows the layout file that ``feature.py`` writes beside the Arrow shards (where each column's bytes lie); needs numpy
+Knows the layout file that ``encode.py`` writes next to the Arrow shards (where each column's bytes lie); needs numpy
 alone, so that the scoring job starts at once. Source: the Arrow IPC file format, whose buffers are plain arrays.
 
 Shapes: N users of a block, K blocks of the bag, D latent dimensions, A dense columns, M bag entries.
@@ -60,7 +60,7 @@ class FeatureBlock:
 
 @dataclass(frozen=True)
 class Feature:
-    """A stored feature; see ``feature.make_feature``."""
+    """A stored feature; see ``encode.make_feature``."""
 
     directory: Path
     layout: dict[str, Any]

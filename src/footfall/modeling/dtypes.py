@@ -1,4 +1,4 @@
-"""Arrays by the type of their items, as annotations say it. Their shapes stand in the names: ``start_N``, ``dense_NA``."""
+"""Types of arrays for annotations, by their items. Shapes are in the names of variables: ``start_N``, ``dense_NA``."""
 
 import numpy as np
 import numpy.typing as npt

@@ -26,7 +26,7 @@ Matrix: TypeAlias = Any
 
 _MAX_ITERATIONS = 200
 _GRAM_USERS, _CORE_COLUMNS = 16_384, 512
-"""So many users are enough to see how steep the loss is, and so many columns of theirs are looked at together."""
+"""So many users are enough to estimate the curvature of the loss, which is taken whole for so many columns."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def fit_linear(
     first[-1] = prior_log_odds(label_N)
     if start is not None:
         first[:-1], first[-1] = space.from_weights(start.weight_V), start.bias
-    found = scipy.optimize.minimize(
+    result = scipy.optimize.minimize(
         loss, first, jac=True, method="L-BFGS-B", options={"maxiter": _MAX_ITERATIONS, "gtol": 1e-6, "ftol": 1e-7}
     )
-    return LinearHead(space.to_weights(found.x[:-1]), float(found.x[-1]))
+    return LinearHead(space.to_weights(result.x[:-1]), float(result.x[-1]))
 
 
 class _Space:

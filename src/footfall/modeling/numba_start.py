@@ -1,7 +1,7 @@
-"""Load the compiler without SciPy, whose linear algebra takes a third of a second that short jobs feel.
+"""Load the compiler without SciPy, whose linear algebra takes a third of a second, much of a short job.
 
-Numba imports it to see whether compiled code could call BLAS, when compiled code is first used. None of ours does. Should
-Numba ask in another way one day, jobs start a little later and nothing else changes. Knows no array and no file.
+Numba imports it to see whether compiled code could call BLAS, when compiled code is first used. None of this package does. Should
+Numba check in another way one day, jobs start a little later and nothing else changes. Knows no array and no file.
 """
 
 import importlib

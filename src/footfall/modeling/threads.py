@@ -1,7 +1,7 @@
 """How many threads to use, and an ordered map over them.
 
-Knows nothing of what it runs. The results come in the order of the inputs, so the number of threads never shows. What is
-mapped may map again: threads of a map share the cores.
+Knows nothing of what it runs. The results come in the order of the inputs, so they do not depend on the number of threads.
+Maps may nest: the threads of a map share the cores.
 """
 
 import os
@@ -21,9 +21,9 @@ def count_threads() -> int:
     """Return the number of cores this process may use, in a thread of a map its share; ``FOOTFALL_THREADS`` lowers it."""
     if hasattr(_thread, "n_cores"):
         return int(_thread.n_cores)
-    asked = os.environ.get("FOOTFALL_THREADS", "")
+    limit = os.environ.get("FOOTFALL_THREADS", "")
     cores = len(os.sched_getaffinity(0))
-    return max(1, min(cores, int(asked))) if asked.isdigit() else max(1, cores)
+    return max(1, min(cores, int(limit))) if limit.isdigit() else max(1, cores)
 
 
 def map_ordered(work: Callable[[In], Out], items: Iterable[In], *, n_threads: int | None = None) -> Iterator[Out]:

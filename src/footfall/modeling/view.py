@@ -1,7 +1,7 @@
-"""The view seam: what a task sees of a user, and the cheap head that learns from it.
+"""The interface of a view: some columns of the users, and the cheap head that is fitted on them.
 
 Knows labelled users as arrays; nothing of files or of the other views. A new view is a module in ``views/`` with a
-class ``VIEW``; the stack walks the folder and the out-of-fold weights decide whether it speaks. Scoring needs no view
+class ``VIEW``; the stack walks the folder, and the out-of-fold weights decide how much it counts. Scoring needs no view
 code: a head is the arrays named in ``HEAD_ARRAYS``, whose sum is the log-odds.
 
 Shapes: N users, D latent dimensions, A dense columns, V tokens, T trees, W steps of a tree, L leaves, K views, E edges.
@@ -23,10 +23,10 @@ HEAD_ARRAYS = {
     "token_V": "(V,) float32, times the weight of each token of the bag without its idf and norm",
     "latent_D": "(D,) float32, times the latent vector",
     "byte_A256": "(A, 256) float32, looked up by each dense byte",
-    "node_TW": "(T, W) uint32, packed trees over the dense bytes, see predictor.py",
+    "node_TW": "(T, W) uint32, packed trees over the dense bytes, see tree_predictor.py",
     "keep_TW": "(T, W) uint16",
     "leaf_TL": "(T, L) float32",
-    "edge_KE": "(K, E) float32, ascending: what each view before says is one byte more, how many edges lie below it",
+    "edge_KE": "(K, E) float32, ascending: each first-level view is one more byte, how many edges lie below its log-odds",
 }
 
 
@@ -55,8 +55,8 @@ class Users:
     """Weights of categories, and of behaviors and words by value; no columns without an event log."""
     latent_ND: F32
     dense_NA: U8
-    heard_NK: F32 = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    """Log-odds of the views that say theirs first, from heads that did not see the user; empty when nobody spoke."""
+    first_level_NK: F32 = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    """Log-odds of the first-level views, from heads that were not fitted on the user; empty without any."""
 
     @property
     def n_users(self) -> int:
@@ -64,15 +64,15 @@ class Users:
         return int(self.dense_NA.shape[0])
 
     def take(self, row_N: npt.NDArray[np.integer] | BOOL) -> "Users":
-        """Return some of the users, in the order asked."""
+        """Return some of the users, in the order of the rows."""
         return Users(
             self.encoding, self.text_NV[row_N], self.ngram_NV[row_N], self.fact_NV[row_N], self.latent_ND[row_N],
-            self.dense_NA[row_N], self.heard_NK[row_N] if self.heard_NK.size else self.heard_NK,
+            self.dense_NA[row_N], self.first_level_NK[row_N] if self.first_level_NK.size else self.first_level_NK,
         )  # fmt: skip
 
-    def hear(self, heard_NK: npt.NDArray[np.floating]) -> "Users":
-        """Return the same users with what other views say of them, (N, K) log-odds."""
-        return replace(self, heard_NK=heard_NK.astype(np.float32))
+    def with_first_level(self, first_level_NK: npt.NDArray[np.floating]) -> "Users":
+        """Return the same users with the (N, K) log-odds of the first-level views."""
+        return replace(self, first_level_NK=first_level_NK.astype(np.float32))
 
 
 class View(ABC):
@@ -80,12 +80,12 @@ class View(ABC):
 
     strengths: tuple[float, ...]
     """Candidates, from strongly to weakly regularised; the stack chooses by log loss."""
-    listens: ClassVar[bool] = False
-    """Whether it comes last and sees what the others say, ``Users.heard_NK``."""
+    is_second_level: ClassVar[bool] = False
+    """Whether it is fitted after the others, with their log-odds (``Users.first_level_NK``) as columns."""
 
     @classmethod
     def can_see(cls, users: Users) -> bool:
-        """Whether the users have what this view looks at."""
+        """Whether the users have the columns of this view."""
         return users.n_users > 0
 
     @abstractmethod
@@ -102,14 +102,14 @@ class View(ABC):
 
     def try_strengths(self, train: Users, label_N: U8, held: Users, *, seed: int) -> Sequence[F64]:
         """Return the log-odds of ``held`` for each strength; a view may share work between them."""
-        found = []
+        log_odds = []
         for strength in self.strengths:
             self.fit(train, label_N, strength=strength, seed=seed)
-            found.append(self.predict(held))
-        return found
+            log_odds.append(self.predict(held))
+        return log_odds
 
 
 def prior_log_odds(label_N: U8) -> float:
-    """Return the log-odds of the share of ones, both labels counted once more."""
-    ones = int(label_N.sum())
-    return float(np.log((ones + 1) / (label_N.size - ones + 1)))
+    """Return the log-odds of the positive rate, with one more user of each class."""
+    n_positive = int(label_N.sum())
+    return float(np.log((n_positive + 1) / (label_N.size - n_positive + 1)))

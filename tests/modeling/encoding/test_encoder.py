@@ -60,9 +60,9 @@ def test_a_saved_encoder_is_the_same_encoder(encoder: Encoder, rows: tuple[str, 
     encoder.save(tmp_path)
     loaded = load_encoder(tmp_path)
     block = block_of(rows[0])
-    ours, theirs = (e.encode(block.data_B, block.tab_N, block.end_N) for e in (encoder, loaded))
+    fitted_users, loaded_users = (e.encode(block.data_B, block.tab_N, block.end_N) for e in (encoder, loaded))
     assert loaded.content_hash == encoder.content_hash
-    assert all(np.array_equal(getattr(ours, name), getattr(theirs, name)) for name in vars(ours))
+    assert all(np.array_equal(getattr(fitted_users, name), getattr(loaded_users, name)) for name in vars(fitted_users))
 
 
 def test_one_thread_or_two_give_the_same_bytes(
@@ -150,9 +150,9 @@ def test_the_first_number_of_a_behavior_counts_by_its_logarithm_known_or_not() -
     fitted = fit_encoder([make_source(lines.encode())], seed=1)
     block = block_of("a\tbuy 7 of 9->see thing->never 7 seen\n")
     _, hash_L, start_L, end_L, *_ = split_behaviors(block.data_B, block.tab_N, block.end_N, 0)
-    found = bag.find_behaviors(block.data_B, hash_L, start_L, end_L, fitted.tables)
-    assert (found.index_L >= 0).tolist() == [True, True, False]
-    assert found.log_number_L.tolist() == pytest.approx([np.log(8), -1, np.log(8)])
+    lookup = bag.find_behaviors(block.data_B, hash_L, start_L, end_L, fitted.tables)
+    assert (lookup.index_L >= 0).tolist() == [True, True, False]
+    assert lookup.log_number_L.tolist() == pytest.approx([np.log(8), -1, np.log(8)])
 
 
 def test_aggregates_say_what_they_are_named_for(encoder: Encoder) -> None:
@@ -211,9 +211,9 @@ def test_the_smallest_data_sets_can_be_encoded(text: str) -> None:
 def test_a_user_of_two_million_behaviors_is_encoded() -> None:
     text = "big\t" + "->".join(f"act {n % 1000}" for n in range(2_000_000)) + "\nsmall\tact 1\n"
     encoder = fit_encoder([make_source(text.encode())], seed=1)
-    found = [
+    encoded_users = [
         encoder.encode(block.data_B, block.tab_N, block.end_N)
         for block, _ in map_blocks([make_source(text.encode())], lambda block: None)
     ]
-    assert [n for encoded in found for n in encoded.n_behaviors_N.tolist()] == [2_000_000, 1]
-    assert sum(encoded.n_tokens for encoded in found) == 2_000_000 * 3 - 1 + 2
+    assert [n for encoded in encoded_users for n in encoded.n_behaviors_N.tolist()] == [2_000_000, 1]
+    assert sum(encoded.n_tokens for encoded in encoded_users) == 2_000_000 * 3 - 1 + 2

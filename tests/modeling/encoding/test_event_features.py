@@ -63,8 +63,8 @@ def test_times_become_columns() -> None:
     time_L = np.array([int(one.timestamp() * 1e6) for one in at])
     visit_L = np.zeros(4, np.int32)
     offset = np.array([0, 4, 4])
-    found = timing.count_times(offset, time_L, int(UNTIL.timestamp() * 1e6), visit_L, len(timing.NAMES))
-    column = dict(zip(timing.NAMES, found[0].tolist(), strict=True))
+    values = timing.count_times(offset, time_L, int(UNTIL.timestamp() * 1e6), visit_L, len(timing.NAMES))
+    column = dict(zip(timing.NAMES, values[0].tolist(), strict=True))
     assert visit_L.tolist() == [0, 0, 1, 2]
     assert (column["visits"], column["active_days"], column["largest_visit"]) == (3, 3, 2)
     assert (column["days_since_last"], column["days_since_first"]) == (5, 100)
@@ -74,13 +74,13 @@ def test_times_become_columns() -> None:
     assert column["hour_0_share"] == 1
     assert sum(column[f"weekday_{d}_share"] for d in range(7)) == pytest.approx(1)
     assert column[f"weekday_{(UNTIL - 5 * DAY).weekday()}_share"] >= 0.25
-    assert np.isnan(found[1]).all()
+    assert np.isnan(values[1]).all()
 
 
 def test_one_visit_has_no_gaps_and_equal_times_are_fine() -> None:
     time_L, visit_L = np.full(3, 10**15), np.zeros(3, np.int32)
-    found = timing.count_times(np.array([0, 3]), time_L, 10**15, visit_L, len(timing.NAMES))
-    column = dict(zip(timing.NAMES, found[0].tolist(), strict=True))
+    values = timing.count_times(np.array([0, 3]), time_L, 10**15, visit_L, len(timing.NAMES))
+    column = dict(zip(timing.NAMES, values[0].tolist(), strict=True))
     assert np.isnan(column["gap_mean"])
     assert (column["visits"], column["days_since_last"], column["last_over_first"]) == (1, 0, 0)
 
@@ -91,13 +91,13 @@ def test_numbers_become_columns() -> None:
     visit_L = np.array([0, 0, 1, 1], np.int32)
     until_us = 70 * 86_400 * 10**6
     n_per = len(amounts.PER_NUMBER)
-    found = amounts.count_numbers(np.array([0, 4, 4]), number_LQ, visit_L, time_L, until_us, n_per)
-    column = dict(zip(amounts.PER_NUMBER, found[0].tolist(), strict=True))
+    values = amounts.count_numbers(np.array([0, 4, 4]), number_LQ, visit_L, time_L, until_us, n_per)
+    column = dict(zip(amounts.PER_NUMBER, values[0].tolist(), strict=True))
     assert (column["sum"], column["mean"], column["least"], column["most"], column["last"]) == (0, 0, -4, 3, -4)
     assert column["negative_share"] == pytest.approx(1 / 3)
     assert (column["last_visit_sum"], column["visit_mean"], column["visit_most"]) == (-1, 0, 1)
     assert (column["30_days_sum"], column["90_days_sum"], column["trend"]) == (-1, 0, -1.5)
-    assert np.isnan(found[1]).all()
+    assert np.isnan(values[1]).all()
 
 
 def test_missing_values_have_a_byte_of_their_own() -> None:
@@ -131,8 +131,8 @@ def test_no_column_is_constant_or_a_copy(made: tuple[Encoder, Feature, str, pl.D
 def test_the_amounts_view_sees_what_counts_do_not(made: tuple[Encoder, Feature, str, pl.DataFrame]) -> None:
     _, feature, labels, _ = made
     task = train_task(feature, read_labels([make_source(labels.encode())]), seed=1)
-    found = {name: view["AUROC_out_of_fold"] for name, view in task.summary["views"].items()}
-    assert found["amounts"] > found["bag"] + 0.1
+    values = {name: view["AUROC_out_of_fold"] for name, view in task.summary["views"].items()}
+    assert values["amounts"] > values["bag"] + 0.1
     assert task.auroc > 0.85
 
 

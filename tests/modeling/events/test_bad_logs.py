@@ -20,7 +20,7 @@ from footfall.modeling.encoding.encoder import fit_encoder, load_encoder
 from footfall.modeling.events.arrays import read_texts
 from footfall.modeling.events.columns import LogOptions
 from footfall.modeling.events.files import find_format
-from footfall.modeling.events.location import Place
+from footfall.modeling.events.location import Location
 from footfall.modeling.events.log import read_log
 from footfall.modeling.learning.labels import match_labels, read_labels
 from footfall.modeling.learning.task import TrainedTask, train_task
@@ -124,9 +124,9 @@ class Play:
 
     def report(self, task: TrainedTask) -> dict[str, Any]:
         sources = Sources(self.feature, self.labels, encoder_dir=self.directory / "encoder")
-        found = make_report(task, sources, seed=1)
-        json.dumps(found, allow_nan=False)
-        return found
+        made = make_report(task, sources, seed=1)
+        json.dumps(made, allow_nan=False)
+        return made
 
 
 def codes(report: dict[str, Any]) -> list[str]:
@@ -170,12 +170,12 @@ def test_order_and_zones_of_the_rows_do_not_show(order: str, tmp_path: Path) -> 
     rows = ROWS[::-1] if order == "reversed" else ROWS
     if order == "shuffled":
         rows = [ROWS[i] for i in np.random.default_rng(1).permutation(len(ROWS)).tolist()]
-    given = [csv(), csv(lambda i, _: rows[i])]
+    logs = [csv(), csv(lambda i, _: rows[i])]
     if order == "other zones":
-        given[1] = csv(lambda i, r: (r[0], r[1].astimezone(ZONES[i % 4]), *r[2:]))
-    assert given[0] != given[1]
+        logs[1] = csv(lambda i, r: (r[0], r[1].astimezone(ZONES[i % 4]), *r[2:]))
+    assert logs[0] != logs[1]
     made = []
-    for n, data in enumerate(given):
+    for n, data in enumerate(logs):
         directory = Play(data, tmp_path / str(n)).feature.directory
         made.append({path.name: path.read_bytes() for path in Path(directory).iterdir()})
     assert made[0] == made[1]
@@ -305,23 +305,23 @@ def test_labels_that_are_in_the_log_are_told_as_a_leak(column: str, tmp_path: Pa
     def give_away(i: int, row: Row) -> Row:
         is_one = int(row[0][1:]) % 2
         act = f"{row[2]} {'paid' if is_one else 'open'}"
-        told = {"place": "yes" if is_one else "no", "amount": row[3] + 1000 * is_one, "behavior": act}
-        return (*row[:k], told[column], *row[k + 1 :])
+        values = {"place": "yes" if is_one else "no", "amount": row[3] + 1000 * is_one, "behavior": act}
+        return (*row[:k], values[column], *row[k + 1 :])
 
     play = Play(csv(give_away), tmp_path)
     report = play.report(play.learn())
     assert report["quality"]["AUROC"] == 1.0
     assert codes(report)[0] == "LEAKAGE_SUSPECTED"
     names = {"place": ("place=no", "place=yes"), "amount": ("amount_mean",), "behavior": ("open", "paid")}
-    told = [leak["name"] for leak in report["leaks"]["found"]]
-    assert set(names[column]) <= set(told)
-    assert repr(told[0]) in report["warnings"][0]["text"]
+    values = [leak["name"] for leak in report["leaks"]["found"]]
+    assert set(names[column]) <= set(values)
+    assert repr(values[0]) in report["warnings"][0]["text"]
 
 
 def test_texts_of_any_column_are_of_one_type() -> None:
     """Compiled code takes arrays that may be written and others for two types, and would be compiled again in a job."""
-    place = Place("log", 1)
+    location = Location("log", 1)
     columns = [pa.array(["a", "b"]), pa.array([b"a"], pa.large_binary()), coded(["a", None]), pa.array([1.0, 2.5]),
                pa.array(["", ""]), pa.array([True, None])]  # fmt: skip
     for column in [*columns, [columns[0], columns[0]]]:
-        assert [array.flags.writeable for array in read_texts(column, place)] == [False, False]
+        assert [array.flags.writeable for array in read_texts(column, location)] == [False, False]

@@ -75,19 +75,19 @@ def feature_bytes(data: EventLog | list[Source], encoder: Encoder, tmp_path: Pat
 
 
 def histories(log: EventLog) -> dict[str, list[str]]:
-    found = {}
+    behaviors = {}
     for block in log.plan_blocks():
         users = log.read_users(block)
         h, ids = users.histories, users.id_B.tobytes()
         for n in range(h.n_users):
             acts = range(int(h.offset_N1[n]), int(h.offset_N1[n + 1]))
             id = ids[users.id_offset_N1[n] : users.id_offset_N1[n + 1]].decode()
-            found[id] = [h.data_B[h.start_L[i] : h.end_L[i]].tobytes().decode() for i in acts]
-    return found
+            behaviors[id] = [h.data_B[h.start_L[i] : h.end_L[i]].tobytes().decode() for i in acts]
+    return behaviors
 
 
-def as_sequences(found: dict[str, list[str]]) -> Source:
-    return make_source("".join(f"{id}\t{'->'.join(acts)}\n" for id, acts in found.items()).encode(), "sequences")
+def as_sequences(behaviors: dict[str, list[str]]) -> Source:
+    return make_source("".join(f"{id}\t{'->'.join(acts)}\n" for id, acts in behaviors.items()).encode(), "sequences")
 
 
 def test_a_log_holds_every_user_oldest_event_first(tmp_path: Path) -> None:
@@ -195,9 +195,9 @@ def test_how_times_are_read_is_said_in_words(tmp_path: Path) -> None:
 def test_few_events_long_after_the_others_are_told_with_a_remedy(tmp_path: Path) -> None:
     many = b"".join(b"u%d,2011-%02d-01,x\n" % (n, 1 + n % 12) for n in range(1500))
     head = b"user_id,date,act\n"
-    [told] = warnings_of(head + many + b"a,2018-05-06 07:08:09,y\n", tmp_path)
-    assert "1 event lies more than a year after all others, the last at 2018-05-06T07:08:09 UTC" in told
-    until = datetime.fromisoformat(told.rpartition("such as ")[2].rstrip(".")).replace(tzinfo=UTC)
+    [warnings] = warnings_of(head + many + b"a,2018-05-06 07:08:09,y\n", tmp_path)
+    assert "1 event lies more than a year after all others, the last at 2018-05-06T07:08:09 UTC" in warnings
+    until = datetime.fromisoformat(warnings.rpartition("such as ")[2].rstrip(".")).replace(tzinfo=UTC)
     assert datetime(2011, 12, 1, tzinfo=UTC) < until < datetime(2012, 1, 1, tzinfo=UTC)
     assert warnings_of(head + many + b"a,2018-05-06,y\n", tmp_path, LogOptions(observed_until=until)) == []
     assert warnings_of(head + many + b"a,2018-05-06,y\n" * 3, tmp_path) == []  # not so few
@@ -324,10 +324,10 @@ def test_hours_beside_a_date_are_no_times_by_themselves(tmp_path: Path) -> None:
     lines: list[str] = []
     log = read(make_source(data, "log.csv"), tmp_path, log=lines.append)
     assert (log.columns.timestamp, log.schema.categorical) == ("date", ("time",))
-    told = [line for line in lines if line.startswith("warning: the times are those of 'date' alone; if 'time'")]
-    assert len(told) == 1
+    warnings = [line for line in lines if line.startswith("warning: the times are those of 'date' alone; if 'time'")]
+    assert len(warnings) == 1
     read(make_source(data, "log.csv"), tmp_path, LogOptions(timestamp="date"), log=lines.append)
-    assert [line for line in lines if "alone" in line] == told
+    assert [line for line in lines if "alone" in line] == warnings
 
 
 @pytest.mark.parametrize("empty", ["csv header", "csv nothing", "parquet", "jsonl"])
@@ -366,8 +366,10 @@ def test_numbers_that_are_no_json_are_missing(n_rows: int, tmp_path: Path) -> No
 
 def test_numbers_that_are_too_big_are_missing_and_told(tmp_path: Path) -> None:
     data = b"user_id,act,amount\n" + b"a,x,1\n" * 5 + b"\na,x,1e300\na,x,-1e390\na,x,inf\na,x,3e38\n"
-    [told] = warnings_of(data, tmp_path)
-    assert told == "warning: log.csv, line 8: the first of 2 numbers of 'amount' beyond 3.4e38, which count as missing"
+    [warnings] = warnings_of(data, tmp_path)
+    assert (
+        warnings == "warning: log.csv, line 8: the first of 2 numbers of 'amount' beyond 3.4e38, which count as missing"
+    )
     lines: list[str] = []
     table = pa.table({"user_id": ["a"] * 4, "act": ["x"] * 4, "amount": [1.0, float("inf"), float("nan"), -1e39]})
     log = read(parquet(table), tmp_path, log=lines.append)
@@ -431,7 +433,7 @@ def test_a_column_that_is_empty_in_the_first_part_is_what_the_next_ones_say(form
 
 
 def test_what_the_first_files_cannot_tell_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("footfall.modeling.events.log._LOOK_FILES", 2)
+    monkeypatch.setattr("footfall.modeling.events.log._MAX_PEEKED_FILES", 2)
     parts = [BARE["parquet"], BARE["parquet"], parquet(pa.table(AMOUNTS), "part-2")]
     with pytest.raises(
         DataError, match=r"part-2: the column 'amount' holds numbers, but is empty in the first 2 files"
@@ -453,8 +455,8 @@ def test_a_column_that_begins_late_is_known_by_what_comes(format: str, tmp_path:
     )  # fmt: skip
     head = b"user_id,act,amount\n" if format == "csv" else b""
     assert read(make_source(head + lone * 1500 + full * 2, "log"), tmp_path).schema.numeric == ("amount",)
-    told = warnings_of(head + lone * 3, tmp_path)
-    assert [line.partition(" as far")[0] for line in told] == ["warning: the column 'amount' is empty"]
+    warnings = warnings_of(head + lone * 3, tmp_path)
+    assert [line.partition(" as far")[0] for line in warnings] == ["warning: the column 'amount' is empty"]
     assert warnings_of(head + lone * 3, tmp_path, LogOptions(categorical=("amount",))) == []
 
 

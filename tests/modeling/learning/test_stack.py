@@ -1,4 +1,4 @@
-"""The stack: views are weighed by what they said of users they had not seen, and by few labels carefully."""
+"""The stack: views are weighed by their predictions out of fold, and with few labels carefully."""
 
 import numpy as np
 import scipy.sparse
@@ -52,23 +52,23 @@ def make_users(dense_NA: U8) -> Users:
     return Users(encoding, none, none, none, np.zeros((n, 0), np.float32), dense_NA)
 
 
-def test_trees_that_listen_join_what_others_say_with_what_they_see() -> None:
+def test_trees_combine_the_first_level_with_the_dense_bytes() -> None:
     rng = np.random.default_rng(4)
-    said_NK, byte_NA = rng.normal(size=(4_000, 2)), rng.integers(0, 255, (4_000, 5)).astype(np.uint8)
-    turned_N = np.where(byte_NA[:, 0] > 127, 2.0, -2.0) * said_NK[:, 0]  # what the first view says, or its contrary
+    level_NK, byte_NA = rng.normal(size=(4_000, 2)), rng.integers(0, 255, (4_000, 5)).astype(np.uint8)
+    turned_N = np.where(byte_NA[:, 0] > 127, 2.0, -2.0) * level_NK[:, 0]  # the first view, or its opposite
     label_N = (turned_N + rng.logistic(size=4_000) > 0).astype(np.uint8)
     users = make_users(byte_NA)
-    found = {}
-    for name, seen in (("deaf", users), ("listening", users.hear(said_NK))):
+    auroc = {}
+    for name, some in (("bytes alone", users), ("with first level", users.with_first_level(level_NK))):
         trees = find_views()["trees"]()
-        trees.fit(seen.take(np.arange(3_000)), label_N[:3_000], strength=100, seed=1)
-        found[name] = measure_auroc(trees.predict(seen.take(np.arange(3_000, 4_000))), label_N[3_000:])
-    assert found["deaf"] < 0.6
-    assert found["listening"] > 0.7
+        trees.fit(some.take(np.arange(3_000)), label_N[:3_000], strength=100, seed=1)
+        auroc[name] = measure_auroc(trees.predict(some.take(np.arange(3_000, 4_000))), label_N[3_000:])
+    assert auroc["bytes alone"] < 0.6
+    assert auroc["with first level"] > 0.7
 
 
-def test_what_is_said_of_users_is_from_heads_that_did_not_see_them() -> None:
-    rng = np.random.default_rng(5)  # a head that saw them would remember so many columns, and trees believe it
+def test_the_first_level_is_predicted_out_of_fold() -> None:
+    rng = np.random.default_rng(5)  # a head fitted on them would remember so many columns, and the trees would trust it
     users = make_users(rng.integers(0, 255, (1_300, 300)).astype(np.uint8))
     label_N = rng.integers(0, 2, 1_300).astype(np.uint8)
     stack = fit_stack(users, label_N, seed=1, prior=0.5)
@@ -77,18 +77,24 @@ def test_what_is_said_of_users_is_from_heads_that_did_not_see_them() -> None:
     assert stack.predict(other).std() < 0.08  # it knows that it knows nothing
 
 
-def test_what_was_said_once_is_heard_again_when_all_are_learned_from() -> None:
+def test_predictions_out_of_fold_are_used_again_when_all_users_are_learned_from() -> None:
     rng = np.random.default_rng(6)
     byte_NA = rng.integers(0, 255, (3_000, 20)).astype(np.uint8)
     label_N = (byte_NA[:, 0] / 60 + rng.logistic(size=3_000) > 2).astype(np.uint8)
     whole = make_users(byte_NA)
     kept, others = whole.take(np.arange(2_400)), whole.take(np.arange(2_400, 3_000))
     first = fit_stack(kept, label_N[:2_400], seed=1, prior=0.5)
-    assert first.heard_NK.shape == (2_400, len([name for name in first.names if name != "trees"]))
-    heard = refit_stack(first, whole.hear(np.vstack([first.heard_NK, first.say(others)])), label_N, seed=1, prior=0.5)
+    assert first.first_level_NK.shape == (2_400, len([name for name in first.names if name != "trees"]))
+    reused = refit_stack(
+        first,
+        whole.with_first_level(np.vstack([first.first_level_NK, first.predict_first_level(others)])),
+        label_N,
+        seed=1,
+        prior=0.5,
+    )
     anew = refit_stack(first, whole, label_N, seed=1, prior=0.5)
     far = make_users(rng.integers(0, 255, (2_000, 20)).astype(np.uint8))
-    assert np.corrcoef(heard.predict(far), anew.predict(far))[0, 1] > 0.97
-    told_NK = np.repeat(label_N[:, None] * 8.0 - 4, heard.heard_NK.shape[1], axis=1)
-    told = refit_stack(first, whole.hear(told_NK), label_N, seed=1, prior=0.5)
-    assert np.corrcoef(told.predict(far), anew.predict(far))[0, 1] < 0.97  # what was heard does matter
+    assert np.corrcoef(reused.predict(far), anew.predict(far))[0, 1] > 0.97
+    label_level_NK = np.repeat(label_N[:, None] * 8.0 - 4, reused.first_level_NK.shape[1], axis=1)
+    biased = refit_stack(first, whole.with_first_level(label_level_NK), label_N, seed=1, prior=0.5)
+    assert np.corrcoef(biased.predict(far), anew.predict(far))[0, 1] < 0.97  # the first level does matter

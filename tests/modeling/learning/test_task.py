@@ -73,8 +73,8 @@ def test_scoring_needs_numpy_and_numba_alone() -> None:
         "import sys, footfall.modeling.scoring.score;"
         "print([m for m in ('sklearn','lightgbm','pyarrow','polars','torch','safetensors') if m in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_same_seed_gives_the_same_bytes_with_one_thread_or_two(
@@ -189,8 +189,8 @@ def test_trees_score_as_lightgbm_does() -> None:
     parameters |= {"min_data_in_leaf": 1, "min_sum_hessian_in_leaf": 0.0}  # deep, lopsided trees; at the end small ones
     booster = lightgbm.train(parameters, lightgbm.Dataset(x, y, params=parameters), 60)
     trees = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
-    ours = predict_trees(x, *pack_trees(trees))
-    assert np.abs(ours - booster.predict(x, raw_score=True)).max() < 1e-5
+    own = predict_trees(x, *pack_trees(trees))
+    assert np.abs(own - booster.predict(x, raw_score=True)).max() < 1e-5
 
 
 def test_a_tree_that_cannot_be_packed_is_refused() -> None:
@@ -214,9 +214,9 @@ def test_linear_heads_agree_with_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(500, 8)).astype(np.float32)
     y = (x[:, 0] - x[:, 1] + rng.normal(size=500) > 0).astype(np.uint8)
-    ours, theirs = fit_linear(x, y, 0.5), LogisticRegression(C=0.5, tol=1e-8).fit(x, y)
-    assert np.abs(ours.weight_V - theirs.coef_[0]).max() < 0.01
-    assert ours.bias == pytest.approx(theirs.intercept_[0], abs=0.01)
+    own, reference = fit_linear(x, y, 0.5), LogisticRegression(C=0.5, tol=1e-8).fit(x, y)
+    assert np.abs(own.weight_V - reference.coef_[0]).max() < 0.01
+    assert own.bias == pytest.approx(reference.intercept_[0], abs=0.01)
 
 
 def test_auroc_is_that_of_scikit_learn_with_ties() -> None:

@@ -39,10 +39,10 @@ def report_of(text: str, answers: str, directory: Path, test: str | None = None)
     train, held = labels_of(answers), None if test is None else labels_of(test)
     task = train_task(feature, train, None if test is None else feature, held, seed=1)
     sources = Sources(feature, train, None if test is None else feature, held, encoder_dir, 0.9)
-    found = make_report(task, sources, seed=1)
-    assert found == make_report(task, sources, seed=1)
-    json.dumps(found, allow_nan=False)
-    return found
+    made = make_report(task, sources, seed=1)
+    assert made == make_report(task, sources, seed=1)
+    json.dumps(made, allow_nan=False)
+    return made
 
 
 def codes(report: dict[str, Any]) -> list[str]:
@@ -80,12 +80,12 @@ def test_labels_are_counted(report: dict[str, Any]) -> None:
     assert labels["test"] == "held out"
 
 
-def test_behaviors_speak_for_the_side_that_they_are_on(report: dict[str, Any]) -> None:
+def test_behaviors_contribute_to_the_label_of_their_users(report: dict[str, Any]) -> None:
     for side, colour, sign in (("for", "red", 1), ("against", "blue", -1)):
-        told = report["behaviors"][side]
-        assert len(told) == 12
-        assert all(f"see {colour} thing" in each["text"] for each in told)
-        assert all(sign * each["weight"] > 0 and each["users"] >= 3 for each in told)
+        behaviors = report["behaviors"][side]
+        assert len(behaviors) == 12
+        assert all(f"see {colour} thing" in each["text"] for each in behaviors)
+        assert all(sign * each["weight"] > 0 and each["users"] >= 3 for each in behaviors)
     assert report["behaviors"]["for"][0]["ones_share"] > report["behaviors"]["against"][0]["ones_share"]
 
 
@@ -100,8 +100,8 @@ def test_users_drawn_by_lot_are_no_drift_and_others_are(report: dict[str, Any], 
     assert "LABELLED_USERS_DIFFER" in codes(other)
 
 
-def test_what_most_ones_do_does_not_speak_against_them(tmp_path: Path) -> None:
-    """Busy users are ones; of these, fewer return things than of the few busy zeros: a negative weight that would mislead."""
+def test_what_most_positives_do_is_not_reported_against_them(tmp_path: Path) -> None:
+    """Busy users are positive; of these, fewer return things than of the few busy negatives: a misleading weight."""
     rng = np.random.default_rng(0)
     lines, answers = [], []
     for n in range(900):
@@ -112,12 +112,12 @@ def test_what_most_ones_do_does_not_speak_against_them(tmp_path: Path) -> None:
         acts += ["ask for help"] * bool(rng.random() < 0.5 - 0.3 * label)
         lines.append(f"u{n}\t{'->'.join(acts)}\n")
         answers.append(f"u{n}\t{label}\n")
-    found = report_of("".join(lines), "".join(answers), tmp_path)
-    share = found["labels"]["train"]["ones"] / sum(found["labels"]["train"].values())
-    against = [each["text"] for each in found["behaviors"]["against"]]
+    made = report_of("".join(lines), "".join(answers), tmp_path)
+    share = made["labels"]["train"]["ones"] / sum(made["labels"]["train"].values())
+    against = [each["text"] for each in made["behaviors"]["against"]]
     assert against[0] == "ask for help"
     assert "return it" not in against
-    assert all(each["ones_share"] > share for each in found["behaviors"]["for"])
+    assert all(each["ones_share"] > share for each in made["behaviors"]["for"])
 
 
 def test_a_behavior_that_is_the_label_is_called_a_leak(tmp_path: Path) -> None:
@@ -125,16 +125,16 @@ def test_a_behavior_that_is_the_label_is_called_a_leak(tmp_path: Path) -> None:
     label = dict(line.split("\t") for line in answers.splitlines())
     pairs = (line.split("\t") for line in text.splitlines())
     leaky = "".join(f"{u}\t{acts}{'->paid' if label[u] == '1' else ''}\n" for u, acts in pairs)
-    found = report_of(leaky, answers, tmp_path)
-    assert codes(found)[0] == "LEAKAGE_SUSPECTED"
-    assert {"kind": "behavior", "name": "paid", "AUROC": 1.0} in found["leaks"]["found"]
-    assert found["quality"]["AUROC_interval"][1] == 1.0
-    assert found["quality"]["AUROC_interval"][0] < 1.0
+    made = report_of(leaky, answers, tmp_path)
+    assert codes(made)[0] == "LEAKAGE_SUSPECTED"
+    assert {"kind": "behavior", "name": "paid", "AUROC": 1.0} in made["leaks"]["found"]
+    assert made["quality"]["AUROC_interval"][1] == 1.0
+    assert made["quality"]["AUROC_interval"][0] < 1.0
     hidden = "".join(f"{u}\t{acts}{f'->paid {u[-1]}' if label[u] == '1' else ''}\n" for u, acts in
                      (line.split("\t") for line in text.splitlines()))  # fmt: skip
-    found = report_of(hidden, answers, tmp_path / "hidden")
-    assert {"kind": "word", "name": "paid", "AUROC": 1.0} in found["leaks"]["found"]
-    assert "'paid' alone tells the labels apart (AUROC 1.000)" in found["warnings"][0]["text"]
+    made = report_of(hidden, answers, tmp_path / "hidden")
+    assert {"kind": "word", "name": "paid", "AUROC": 1.0} in made["leaks"]["found"]
+    assert "'paid' alone tells the labels apart (AUROC 1.000)" in made["warnings"][0]["text"]
 
 
 def read_log_feature(rows: list[str], directory: Path) -> tuple[Feature, Path]:
@@ -164,21 +164,21 @@ def test_a_leak_is_named_wherever_it_is(row: str, leak: tuple[str, str] | None, 
         answer = "yes" if n % 2 else "no"
         for _ in range(int(rng.integers(2, 7))):
             amount = rng.random()
-            given = {"amount": amount, "large": amount + n % 2, "item": rng.integers(9), "shop": rng.integers(4)}
-            rows.append(row.format(user=f"u{n}", answer=answer, **given))
+            fields = {"amount": amount, "large": amount + n % 2, "item": rng.integers(9), "shop": rng.integers(4)}
+            rows.append(row.format(user=f"u{n}", answer=answer, **fields))
     feature, encoder_dir = read_log_feature(rows, tmp_path / "log")
     labels = labels_of("".join(f"u{n}\t{n % 2}\n" for n in range(500)))
     task = train_task(feature, labels, seed=1)
-    found = make_report(task, Sources(feature, labels, encoder_dir=encoder_dir), seed=1)
+    made = make_report(task, Sources(feature, labels, encoder_dir=encoder_dir), seed=1)
     if leak is None:
-        assert (found["leaks"]["found"], "LEAKAGE_SUSPECTED" in codes(found)) == ([], False)
-        assert codes(found)[0] == "UNINFORMATIVE"
+        assert (made["leaks"]["found"], "LEAKAGE_SUSPECTED" in codes(made)) == ([], False)
+        assert codes(made)[0] == "UNINFORMATIVE"
         return
-    told = {(each["kind"], each["name"]): each["AUROC"] for each in found["leaks"]["found"]}
-    assert told[leak] in (pytest.approx(0, abs=0.02), pytest.approx(1, abs=0.02))
-    assert codes(found)[0] == "LEAKAGE_SUSPECTED"
-    assert found["leaks"]["found"][0]["name"] in found["warnings"][0]["text"]
-    assert "Leave it out" in found["warnings"][0]["text"]
+    leaks = {(each["kind"], each["name"]): each["AUROC"] for each in made["leaks"]["found"]}
+    assert leaks[leak] in (pytest.approx(0, abs=0.02), pytest.approx(1, abs=0.02))
+    assert codes(made)[0] == "LEAKAGE_SUSPECTED"
+    assert made["leaks"]["found"][0]["name"] in made["warnings"][0]["text"]
+    assert "Leave it out" in made["warnings"][0]["text"]
 
 
 def test_any_number_of_threads_writes_the_same_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,18 +206,18 @@ def test_noise_and_users_who_are_all_alike_are_named(tmp_path: Path) -> None:
     assert "UNINFORMATIVE" in codes(report_of(text, answers, tmp_path / "noise"))
     for name, act in (("nothing", ""), ("same", "same thing")):
         text = "".join(f"u{n}\t{act}\n" for n in range(300))
-        found = report_of(text, "".join(f"u{n}\t{n % 2}\n" for n in range(300)), tmp_path / name)
-        assert "CONSTANT_SCORES" in codes(found)
-        assert found["quality"]["AUROC_interval"] == [0.5, 0.5]
-        assert [line["lift"] for line in found["quality"]["deciles"]] == [1.0] * 10
+        made = report_of(text, "".join(f"u{n}\t{n % 2}\n" for n in range(300)), tmp_path / name)
+        assert "CONSTANT_SCORES" in codes(made)
+        assert made["quality"]["AUROC_interval"] == [0.5, 0.5]
+        assert [line["lift"] for line in made["quality"]["deciles"]] == [1.0] * 10
 
 
 def test_users_of_the_test_who_were_learned_from_are_counted(rows: tuple[str, str], tmp_path: Path) -> None:
     lines = rows[1].splitlines(keepends=True)
-    found = report_of(rows[0], "".join(lines[:800]), tmp_path, "".join(lines[750:]))
-    assert found["leaks"]["test_users_in_train"] == 50
-    assert "TEST_USERS_IN_TRAIN" in codes(found)
-    assert found["labels"]["test"] == "given"
+    made = report_of(rows[0], "".join(lines[:800]), tmp_path, "".join(lines[750:]))
+    assert made["leaks"]["test_users_in_train"] == 50
+    assert "TEST_USERS_IN_TRAIN" in codes(made)
+    assert made["labels"]["test"] == "given"
 
 
 def test_users_are_found_again_in_another_feature(rows: tuple[str, str], encoder: Encoder, tmp_path: Path) -> None:
@@ -225,11 +225,11 @@ def test_users_are_found_again_in_another_feature(rows: tuple[str, str], encoder
     later, _ = store(make_rows(400, seed=3)[0], tmp_path / "b", encoder)
     train, test = labels_of(rows[1]), labels_of(make_rows(300, seed=3)[1])
     task = train_task(feature, train, later, test, seed=1)
-    found = make_report(task, Sources(feature, train, later, test, encoder_dir, 0.5), seed=1)
-    assert found["leaks"]["test_users_in_train"] == 300
-    assert found["quality"]["AUROC"] == task.auroc
-    assert "LOW_COVERAGE" in codes(found)
-    assert found["drift"] is None  # every user of the train feature is labelled
+    made = make_report(task, Sources(feature, train, later, test, encoder_dir, 0.5), seed=1)
+    assert made["leaks"]["test_users_in_train"] == 300
+    assert made["quality"]["AUROC"] == task.auroc
+    assert "LOW_COVERAGE" in codes(made)
+    assert made["drift"] is None  # every user of the train feature is labelled
     assert make_report(task, replace(Sources(feature, train, later, test)), seed=1)["behaviors"]["for"] == []
 
 

@@ -44,10 +44,10 @@ class World:
     def describe(self, task: str, *others: str) -> tuple[Audience, list[list[str]]]:
         tasks = [OtherTask(name, load_scorer(self.root / name)) for name in others]
         folders = (self.root / task, self.root / "feature", self.root / "encoder")
-        found = describe_audience(*folders, tasks, self.root / "out.tsv")
+        audience = describe_audience(*folders, tasks, self.root / "out.tsv")
         lines = (self.root / "out.tsv").read_text().splitlines(keepends=True)
         assert lines[0] == HEADER
-        return found, [line.rstrip("\n").split("\t") for line in lines[1:]]
+        return audience, [line.rstrip("\n").split("\t") for line in lines[1:]]
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +56,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def test_what_the_target_has_in_common_comes_first_and_chance_is_left_out(world: World) -> None:
-    found, rows = world.describe("runs")
+    audience, rows = world.describe("runs")
     behaviors = [row[1] for row in rows if row[0] == "behavior"]
-    assert found == Audience(N_USERS, 300, len(behaviors))
+    assert audience == Audience(N_USERS, 300, len(behaviors))
     assert behaviors[0] == "buy shoes"
     assert "buy a song" not in behaviors
     assert len(behaviors) <= 6

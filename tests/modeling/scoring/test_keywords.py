@@ -15,7 +15,7 @@ from footfall.modeling.encoding.encode import make_feature
 from footfall.modeling.encoding.encoder import EncoderConfig, fit_encoder
 from footfall.modeling.events.columns import LogOptions
 from footfall.modeling.events.log import read_log
-from footfall.modeling.scoring.keywords import Meeting, build_meter, match_keywords
+from footfall.modeling.scoring.keywords import KeywordMatch, build_scorer, match_keywords
 from footfall.modeling.text.lexicon import Lexicon
 
 TOPICS = {
@@ -24,7 +24,7 @@ TOPICS = {
     "seoul": ["운동화를 샀다", "서울 마라톤", "달리기 양말", "물병", "단백질"],
     "moscow": ["Кроссовки Nike", "кроссовки adidas", "МАРАФОН билет", "бутылка", "часы"],
 }
-Match = Callable[..., tuple[Meeting, dict[str, float]]]
+Match = Callable[..., tuple[KeywordMatch, dict[str, float]]]
 
 
 def topic_lines(n_users: int = 600) -> list[str]:
@@ -46,33 +46,33 @@ def match(tmp_path_factory: pytest.TempPathFactory) -> Match:
     encoder.save(root / "encoder")
     make_feature([source], encoder, root / "feature")
 
-    def compare(*keywords: str) -> tuple[Meeting, dict[str, float]]:
-        meeting = match_keywords(root / "encoder", root / "feature", keywords, root / "out.tsv")
+    def compare(*keywords: str) -> tuple[KeywordMatch, dict[str, float]]:
+        result = match_keywords(root / "encoder", root / "feature", keywords, root / "out.tsv")
         rows = [line.split("\t") for line in (root / "out.tsv").read_text().splitlines()]
-        return meeting, {user: float(similarity) for user, similarity in rows}
+        return result, {user: float(similarity) for user, similarity in rows}
 
     return compare
 
 
-def mean_of(found: dict[str, float], topic: str) -> float:
-    return float(np.mean([value for user, value in found.items() if user.startswith(topic + "-")]))
+def mean_of(similarity: dict[str, float], topic: str) -> float:
+    return float(np.mean([value for user, value in similarity.items() if user.startswith(topic + "-")]))
 
 
 def test_every_user_has_a_line_in_order_between_0_and_1(match: Match) -> None:
-    meeting, found = match("marathon")
-    assert list(found) == [line.split("\t")[0] for line in topic_lines()]
-    assert meeting == Meeting(602, ())
-    assert min(found.values()) == found["nobody"] == 0.0
-    assert max(found.values()) < 1.0
+    result, similarity = match("marathon")
+    assert list(similarity) == [line.split("\t")[0] for line in topic_lines()]
+    assert result == KeywordMatch(602, ())
+    assert min(similarity.values()) == similarity["nobody"] == 0.0
+    assert max(similarity.values()) < 1.0
 
 
 def test_who_has_the_word_comes_first_and_who_does_such_things_next(match: Match) -> None:
-    _, found = match("marathon")
+    _, similarity = match("marathon")
     has = {line.split("\t")[0]: "marathon" in line for line in topic_lines()}
-    sport = [user for user in found if user.startswith("sport-")]
-    holders, friends = [[found[u] for u in sport if has[u] is which] for which in (True, False)]
+    sport = [user for user in similarity if user.startswith("sport-")]
+    holders, friends = [[similarity[u] for u in sport if has[u] is which] for which in (True, False)]
     assert min(holders) > max(friends)
-    assert np.mean(friends) > 5 * mean_of(found, "cook")
+    assert np.mean(friends) > 5 * mean_of(similarity, "cook")
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_who_has_the_word_comes_first_and_who_does_such_things_next(match: Match
     ],
 )  # fmt: skip
 def test_any_language_and_any_case_finds_its_people(match: Match, keyword: str, topic: str) -> None:
-    meeting, found = match(keyword)
-    assert meeting.unknown == ()
-    assert max(TOPICS, key=lambda each: mean_of(found, each)) == topic
+    result, similarity = match(keyword)
+    assert result.unknown == ()
+    assert max(TOPICS, key=lambda each: mean_of(similarity, each)) == topic
 
 
 def test_case_and_unicode_form_do_not_matter(match: Match) -> None:
@@ -108,11 +108,11 @@ def test_the_keywords_own_tokens_count_in_full(tmp_path: Path) -> None:
     )  # too few for any word to be its own direction
     encoder.save(tmp_path / "encoder")
     make_feature([source], encoder, tmp_path / "feature")
-    meter = build_meter(tmp_path / "encoder", tmp_path / "feature", ["buy"])
+    scorer = build_scorer(tmp_path / "encoder", tmp_path / "feature", ["buy"])
     v = encoder.vocabulary
     own = Lexicon(v.text_B, v.text_end_U, v.word_hash_W, int(v.bound_K[0])).find("buy").own_tokens
     assert len(own) == 3  # the word, and the two behaviors that hold it
-    assert meter.weight_VQ[own, 0] == pytest.approx(encoder.idf_V[own])
+    assert scorer.weight_VQ[own, 0] == pytest.approx(encoder.idf_V[own])
 
 
 def test_several_keywords_mean_and(match: Match) -> None:
@@ -133,9 +133,9 @@ def test_a_behavior_that_holds_the_whole_phrase_counts_in_full(match: Match) -> 
 
 def test_unknown_words_are_named_and_left_out(match: Match) -> None:
     alone = match("marathon")[1]
-    meeting, found = match("marathon", "flibber", "gabble marathon", "!!", "flibber")
-    assert meeting.unknown == ("flibber", "gabble", "!!")
-    assert mean_of(found, "sport") == pytest.approx(mean_of(alone, "sport"), rel=0.2)
+    result, similarity = match("marathon", "flibber", "gabble marathon", "!!", "flibber")
+    assert result.unknown == ("flibber", "gabble", "!!")
+    assert mean_of(similarity, "sport") == pytest.approx(mean_of(alone, "sport"), rel=0.2)
 
 
 def test_no_known_word_fails_and_names_them_all(match: Match) -> None:
@@ -167,13 +167,13 @@ def test_users_of_an_event_log_meet_keywords_too(tmp_path: Path) -> None:
     encoder.save(tmp_path / "encoder")
     make_feature(log, encoder, tmp_path / "feature")
     match_keywords(tmp_path / "encoder", tmp_path / "feature", ["marathon"], tmp_path / "out.tsv")
-    found = {
+    similarity = {
         user: float(value)
         for user, value in (row.split("\t") for row in (tmp_path / "out.tsv").read_text().split("\n")[:-1])
     }
-    assert len(found) == 400
-    assert min(found[f"u{n}"] for n in range(1, 400, 2)) > 0.5
-    assert max(found[f"u{n}"] for n in range(0, 400, 2)) < 0.1
+    assert len(similarity) == 400
+    assert min(similarity[f"u{n}"] for n in range(1, 400, 2)) > 0.5
+    assert max(similarity[f"u{n}"] for n in range(0, 400, 2)) < 0.1
 
 
 def test_mapped_arrays_are_the_arrays_read(tmp_path: Path) -> None:
@@ -187,13 +187,13 @@ def test_mapped_arrays_are_the_arrays_read(tmp_path: Path) -> None:
 
 
 def test_keywords_are_sound_on_real_purchases(tmp_path: Path) -> None:
-    found = {study.word: study for study in study_words(SHIPPED / "sequences.csv.gz", WORDS, tmp_path)}
-    assert set(found) == set(WORDS)
-    christmas = found["christmas"]
+    similarity = {study.word: study for study in study_words(SHIPPED / "sequences.csv.gz", WORDS, tmp_path)}
+    assert set(similarity) == set(WORDS)
+    christmas = similarity["christmas"]
     assert christmas.by_keyword.auc >= 0.70
     assert christmas.by_keyword.lift >= 2.2
     assert christmas.by_activity.auc < 0.6
-    for study in found.values():
+    for study in similarity.values():
         assert study.by_keyword.auc >= 0.65
         assert study.by_keyword.auc > study.by_activity.auc + 0.08
         assert study.by_keyword.lift > study.by_activity.lift + 0.2

@@ -1,6 +1,6 @@
 """The report of a task as one HTML file that needs nothing else: no network, no script, no font.
 
-Knows the report's JSON, of this server or another. All texts are escaped: behaviors may hold markup.
+Knows the report's JSON, of any server. All texts are escaped: behaviors may hold markup.
 """
 
 from html import escape

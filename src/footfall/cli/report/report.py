@@ -1,4 +1,4 @@
-"""``footfall task report``: how good a task is, as text or as a page."""
+"""``footfall task report``: the quality of a task, as text or as an HTML page."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -43,7 +43,7 @@ def report(which: str, file: str | None, force: bool) -> None:
     elif choices().json:
         output.json_value(task_report)
     else:
-        _show(task_report)
+        _print_report(task_report)
 
 
 def _page(report: Report) -> Iterator[bytes]:
@@ -51,7 +51,7 @@ def _page(report: Report) -> Iterator[bytes]:
     yield make_page(report, NAMES).encode()
 
 
-def _show(report: Report) -> None:
+def _print_report(report: Report) -> None:
     output.line(report["summary"])
     for warning in report["warnings"]:
         output.line(f"\n{warning['code']}: {warning['text']}")

@@ -1,9 +1,9 @@
-"""What can be counted of a user from the order and shape of the text alone.
+"""Aggregates of a user's behaviors: counts, entropies, runs and groups, from the order and shape of the text alone.
 
 Knows behaviors by hash, number and group; nothing of their texts or of time. Raw
 columns are turned into bytes by the encoder's quantile bins: trees read the bytes, linear heads look values up.
-Sources: modelling.md (order and shape aggregates); Shannon entropy in nats. A *pass* is ours: the longest stretch in
-which no behavior comes twice, a stand-in for a visit where there are no times.
+Sources: modelling.md (order and shape aggregates); Shannon entropy in nats. A *pass* is our own term: the longest
+stretch in which no behavior comes twice, a stand-in for a visit where there are no times.
 
 Shapes: N users, L behaviors of a user, A columns, C groups, Q bins.
 """

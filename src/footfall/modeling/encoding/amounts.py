@@ -1,4 +1,4 @@
-"""What can be counted of the numbers and categories of a user's events: sums, spreads, last values, frequent values.
+"""Aggregates of the numbers and categories of a user's events: sums, spreads, last values, frequent values.
 
 Knows numbers, hashes of categories and visits; nothing of texts. NaN is a missing number, 0 a missing category.
 
@@ -130,12 +130,12 @@ def sum_behaviors(offset_N1: I64, index_L: I32, value_L: F32, n_counted: int) ->
 
 
 def choose_value(number_LQ: F32, index_L: I32) -> int:
-    """Return the numeric column that says most beyond the behavior, -1 without one.
+    """Return the numeric column with the largest variance within a behavior, -1 if there is none.
 
-    That is the one whose size varies most between events with one behavior: a price is much the same for one item, an
+    It adds most to the behavior itself: a price is much the same for one item, an
     amount is not.
     """
-    best, found = -1.0, -1
+    best, column = -1.0, -1
     for q in range(number_LQ.shape[1]):
         known_L = np.isfinite(number_LQ[:, q]) & (index_L >= 0)
         if not known_L.any():
@@ -146,5 +146,5 @@ def choose_value(number_LQ: F32, index_L: I32) -> int:
         mean_U = np.bincount(u_L, weights=x_L) / count_U
         within = float(((x_L - mean_U[u_L]) ** 2).mean())
         if within > best:
-            best, found = within, q
-    return found
+            best, column = within, q
+    return column

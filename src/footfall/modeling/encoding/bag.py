@@ -3,7 +3,7 @@
 Knows the vocabulary's tables; nothing of texts' meaning or of weights beyond tf-idf. A bag holds, for each user, block
 by block and within a block by first occurrence, how often a token occurs (at most 255). Its weight is
 ``log(1 + count) * idf`` over the norm of its block, so that long blocks do not drown short ones. Source: Salton &
-Buckley 1988 for tf-idf; the block-wise norm is ours (modelling.md: mixed in one norm, n-grams cost .012 to .018).
+Buckley 1988 for tf-idf; the block-wise norm is our own (modelling.md: mixed in one norm, n-grams cost .012 to .018).
 
 Shapes: B bytes, N users, L behaviors, M entries of the bag, V tokens, K blocks, S slots, F bytes of a filter.
 """
@@ -22,14 +22,14 @@ from footfall.modeling.text.prefetch import prefetch
 
 @dataclass(frozen=True)
 class Tables:
-    """A vocabulary with the hash tables that look things up in it."""
+    """A vocabulary with its hash tables."""
 
     vocabulary: Vocabulary
     behavior: tuple[U64, I32]
     word: tuple[U64, I32]
     ngram: tuple[U64, I32]
     ngram_filter_F: U8
-    """Says of most sequences without a token that they have none, in a tenth of the memory; see ``build_filter``."""
+    """Rules out most sequences without a token, in a tenth of the memory; see ``build_filter``."""
     group: tuple[U64, I32]
     category: tuple[U64, I32]
     log_number_U: F32
@@ -52,8 +52,8 @@ def build_tables(vocabulary: Vocabulary) -> Tables:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What is known of each behavior of a block."""
+class Lookup:
+    """The look-up of each behavior of a block in the vocabulary."""
 
     index_L: I32
     """Its number in the vocabulary, -1 without one."""
@@ -67,7 +67,7 @@ class Found:
     """The text tokens of behaviors without a number."""
 
 
-def find_behaviors(data_B: U8, hash_L: U64, start_L: I64, end_L: I64, tables: Tables) -> Found:
+def find_behaviors(data_B: U8, hash_L: U64, start_L: I64, end_L: I64, tables: Tables) -> Lookup:
     """Look the behaviors of a block up."""
     v = tables.vocabulary
     tail = (int(v.bound_K[0]) + v.word_hash_W.size, v.n_tail)
@@ -76,7 +76,7 @@ def find_behaviors(data_B: U8, hash_L: U64, start_L: I64, end_L: I64, tables: Ta
         data_B, start_L, end_L, index_L, tables.log_number_U, v.group_U, *tables.group, v.group_hash_C.size
     )
     extra_offset_L1, extra_T, is_known_L = _find_extra(data_B, start_L, end_L, index_L, *tables.word, tail)
-    return Found(index_L, log_number_L, group_L, is_known_L, extra_offset_L1, extra_T)
+    return Lookup(index_L, log_number_L, group_L, is_known_L, extra_offset_L1, extra_T)
 
 
 @njit(cache=True, nogil=True)
@@ -133,11 +133,11 @@ def _find_extra(
     return offset_L1, out_T[:at].copy(), is_known_L
 
 
-def count_tokens(offset_N1: I64, hash_L: U64, found: Found, tables: Tables) -> tuple[I64, U32, U8]:
+def count_tokens(offset_N1: I64, hash_L: U64, lookup: Lookup, tables: Tables) -> tuple[I64, U32, U8]:
     """Return the bags of users as (offset_N1, token_M, count_M)."""
     v = tables.vocabulary
-    text = (v.text_offset_U1, v.text_token_T, found.extra_offset_L1, found.extra_T)
-    return _count(offset_N1, hash_L, found.index_L, text, tables.ngram, tables.ngram_filter_F, int(v.bound_K[2]))
+    text = (v.text_offset_U1, v.text_token_T, lookup.extra_offset_L1, lookup.extra_T)
+    return _count(offset_N1, hash_L, lookup.index_L, text, tables.ngram, tables.ngram_filter_F, int(v.bound_K[2]))
 
 
 @njit(cache=True, nogil=True)
@@ -167,7 +167,7 @@ def _add_texts(start: int, end: int, index_L: I32, text: tuple[I64, I32, I64, I3
 
 @njit(cache=True, nogil=True)
 def _hash_ngrams(hash_L: U64, ngram: tuple[U64, I32], filter_F: U8, out_J: U64) -> int:
-    """Write the hashes of a user's pairs and triples that may have tokens, and ask for their slots; return how many."""
+    """Write the hashes of a user's pairs and triples that may have tokens, and prefetch their slots; return how many."""
     mask, j = np.uint64(ngram[0].size - 1), 0
     for i in range(1, hash_L.size):
         pair = combine(hash_L[i - 1], hash_L[i])

@@ -1,8 +1,8 @@
-"""Which dense columns an encoder has, and their values: order and shape of the text, times, numbers, categories.
+"""The dense columns of an encoder and their values: order and shape of the text, times, numbers, categories.
 
-Knows histories and what was looked up of their behaviors; nothing of bins. What a data set does not have is NaN, which
+Knows histories and the look-up of their behaviors; nothing of bins. What a data set does not have is NaN, which
 the bins turn into a byte of its own. Columns that are constant or a copy of another one, among the users that the
-encoder was fitted on, are left out, then those that say least, until at most ``MAX_COLUMNS`` are left.
+encoder was fitted on, are left out, then the least informative, until at most ``MAX_COLUMNS`` are left.
 
 Shapes: N users, L events, A columns.
 """
@@ -51,29 +51,29 @@ class DensePlan:
         all_names = self.name_all()
         return [all_names[a] for a in self.keep_A.tolist()]
 
-    def fill(self, found: Histories, looked: bag.Found, idf_V: F32) -> F32:
+    def fill(self, histories: Histories, lookup: bag.Lookup, idf_V: F32) -> F32:
         """Return (N, A) float32, the kept columns."""
-        return np.ascontiguousarray(self.fill_all(found, looked, idf_V)[:, self.keep_A])
+        return np.ascontiguousarray(self.fill_all(histories, lookup, idf_V)[:, self.keep_A])
 
-    def fill_all(self, found: Histories, looked: bag.Found, idf_V: F32) -> F32:
+    def fill_all(self, histories: Histories, lookup: bag.Lookup, idf_V: F32) -> F32:
         """Return (N, all columns) float32."""
         parts = [
             aggregates.aggregate(
-                found.offset_N1, found.hash_L, looked.index_L, found.n_words_L, looked.is_known_L, looked.log_number_L,
-                looked.group_L, idf_V, self.n_groups, len(aggregates.name_columns(self.n_groups)),
+                histories.offset_N1, histories.hash_L, lookup.index_L, histories.n_words_L, lookup.is_known_L,
+                lookup.log_number_L, lookup.group_L, idf_V, self.n_groups, len(aggregates.name_columns(self.n_groups)),
             )
         ]  # fmt: skip
         if self.schema != Schema():
-            parts += self._fill_facts(found, looked, align(found, self.schema))
+            parts += self._fill_facts(histories, lookup, align(histories, self.schema))
         return np.hstack(parts) if len(parts) > 1 else parts[0]
 
-    def _fill_facts(self, found: Histories, looked: bag.Found, facts: Facts) -> list[F32]:
-        schema, offset_N1, parts = self.schema, found.offset_N1, list[F32]()
-        visit_L = np.zeros(looked.index_L.size, np.int32)
+    def _fill_facts(self, histories: Histories, lookup: bag.Lookup, facts: Facts) -> list[F32]:
+        schema, offset_N1, parts = self.schema, histories.offset_N1, list[F32]()
+        visit_L = np.zeros(lookup.index_L.size, np.int32)
         if schema.has_time and facts.schema.has_time:
             parts.append(timing.count_times(offset_N1, facts.time_L, facts.until_us, visit_L, len(timing.NAMES)))
         elif schema.has_time:
-            parts.append(np.full((found.n_users, len(timing.NAMES)), np.nan, np.float32))
+            parts.append(np.full((histories.n_users, len(timing.NAMES)), np.nan, np.float32))
         if schema.numeric:
             parts.append(
                 amounts.count_numbers(
@@ -90,7 +90,7 @@ class DensePlan:
                 )
             )  # fmt: skip
         if self.value_column >= 0:
-            parts.append(amounts.sum_behaviors(offset_N1, looked.index_L, value_L, aggregates.N_COUNTED))
+            parts.append(amounts.sum_behaviors(offset_N1, lookup.index_L, value_L, aggregates.N_COUNTED))
         return parts
 
     def value_of(self, facts: Facts) -> F32:
@@ -100,10 +100,10 @@ class DensePlan:
         return np.ascontiguousarray(facts.number_LQ[:, self.value_column])
 
 
-def align(found: Histories, schema: Schema) -> Facts:
+def align(histories: Histories, schema: Schema) -> Facts:
     """Return the facts of histories in the columns of ``schema``; what is missing is NaN, or 0 for categories."""
-    n_events = int(found.hash_L.size)
-    facts = found.facts or Facts(
+    n_events = int(histories.hash_L.size)
+    facts = histories.facts or Facts(
         Schema(),
         0,
         np.zeros(n_events, np.int64),
@@ -124,11 +124,11 @@ def align(found: Histories, schema: Schema) -> Facts:
     return Facts(kept, facts.until_us, facts.time_L, number_LQ, category_LC)
 
 
-def find_missing(schema: Schema, given: Schema) -> list[str]:
-    """Return what one schema has and another one does not, as words."""
-    missing = ["times"] if schema.has_time and not given.has_time else []
-    names = [n for n in schema.numeric if n not in given.numeric]
-    return missing + names + [n for n in schema.categorical if n not in given.categorical]
+def find_missing(schema: Schema, other: Schema) -> list[str]:
+    """Return the names of what ``schema`` has and ``other`` has not."""
+    missing = ["times"] if schema.has_time and not other.has_time else []
+    names = [n for n in schema.numeric if n not in other.numeric]
+    return missing + names + [n for n in schema.categorical if n not in other.categorical]
 
 
 def choose_frequent(category_LC: U64, offset_N1: I64) -> U64:
@@ -147,7 +147,7 @@ def choose_frequent(category_LC: U64, offset_N1: I64) -> U64:
 
 
 def choose_columns(raw_NA: F32, names: list[str]) -> I64:
-    """Return which columns to keep: not constant, no copy, and the most telling ones of more than there may be."""
+    """Return which columns to keep: not constant, no copy, and the most informative of more than ``MAX_COLUMNS``."""
     seen: dict[bytes, int] = {}
     for a in range(raw_NA.shape[1]):
         x_N = np.ascontiguousarray(raw_NA[:, a])
@@ -155,16 +155,16 @@ def choose_columns(raw_NA: F32, names: list[str]) -> I64:
         if known_N.size and (known_N.size < x_N.size or known_N.min() < known_N.max()):
             seen.setdefault(x_N.tobytes(), a)
     kept = sorted(seen.values())
-    # the last to go are what tells how often and how lately; the first are positions of rare groups
+    # frequency and recency are dropped last, positions of rare groups first
     surplus = [
-        a for part in _LEAST for a in reversed(kept) if names[a].startswith(part[0]) and names[a].endswith(part[1])
+        a for part in _DROP_ORDER for a in reversed(kept) if names[a].startswith(part[0]) and names[a].endswith(part[1])
     ]
     dropped = set(surplus[: max(0, len(kept) - MAX_COLUMNS)])
-    found = [a for a in kept if a not in dropped][:MAX_COLUMNS]
-    return np.array(found or [0], np.int64)
+    columns = [a for a in kept if a not in dropped][:MAX_COLUMNS]
+    return np.array(columns or [0], np.int64)
 
 
-_LEAST = (
+_DROP_ORDER = (
     ("group_", "_since"),
     ("group_", "_share"),
     ("behavior_", "_count"),

@@ -1,7 +1,7 @@
 """Write a feature: every user of a data set, encoded, in columns that can be mapped.
 
 Knows Arrow and local files; nothing of labels. A feature is a directory of Arrow IPC shards (about 256 MB each; a
-record batch holds at most 16,384 users) and ``feature.json``, which says how many users there are, which encoder made
+record batch holds at most 16,384 users) and ``feature.json``, which holds how many users there are, which encoder made
 it and where each column lies, so that ``blocks.py`` reads it without Arrow.
 
 Shapes: N users of a batch, K blocks of the bag, D latent dimensions, A dense columns, M bag entries.
@@ -42,7 +42,7 @@ _SHARD_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class FeatureSummary:
-    """What the making of a feature found."""
+    """Counts of a feature that was made."""
 
     user_count: int
     token_count: int
@@ -56,7 +56,7 @@ class FeatureSummary:
     disk_usage: int
     """Bytes of the feature."""
     personal_data: dict[str, int]
-    """Lines, or different texts of a log, by kind, when asked only to warn."""
+    """Lines, or different texts of a log, by kind, if ``personal_data`` is "warn"."""
     personal_data_lines: tuple[str, ...]
     """The first few, as ``file, line n: kind``."""
 
@@ -74,7 +74,7 @@ def make_feature(
     """Encode every user of ``sources`` into ``out_dir``, in the order of the files, or of a log, in its order.
 
     ``max_tokens_per_user`` keeps the newest words and arrows of a user. Memory does not depend on the size of the
-    data but for 16 to 32 bytes a user of sequence files. Personal data of a log is looked for as it is read.
+    data but for 16 to 32 bytes a user of sequence files. A log is checked for personal data when it is read.
 
     Raises:
         DataError: as the reader does.
@@ -150,13 +150,13 @@ def _encode_texts(
     """Encode sequence files; counts lines that look like personal data in ``kinds`` and names some in ``places``."""
 
     def work(block: Block) -> list[tuple[pa.RecordBatch, Encoded]]:
-        found = []
+        batches = []
         for first in range(0, block.start_N.size, _BATCH_USERS):
             rows = slice(first, first + _BATCH_USERS)
             id_B, id_offset_N1 = gather_bytes(block.data_B, block.start_N[rows], block.tab_N[rows])
             texts = split_texts(block.data_B, block.tab_N[rows], block.end_N[rows], max_tokens)
-            found.append(_encode(id_offset_N1, id_B, texts, encoder))
-        return found
+            batches.append(_encode(id_offset_N1, id_B, texts, encoder))
+        return batches
 
     for block, batches in map_blocks(sources, work, personal_data=personal_data, stage="encode", progress=progress):
         yield from batches
@@ -167,15 +167,15 @@ def _encode_texts(
 def _encode_log(log: EventLog, encoder: Encoder, max_tokens: int, progress: Progress) -> Blocks:
     def work(block: tuple[int, int]) -> list[tuple[pa.RecordBatch, Encoded]]:
         users = log.read_users(block, max_tokens)
-        found = []
+        encoded = []
         for first in range(0, users.hash_N.size, _BATCH_USERS):
             row_N = np.arange(first, min(first + _BATCH_USERS, users.hash_N.size))
             offset_N1 = users.id_offset_N1[first : first + row_N.size + 1]
             id_B = users.id_B[offset_N1[0] : offset_N1[-1]]
             whole = row_N.size == users.hash_N.size
             histories = users.histories if whole else take_users(users.histories, row_N)
-            found.append(_encode(offset_N1 - offset_N1[0], id_B, histories, encoder))
-        return found
+            encoded.append(_encode(offset_N1 - offset_N1[0], id_B, histories, encoder))
+        return encoded
 
     plan = log.plan_blocks()
     for done, batches in enumerate(map_ordered(work, plan)):
@@ -254,11 +254,11 @@ def _find_buffers(path: Path) -> list[dict[str, Any]]:
     batches = []
     for i in range(reader.num_record_batches):
         batch = reader.get_batch(i)
-        found = _name_buffers(batch)
-        places = {name: [b.address - whole.address if b else 0, b.size if b else 0] for name, b in found.items()}
-        for name, place in places.items():  # cut the padding, so that a view has a whole number of items
-            place[1] -= place[1] % np.dtype(BUFFERS[name]).itemsize
-        batches.append({"n": batch.num_rows, "buffers": places})
+        buffers = _name_buffers(batch)
+        extents = {name: [b.address - whole.address if b else 0, b.size if b else 0] for name, b in buffers.items()}
+        for name, extent in extents.items():  # cut the padding, so that a view has a whole number of items
+            extent[1] -= extent[1] % np.dtype(BUFFERS[name]).itemsize
+        batches.append({"n": batch.num_rows, "buffers": extents})
     return batches
 
 

@@ -1,4 +1,4 @@
-"""The fitted whole that turns histories into features, without labels: vocabulary, weights, latent space, bins.
+"""The encoder, fitted without labels, that turns histories into features: vocabulary, weights, latent space, bins.
 
 Knows local files and histories; nothing of labels or stores. Saved as JSON and safetensors; its id is the
 SHA-256 of those bytes. The same data and seed give the same bytes, whatever the number of threads.
@@ -30,7 +30,7 @@ from footfall.modeling.reading.source import PersonalData, Progress, Source, kee
 
 FORMAT = 2
 FEW_VALUES = 1_000
-"""A column with more values is one of names, of which new ones are nothing odd."""
+"""A column with more values is one of names, in which new values are normal."""
 _OWN_ARRAYS = ("idf_V", "vector_VD", "edge_E", "edge_offset_A1", "rank_A256", "spread_D", "unit_T")
 _PLAN_ARRAYS = ("frequent_F", "keep_A")
 _SETTINGS = ("n_tail", "has_facts")
@@ -86,14 +86,14 @@ class Encoder:
     spread_D: F32
     """Standard deviation of the latent dimensions among them."""
     unit_T: F32
-    """What behaviors and words are worth to the middle user; empty without numbers."""
+    """The mean value of behaviors and words; empty without numbers."""
     plan: DensePlan
     tables: bag.Tables = field(repr=False)
     fold_table: latent.FoldTable = field(repr=False)
 
     @property
     def schema(self) -> Schema:
-        """What it knows of events beside their behavior."""
+        """Which facts of events it knows beside their behavior."""
         return self.plan.schema
 
     @property
@@ -150,55 +150,55 @@ class Encoder:
         """Encode the users whose texts are ``data_B[tab + 1:end]``."""
         return self.encode_histories(split_texts(data_B, tab_N, end_N, max_tokens_per_user or 0))
 
-    def encode_histories(self, found: Histories) -> Encoded:
-        """Encode users, from wherever their histories came."""
-        looked = bag.find_behaviors(found.data_B, found.hash_L, found.start_L, found.end_L, self.tables)
-        bags = _count_bags(found, looked, self.tables, self.plan, self.unit_T)
+    def encode_histories(self, histories: Histories) -> Encoded:
+        """Encode users, from sequence files or an event log."""
+        lookup = bag.find_behaviors(histories.data_B, histories.hash_L, histories.start_L, histories.end_L, self.tables)
+        bags = _count_bags(histories, lookup, self.tables, self.plan, self.unit_T)
         bound_K = self.vocabulary.bound_K
         inverse_NK = bag.invert_norms(*bags, self.idf_V, bound_K)
         z_ND = latent.fold_in(*bags, bound_K, inverse_NK, self.fold_table)
-        dense_NA = np.empty((found.n_users, self.n_columns), np.uint8)
-        raw_NA = _add_latent(self.plan.fill(found, looked, self.idf_V), z_ND, self.config)
+        dense_NA = np.empty((histories.n_users, self.n_columns), np.uint8)
+        raw_NA = _add_latent(self.plan.fill(histories, lookup, self.idf_V), z_ND, self.config)
         aggregates.put_in_bins(raw_NA, self.edge_E, self.edge_offset_A1, dense_NA)
         return Encoded(
-            n_behaviors_N=np.diff(found.offset_N1).astype(np.uint32),
+            n_behaviors_N=np.diff(histories.offset_N1).astype(np.uint32),
             inverse_NK=inverse_NK,
             latent_ND=latent.to_half(z_ND),
             dense_NA=dense_NA,
             offset_N1=bags[0],
             token_M=bags[1],
             count_M=bags[2],
-            n_known=int(looked.is_known_L.sum()),
-            n_tokens=int(found.n_tokens_N.sum()),
-            n_cut_users=int((found.n_cut_N > 0).sum()),
-            n_cut_tokens=int(found.n_cut_N.sum()),
+            n_known=int(lookup.is_known_L.sum()),
+            n_tokens=int(histories.n_tokens_N.sum()),
+            n_cut_users=int((histories.n_cut_N > 0).sum()),
+            n_cut_tokens=int(histories.n_cut_N.sum()),
         )
 
 
 def _count_bags(
-    found: Histories, looked: bag.Found, tables: bag.Tables, plan: DensePlan, unit_T: F32 | None
+    histories: Histories, lookup: bag.Lookup, tables: bag.Tables, plan: DensePlan, unit_T: F32 | None
 ) -> fact_bag.Bag:
     """Return the whole bags of users; without ``unit_T`` the parts that need no units."""
-    bags = bag.count_tokens(found.offset_N1, found.hash_L, looked, tables)
+    bags = bag.count_tokens(histories.offset_N1, histories.hash_L, lookup, tables)
     v = tables.vocabulary
     if not v.has_facts or unit_T is None:
         return bags
-    facts, bound_K = align(found, plan.schema), v.bound_K
+    facts, bound_K = align(histories, plan.schema), v.bound_K
     n_categories = v.category_hash_W.size
-    categories = fact_bag.bag_categories(found.offset_N1, facts.category_LC, *tables.category, n_categories)
+    categories = fact_bag.bag_categories(histories.offset_N1, facts.category_LC, *tables.category, n_categories)
     bags = fact_bag.join_bags(bags, categories, int(bound_K[2]))
     if plan.value_column < 0:
         return bags
-    offset_N1, token_M, sum_M = _sum_values(found, looked, v, plan.value_of(facts))
+    offset_N1, token_M, sum_M = _sum_values(histories, lookup, v, plan.value_of(facts))
     values = (offset_N1, token_M, fact_bag.to_bytes(token_M, sum_M, unit_T))
     return fact_bag.join_bags(bags, values, int(bound_K[3]))
 
 
-def _sum_values(found: Histories, looked: bag.Found, v: Vocabulary, value_L: F32) -> tuple[I64, U32, F32]:
-    text = (v.text_offset_U1, v.text_token_T, looked.extra_offset_L1, looked.extra_T)
+def _sum_values(histories: Histories, lookup: bag.Lookup, v: Vocabulary, value_L: F32) -> tuple[I64, U32, F32]:
+    text = (v.text_offset_U1, v.text_token_T, lookup.extra_offset_L1, lookup.extra_T)
     n_behaviors = v.behavior_hash_U.size
     n_tokens = n_behaviors + v.word_hash_W.size
-    return fact_bag.sum_values(found.offset_N1, looked.index_L, text, value_L, n_behaviors, n_tokens)
+    return fact_bag.sum_values(histories.offset_N1, lookup.index_L, text, value_L, n_behaviors, n_tokens)
 
 
 def _add_latent(raw_NA: F32, z_ND: F32, config: EncoderConfig) -> F32:
@@ -249,19 +249,19 @@ def fit_sample(
 ) -> Encoder:
     """Fit an encoder on a sample that was taken before."""
     config = config or EncoderConfig()
-    found = sample.histories
+    histories = sample.histories
     progress("fit vocabulary", 0, 3)
     tables = bag.build_tables(fit_vocabulary(sample, config.vocabulary))
     progress("fit latent space", 1, 3)
-    looked = bag.find_behaviors(found.data_B, found.hash_L, found.start_L, found.end_L, tables)
-    plan, unit_T = _plan_facts(found, looked, tables.vocabulary)
-    bags = _count_bags(found, looked, tables, plan, unit_T)
-    idf_V = _weigh_tokens(bags[1], found.n_users, tables.vocabulary.n_tokens)
+    lookup = bag.find_behaviors(histories.data_B, histories.hash_L, histories.start_L, histories.end_L, tables)
+    plan, unit_T = _plan_facts(histories, lookup, tables.vocabulary)
+    bags = _count_bags(histories, lookup, tables, plan, unit_T)
+    idf_V = _weigh_tokens(bags[1], histories.n_users, tables.vocabulary.n_tokens)
     bound_K = tables.vocabulary.bound_K
     inverse_NK = bag.invert_norms(*bags, idf_V, bound_K)
     vector_VD = _fit_latent(bags, idf_V, bound_K, inverse_NK, config, seed)
     progress("fit aggregates", 2, 3)
-    raw_NA = plan.fill_all(found, looked, idf_V)
+    raw_NA = plan.fill_all(histories, lookup, idf_V)
     plan = replace(plan, keep_A=choose_columns(raw_NA, plan.name_all()))
     fold_table = latent.build_fold_table(vector_VD, idf_V)
     z_ND = latent.fold_in(*bags, bound_K, inverse_NK, fold_table)
@@ -273,22 +273,22 @@ def fit_sample(
     )  # fmt: skip
 
 
-def _plan_facts(found: Histories, looked: bag.Found, v: Vocabulary) -> tuple[DensePlan, F32]:
+def _plan_facts(histories: Histories, lookup: bag.Lookup, v: Vocabulary) -> tuple[DensePlan, F32]:
     """Return what is made of times, numbers and categories, all columns kept, and the units of values."""
     none = np.zeros(0, np.float32)
     n_groups = v.group_hash_C.size
     plan = DensePlan(n_groups, Schema(), -1, np.zeros(0, np.uint64), np.zeros(0, np.int64))
-    if found.facts is None or found.facts.schema == Schema():
+    if histories.facts is None or histories.facts.schema == Schema():
         return plan, none
-    facts = found.facts
-    value_column = amounts.choose_value(facts.number_LQ, looked.index_L)
+    facts = histories.facts
+    value_column = amounts.choose_value(facts.number_LQ, lookup.index_L)
     plan = replace(
         plan, schema=facts.schema, value_column=value_column,
-        frequent_F=choose_frequent(facts.category_LC, found.offset_N1),
+        frequent_F=choose_frequent(facts.category_LC, histories.offset_N1),
     )  # fmt: skip
     if value_column < 0:
         return plan, none
-    _, token_M, sum_M = _sum_values(found, looked, v, plan.value_of(facts))
+    _, token_M, sum_M = _sum_values(histories, lookup, v, plan.value_of(facts))
     return plan, fact_bag.fit_units(token_M, sum_M, v.behavior_hash_U.size + v.word_hash_W.size)
 
 
@@ -327,8 +327,8 @@ def load_encoder(directory: Path) -> Encoder:
     arrays: dict[str, Any] = {name: a if name == "vector_VD" else a.copy() for name, a in mapped.items()}
     settings = dict(header["config"])
     config = EncoderConfig(vocabulary=VocabularyConfig(**settings.pop("vocabulary")), **settings)
-    given = header["schema"]
-    schema = Schema(given["has_time"], tuple(given["numeric"]), tuple(given["categorical"]))
+    stored = header["schema"]
+    schema = Schema(stored["has_time"], tuple(stored["numeric"]), tuple(stored["categorical"]))
     vocabulary = Vocabulary(
         n_tail=config.vocabulary.n_tail,
         has_facts=schema != Schema(),
@@ -354,12 +354,12 @@ def measure_coverage(encoder: Encoder, sources: Sequence[Source], *, n_users: in
 
 
 def cover_sample(encoder: Encoder, sample: Sample, *, n_users: int = 10_000) -> float:
-    """Return ``measure_coverage`` of a sample taken before, to ask several encoders; ``n_users`` of it, spread."""
+    """Return ``measure_coverage`` of a sample taken before, for several encoders; ``n_users`` of it, evenly spread."""
     whole = sample.histories
     chosen_N = np.unique(np.linspace(0, max(0, whole.n_users - 1), n_users).astype(np.int64))[: whole.n_users]
-    found = take_users(whole, chosen_N)
-    looked = bag.find_behaviors(found.data_B, found.hash_L, found.start_L, found.end_L, encoder.tables)
-    return float(looked.is_known_L.mean()) if found.hash_L.size else 1.0
+    histories = take_users(whole, chosen_N)
+    lookup = bag.find_behaviors(histories.data_B, histories.hash_L, histories.start_L, histories.end_L, encoder.tables)
+    return float(lookup.is_known_L.mean()) if histories.hash_L.size else 1.0
 
 
 def cover_categories(encoder: Encoder, sample: Sample) -> dict[str, float]:

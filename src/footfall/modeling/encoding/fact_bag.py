@@ -1,7 +1,7 @@
-"""The parts of the bag that only an event log has: categories by count, and behaviors and words by how much.
+"""The parts of the bag that only an event log has: categories by count, and behaviors and words by value.
 
-Knows hashes, behaviors by number and values; nothing of columns' names. A value is kept as a byte: eighths of what the
-token is worth to the middle user who has it, so that the bag's weight, ``log(1 + byte)``, is that of a count. Source:
+Knows hashes, behaviors by number and values; nothing of columns' names. A value is kept as a byte: eighths of the
+token's mean sum over the users who have it, so that the bag's weight, ``log(1 + byte)``, is that of a count. Source:
 modelling.md (a bag weighted by values: + .020 where behaviors have durations).
 
 Shapes: N users, L events, M entries, U behaviors, T = U and words, C categorical columns.
@@ -20,7 +20,7 @@ STEPS = 8.0
 
 @njit(cache=True, nogil=True)
 def bag_categories(offset_N1: I64, category_LC: U64, key_S: U64, value_S: I32, n_tokens: int) -> tuple[I64, U32, U8]:
-    """Return how often each known category occurs, as (offset_N1, token_M, count_M); tokens as the table says."""
+    """Return how often each known category occurs, as (offset_N1, token_M, count_M); tokens as in the table."""
     token_M = np.empty(category_LC.size, np.uint32)
     count_M = np.empty(category_LC.size, np.uint8)
     place_V = np.full(n_tokens, -1, np.int64)
@@ -55,7 +55,7 @@ def _add(token: int, value: float, sum_T: F32, seen_T: I32, n: int) -> int:
 def sum_values(
     offset_N1: I64, index_L: I32, text: tuple[I64, I32, I64, I32], value_L: F32, n_behaviors: int, n_tokens: int
 ) -> tuple[I64, U32, F32]:
-    """Return how much each behavior and each of its words is worth to a user, as (offset_N1, token_M, sum_M).
+    """Return the sum of a value over each behavior and each of its words, as (offset_N1, token_M, sum_M).
 
     Behaviors come first, then words; a value counts by its size, whatever its sign, and a missing one not at all.
     """
@@ -91,7 +91,7 @@ def sum_values(
 
 
 def fit_units(token_M: U32, sum_M: F32, n_tokens: int) -> F32:
-    """Return (T,) float32: what each token is worth to the middle user who has it (geometric mean), 1 without users."""
+    """Return (T,) float32: the geometric mean of each token's sums over the users who have it, 1 without users."""
     log_M = np.log(np.maximum(sum_M.astype(np.float64), 1e-30))
     count_T = np.bincount(token_M, minlength=n_tokens)
     mean_T = np.bincount(token_M, weights=log_M, minlength=n_tokens) / np.maximum(1, count_T)

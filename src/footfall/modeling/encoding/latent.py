@@ -1,4 +1,4 @@
-"""A space in which users and tokens live together: users are folded into it; compiled.
+"""The latent space of users and tokens: users are folded into it; compiled.
 
 Knows bags, weights and the tokens' vectors, which ``latent_fit.py`` finds; nothing of texts. A user is the sum of the
 tokens' vectors by weight, so that new users and keywords fold in.
@@ -75,7 +75,7 @@ def _fold_in(
                 break
             block = 0 if token < bound_K[0] else 1
             w_M[k], token_of_M[k] = TF_256[count_M[i]] * weight_V[token] * inverse_NK[n, block], token
-            for step in range(0, n_dims, _LINE):  # all of a user's vectors are on their way before the first is added
+            for step in range(0, n_dims, _LINE):  # all of a user's vectors are prefetched before the first is added
                 prefetch(flat, token_of_M[k] * n_dims + step)
             k += 1
         while k % _GROUP:

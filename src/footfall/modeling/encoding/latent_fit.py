@@ -1,7 +1,8 @@
-"""Find a space in which users and tokens live together: truncated SVD of the weighted bags.
+"""Fit the latent space of users and tokens: truncated SVD of the weighted bags.
 
 Knows sparse matrices; nothing of texts. Apart from ``latent.py``, because SciPy takes a while to load and only fitting needs
-it. Source: Halko, Martinsson & Tropp 2011, randomised range finder with power iterations.
+it. Source: Halko, Martinsson & Tropp 2011, randomised range finder with power iterations. scikit-learn's takes as
+long, but its random numbers would give every encoder other digits.
 
 Shapes: N users, M entries of the bag, V tokens (of behaviors and words), D dimensions, P = D and some more.
 """

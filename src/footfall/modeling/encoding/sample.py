@@ -135,21 +135,21 @@ def sample_log(log: EventLog, *, max_users: int, max_bytes: int, progress: Progr
     return Sample(take_users(joined, np.arange(n_kept)), total, log.categories)
 
 
-def _clip_histories(found: Histories) -> tuple[Histories, I64]:
+def _clip_histories(histories: Histories) -> tuple[Histories, I64]:
     """Return histories without their oldest parts beyond the limit, and how many bytes they are as text."""
-    size_L = found.end_L - found.start_L + 2
+    size_L = histories.end_L - histories.start_L + 2
     total_L1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(size_L)])
-    size_N = total_L1[found.offset_N1[1:]] - total_L1[found.offset_N1[:-1]]
+    size_N = total_L1[histories.offset_N1[1:]] - total_L1[histories.offset_N1[:-1]]
     size_N -= 2 * (size_N > 0)
     if not (size_N > _MAX_TEXT_BYTES).any():
-        return found, size_N
-    end_N = np.repeat(total_L1[found.offset_N1[1:]], np.diff(found.offset_N1))
-    is_long_N = np.repeat(size_N > _MAX_TEXT_BYTES, np.diff(found.offset_N1))
+        return histories, size_N
+    end_N = np.repeat(total_L1[histories.offset_N1[1:]], np.diff(histories.offset_N1))
+    is_long_N = np.repeat(size_N > _MAX_TEXT_BYTES, np.diff(histories.offset_N1))
     keep_L = ~is_long_N | (end_N - total_L1[:-1] <= _MAX_TEXT_BYTES)
-    found = keep_events(found, keep_L)
+    histories = keep_events(histories, keep_L)
     total_L1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(size_L[keep_L])])
-    size_N = total_L1[found.offset_N1[1:]] - total_L1[found.offset_N1[:-1]]
-    return found, size_N - 2 * (size_N > 0)
+    size_N = total_L1[histories.offset_N1[1:]] - total_L1[histories.offset_N1[:-1]]
+    return histories, size_N - 2 * (size_N > 0)
 
 
 @njit(cache=True, nogil=True)

@@ -1,8 +1,8 @@
-"""What can be counted of when a user acted: how lately, how long, how often, at which hours and on which days.
+"""Aggregates of the times of a user's events: recency, tenure, frequency, gaps, hours and weekdays.
 
 Knows times of events, oldest first, and the end of observation; nothing of behaviors. Events that follow each other
-within half an hour are one *visit*: counting visits before events is what makes few numbers tell much (modelling.md).
-Source: recency, frequency and tenure after Fader, Hardie & Lee 2005; the rest is ours.
+within half an hour are one *visit*: counting visits before events is what makes few numbers informative (modelling.md).
+Source: recency, frequency and tenure after Fader, Hardie & Lee 2005; the rest is our own.
 
 Shapes: N users, L events, A columns.
 """

@@ -1,9 +1,9 @@
-"""Which behaviors, words and runs of behaviors have a number of their own, and which share one by hashing.
+"""The vocabulary: which behaviors, words and n-grams of behaviors have a number of their own, and which share one by hashing.
 
 Knows hashes and document frequencies; nothing of weights or users' ids. Token numbers are laid out in blocks, each
 normalised by itself (``Vocabulary.bound_K``): behaviors, then words (with path prefixes, codes, numbers and, for
-words nobody knows, buckets of their trigrams), then 2- and 3-grams of behaviors. Of an event log also: values of
-categories, then behaviors and words once more, by how much they are worth.
+unknown words, buckets of their trigrams), then 2- and 3-grams of behaviors. Of an event log also: values of
+categories, then behaviors and words once more, by value.
 
 Shapes: B bytes, N users, L behaviors of all users, U distinct behaviors, V tokens, K blocks.
 """
@@ -79,26 +79,26 @@ class Vocabulary:
 
 def fit_vocabulary(sample: Sample, config: VocabularyConfig) -> Vocabulary:
     """Choose the tokens that enough users of the sample share."""
-    found = sample.histories
-    min_users = config.min_users if found.n_users >= 20 else 1
-    offset_N1, hash_L, start_L, end_L = found.offset_N1, found.hash_L, found.start_L, found.end_L
+    histories = sample.histories
+    min_users = config.min_users if histories.n_users >= 20 else 1
+    offset_N1, hash_L, start_L, end_L = histories.offset_N1, histories.hash_L, histories.start_L, histories.end_L
     all_hash_A, first_A, of_L = np.unique(hash_L, return_index=True, return_inverse=True)
     of_L = of_L.astype(np.int64)
     users_A = _count_users(offset_N1, of_L, all_hash_A.size)
     start_A, end_A = start_L[first_A], end_L[first_A]
 
     known_U = _most_frequent(users_A, all_hash_A, min_users, config.max_behaviors)
-    word_hash_W = _choose_words(found.data_B, offset_N1, of_L, start_A, end_A, min_users, config.max_words)
+    word_hash_W = _choose_words(histories.data_B, offset_N1, of_L, start_A, end_A, min_users, config.max_words)
     ngram_hash_G = _choose_ngrams(offset_N1, hash_L, config)
-    group_hash_C = _choose_groups(found.data_B, start_A, end_A, offset_N1, of_L, config.n_groups)
+    group_hash_C = _choose_groups(histories.data_B, start_A, end_A, offset_N1, of_L, config.n_groups)
 
     start_U, end_U = start_A[known_U], end_A[known_U]
     word_key_S, word_value_S = build_table(word_hash_W, known_U.size)
     group_key_S, group_value_S = build_table(group_hash_C)
     tail = (known_U.size + word_hash_W.size, config.n_tail)
-    text_offset_U1, text_token_T = _text_tokens(found.data_B, start_U, end_U, word_key_S, word_value_S, tail)
-    number_U, group_U = _describe(found.data_B, start_U, end_U, group_key_S, group_value_S, group_hash_C.size)
-    text = b"".join(found.data_B[s:e].tobytes() for s, e in zip(start_U.tolist(), end_U.tolist(), strict=True))
+    text_offset_U1, text_token_T = _text_tokens(histories.data_B, start_U, end_U, word_key_S, word_value_S, tail)
+    number_U, group_U = _describe(histories.data_B, start_U, end_U, group_key_S, group_value_S, group_hash_C.size)
+    text = b"".join(histories.data_B[s:e].tobytes() for s, e in zip(start_U.tolist(), end_U.tolist(), strict=True))
     return Vocabulary(
         behavior_hash_U=all_hash_A[known_U],
         word_hash_W=word_hash_W,
@@ -172,7 +172,7 @@ def _choose_groups(data_B: U8, start_A: I64, end_A: I64, offset_N1: I64, of_L: I
 
 @njit(cache=True, nogil=True)
 def _count_users(offset_N1: I64, of_L: I64, size: int) -> I64:
-    """Count in how many users each of ``size`` things occurs."""
+    """Count in how many users each of ``size`` items occurs."""
     users_A, last_A = np.zeros(size, np.int64), np.full(size, -1, np.int64)
     for n in range(offset_N1.size - 1):
         for i in range(offset_N1[n], offset_N1[n + 1]):
@@ -262,7 +262,7 @@ def find_text_tokens(
             out_M[at] = token
             at += 1
     s, e = next_word(data_B, start, end)
-    is_known = at == m and m > 0 and not (s == start and e == end)  # one word that nobody knows is not known
+    is_known = at == m and m > 0 and not (s == start and e == end)  # a single unknown word is not known
     if not is_known:
         for i in range(emit_trigrams(data_B, start, end, scratch_M, 0, tail[1])):
             out_M[at] = tail[0] + np.int64(scratch_M[i])

@@ -1,8 +1,10 @@
-"""Which column of an event log is what: the user, the time, the behavior, numbers and categories.
+"""The columns of an event log: their kinds, and which one is the user, the time, the behavior, a number or a category.
 
-Knows names and kinds of columns; nothing of files or values. What is declared holds; what is not is found by name and
+Knows names of columns and some of their values; nothing of files. What is declared holds; what is not is found by name and
 kind: a user id by its name, a time by its name or type, a behavior by its name, every other column of numbers is
-numeric and every other column of text a category. Ours: the contract knows sequence files alone.
+numeric and every other column of text a category. The contract knows sequence files alone.
+
+Shapes: B bytes, N rows.
 """
 
 import re
@@ -19,14 +21,14 @@ from footfall.modeling.events.values import parse_numbers, parse_times
 
 NUMBER, TIME, TEXT, EMPTY, OTHER = "number", "time", "text", "empty", "nested or unreadable"
 DIGITS = "numbers as text"
-"""Kinds of columns: what their values look like. An empty one may turn out to be of any kind, and is read as text;
+"""Kinds of columns: by their values. An empty one may turn out to be of any kind, and is read as text;
 so are numbers as text where a file could have held numbers, but for times."""
 
 FORMATS = ("auto", "sequence", "parquet", "csv", "jsonl")
 _MIN_TIME_SHARE = 0.8
 """Of the first values, how many must be dates in a column of times."""
 MAX_NUMERIC, MAX_CATEGORICAL = 8, 8
-"""Columns beyond the first so many are left out, and the log says so."""
+"""Columns beyond the first so many are left out, and the run's log lists them."""
 
 _USER = ("user_id", "userid", "user", "uid", "customer_id", "customerid", "customer", "client_id", "member_id", "member",
          "account_id", "visitor_id", "visitorid", "person_id", "subscriber_id", "mid")  # fmt: skip
@@ -45,7 +47,7 @@ _CODES = ("id", "code", "mcc", "zip", "zipcode", "postcode", "sku", "no", "type"
 
 @dataclass(frozen=True)
 class LogOptions:
-    """What a request says of its data set; every part may be left open."""
+    """The options of a data set in a request; each may be left open."""
 
     format: str = "auto"
     user_id: str | None = None
@@ -63,14 +65,14 @@ class LogOptions:
         return any((self.user_id, self.timestamp, self.behavior, self.numeric, self.categorical))
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any] | None) -> "LogOptions":
+    def from_json(cls, request: Mapping[str, Any] | None) -> "LogOptions":
         """Return the options of a checked request: ``format``, ``columns``, ``observed_until``."""
-        given = given or {}
-        columns = given.get("columns") or {}
+        request = request or {}
+        columns = request.get("columns") or {}
         behavior = columns.get("behavior") or ()
-        until = given.get("observed_until")
+        until = request.get("observed_until")
         return cls(
-            format=given.get("format") or "auto",
+            format=request.get("format") or "auto",
             user_id=columns.get("user_id"),
             timestamp=columns.get("timestamp"),
             behavior=(behavior,) if isinstance(behavior, str) else tuple(behavior),
@@ -98,7 +100,7 @@ class Columns:
 
 
 def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Columns:
-    """Say which columns of a log are what; ``kinds`` are all of its columns, in order.
+    """Return the roles of the columns of a log; ``kinds`` are all of its columns, in order.
 
     Raises:
         DataError: UNEXPECTED_TXT_FORMAT, naming the columns: a declared one is not there or cannot be used, or no user
@@ -121,15 +123,15 @@ def find_columns(options: LogOptions, kinds: Mapping[str, str], path: str) -> Co
     if numeric is None:
         numeric = tuple(n for n in rest if kinds[n] == NUMBER and n not in {*codes, *(categorical or ())})[:MAX_NUMERIC]
     if categorical is None:
-        found = [n for n in rest if (kinds[n] in (TEXT, DIGITS, EMPTY) or n in codes) and n not in numeric]
-        # a verb that is part of the behavior tells kinds of events apart by itself, too
+        others = [n for n in rest if (kinds[n] in (TEXT, DIGITS, EMPTY) or n in codes) and n not in numeric]
+        # a verb that is part of the behavior distinguishes kinds of events by itself, too
         verbs = [n for n in behavior if len(behavior) > 1 and _simple(n) in _VERB]
-        categorical = tuple([*verbs, *found])[:MAX_CATEGORICAL]
+        categorical = tuple([*verbs, *others])[:MAX_CATEGORICAL]
     return Columns(user, timestamp, behavior, numeric, categorical)
 
 
 def describe_columns(columns: Columns, options: LogOptions, kinds: Mapping[str, str]) -> list[str]:
-    """Return lines that say which columns of a log are what, and which of them should be looked at."""
+    """Return log lines with the roles of the columns, and warnings about doubtful ones."""
     left = [name for name in kinds if name not in columns.names]
     parts = [
         f"user_id: {columns.user_id}", f"timestamp: {columns.timestamp or 'none'}", f"behavior: {' + '.join(columns.behavior)}",
@@ -168,12 +170,12 @@ class _Names:
         for name in kinds:
             self._by_name.setdefault(_simple(name), name)
 
-    def find_all(self, wanted: tuple[str, ...], is_fit: Callable[[str], bool]) -> list[str]:
-        names = [self._by_name[simple] for simple in wanted if simple in self._by_name]
+    def find_all(self, candidates: tuple[str, ...], is_fit: Callable[[str], bool]) -> list[str]:
+        names = [self._by_name[simple] for simple in candidates if simple in self._by_name]
         return [name for name in names if is_fit(name)]
 
-    def find(self, wanted: tuple[str, ...], is_fit: Callable[[str], bool]) -> str | None:
-        return next(iter(self.find_all(wanted, is_fit)), None)
+    def find(self, candidates: tuple[str, ...], is_fit: Callable[[str], bool]) -> str | None:
+        return next(iter(self.find_all(candidates, is_fit)), None)
 
 
 def _simple(name: str) -> str:
@@ -184,17 +186,17 @@ def _simple(name: str) -> str:
 def _find_time(options: LogOptions, simple: _Names, kinds: Mapping[str, str], user: str, path: str) -> str | None:
     """Return the column of times; none and another one are refused where one is called as times are and holds no times.
 
-    Nobody would notice that the right one is not used.
+    It would go unnoticed that the right one is not used.
     """
     named = simple.find_all(_TIME, lambda name: name != user)
     by_name = next((name for name in named if kinds[name] in (TIME, NUMBER, DIGITS)), None)
-    found = by_name or next((name for name, kind in kinds.items() if kind == TIME and name != user), None)
+    column = by_name or next((name for name, kind in kinds.items() if kind == TIME and name != user), None)
     declared = {*options.behavior, *(options.categorical or ()), *(options.numeric or ())}
     parts = _PARTS if by_name else ()
     before = [name for name in (named[: named.index(by_name)] if by_name else named) if _simple(name) not in parts]
-    unread = next((n for n in before if n not in declared and (found is None or kinds[n] != EMPTY)), None)
+    unread = next((n for n in before if n not in declared and (column is None or kinds[n] != EMPTY)), None)
     if unread is not None:
-        other = "" if found is None else f'name another column, such as {found!r}, as "timestamp" in `columns`; '
+        other = "" if column is None else f'name another column, such as {column!r}, as "timestamp" in `columns`; '
         raise DataError(
             "UNEXPECTED_TXT_FORMAT",
             f"the column {unread!r} is called as times are, but most of its first values are none. Write ISO 8601, such as "
@@ -202,18 +204,18 @@ def _find_time(options: LogOptions, simple: _Names, kinds: Mapping[str, str], us
             "times.",
             path=path,
         )
-    if found is None and options.observed_until is not None:
+    if column is None and options.observed_until is not None:
         raise _refuse(path, kinds, "`observed_until` needs times, but no column holds any", _NAME.format("timestamp"))
-    return found
+    return column
 
 
 def _find_behavior(simple: _Names, kinds: Mapping[str, str], taken: set[str | None]) -> tuple[str, ...]:
     def is_free(name: str) -> bool:
         return kinds[name] in (TEXT, DIGITS, NUMBER, EMPTY) and name not in taken
 
-    one = simple.find(_BEHAVIOR, is_free)
-    if one is not None:
-        return (one,)
+    behavior = simple.find(_BEHAVIOR, is_free)
+    if behavior is not None:
+        return (behavior,)
     verb, thing = simple.find(_VERB, is_free), simple.find(_OBJECT, is_free)
     if verb is not None and thing is not None:
         return (verb, thing)

@@ -1,4 +1,4 @@
-"""Files of event logs as batches of columns: Parquet and CSV here, JSON Lines beside, as they are stored or compressed.
+"""Files of event logs as batches of columns: Parquet and CSV here, JSON Lines in ``json_lines``; plain or compressed.
 
 Knows file formats and where a row stands; nothing of users or features. The rows come in the order of the files.
 Sources: Apache Parquet; RFC 4180 for CSV, with a header line, where ``, ; | tab`` may separate.
@@ -21,10 +21,10 @@ from footfall.modeling.events.columns import EMPTY, kind_of, names_user
 from footfall.modeling.events.json_lines import open_lines
 from footfall.modeling.events.location import (
     BLOCK_BYTES,
-    LOOK_BYTES,
-    LOOK_ROWS,
+    PEEK_BYTES,
+    PEEK_ROWS,
     EventFile,
-    Place,
+    Location,
     find_line,
     peek,
     without_rows,
@@ -72,7 +72,7 @@ def _open_parquet(source: Source, scratch: Path) -> EventFile:
             out.write(piece)
     try:
         file = pq.ParquetFile(path, memory_map=True)
-        head = next(file.iter_batches(LOOK_ROWS), None)
+        head = next(file.iter_batches(PEEK_ROWS), None)
     except (pa.ArrowException, OSError) as cause:
         raise _no_parquet(source.name, cause) from cause
     if head is None:
@@ -83,10 +83,10 @@ def _open_parquet(source: Source, scratch: Path) -> EventFile:
         raise _twice(source.name, twice[0])
     kinds = {name: kind_of(head.column(i), is_typed=True) for i, name in enumerate(head.schema.names)}
 
-    def read(wanted: list[str]) -> Iterator[tuple[Place, dict[str, pa.Array]]]:
+    def read(names_to_read: list[str]) -> Iterator[tuple[Location, dict[str, pa.Array]]]:
         for group in range(file.metadata.num_row_groups):
             row = 1
-            batches = file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted)
+            batches = file.iter_batches(BATCH_ROWS, row_groups=[group], columns=names_to_read)
             while True:
                 try:
                     batch = next(batches, None)
@@ -94,7 +94,7 @@ def _open_parquet(source: Source, scratch: Path) -> EventFile:
                     raise _no_parquet(source.name, cause) from cause
                 if batch is None:
                     break
-                yield Place(source.name, row, group), {name: batch.column(name) for name in wanted}
+                yield Location(source.name, row, group), {name: batch.column(name) for name in names_to_read}
                 row += batch.num_rows
 
     return EventFile(source.name, kinds, read)
@@ -140,15 +140,15 @@ def _open_csv(source: Source, scratch: Path) -> EventFile:
     first = text.split("\n", 1)[0]
     separator = max(",\t;|", key=first.count)
     lines = text.splitlines()
-    if len(head) >= LOOK_BYTES and len(lines) > 1:
+    if len(head) >= PEEK_BYTES and len(lines) > 1:
         lines = lines[:-1]
-    csv.field_size_limit(LOOK_BYTES)
-    kinds = _kinds_of_lines(source, lines[: LOOK_ROWS + 1], separator)
+    csv.field_size_limit(PEEK_BYTES)
+    kinds = _kinds_of_lines(source, lines[: PEEK_ROWS + 1], separator)
     if not kinds:
         return without_rows(source, next(row for row in csv.reader(lines, delimiter=separator) if row))
     if EMPTY in kinds.values():
         kinds = _kinds_of_lines(source, lines, separator)
-    return EventFile(source.name, kinds, lambda wanted: _read_csv(source, wanted, separator, len(kinds)))
+    return EventFile(source.name, kinds, lambda names_to_read: _read_csv(source, names_to_read, separator, len(kinds)))
 
 
 def _kinds_of_lines(source: Source, lines: list[str], separator: str) -> dict[str, str]:
@@ -168,8 +168,8 @@ def _kinds_of_lines(source: Source, lines: list[str], separator: str) -> dict[st
 
 
 def _read_csv(
-    source: Source, wanted: list[str], separator: str, n_columns: int
-) -> Iterator[tuple[Place, dict[str, pa.Array]]]:
+    source: Source, names_to_read: list[str], separator: str, n_columns: int
+) -> Iterator[tuple[Location, dict[str, pa.Array]]]:
     bad: list[int] = []
 
     def judge(row: Any) -> str:
@@ -186,12 +186,12 @@ def _read_csv(
                 delimiter=separator, ignore_empty_lines=True, invalid_row_handler=judge
             ),
             convert_options=pa.csv.ConvertOptions(
-                column_types=dict.fromkeys(wanted, pa.large_binary()), include_columns=wanted, check_utf8=False,
+                column_types=dict.fromkeys(names_to_read, pa.large_binary()), include_columns=names_to_read, check_utf8=False,
                 strings_can_be_null=False,
             ),
         )  # fmt: skip
         for batch in reader:
-            yield Place(source.name, line, None, source), {name: batch.column(name) for name in wanted}
+            yield Location(source.name, line, None, source), {name: batch.column(name) for name in names_to_read}
             line += batch.num_rows
     except pa.ArrowInvalid as cause:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Where the rows of an event log stand, and what a file of one is once it is open.
+"""The location of rows in an event log, and an opened file of one.
 
 Knows lines, row groups and the first bytes of a file; nothing of formats, columns or users.
 """
@@ -13,17 +13,17 @@ from footfall.modeling.events.columns import TEXT
 from footfall.modeling.reading.compression import decompress
 from footfall.modeling.reading.source import Source
 
-LOOK_ROWS = 1_000
-"""I64 at the beginning of a file that tell the kinds of its columns."""
-LOOK_BYTES = 1 << 20
+PEEK_ROWS = 1_000
+"""Rows at the beginning of a file by which the kinds of its columns are judged."""
+PEEK_BYTES = 1 << 20
 BLOCK_BYTES = 4 << 20
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the rows of a batch stand."""
+class Location:
+    """The location of the rows of a batch."""
 
     name: str
     first: int
@@ -33,7 +33,7 @@ class Place:
     """Files of lines are read again to find the line of a row."""
 
     def error(self, row: int, sentence: str, name: str = "UNEXPECTED_TXT_FORMAT") -> DataError:
-        """Return what says that a row of the batch is wrong."""
+        """Return the error for a row of the batch."""
         if self.source is not None:
             return DataError(name, sentence, path=self.name, line=find_line(self.source, self.first + row))
         return DataError(name, f"row group {self.row_group}, row {self.first + row}: {sentence}", path=self.name)
@@ -45,10 +45,10 @@ class EventFile:
 
     name: str
     kinds: dict[str, str]
-    read: Callable[[list[str]], Iterator[tuple[Place, dict[str, pa.Array]]]]
+    read: Callable[[list[str]], Iterator[tuple[Location, dict[str, pa.Array]]]]
     """``read(names)`` yields batches of these columns, in order."""
     has_rows: bool = True
-    """Writers of many files leave some without; these say nothing of the columns' kinds."""
+    """Writers of many files leave some without rows; the kinds of their columns are not known."""
 
 
 def find_line(source: Source, ordinal: int) -> int:
@@ -74,7 +74,7 @@ def find_line(source: Source, ordinal: int) -> int:
 
 
 def peek(source: Source) -> bytes:
-    """Return about the first ``LOOK_BYTES`` of what is in a file.
+    """Return about the first ``PEEK_BYTES`` of what is in a file.
 
     Raises:
         DataError: UNEXPECTED_TXT_FORMAT or UNEXPECTED_FILE_TYPE: no text of one byte a letter, and no Parquet.
@@ -82,7 +82,7 @@ def peek(source: Source) -> bytes:
     head = b""
     for piece in decompress(source.name, source.open()):
         head += piece
-        if len(head) >= LOOK_BYTES:
+        if len(head) >= PEEK_BYTES:
             break
     start = head[:4]
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
@@ -98,7 +98,7 @@ def peek(source: Source) -> bytes:
 
 def without_rows(source: Source, names: Sequence[str] = ()) -> EventFile:
     """Return a file that has columns, if these are known, and no rows."""
-    return EventFile(source.name, dict.fromkeys(names, TEXT), lambda wanted: iter(()), has_rows=False)
+    return EventFile(source.name, dict.fromkeys(names, TEXT), lambda names: iter(()), has_rows=False)
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:

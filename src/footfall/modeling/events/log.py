@@ -1,6 +1,6 @@
 """Read an event log of any order and size: rows to whole users, out of core.
 
-Knows columns, values and scratch files; nothing of vocabularies. I64 are written as fixed-size records into chunks
+Knows columns, values and scratch files; nothing of vocabularies. Rows are written as fixed-size records into chunks
 that are sorted by the leading bits of the user's hash; a block of users is what all chunks hold of some leading bits,
 sorted by user and time. So users come in the order of their hash, whatever the order of the rows or the number of
 threads, and memory does not grow with the log. Events at one time stay in the order of the files.
@@ -36,7 +36,7 @@ from footfall.modeling.events.columns import (
     names_user,
 )
 from footfall.modeling.events.files import open_file
-from footfall.modeling.events.location import EventFile, Place
+from footfall.modeling.events.location import EventFile, Location
 from footfall.modeling.events.texts import ACT, CATEGORY, USER, Texts, TextTable
 from footfall.modeling.events.times import Times
 from footfall.modeling.events.users import group_users
@@ -48,8 +48,8 @@ T = TypeVar("T")
 N_PARTITIONS = 1024
 CHUNK_ROWS = 1 << 19
 BLOCK_EVENTS = 1 << 17
-_LOOK_FILES = 64
-"""So many are opened at once to learn the kinds of columns that are empty in the first ones."""
+_MAX_PEEKED_FILES = 64
+"""So many are opened at once to determine the kinds of columns that are empty in the first ones."""
 _SHIFT = np.uint64(54)
 Log = Callable[[str], None]
 
@@ -73,7 +73,7 @@ class EventLog:
     until_us: int
     n_events: int
     personal_data: dict[str, int]
-    """How many different texts look like personal data, by kind, when asked only to warn."""
+    """How many different texts look like personal data, by kind, if ``personal_data`` is "warn"."""
     personal_data_lines: tuple[str, ...]
     """The first few places of them."""
     _path: Path
@@ -94,25 +94,25 @@ class EventLog:
         size_P = np.zeros(N_PARTITIONS, np.int64)
         for _, _, first_P1 in self._chunks:
             size_P += np.diff(first_P1)
-        found, start, held = [], 0, 0
+        blocks, start, n_events = [], 0, 0
         for p in range(N_PARTITIONS):
-            if held and held + size_P[p] > max_events:
-                found.append((start, p))
-                start, held = p, 0
-            held += int(size_P[p])
-        return [*found, (start, N_PARTITIONS)] if held else found
+            if n_events and n_events + size_P[p] > max_events:
+                blocks.append((start, p))
+                start, n_events = p, 0
+            n_events += int(size_P[p])
+        return [*blocks, (start, N_PARTITIONS)] if n_events else blocks
 
     def read_users(self, block: tuple[int, int], max_tokens: int = 0) -> Users:
         """Return the users of a range of partitions; their ``max_tokens`` newest words and arrows, 0 for all."""
         file_B = np.asarray(np.memmap(self._path, np.uint8, "r"))
         parts: dict[str, list[Any]] = {name: [] for name, _, _ in self._kinds}
-        for place, n_rows, first_P1 in self._chunks:
+        for offset, n_rows, first_P1 in self._chunks:
             start, end = int(first_P1[block[0]]), int(first_P1[block[1]])
             for name, kind, width in self._kinds:
                 size = np.dtype(kind).itemsize * (1 if width is None else width)
-                part = file_B[place + start * size : place + end * size].view(kind)
+                part = file_B[offset + start * size : offset + end * size].view(kind)
                 parts[name].append(part if width is None else part.reshape(end - start, width))
-                place += n_rows * size
+                offset += n_rows * size
         records = {name: np.concatenate(pieces) for name, pieces in parts.items()}
         return Users(*group_users(records, self._ids, self._texts, self.schema, self.until_us, max_tokens))
 
@@ -134,7 +134,7 @@ def read_log(
         DataError: by the contract's names, with the file and the line, or the row group and row, and a remedy.
     """
     files = (open_file(source, format, scratch) for source in sources)
-    opened, first, kinds = _look_ahead(files)
+    opened, first, kinds = _peek_kinds(files)
     if not first.has_rows and (not kinds or names_user(list(kinds))):
         raise DataError(
             "NOT_EXIST_FILE", "the log has no events: no file of it has a row. Check the path and write it again.",
@@ -157,22 +157,22 @@ def read_log(
                 log(f"{file.name} has no rows")
             if file.has_rows or file.kinds:
                 _check_same(file, columns, unsure)
-            for place, found in _ahead(file.read(columns.names)):
-                writer.add(place, found)
+            for location, columns_of_batch in _read_ahead(file.read(columns.names)):
+                writer.add(location, columns_of_batch)
                 progress("read events", done, total)
             done += size_bytes[file.name]
-        found_log = writer.close()
+        event_log = writer.close()
     finally:
         writer.shut()
     progress("read events", total, total)
-    _tell(found_log, writer, log)
-    return found_log
+    _log_summary(event_log, writer, log)
+    return event_log
 
 
-def _look_ahead(files: Iterator[EventFile]) -> tuple[list[EventFile], EventFile, dict[str, str]]:
+def _peek_kinds(files: Iterator[EventFile]) -> tuple[list[EventFile], EventFile, dict[str, str]]:
     """Return (opened files, the first with rows, the kinds of its columns).
 
-    Columns that are empty in it have the kind that the next files tell. Without any rows it is the file that tells most.
+    Columns that are empty in it have their kind from the next files. Without any rows it is the file with most columns.
     """
     opened: list[EventFile] = []
     kinds: dict[str, str] = {}
@@ -183,7 +183,7 @@ def _look_ahead(files: Iterator[EventFile]) -> tuple[list[EventFile], EventFile,
                 name: file.kinds.get(name, EMPTY) if kind == EMPTY else kind
                 for name, kind in (kinds or file.kinds).items()
             }
-            if EMPTY not in kinds.values() or len(opened) >= _LOOK_FILES:
+            if EMPTY not in kinds.values() or len(opened) >= _MAX_PEEKED_FILES:
                 break
     first = next((file for file in opened if file.has_rows), max(opened, key=lambda file: len(file.kinds)))
     return opened, first, kinds or first.kinds
@@ -198,14 +198,14 @@ def _check_same(file: EventFile, columns: Columns, unsure: set[str]) -> None:
             what = f"the column {name!r} is nested or of a type that cannot be read, unlike in the first file. Write it alike."
         elif name in unsure and file.kinds[name] == NUMBER:
             what = (
-                f"the column {name!r} holds numbers, but is empty in the first {_LOOK_FILES} files. Declare it as numeric or as "
-                "categorical in `columns`."
+                f"the column {name!r} holds numbers, but is empty in the first {_MAX_PEEKED_FILES} files. Declare it as numeric "
+                "or as categorical in `columns`."
             )
         if what:
             raise DataError("UNEXPECTED_TXT_FORMAT", what, path=file.name)
 
 
-def _ahead(items: Iterator[T]) -> Iterator[T]:
+def _read_ahead(items: Iterator[T]) -> Iterator[T]:
     """Yield ``items``, the next one being made while one is used."""
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(next, items, None)
@@ -217,18 +217,18 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
-def _tell(found: EventLog, writer: "_Writer", log: Log) -> None:
+def _log_summary(event_log: EventLog, writer: "_Writer", log: Log) -> None:
     counts = writer.counts
-    log(f"{counts['rows']:,} events of {found.n_users:,} users")
-    if found.schema.has_time:
-        for line in writer.times.tell(found.until_us, is_until_given=writer.is_until_given):
+    log(f"{counts['rows']:,} events of {event_log.n_users:,} users")
+    if event_log.schema.has_time:
+        for line in writer.times.describe(event_log.until_us, is_until_given=writer.is_until_given):
             log(line)
-    for name, (place, row) in writer.too_big.items():
+    for name, (location, row) in writer.too_big.items():
         n_big = counts[f"too big {name}"]
         log(
             "warning: "
             + str(
-                place.error(
+                location.error(
                     row,
                     f"the first of {n_big:,} number{'s' * (n_big > 1)} of {name!r} beyond 3.4e38, which count as missing",
                 )
@@ -249,10 +249,10 @@ class _Writer:
         self.columns, self.times, self.counts = columns, times, Counter[str]()
         self.is_until_given = options.observed_until is not None
         self._until_us = 0 if options.observed_until is None else int(options.observed_until.timestamp() * 1e6)
-        self.too_big: dict[str, tuple[Place, int]] = {}
+        self.too_big: dict[str, tuple[Location, int]] = {}
         """Columns with numbers that are too big, and where the first one stands."""
         self._personal: PersonalData = personal_data
-        self._kinds_found = Counter[str]()
+        self._n_suspects = Counter[str]()
         self._warnings: list[str] = []
         self._ids = TextTable(scratch, "ids", kind=USER, salt=salt)
         self._acts = TextTable(scratch, "acts", kind=ACT)
@@ -268,41 +268,41 @@ class _Writer:
         self._n_held = 0
         self._chunks: list[tuple[int, int, I64]] = []
 
-    def add(self, place: Place, found: dict[str, Any]) -> None:
-        """Take the rows of one batch."""
+    def add(self, location: Location, batch: dict[str, Any]) -> None:
+        """Add the rows of one batch."""
         columns = self.columns
         texts = {
-            name: read_texts(found[name], place)
+            name: read_texts(batch[name], location)
             for name in (columns.user_id, *columns.behavior, *columns.categorical)
         }  # fmt: skip
-        user_N, hash_N, found_ids = self._ids.add(
-            texts[columns.user_id], place, personal_data=self._personal, are_ids=True
+        user_N, hash_N, suspect_ids = self._ids.add(
+            texts[columns.user_id], location, personal_data=self._personal, are_ids=True
         )
         if user_N.size and user_N.min() < 0:
-            raise place.error(int(user_N.argmin()), "the user id is blank. Give every event a user.")
-        acts = read_texts([found[name] for name in columns.behavior], place)
-        act_N, _, found_acts = self._acts.add(acts, place, personal_data=self._personal)
-        self._note_personal_data(place, [*found_ids, *found_acts])
+            raise location.error(int(user_N.argmin()), "the user id is blank. Give every event a user.")
+        acts = read_texts([batch[name] for name in columns.behavior], location)
+        act_N, _, suspect_acts = self._acts.add(acts, location, personal_data=self._personal)
+        self._note_personal_data(location, [*suspect_ids, *suspect_acts])
         record: dict[str, Any] = {"hash": hash_N, "user": user_N.astype(np.uint32), "act": act_N.astype(np.int32)}
-        record["time"] = self.times.read(found, place, user_N.size)
+        record["time"] = self.times.read(batch, location, user_N.size)
         record["category"] = np.zeros((user_N.size, len(columns.categorical)), np.uint64)
         for c, name in enumerate(columns.categorical):
-            _, record["category"][:, c], found_here = self._categories.add(
-                texts[name], place, column=name, personal_data=self._personal, are_ids=is_code(name)
+            _, record["category"][:, c], suspects = self._categories.add(
+                texts[name], location, column=name, personal_data=self._personal, are_ids=is_code(name)
             )
-            self._note_personal_data(place, found_here)
+            self._note_personal_data(location, suspects)
         record["number"] = np.empty((user_N.size, len(columns.numeric)), np.float32)
         for q, name in enumerate(columns.numeric):
-            record["number"][:, q], big_N = read_numbers(found[name], name, place)
+            record["number"][:, q], big_N = read_numbers(batch[name], name, location)
             if big_N.size:
-                self.too_big.setdefault(name, (place, int(big_N[0])))
+                self.too_big.setdefault(name, (location, int(big_N[0])))
                 self.counts[f"too big {name}"] += big_N.size
         self._hold(record)
 
-    def _note_personal_data(self, place: Place, found: list[tuple[int, str]]) -> None:
-        self._kinds_found.update(kind for _, kind in found)
-        few = found[: 10 - len(self._warnings)]  # to find a line, its file is read again
-        self._warnings += [str(place.error(row, kind)) for row, kind in few]
+    def _note_personal_data(self, location: Location, suspects: list[tuple[int, str]]) -> None:
+        self._n_suspects.update(kind for _, kind in suspects)
+        few = suspects[: 10 - len(self._warnings)]  # to find a line, its file is read again
+        self._warnings += [str(location.error(row, kind)) for row, kind in few]
 
     def _hold(self, record: dict[str, Any]) -> None:
         self.counts["rows"] += record["hash"].size
@@ -347,7 +347,7 @@ class _Writer:
         until_us = self._until_us if self.is_until_given else self.times.last_us if has_time else 0
         return EventLog(
             self.columns, Schema(has_time, self.columns.numeric, self.columns.categorical), until_us,
-            self.counts["rows"] - self.counts["late"], dict(self._kinds_found), tuple(self._warnings), self._path, self._kinds,
+            self.counts["rows"] - self.counts["late"], dict(self._n_suspects), tuple(self._warnings), self._path, self._kinds,
             tuple(self._chunks), self._ids.close(), self._acts.close(),
             self._categories.close(),
         )  # fmt: skip

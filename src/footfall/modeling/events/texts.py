@@ -1,7 +1,7 @@
 """Distinct texts by number: each is written to disk once, and found again by its hash in bounded memory.
 
 Knows texts and hashes; nothing of columns' meaning but how a user id, a behavior and a category are cleaned. The table
-of hashes is emptied when it is full, so that a text may get a second number; whoever reads goes by the hash.
+of hashes is emptied when it is full, so that a text may get a second number; readers compare hashes.
 
 Shapes: B bytes, N rows, V texts, S slots.
 """
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numba import njit
 
 from footfall.modeling.dtypes import I32, I64, U8, U64
-from footfall.modeling.events.location import Place
+from footfall.modeling.events.location import Location
 from footfall.modeling.text.hashes import combine, find_slot, grow_table, hash_bytes
 from footfall.modeling.text.personal_data import find_suspects
 from footfall.modeling.text.prefetch import prefetch
@@ -32,7 +32,7 @@ MAX_SLOTS = 1 << 22
 _NEW_ROWS, _TEXT_BYTES = 1 << 16, 4 << 20
 _CATEGORY_SEED = np.uint64(17)
 _AHEAD = 64
-"""I64 that are hashed together, so that their slots are on their way from memory when they are looked at."""
+"""Rows that are hashed together, so that their slots are prefetched before they are read."""
 
 OK, FULL, BAD_UTF8, LONG_ID, CONTROL = 0, 1, 2, 3, 4
 _SENTENCES = {
@@ -65,7 +65,7 @@ def hash_name(name: str) -> np.uint64:
 
 
 class TextTable:
-    """Gives texts their numbers. ``personal_data`` says whether texts that look like it are refused, or noted."""
+    """Assigns numbers to texts. ``personal_data``: whether texts that look like it are refused, or noted."""
 
     def __init__(self, directory: Path, name: str, *, kind: int, salt: int = 0) -> None:
         self._paths = [directory / f"{name}.{part}" for part in ("text", "end", "hash", "words")]
@@ -82,18 +82,18 @@ class TextTable:
     def add(
         self,
         texts: tuple[U8, I64],
-        place: Place,
+        location: Location,
         *,
         column: str = "",
         personal_data: str = "off",
         are_ids: bool = False,
     ) -> tuple[I64, U64, list[tuple[int, str]]]:
-        """Return (code_N, hash_N, (row, kind) of new texts that look like personal data when asked only to warn).
+        """Return (code_N, hash_N, (row, kind) of new texts that look like personal data if they are only noted).
 
-        Ids are looked at for e-mail addresses alone: long numbers are what they are.
+        Ids are checked for e-mail addresses alone: long numbers are normal in them.
 
         Raises:
-            DataError: with the row's place: a text that is not UTF-8 or holds personal data, a user id that is too long.
+            DataError: with the location of the row: a text that is not UTF-8 or holds personal data, a user id that is too long.
         """
         data_B, offset_N1 = texts
         n_rows = offset_N1.size - 1
@@ -109,14 +109,14 @@ class TextTable:
                 self._n_keys, self._n_texts, self._n_bytes, self._text_B, *self._new, code_N, hash_N,
             )  # fmt: skip
             if personal_data != "off":
-                warnings += self._look(
-                    n_new, n_bytes, code_N[start:row], start, place,
+                warnings += self._find_personal_data(
+                    n_new, n_bytes, code_N[start:row], start, location,
                     refuse=personal_data == "refuse", are_ids=are_ids,
                 )  # fmt: skip
             self._flush(n_new, n_bytes)
             if status not in (OK, FULL):
                 name, sentence = _SENTENCES[status]
-                raise place.error(row, sentence, name)
+                raise location.error(row, sentence, name)
             if status == FULL:
                 longest = int(offset_N1[row + 1] - offset_N1[row]) + name_B.size
                 if longest > self._text_B.size:
@@ -157,30 +157,30 @@ class TextTable:
         self._n_texts += n_new
         self._n_bytes += n_bytes
 
-    def _look(
-        self, n_new: int, n_bytes: int, code_N: I64, start: int, place: Place, *, refuse: bool, are_ids: bool
+    def _find_personal_data(
+        self, n_new: int, n_bytes: int, code_N: I64, start: int, location: Location, *, refuse: bool, are_ids: bool
     ) -> list[tuple[int, str]]:
-        """Look for personal data in new texts."""
+        """Return (row, kind) of new texts that look like personal data."""
         if n_new == 0:
             return []
         end_V = self._new[0][:n_new] - self._n_bytes
         start_V = np.concatenate([np.zeros(1, np.int64), end_V[:-1]])
         text_V = end_V - 1 if are_ids else start_V - 1
-        found = []
+        suspects = []
         for v in find_suspects(self._text_B[:n_bytes], start_V, text_V, end_V).tolist():
             text = self._text_B[start_V[v] : end_V[v]].tobytes()
-            what = find_personal_data(text + b"\t" if are_ids else text, has_user_id=are_ids)
-            if what is None:
+            kind = find_personal_data(text + b"\t" if are_ids else text, has_user_id=are_ids)
+            if kind is None:
                 continue
             row = start + int(np.flatnonzero(code_N == self._n_texts + v)[0])
             if refuse:
-                raise place.error(
+                raise location.error(
                     row,
-                    f"the row holds what looks like {what}. Remove personal data, or replace it by a made-up id.",
+                    f"the row holds what looks like {kind}. Remove personal data, or replace it by a made-up id.",
                     "PERSONAL_DATA_NOT_ALLOWED",
                 )
-            found.append((row, what))
-        return found
+            suspects.append((row, kind))
+        return suspects
 
 
 def _frozen(array: Any) -> Any:
@@ -242,11 +242,11 @@ def _write(data_B: U8, start: int, end: int, name_B: U8, text_B: U8, at: int) ->
 
 
 @njit(cache=True, nogil=True)
-def _look_ahead(
+def _hash_ahead(
     data_B: U8, offset_R1: I64, kind: int, seed: np.uint64, name_hash: np.uint64, key_S: U64, value_S: I64,
     start_R: I64, end_R: I64, hash_N: U64,
 ) -> None:  # fmt: skip
-    """Find extents and hashes of some rows, 0 for a blank one, and ask for their slots."""
+    """Find extents and hashes of some rows, 0 for a blank one, and prefetch their slots."""
     mask = np.uint64(key_S.size - 1)
     for r in range(offset_R1.size - 1):
         start, end = offset_R1[r], offset_R1[r + 1]
@@ -271,13 +271,13 @@ def _intern(
 ) -> tuple[int, int, int, int]:  # fmt: skip
     """Number the texts from row ``first`` on; return (row reached, status, new texts, their bytes)."""
     seed = salt if kind == USER else BEHAVIOR if kind == ACT else _CATEGORY_SEED
-    n_new, at, looked = 0, 0, first
+    n_new, at, hashed_to = 0, 0, first
     start_R, end_R = np.empty(_AHEAD, np.int64), np.empty(_AHEAD, np.int64)
     for n in range(first, offset_N1.size - 1):
-        if n == looked:
-            looked = min(n + _AHEAD, offset_N1.size - 1)
-            _look_ahead(
-                data_B, offset_N1[n : looked + 1], kind, seed, name_hash, key_S, value_S, start_R, end_R, hash_N[n:]
+        if n == hashed_to:
+            hashed_to = min(n + _AHEAD, offset_N1.size - 1)
+            _hash_ahead(
+                data_B, offset_N1[n : hashed_to + 1], kind, seed, name_hash, key_S, value_S, start_R, end_R, hash_N[n:]
             )
         start, end, key = start_R[(n - first) % _AHEAD], end_R[(n - first) % _AHEAD], hash_N[n]
         if key == np.uint64(0):

@@ -1,7 +1,7 @@
-"""The times of an event log while it is read: their unit, the last one, and what of them should be looked at.
+"""The times of an event log while it is read: their unit, the last one, and warnings about outliers.
 
-Knows times and where a row stands; nothing of files or users. A time is told to be far off by how many there are in
-each bin of 25 days, which costs a few thousandths of the reading: no row is kept or looked at twice.
+Knows times and where a row stands; nothing of files or users. Outliers are found by counts in bins
+of 25 days, which costs a few thousandths of the reading: no row is kept or read twice.
 
 Shapes: N rows, T bins.
 """
@@ -14,7 +14,7 @@ from numba import njit
 
 from footfall.modeling.dtypes import I64
 from footfall.modeling.events.arrays import read_times
-from footfall.modeling.events.location import Place
+from footfall.modeling.events.location import Location
 
 _UNITS = {1e6: "seconds", 1e3: "milliseconds", 1.0: "microseconds", 1e-3: "nanoseconds"}
 _BIN_BITS = 41
@@ -22,7 +22,7 @@ _HALF_BINS = 1 << 17
 """From 1970 as far as numbers and texts of times go, to either side."""
 _GAP_BINS = 15
 """A year and some days."""
-_LEAST_EVENTS = 100
+_MIN_EVENTS = 100
 _FEW = 0.001
 _YEAR_1980 = int(np.datetime64("1980-01-01", "us").astype(np.int64))
 
@@ -31,13 +31,13 @@ class Times:
     """The times of one log, batch by batch."""
 
     def __init__(self, column: str | None, rivals: Sequence[str] = ()) -> None:
-        """Begin; ``rivals`` are other columns of dates, when nobody has said which one is right."""
+        """``rivals`` are other columns of dates, if none is declared to be the time."""
         self._column, self._rivals = column, rivals
         self._unit_us = 0.0
         self._count_T = np.zeros(2 * _HALF_BINS, np.int64)
         self.last_us = int(np.iinfo(np.int64).min)
 
-    def read(self, found: dict[str, pa.Array], place: Place, n_rows: int) -> I64:
+    def read(self, columns: dict[str, pa.Array], location: Location, n_rows: int) -> I64:
         """Return the times of a batch, (N,) microseconds since 1970; zeros without a column of them.
 
         Raises:
@@ -46,9 +46,9 @@ class Times:
         if self._column is None:
             return np.zeros(n_rows, np.int64)
         is_new = self._unit_us == 0
-        time_N, self._unit_us = read_times(found[self._column], self._column, place, self._unit_us)
+        time_N, self._unit_us = read_times(columns[self._column], self._column, location, self._unit_us)
         if is_new and self._unit_us and self._rivals and time_N.size and time_N.max() < _YEAR_1980:
-            raise place.error(
+            raise location.error(
                 0,
                 f"the numbers of the column {self._column!r} are no times: as {_UNITS[self._unit_us]} since 1970 all lie before "
                 f'1980. The column {self._rivals[0]!r} holds dates. Name the right one as "timestamp" in `columns`.',
@@ -56,15 +56,15 @@ class Times:
         return time_N
 
     def count(self, time_N: I64) -> None:
-        """Take note of the times of events that are kept."""
+        """Count the times of events that are kept."""
         if time_N.size == 0:
             return
         time_N = time_N.view()
         time_N.setflags(write=False)  # one type, so that it is compiled for once
         self.last_us = max(self.last_us, _count(time_N, self._count_T))
 
-    def tell(self, until_us: int, *, is_until_given: bool) -> list[str]:
-        """Return lines on what the times were taken for, when observation ends, and what is odd about it."""
+    def describe(self, until_us: int, *, is_until_given: bool) -> list[str]:
+        """Return log lines: what the times were taken for, when observation ends, and warnings."""
         unit = _UNITS.get(self._unit_us)
         lines = [f"times are {unit} since 1970" if unit else "times are dates"]
         lines.append(f"observed until {_shown(until_us)}" + ("" if is_until_given else ", the last event"))
@@ -76,10 +76,10 @@ class Times:
         elif until_us < _YEAR_1980:
             lines.append("warning: the last event lies before 1980; are the times really what they are taken for?")
         if not is_until_given:
-            lines += self._tell_late(until_us)
+            lines += self._describe_late(until_us)
         return lines
 
-    def _tell_late(self, until_us: int) -> list[str]:
+    def _describe_late(self, until_us: int) -> list[str]:
         lines = []
         if until_us > int(np.datetime64("now", "us").astype(np.int64)):
             lines.append("warning: the last event lies in the future; `observed_until` leaves such events out")
@@ -96,14 +96,14 @@ class Times:
     def _find_far(self) -> tuple[int, int]:
         """Return (how many events lie more than a year behind nearly all, when the others have ended); (0, 0) if none."""
         n_events, n_behind, later = int(self._count_T.sum()), 0, 0
-        found = (0, 0)
+        far = (0, 0)
         for at in np.flatnonzero(self._count_T)[::-1].tolist():
             if n_behind and later - at > _GAP_BINS:
-                found = (n_behind, (at + 1 - _HALF_BINS) << _BIN_BITS)
+                far = (n_behind, (at + 1 - _HALF_BINS) << _BIN_BITS)
             n_behind, later = n_behind + int(self._count_T[at]), at
             if n_behind > max(1.0, _FEW * n_events):
                 break
-        return found if n_events >= _LEAST_EVENTS else (0, 0)
+        return far if n_events >= _MIN_EVENTS else (0, 0)
 
 
 @njit(cache=True, nogil=True)

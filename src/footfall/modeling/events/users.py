@@ -1,4 +1,4 @@
-"""Records of an event log to whole users, compiled where it counts.
+"""Group the records of an event log by user, compiled where it matters.
 
 Knows records and texts by number; nothing of files.
 
@@ -38,12 +38,12 @@ def group_users(
     facts = Facts(schema, until_us, time_R[kept_L], records["number"][kept_L], records["category"][kept_L])
     hash_L, n_words_L = texts.hash_V[act_L], texts.n_words_V[act_L]
     n_tokens_N = _count_tokens(offset_N1, n_words_L)
-    found = Histories(
+    histories = Histories(
         texts.data_B, offset_N1, hash_L, start_L, end_L, n_words_L, n_tokens_N, np.zeros(first_N.size, np.int64), facts
     )
     if max_tokens:
-        found = _keep_newest(found, max_tokens)
-    return *gather_bytes(ids.data_B, ids.start_of(user_N), ids.end_V[user_N]), hash_R[first_N], found
+        histories = _keep_newest(histories, max_tokens)
+    return *gather_bytes(ids.data_B, ids.start_of(user_N), ids.end_V[user_N]), hash_R[first_N], histories
 
 
 @njit(cache=True, nogil=True)
@@ -56,15 +56,31 @@ def _count_tokens(offset_N1: I64, n_words_L: I32) -> I64:
     return n_tokens_N
 
 
-def _keep_newest(found: Histories, max_tokens: int) -> Histories:
+def _keep_newest(histories: Histories, max_tokens: int) -> Histories:
     """Return the histories without their oldest tokens, as a sequence file's text would be cut."""
-    hash_L, start_L, words_L = found.hash_L.copy(), found.start_L.copy(), found.n_words_L.copy()
+    hash_L, start_L, words_L = histories.hash_L.copy(), histories.start_L.copy(), histories.n_words_L.copy()
     keep_L = np.ones(hash_L.size, np.bool_)
     n_cut_N = _cut(
-        found.data_B, found.offset_N1, found.end_L, found.n_tokens_N, max_tokens, hash_L, start_L, words_L, keep_L
+        histories.data_B,
+        histories.offset_N1,
+        histories.end_L,
+        histories.n_tokens_N,
+        max_tokens,
+        hash_L,
+        start_L,
+        words_L,
+        keep_L,
     )
     cut = Histories(
-        found.data_B, found.offset_N1, hash_L, start_L, found.end_L, words_L, found.n_tokens_N, n_cut_N, found.facts
+        histories.data_B,
+        histories.offset_N1,
+        hash_L,
+        start_L,
+        histories.end_L,
+        words_L,
+        histories.n_tokens_N,
+        n_cut_N,
+        histories.facts,
     )
     return keep_events(cut, keep_L)
 

@@ -2,7 +2,7 @@
 
 Knows texts and numbers; nothing of columns or files. A number is what C's strtod reads, without hexadecimal; empty,
 NaN and infinite ones are missing. A time is ISO 8601 (a blank may stand for the T; without a zone it is UTC), or a
-number of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by size once for a column.
+number of seconds, milliseconds, microseconds or nanoseconds since 1970, distinguished by size once for a column.
 
 Shapes: B bytes, N rows.
 """
@@ -208,8 +208,8 @@ def unit_of_times(value_N: F64) -> float:
     return 1e-3
 
 
-def find_look(value_N: F64) -> tuple[str, int]:
-    """Return (what nearly all numbers look like that are plainly no times since 1970, the first row of such); ("", -1) if none.
+def find_lookalike(value_N: F64) -> tuple[str, int]:
+    """Return (the format of nearly all numbers if it is not times since 1970, its first row); ("", -1) if none.
 
     Dates without separators (20250331, or with hours, minutes and seconds behind), years and months (202503), years, and
     days as spreadsheets or data frames count them: as seconds these are the first days of 1970, or the 2030s.
@@ -221,21 +221,24 @@ def find_look(value_N: F64) -> tuple[str, int]:
     value_N = np.where(np.isfinite(value_N), value_N, -1.0)
     is_whole_N = np.floor(value_N) == value_N
     is_like_N = np.zeros(value_N.size, np.bool_)
-    look = ""
+    lookalike = ""
     if n_digits in (8, 10, 12, 14):
-        look, is_like_N = "dates as numbers", is_whole_N & _are_days(value_N, n_digits)
+        lookalike, is_like_N = "dates as numbers", is_whole_N & _are_days(value_N, n_digits)
     elif n_digits == 6:
         month_N = value_N % 100
         is_like_N = is_whole_N & (value_N >= 1900_01) & (value_N <= 2100_12) & (month_N >= 1) & (month_N <= 12)
-        look = "years and months as numbers"
+        lookalike = "years and months as numbers"
     elif n_digits == 5:
         is_like_N = (value_N >= _DAYS_OF_1990) & (value_N < _DAYS_OF_2050)
-        look = "days since 1900, as spreadsheets count them"
+        lookalike = "days since 1900, as spreadsheets count them"
         if not is_like_N.any():
-            is_like_N, look = is_whole_N & (value_N >= _DAYS_OF_2000) & (value_N < _DAYS_OF_2040), "days since 1970"
+            is_like_N, lookalike = (
+                is_whole_N & (value_N >= _DAYS_OF_2000) & (value_N < _DAYS_OF_2040),
+                "days since 1970",
+            )
     elif n_digits == 4:
-        look, is_like_N = "years as numbers", is_whole_N & (value_N >= 1900) & (value_N <= 2100)
-    return (look, int(is_like_N.argmax())) if is_like_N.sum() >= _NEARLY * known_N.size else ("", -1)
+        lookalike, is_like_N = "years as numbers", is_whole_N & (value_N >= 1900) & (value_N <= 2100)
+    return (lookalike, int(is_like_N.argmax())) if is_like_N.sum() >= _NEARLY * known_N.size else ("", -1)
 
 
 _NEARLY = 0.9

@@ -1,1 +1,1 @@
-"""From labels to a task: folds, stack, calibration, metrics."""
+"""Training a task: labels, folds, stacking, calibration, metrics."""

@@ -1,4 +1,4 @@
-"""Make probabilities mean what they say: an isotonic curve, kept only when it helps out of fold.
+"""Calibrate probabilities by an isotonic curve, kept only when it improves the log loss out of fold.
 
 Knows probabilities and labels. The curve is two arrays of knots, joined by straight lines, so that scoring is a
 look-up. Source: Zadrozny & Elkan 2002.

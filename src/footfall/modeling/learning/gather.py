@@ -1,4 +1,4 @@
-"""Gather the labelled users of a stored feature into arrays that views learn from.
+"""Gather the labelled users of a stored feature into the arrays that views are fitted on.
 
 Knows feature files; nothing of heads.
 

@@ -33,7 +33,7 @@ class Labels:
     n_lines: int
     """Lines read; more than N when users came twice."""
     personal_data_lines: tuple[str, ...] = ()
-    """The first few lines that look like personal data, when asked only to warn."""
+    """The first few lines that look like personal data, if ``personal_data`` is "warn"."""
     name: str | None = None
     """Where they came from, for errors: the first file's name."""
 
@@ -79,8 +79,8 @@ def read_labels(
     offset_N1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
     first_N, clash, earlier = _find_twins(id_B, offset_N1, label_N)
     if clash >= 0:
-        source, line = _place(firsts, places, clash)
-        other, other_line = _place(firsts, places, earlier)
+        source, line = _locate(firsts, places, clash)
+        other, other_line = _locate(firsts, places, earlier)
         where = f"line {other_line}" if other is source else f"{other.name}, line {other_line}"
         raise DataError(
             "UNEXPECTED_LABEL",
@@ -100,12 +100,12 @@ def match_labels(labels: Labels, feature: Feature) -> Matched:
             block.id_B, block.id_offset_N1, block.first_row,
             labels.id_B, labels.id_offset_N1, key_S, value_S, row_N,
         )  # fmt: skip
-    found_N = np.flatnonzero(row_N >= 0)
-    found_N = found_N[np.argsort(row_N[found_N], kind="stable")]
-    return Matched(row_N[found_N], labels.label_N[found_N], int(labels.label_N.size - found_N.size))
+    known_N = np.flatnonzero(row_N >= 0)
+    known_N = known_N[np.argsort(row_N[known_N], kind="stable")]
+    return Matched(row_N[known_N], labels.label_N[known_N], int(labels.label_N.size - known_N.size))
 
 
-def _place(firsts: list[int], places: list[tuple[Source, int]], ordinal: int) -> tuple[Source, int]:
+def _locate(firsts: list[int], places: list[tuple[Source, int]], ordinal: int) -> tuple[Source, int]:
     at = bisect_right(firsts, ordinal) - 1
     source, first_line = places[at]
     return source, first_line + ordinal - firsts[at]
@@ -217,6 +217,6 @@ def _match(
     for n in range(user_offset_N1.size - 1):
         start, length = int(user_offset_N1[n]), int(user_offset_N1[n + 1] - user_offset_N1[n])
         h = hash_bytes(user_B, start, start + length, _SEED)
-        _, found = _find(key_S, value_S, h, id_B, offset_N1, user_B, start, length)
-        if found >= 0:
-            row_N[found] = first_row + n
+        _, label = _find(key_S, value_S, h, id_B, offset_N1, user_B, start, length)
+        if label >= 0:
+            row_N[label] = first_row + n

@@ -1,4 +1,4 @@
-"""Numbers that say how good scores are.
+"""Metrics of scores: AUROC, log loss, calibration error, lift.
 
 Knows scores and labels only.
 
@@ -47,7 +47,7 @@ def measure_calibration_error(
 
 
 def measure_lift(score_N: npt.NDArray[np.floating], label_N: npt.NDArray[np.integer], n_parts: int = 10) -> list[float]:
-    """Return the rate of positives in each part, best scores first, over the rate of all."""
+    """Return the lift of each part, best scores first: its positive rate over that of all users."""
     order = np.argsort(-score_N, kind="stable")
     rate = float(label_N.mean()) or 1.0
     return [float(part.mean()) / rate if part.size else 0.0 for part in np.array_split(label_N[order], n_parts)]

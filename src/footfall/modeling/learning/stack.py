@@ -1,11 +1,11 @@
-"""How views are weighed: out-of-fold stacking, calibration, refit; nothing to choose for anybody.
+"""Stacking: views are weighed by their predictions out of fold, calibrated, and fitted again; nothing is left to configure.
 
-Knows views by their seam and labelled users as arrays; nothing of feature files. For each view a few strengths are
-tried by 3-fold log loss. Then each says what it thinks of every user, from heads that did not see the user; views that
-listen learn from that too. All of it, out of fold, is weighed by a logistic regression on ``log p`` and ``log(1 - p)``,
-which few labels leave near the plain average. Source: Wolpert 1992; modelling.md.
+Knows views by their interface and labelled users as arrays; nothing of feature files. For each view a few strengths are
+tried by 3-fold log loss. First-level views then predict every user out of fold; second-level views have these log-odds as
+columns too. All predictions, out of fold, are weighed by a logistic regression on ``log p`` and ``log(1 - p)``, which few
+labels leave near the plain average. Source: Wolpert 1992; modelling.md.
 
-Shapes: N users, M of them held out of what listens, K views, S strengths.
+Shapes: N users, M of them held out of the second level, K views, S strengths.
 """
 
 import importlib
@@ -34,13 +34,13 @@ CHOICE_FOLDS, STACK_FOLDS = 3, 5
 FEW_USERS, FEW_REPEATS = 1_500, 3
 """With few labels one split is mostly noise, so strengths are chosen on several."""
 MAX_CHOICE_USERS = 50_000
-"""More labelled users than these are sampled to choose the strengths of views that do not listen."""
+"""More labelled users than these are sampled to choose the strengths of first-level views."""
 MANY_USERS, MANY_FOLDS = 20_000, 3
-"""With so many, heads fitted on two thirds of them say nearly what heads fitted on all would say."""
+"""With so many, heads fitted on two thirds of them predict nearly what heads fitted on all would."""
 ENOUGH_HELD = 15_000
 """Folds are held out, one after the other, until so many users were, or all: the choice between few strengths is clear."""
 MIN_CLASS_USERS = 10
-"""With fewer of a class the views stay silent and every score is the prior."""
+"""With fewer of a class no view is fitted and every score is the prior."""
 _STACK_STRENGTH = 0.1
 _MAX_LOG_ODDS = 15.0
 
@@ -75,30 +75,30 @@ class Stack:
     prior: float
     out_of_fold: dict[str, float]
     """AUROC of each view, and of the stack as ``stack``, out of fold."""
-    heard_NK: F32 = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False)
-    """What the views that do not listen say of the users that were learned from, out of fold."""
+    first_level_NK: F32 = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False)
+    """Log-odds of the first-level views for the users that were learned from, out of fold."""
 
-    def predict(self, users: Users, said_NK: F64 | None = None) -> F64:
-        """Return (N,) probabilities; ``said_NK`` is what ``say`` says of them, if that is known."""
+    def predict(self, users: Users, first_level_NK: F64 | None = None) -> F64:
+        """Return (N,) probabilities; ``said_NK`` is the result of ``predict_first_level``, if it is known."""
         if not self.views:
             return np.full(users.n_users, self.prior)
-        said_NK = self.say(users) if said_NK is None else said_NK
-        users = users.hear(said_NK)
-        last = [view.predict(users) for view in self.views if view.listens]
-        return self.weights.combine(np.column_stack([said_NK, *last]))
+        first_level_NK = self.predict_first_level(users) if first_level_NK is None else first_level_NK
+        users = users.with_first_level(first_level_NK)
+        second_level = [view.predict(users) for view in self.views if view.is_second_level]
+        return self.weights.combine(np.column_stack([first_level_NK, *second_level]))
 
-    def say(self, users: Users) -> F64:
-        """Return (N, K) log-odds: what the views that do not listen say."""
-        said = [view.predict(users) for view in self.views if not view.listens]
-        return np.column_stack(said) if said else np.zeros((users.n_users, 0))
+    def predict_first_level(self, users: Users) -> F64:
+        """Return the (N, K) log-odds of the first-level views."""
+        log_odds = [view.predict(users) for view in self.views if not view.is_second_level]
+        return np.column_stack(log_odds) if log_odds else np.zeros((users.n_users, 0))
 
 
 def find_views() -> dict[str, type[View]]:
-    """Return the views of the folder by name, sorted; those that listen come last."""
-    found: dict[str, type[View]] = {}
+    """Return the views of the folder by name, sorted; second-level views come last."""
+    classes: dict[str, type[View]] = {}
     for module in sorted(pkgutil.iter_modules(views.__path__), key=lambda m: m.name):
-        found[module.name] = importlib.import_module(f"{views.__name__}.{module.name}").VIEW
-    return dict(sorted(found.items(), key=lambda pair: pair[1].listens))
+        classes[module.name] = importlib.import_module(f"{views.__name__}.{module.name}").VIEW
+    return dict(sorted(classes.items(), key=lambda pair: pair[1].is_second_level))
 
 
 def fit_stack(users: Users, label_N: U8, *, seed: int, prior: float, step: Callable[[], None] = lambda: None) -> Stack:
@@ -113,15 +113,15 @@ def fit_stack(users: Users, label_N: U8, *, seed: int, prior: float, step: Calla
     if min(label_N.sum(), (1 - label_N).sum()) < MIN_CLASS_USERS:
         return Stack((), (), (), Weights(np.zeros(0), np.zeros(0), 0.0, np.zeros(0), np.zeros(0)), prior, {})
     kinds = {name: kind for name, kind in find_views().items() if kind.can_see(users)}
-    first = {name: kind for name, kind in kinds.items() if not kind.listens}
-    last = {name: kind for name, kind in kinds.items() if kind.listens}
+    first = {name: kind for name, kind in kinds.items() if not kind.is_second_level}
+    last = {name: kind for name, kind in kinds.items() if kind.is_second_level}
     strengths = _choose_strengths(first, *_sample(users, label_N, MAX_CHOICE_USERS, seed), seed=seed, step=step)
-    heard_NK, heads = _predict_out_of_fold(first, strengths, users, label_N, seed=seed, step=step)
-    users = users.hear(heard_NK)
-    tried = _try_last(last, users, label_N, seed=seed, step=step)
-    strengths |= tried.strengths
-    out_MK = np.hstack([users.heard_NK[tried.row_M].astype(np.float64), tried.out_MK])
-    label_M = label_N[tried.row_M]
+    first_level_NK, heads = _predict_out_of_fold(first, strengths, users, label_N, seed=seed, step=step)
+    users = users.with_first_level(first_level_NK)
+    second = _choose_second_level(last, users, label_N, seed=seed, step=step)
+    strengths |= second.strengths
+    out_MK = np.hstack([users.first_level_NK[second.row_M].astype(np.float64), second.out_MK])
+    label_M = label_N[second.row_M]
     with threadpool_limits(1):  # the same sums on any number of cores
         weights = weigh_views(out_MK, label_M, seed=seed + 2)
     quality = {name: measure_auroc(out_MK[:, k], label_M) for k, name in enumerate(kinds)}
@@ -140,15 +140,15 @@ def refit_stack(
 ) -> Stack:
     """Fit the views again, on other labels, with the strengths and weights that were chosen.
 
-    Views that listen hear what ``users`` have heard already, else what others say of them out of fold. The search for a
-    head begins at the stack's own, if it has any.
+    Second-level views take ``users.first_level_NK`` if it is there, else predictions out of fold. The search for a head
+    begins at the stack's own, if it has any.
     """
     kinds, heads = find_views(), dict(zip(stack.names, stack.views, strict=False))
-    strengths = {n: s for n, s in zip(stack.names, stack.strengths, strict=True) if not kinds[n].listens}
-    if strengths and not users.heard_NK.size:
+    strengths = {n: s for n, s in zip(stack.names, stack.strengths, strict=True) if not kinds[n].is_second_level}
+    if strengths and not users.first_level_NK.size:
         first = {name: kinds[name] for name in strengths}
-        heard_NK, heads = _predict_out_of_fold(first, strengths, users, label_N, seed=seed, step=step)
-        users = users.hear(heard_NK)
+        first_level_NK, heads = _predict_out_of_fold(first, strengths, users, label_N, seed=seed, step=step)
+        users = users.with_first_level(first_level_NK)
     return _fit_views(stack, heads, users, label_N, seed=seed, prior=prior, step=step)
 
 
@@ -170,14 +170,14 @@ def _fit_views(
         view.fit(users, label_N, strength=strength, seed=seed)
         return view
 
-    # those that listen come first here, because they take longest
+    # second-level views come first here, because they take longest
     pairs = list(zip(stack.names, stack.strengths, strict=True))[::-1]
     fitted = []
     with threadpool_limits(1):
         for view in map_ordered(fit, pairs):
             fitted.append(view)
             step()
-    return replace(stack, views=tuple(fitted[::-1]), prior=prior, heard_NK=users.heard_NK)
+    return replace(stack, views=tuple(fitted[::-1]), prior=prior, first_level_NK=users.first_level_NK)
 
 
 def _sample(users: Users, label_N: U8, limit: int, seed: int) -> tuple[Users, U8]:
@@ -189,7 +189,7 @@ def _sample(users: Users, label_N: U8, limit: int, seed: int) -> tuple[Users, U8
 
 @dataclass(frozen=True)
 class _Fold:
-    """What one view is asked: learn from some users, speak of others."""
+    """One fit of one view: the users to learn from, and those to predict."""
 
     kind: type[View]
     train: Users
@@ -198,15 +198,15 @@ class _Fold:
     held_N: I64
 
 
-def _ask_views(
+def _map_folds(
     kinds: dict[str, type[View]],
     users: Users,
     label_N: U8,
     folds: Sequence[tuple[I64, I64]],
-    ask: Callable[[str, _Fold], Out],
+    evaluate: Callable[[str, _Fold], Out],
     step: Callable[[], None],
 ) -> Iterator[tuple[str, I64, Out]]:
-    """Yield (view, held rows, answer) fold by fold; views and folds are worked on side by side."""
+    """Yield (view, held rows, result) fold by fold; views and folds are worked on in parallel."""
 
     def split() -> Iterator[tuple[str, _Fold]]:
         for train_N, held_N in folds:
@@ -216,13 +216,13 @@ def _ask_views(
 
     def work(pair: tuple[str, _Fold]) -> tuple[str, I64, Out]:
         name, fold = pair
-        return name, fold.held_N, ask(name, fold)
+        return name, fold.held_N, evaluate(name, fold)
 
     n_threads = max(1, min(count_threads(), len(kinds) * len(folds)))
     last = list(kinds)[-1] if kinds else None
     with threadpool_limits(1):
-        for name, held_N, answer in map_ordered(work, split(), n_threads=n_threads):
-            yield name, held_N, answer
+        for name, held_N, result in map_ordered(work, split(), n_threads=n_threads):
+            yield name, held_N, result
             if name == last:
                 step()
 
@@ -255,7 +255,7 @@ def _choose_strengths(
             step()
 
     folds = _cut_folds(_repeat_folds(label_N, repeats, seed=seed))
-    for name, _, losses in _ask_views(kinds, users, label_N, folds, measure, step_once):
+    for name, _, losses in _map_folds(kinds, users, label_N, folds, measure, step_once):
         loss_VS[name] += losses
     return {name: kind.strengths[int(loss_VS[name].argmin())] for name, kind in kinds.items()}
 
@@ -284,24 +284,24 @@ def _predict_out_of_fold(
     out_NK = np.empty((label_N.size, len(kinds)))
     at, heads = {name: k for k, name in enumerate(kinds)}, dict[str, View]()
     folds = list(split_folds(label_N, STACK_FOLDS if label_N.size < MANY_USERS else MANY_FOLDS, seed=seed + 1))
-    for name, held_N, (view, z_N) in _ask_views(kinds, users, label_N, folds, predict, step):
+    for name, held_N, (view, z_N) in _map_folds(kinds, users, label_N, folds, predict, step):
         out_NK[held_N, at[name]] = z_N
         heads[name] = view
     return out_NK, heads
 
 
 @dataclass(frozen=True)
-class _Tried:
+class _SecondLevel:
     strengths: dict[str, float]
     row_M: I64
     out_MK: F64
-    """Log-odds of the users ``row_M``, from heads that did not see them."""
+    """Log-odds of the users ``row_M``, out of fold."""
 
 
-def _try_last(
+def _choose_second_level(
     kinds: dict[str, type[View]], users: Users, label_N: U8, *, seed: int, step: Callable[[], None]
-) -> _Tried:
-    """Choose the strengths of views that listen, fold by fold until enough users were held."""
+) -> _SecondLevel:
+    """Choose the strengths of second-level views, fold by fold until enough users were held."""
 
     def work(_: str, fold: _Fold) -> F64:
         return np.column_stack(fold.kind().try_strengths(fold.train, fold.train_label_N, fold.held, seed=seed))
@@ -309,7 +309,7 @@ def _try_last(
     folds = _cut_folds(split_folds(label_N, STACK_FOLDS, seed=seed + 1))
     row_M = np.concatenate([held_N for _, held_N in folds])
     parts: dict[str, list[F64]] = {name: [] for name in kinds}
-    for name, _, out_NS in _ask_views(kinds, users, label_N, folds, work, step):
+    for name, _, out_NS in _map_folds(kinds, users, label_N, folds, work, step):
         parts[name].append(out_NS)
     strengths, columns = dict[str, float](), list[F64]()
     for name, kind in kinds.items():
@@ -317,7 +317,7 @@ def _try_last(
         best = int(np.argmin([measure_log_loss(_to_probability(z_M), label_N[row_M]) for z_M in out_MS.T]))
         strengths[name] = kind.strengths[best]
         columns.append(out_MS[:, best])
-    return _Tried(strengths, row_M, np.column_stack(columns) if columns else np.zeros((row_M.size, 0)))
+    return _SecondLevel(strengths, row_M, np.column_stack(columns) if columns else np.zeros((row_M.size, 0)))
 
 
 def _to_probability(z_N: F64) -> F64:
@@ -326,7 +326,7 @@ def _to_probability(z_N: F64) -> F64:
 
 
 def weigh_views(out_NK: F64, label_N: U8, *, seed: int) -> Weights:
-    """Weigh the views by what each said of users it had not seen.
+    """Weigh the views by their predictions out of fold.
 
     Args:
         out_NK: (N, K) log-odds.
@@ -346,7 +346,7 @@ def _fit_weights(out_NK: F64, label_N: U8) -> Weights:
     log_p_NK = -np.logaddexp(0, -z_NK) + np.logaddexp(0, -centre)
     log_q_NK = -np.logaddexp(0, z_NK) + np.logaddexp(0, centre)
     average = np.repeat([1 / n, -1 / n], n)
-    # the rarer a class, the less its users can say against the average
+    # the rarer a class, the less evidence its users are against the average
     strength = _STACK_STRENGTH * 4 * share * (1 - share)
     head = fit_linear(np.hstack([log_p_NK, log_q_NK]).astype(np.float32), label_N, strength, towards_V=average)
     log_p_K, log_q_K = head.weight_V[:n], head.weight_V[n:]

@@ -1,4 +1,4 @@
-"""Learn a task: labels and features in, a model with an honest AUROC out.
+"""Train a task: from features and labels to a model, and to its AUROC on users that it has not seen.
 
 Knows stored features and label files' contents; nothing of buckets or runs. With a test set the model is measured on
 it and never sees it. Without one, a stratified 20 % of the labels is held out of training and of every choice, the
@@ -141,14 +141,14 @@ class _Steps:
         self._progress("train", self._total, self._total)
 
 
-def _require(found: Matched, labels: Labels, minimum: int) -> None:
-    ones = int(found.label_N.sum())
-    zeros = int(found.label_N.size) - ones
+def _require(matched: Matched, labels: Labels, minimum: int) -> None:
+    ones = int(matched.label_N.sum())
+    zeros = int(matched.label_N.size) - ones
     if min(zeros, ones) < minimum:
         raise DataError(
             "NUM_OF_LABEL_INSUFFICIENT",
             f"there are {zeros:,} zeros and {ones:,} ones among users of the feature "
-            f"({found.n_unknown:,} labelled users are not in it); at least {minimum:,} of each are needed. "
+            f"({matched.n_unknown:,} labelled users are not in it); at least {minimum:,} of each are needed. "
             "Add labels, or make the feature from a data set that holds the labelled users; compare how the ids are written "
             "in both, case and blanks count.",
             path=labels.name,
@@ -168,35 +168,35 @@ def _train_and_hold_out(
         users.take(learn_N), label_N[learn_N], seed=seed, prior=float(label_N[kept_N].mean()), step=meter.step
     )
     held = users.take(held_N)
-    said_NK = first.say(held)
-    score_N = np.where(is_active_N[held_N], first.predict(held, said_NK), first.prior)
+    held_level_NK = first.predict_first_level(held)
+    score_N = np.where(is_active_N[held_N], first.predict(held, held_level_NK), first.prior)
     kept_set, held_set = (Matched(row_N[part_N], label_N[part_N], 0) for part_N in (kept_N, held_N))
-    if first.heard_NK.size:  # nobody needs to be heard twice: the first heads have not seen who was held
-        heard_NK = np.empty((row_N.size, said_NK.shape[1]), np.float32)
-        heard_NK[learn_N], heard_NK[held_N] = first.heard_NK, said_NK
-        users = users.hear(heard_NK)
+    if first.first_level_NK.size:  # no second round of predictions: the first heads have not seen who was held
+        first_level_NK = np.empty((row_N.size, held_level_NK.shape[1]), np.float32)
+        first_level_NK[learn_N], first_level_NK[held_N] = first.first_level_NK, held_level_NK
+        users = users.with_first_level(first_level_NK)
     if not is_active_N.all():
         users, label_N = users.take(is_active_N), label_N[is_active_N]
     last = refit_stack(first, users, label_N, seed=seed, prior=prior, step=meter.step)
     return last, Evidence(first, kept_set, held_set, score_N)
 
 
-def _gather(feature: Feature, found: Matched, seed: int) -> tuple[Users, U8]:
+def _gather(feature: Feature, matched: Matched, seed: int) -> tuple[Users, U8]:
     """Return the users to learn from: those with behaviors, sampled if there are too many."""
-    row_N = sample_rows(found.label_N, MAX_USERS, seed=seed)
-    users, n_behaviors_N = gather_users(feature, found.row_N[row_N])
-    label_N = found.label_N[row_N]
+    row_N = sample_rows(matched.label_N, MAX_USERS, seed=seed)
+    users, n_behaviors_N = gather_users(feature, matched.row_N[row_N])
+    label_N = matched.label_N[row_N]
     if (n_behaviors_N > 0).all():
         return users, label_N
     return users.take(n_behaviors_N > 0), label_N[n_behaviors_N > 0]
 
 
-def _predict(stack: Stack, feature: Feature, found: Matched) -> F64:
+def _predict(stack: Stack, feature: Feature, matched: Matched) -> F64:
     """Return the scores of labelled users; those without behaviors get the prior."""
-    score_N = np.empty(found.row_N.size)
-    for start in range(0, found.row_N.size, MAX_USERS):
+    score_N = np.empty(matched.row_N.size)
+    for start in range(0, matched.row_N.size, MAX_USERS):
         part = slice(start, start + MAX_USERS)
-        users, n_behaviors_N = gather_users(feature, found.row_N[part])
+        users, n_behaviors_N = gather_users(feature, matched.row_N[part])
         score_N[part] = np.where(n_behaviors_N > 0, stack.predict(users), stack.prior)
     return score_N
 

@@ -17,7 +17,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 FREE_BYTES = 60 << 20
-"""Below this no ratio is asked. Under the longest line, so that a bomb without a newline is called a bomb."""
+"""Below this the ratio is not checked. Less than the longest line, so that a bomb without a newline is reported as one."""
 MAX_RATIO = 200
 """Sequence files compress 5 to 30 times; gzip reaches 1,030 on constant bytes."""
 MAX_BYTES = 1 << 41

@@ -1,4 +1,4 @@
-"""What users did, in the one structure that the encoder reads, whether it came from text or from an event log.
+"""The histories of users: the one structure that the encoder reads, whether from sequence files or from an event log.
 
 Knows behaviors by place and hash; nothing of files. A history's behaviors are oldest first.
 
@@ -15,7 +15,7 @@ from footfall.modeling.text.tokens import split_behaviors
 
 @dataclass(frozen=True)
 class Schema:
-    """What is known of each event beside its behavior."""
+    """Which facts of each event are known beside its behavior."""
 
     has_time: bool = False
     numeric: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class Schema:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of each event beside its behavior, in the order of a schema."""
+    """The facts of each event, in the order of a schema."""
 
     schema: Schema
     until_us: int
@@ -65,31 +65,31 @@ def split_texts(data_B: U8, tab_N: I64, end_N: I64, max_tokens: int) -> Historie
     return Histories(data_B, *split_behaviors(data_B, tab_N, end_N, max_tokens))
 
 
-def take_users(found: Histories, row_N: I64) -> Histories:
+def take_users(histories: Histories, row_N: I64) -> Histories:
     """Return the users ``row_N``, in that order."""
-    length_N = np.diff(found.offset_N1)[row_N]
+    length_N = np.diff(histories.offset_N1)[row_N]
     offset_N1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(length_N)])
-    at_L = np.arange(offset_N1[-1]) + np.repeat(found.offset_N1[row_N] - offset_N1[:-1], length_N)
-    facts = found.facts
+    at_L = np.arange(offset_N1[-1]) + np.repeat(histories.offset_N1[row_N] - offset_N1[:-1], length_N)
+    facts = histories.facts
     if facts is not None:
         facts = Facts(facts.schema, facts.until_us, facts.time_L[at_L], facts.number_LQ[at_L], facts.category_LC[at_L])
     return Histories(
-        found.data_B, offset_N1, found.hash_L[at_L], found.start_L[at_L], found.end_L[at_L], found.n_words_L[at_L],
-        found.n_tokens_N[row_N], found.n_cut_N[row_N], facts,
+        histories.data_B, offset_N1, histories.hash_L[at_L], histories.start_L[at_L], histories.end_L[at_L],
+        histories.n_words_L[at_L], histories.n_tokens_N[row_N], histories.n_cut_N[row_N], facts,
     )  # fmt: skip
 
 
-def keep_events(found: Histories, keep_L: BOOL) -> Histories:
+def keep_events(histories: Histories, keep_L: BOOL) -> Histories:
     """Return the histories with some of their events; the counts of tokens stay."""
     before_L1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep_L)])
-    facts = found.facts
+    facts = histories.facts
     if facts is not None:
         facts = Facts(
             facts.schema, facts.until_us, facts.time_L[keep_L], facts.number_LQ[keep_L], facts.category_LC[keep_L]
         )
     return Histories(
-        found.data_B, before_L1[found.offset_N1], found.hash_L[keep_L], found.start_L[keep_L], found.end_L[keep_L],
-        found.n_words_L[keep_L], found.n_tokens_N, found.n_cut_N, facts,
+        histories.data_B, before_L1[histories.offset_N1], histories.hash_L[keep_L], histories.start_L[keep_L],
+        histories.end_L[keep_L], histories.n_words_L[keep_L], histories.n_tokens_N, histories.n_cut_N, facts,
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ class Block:
     end_N: I64
     id_hash_N: U64
     personal: list[tuple[int, str]] = field(default_factory=list)
-    """(line number, kind) of what looks like personal data, when asked only to warn."""
+    """(line number, kind) of what looks like personal data, if ``personal_data`` is "warn"."""
 
 
 def map_blocks(
@@ -78,7 +78,7 @@ def map_blocks(
             UNEXPECTED_TXT_FORMAT, LIMIT_ERROR_MID_LENGTH, DUPLICATE_USERID (when ``unique_ids``),
             PERSONAL_DATA_NOT_ALLOWED (when ``personal_data`` is "refuse"), with file and line.
     """
-    seed = np.uint64(int.from_bytes(os.urandom(8), "little"))  # nobody can prepare ids that collide
+    seed = np.uint64(int.from_bytes(os.urandom(8), "little"))  # secret, so that no ids are made to collide
     users = UserIds(read_id) if unique_ids else None
     total = sum(source.size_bytes for source in sources)
 
@@ -125,13 +125,13 @@ def _cut(sources: Sequence[Source], block_bytes: int) -> Iterator[_RawBlock]:
     """Yield whole lines, about ``block_bytes`` at a time; one longer line is a block of its own."""
     bytes_read = 0
     for source in sources:
-        meter = _Meter(bytes_read)
+        meter = _ByteCounter(bytes_read)
         for line, n_newlines, data in _cut_lines(source, meter, block_bytes):
             yield _RawBlock(source, line, n_newlines, data, meter.bytes_read)
         bytes_read = meter.bytes_read
 
 
-class _Meter:
+class _ByteCounter:
     """Counts the stored bytes that pass."""
 
     def __init__(self, bytes_read: int) -> None:
@@ -143,7 +143,7 @@ class _Meter:
             yield bytes(chunk)
 
 
-def _cut_lines(source: Source, meter: _Meter, block_bytes: int) -> Iterator[tuple[int, int, bytes]]:
+def _cut_lines(source: Source, meter: _ByteCounter, block_bytes: int) -> Iterator[tuple[int, int, bytes]]:
     """Yield (number of the first line, newlines, lines)."""
     buffer = bytearray()
     is_first, line, scanned = True, 1, 0
@@ -202,11 +202,11 @@ def _check(raw: _RawBlock, seed: np.uint64, personal_data: PersonalData) -> Bloc
         raise DataError(name, f"{sentence}.", path=raw.source.name, line=raw.first_line + n)
     block = Block(raw.source, raw.first_line, data_B, start_N[:n], tab_N[:n], end_N[:n], id_hash_N[:n])
     if personal_data != "off":
-        _look_for_personal_data(block, raw.data, refuse=personal_data == "refuse")
+        _check_personal_data(block, raw.data, refuse=personal_data == "refuse")
     return block
 
 
-def _look_for_personal_data(block: Block, data: bytes, *, refuse: bool) -> None:
+def _check_personal_data(block: Block, data: bytes, *, refuse: bool) -> None:
     for n in find_suspects(block.data_B, block.start_N, block.tab_N, block.end_N).tolist():
         kind = find_personal_data(data[block.start_N[n] : block.end_N[n]])
         if kind is None:

@@ -24,4 +24,4 @@ class Source:
 
 
 def keep_quiet(stage: str, done: int, total: int) -> None:
-    """Report progress to nobody."""
+    """Ignore progress."""

@@ -1,4 +1,4 @@
-"""Find a user id that comes twice, over any number of files, in 16 to 32 bytes a user.
+"""Detect duplicate user ids over any number of files, in 16 to 32 bytes a user.
 
 Knows hashes and line numbers; ids are fetched again only to verify that equal hashes are equal ids, so that two ids
 with one hash are no false alarm.

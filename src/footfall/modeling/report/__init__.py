@@ -1,1 +1,1 @@
-"""The report of a task: quality, checks, behaviors, wording."""
+"""The report of a task: quality, checks, contributions of behaviors, sentences."""

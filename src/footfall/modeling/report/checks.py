@@ -1,4 +1,4 @@
-"""What a report holds against a task: simple models, fewer labels, leaks, and labelled users who are not like the others.
+"""The checks of a task: baselines, learning curve, leakage, and drift of labelled users against the others.
 
 Knows labelled users as arrays and stored features; nothing of files of texts or of words for people.
 
@@ -31,7 +31,7 @@ _N_TREES = 200.0
 
 
 def measure_baselines(train: Users, train_label_N: U8, test: Users, test_label_N: U8, *, seed: int) -> list[Any]:
-    """Return {name, AUROC, log_loss} of three models that anybody would try first, learned from ``train``."""
+    """Return {name, AUROC, log_loss} of three baselines fitted on ``train``."""
     share = float(np.clip(train_label_N.mean(), 1e-7, 1 - 1e-7))
     majority_N = np.full(test_label_N.size, np.log(share / (1 - share)))
 
@@ -45,14 +45,14 @@ def measure_baselines(train: Users, train_label_N: U8, test: Users, test_label_N
         "tfidf_logistic": lambda: fit_linear(train.text_NV, train_label_N, _TFIDF_STRENGTH).predict(test.text_NV),
         "aggregates_trees": fit_trees,
     }
-    found = zip(models, map_ordered(lambda model: model(), models.values()), strict=True)
+    results = zip(models, map_ordered(lambda model: model(), models.values()), strict=True)
     return [
         {
             "name": name,
             "AUROC": measure_auroc(z_N, test_label_N),
             "log_loss": measure_log_loss(1 / (1 + np.exp(-z_N.clip(-30, 30))), test_label_N),
         }
-        for name, z_N in found
+        for name, z_N in results
     ]
 
 
@@ -77,25 +77,25 @@ def draw_learning_curve(
 
 
 def find_leaks(users: Users, label_N: U8) -> list[dict[str, Any]]:
-    """Return what alone tells the labels apart with an AUROC above ``LEAK_AUROC``, in either direction.
+    """Return what alone separates the labels with an AUROC above ``LEAK_AUROC``, in either direction.
 
-    Worst first, and among equals what is nearest to the data.
+    The worst first, and among equals what is nearest to the data.
 
     A token by whether a user has it, a dense column by its value. ``kind``: ``behavior`` and ``word`` (``token`` is its
     number), ``sequence``, ``fact``, ``column`` (``name`` is its name).
     """
-    found: list[dict[str, Any]] = []
+    leaks: list[dict[str, Any]] = []
     parts = (("text", users.text_NV), ("sequence", users.ngram_NV), ("fact", users.fact_NV))
     n_behaviors = int(users.encoding.bound_K[0])
     for kind, x_NV in parts:
         auroc_V = _rate_tokens(x_NV, label_N)
         for token in np.flatnonzero(np.abs(auroc_V - 0.5) > LEAK_AUROC - 0.5).tolist():
             name = ("behavior" if token < n_behaviors else "word") if kind == "text" else kind
-            found.append({"kind": name, "token": token, "name": None, "AUROC": float(auroc_V[token])})
+            leaks.append({"kind": name, "token": token, "name": None, "AUROC": float(auroc_V[token])})
     auroc_A = rate_columns(users.dense_NA, label_N)
     for a in np.flatnonzero(np.abs(auroc_A - 0.5) > LEAK_AUROC - 0.5).tolist():
-        found.append({"kind": "column", "token": None, "name": users.encoding.columns[a], "AUROC": float(auroc_A[a])})
-    return sorted(found, key=lambda leak: (-abs(leak["AUROC"] - 0.5), _LEAK_KINDS.index(leak["kind"])))
+        leaks.append({"kind": "column", "token": None, "name": users.encoding.columns[a], "AUROC": float(auroc_A[a])})
+    return sorted(leaks, key=lambda leak: (-abs(leak["AUROC"] - 0.5), _LEAK_KINDS.index(leak["kind"])))
 
 
 def _rate_tokens(x_NV: scipy.sparse.csr_matrix, label_N: U8) -> F64:
@@ -126,13 +126,13 @@ def rate_columns(dense_NA: U8, label_N: U8) -> F64:
 
 
 def check_drift(feature: Feature, encoding: Encoding, labelled_N: I64, *, seed: int) -> dict[str, Any] | None:
-    """Say whether labelled users can be told from the other users of the feature, by their dense columns.
+    """Measure whether labelled users can be distinguished from the other users of the feature by their dense columns.
 
     A linear head learns it from half of a sample of both and is measured on the other half. None if there are fewer than
     ``_MIN_DRIFT_USERS`` of either.
 
     Returns:
-        ``AUROC``; ``users`` of each kind that were looked at; ``columns``: up to 5 that differ most, {name, AUROC}.
+        ``AUROC``; ``users`` of each kind in the sample; ``columns``: up to 5 that differ most, {name, AUROC}.
     """
     other_N = np.setdiff1d(np.arange(feature.user_count), labelled_N)
     n = min(labelled_N.size, other_N.size, _MAX_DRIFT_USERS)

@@ -1,6 +1,6 @@
-"""What the tokens and columns of an encoder are called in front of people.
+"""Display names of the tokens and columns of an encoder.
 
-Knows a stored encoder's texts. Most words are stored as hashes: a word is looked for in the behaviors that hold it. What
+Knows a stored encoder's texts. Most words are stored as hashes: a word is searched for in the behaviors that hold it. What
 has no text keeps its number, or is None.
 
 Shapes: U behaviors, W words, C categories, T tokens of all behaviors' words, B bytes.
@@ -19,8 +19,8 @@ from footfall.modeling.dtypes import I32, I64, U8
 from footfall.modeling.text.lexicon import hash_word, split_words
 
 MAX_TEXT, MAX_LEAKS = 200, 20
-_LOOKED_AT = 100
-"""Leaks for which a name is looked for."""
+_MAX_LOOKED_UP = 100
+"""Leaks for which a name is looked up."""
 _NUMBERED = re.compile(r"(behavior|value)_(\d+)_(count|sum)")
 
 
@@ -72,11 +72,11 @@ class Names:
 
     def column(self, name: str) -> str:
         """Return the name of a dense column, with the behavior or category that it counts behind it."""
-        found = _NUMBERED.fullmatch(name)
-        if found is None:
+        match = _NUMBERED.fullmatch(name)
+        if match is None:
             return name
-        n = int(found[2])
-        if found[1] == "behavior":
+        n = int(match[2])
+        if match[1] == "behavior":
             return f"{name} ({self.behavior(n)})" if n < self.n_behaviors else name
         at_C = np.flatnonzero(self._category_hash_C == self._frequent_F[n])
         return f"{name} ({_shorten(self._category(int(at_C[0])))})" if at_C.size else name
@@ -87,16 +87,17 @@ def _reader(text_B: U8, end_U: I64) -> Callable[[int], bytes]:
 
 
 def _shorten(raw: bytes) -> str:
-    found = " ".join(raw.decode("utf-8", "replace").split())
-    return found if len(found) <= MAX_TEXT else found[: MAX_TEXT - 1] + "…"
+    text = " ".join(raw.decode("utf-8", "replace").split())
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
 def name_leaks(leaks: list[dict[str, Any]], names: Names | None) -> list[dict[str, Any]]:
-    """Return leaks of ``report_checks.find_leaks`` as they are told, {kind, name or None, AUROC}: those with a name first."""
-    told = [
-        {"kind": leak["kind"], "name": _name_leak(leak, names), "AUROC": leak["AUROC"]} for leak in leaks[:_LOOKED_AT]
+    """Return leaks of ``checks.find_leaks`` for display, {kind, name or None, AUROC}: those with a name first."""
+    named = [
+        {"kind": leak["kind"], "name": _name_leak(leak, names), "AUROC": leak["AUROC"]}
+        for leak in leaks[:_MAX_LOOKED_UP]
     ]
-    return sorted(told, key=lambda leak: leak["name"] is None)[:MAX_LEAKS]
+    return sorted(named, key=lambda leak: leak["name"] is None)[:MAX_LEAKS]
 
 
 def _name_leak(leak: dict[str, Any], names: Names | None) -> str | None:
@@ -105,5 +106,9 @@ def _name_leak(leak: dict[str, Any], names: Names | None) -> str | None:
         return name if name is None else str(name)
     if kind == "column":
         return names.column(name)
-    tell: dict[str, Callable[[int], str | None]] = {"behavior": names.behavior, "word": names.word, "fact": names.fact}
-    return tell[kind](token)
+    name_of: dict[str, Callable[[int], str | None]] = {
+        "behavior": names.behavior,
+        "word": names.word,
+        "fact": names.fact,
+    }
+    return name_of[kind](token)

@@ -1,8 +1,8 @@
-"""How good scores are, with the tables that people draw: interval, curve, calibration, deciles.
+"""The quality of scores: AUROC with its interval, ROC curve, calibration, deciles, score distribution.
 
 Knows scores and labels only; every value is JSON-able.
 
-Shapes: N users, P users with label 1, Q with label 0, D parts, B bins.
+Shapes: N users, P positives (label 1), Q negatives, D parts, B bins.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ _CONFIDENCE = 0.95
 
 
 def measure_quality(score_N: F64, label_N: U8) -> dict[str, Any]:
-    """Return all that a report says of scores. Both labels occur."""
+    """Return the part of a report about the scores. Both labels occur."""
     return {
         "AUROC": measure_auroc(score_N, label_N),
         "AUROC_interval": list(measure_interval(score_N, label_N)),
@@ -37,15 +37,15 @@ def measure_interval(score_N: F64, label_N: U8) -> tuple[float, float]:
     """Return the ends of the 95 % interval of the AUROC.
 
     DeLong's variance on the logit scale, so that both ends lie in [0, 1]. Where all pairs are in one order the variance
-    is 0 and says nothing; then the open end is that of an exact binomial interval over the users of the smaller class.
+    is 0 and uninformative; then the open end is that of an exact binomial interval over the users of the smaller class.
     Sources: DeLong, DeLong & Clarke-Pearson 1988; Sun & Xu 2014 (by ranks); Pepe 2003, 5.2.5; Clopper & Pearson 1934.
     """
-    one_P, zero_Q = score_N[label_N == 1], score_N[label_N == 0]
+    positive_P, negative_Q = score_N[label_N == 1], score_N[label_N == 0]
     auroc = measure_auroc(score_N, label_N)
     if auroc in (0.0, 1.0):
-        end = ((1 - _CONFIDENCE) / 2) ** (1 / min(one_P.size, zero_Q.size))
+        end = ((1 - _CONFIDENCE) / 2) ** (1 / min(positive_P.size, negative_Q.size))
         return (end, 1.0) if auroc == 1.0 else (0.0, 1 - end)
-    wins_P, wins_Q = _wins(one_P, zero_Q), 1 - _wins(zero_Q, one_P)
+    wins_P, wins_Q = _wins(positive_P, negative_Q), 1 - _wins(negative_Q, positive_P)
     variance = sum(float(np.var(wins)) / max(1, wins.size - 1) for wins in (wins_P, wins_Q))
     half = float(norm.ppf((1 + _CONFIDENCE) / 2)) * np.sqrt(variance) / (auroc * (1 - auroc))
     centre = np.log(auroc / (1 - auroc))
@@ -78,15 +78,15 @@ def _tabulate_calibration(score_N: F64, label_N: U8) -> list[dict[str, Any]]:
 
 
 def _tabulate_deciles(score_N: F64, label_N: U8) -> list[dict[str, Any]]:
-    """Return a tenth of the users in each line, best scores first; users with one score share its ones evenly."""
+    """Return lift and cumulative gain by decile, best scores first; users with equal scores share their positives evenly."""
     _, of_N = np.unique(score_N, return_inverse=True)
     ones_U = np.bincount(of_N, weights=label_N) / np.bincount(of_N)
     order_N = np.argsort(-score_N, kind="stable")
     expected_N, sorted_N = ones_U[of_N][order_N], score_N[order_N]
-    total, found, lines = float(label_N.sum()), 0.0, []
+    total, n_so_far, lines = float(label_N.sum()), 0.0, []
     for number, part_M in enumerate(np.array_split(np.arange(score_N.size), N_DECILES), 1):
         ones = float(expected_N[part_M].sum())
-        found += ones
+        n_so_far += ones
         share = ones / part_M.size if part_M.size else None
         lines.append(
             {
@@ -95,14 +95,14 @@ def _tabulate_deciles(score_N: F64, label_N: U8) -> list[dict[str, Any]]:
                 "least_score": float(sorted_N[part_M[-1]]) if part_M.size else None,
                 "ones_share": share,
                 "lift": None if share is None else share * label_N.size / total,
-                "gain": found / total,
+                "gain": n_so_far / total,
             }
         )
     return lines
 
 
 def _thin_roc(score_N: F64, label_N: U8) -> list[list[float]]:
-    """Return points (share of zeros, share of ones) of the curve, from (0, 0) to (1, 1)."""
+    """Return points (false positive rate, true positive rate) of the ROC curve, from (0, 0) to (1, 1)."""
     zeros_J, ones_J, _ = roc_curve(label_N, score_N)
     if zeros_J.size > N_ROC_POINTS:
         at_J = np.unique(np.linspace(0, zeros_J.size - 1, N_ROC_POINTS).round().astype(np.int64))

@@ -1,8 +1,8 @@
-"""Write the report of a task: how good it is, why, against what, and what to be careful about.
+"""Make the report of a task: quality, contributions of behaviors, baselines, checks and warnings.
 
 Knows a trained task and the features that it was learned from and measured on. All of it is deterministic and bounded:
-what learns again does so on at most ``MAX_USERS`` labelled users to learn from and as many to measure on. The fields are
-described where they are served, in ``contract/report.py``; the words are in ``report_words.py``.
+models are fitted again on at most ``MAX_USERS`` labelled users, and measured on as many. The fields are
+described where they are served, in ``contract/report.py``; the sentences are in ``wording.py``.
 
 Shapes: N labelled users.
 """
@@ -23,7 +23,7 @@ from footfall.modeling.learning.labels import Labels, Matched
 from footfall.modeling.learning.metrics import measure_auroc, measure_log_loss
 from footfall.modeling.learning.stack import MIN_CLASS_USERS
 from footfall.modeling.learning.task import TrainedTask
-from footfall.modeling.report.behaviors import find_telling_behaviors
+from footfall.modeling.report.behaviors import find_contributing_behaviors
 from footfall.modeling.report.checks import LEAK_AUROC, check_drift, draw_learning_curve, find_leaks, measure_baselines
 from footfall.modeling.report.names import Names, name_leaks
 from footfall.modeling.report.quality import measure_quality
@@ -43,14 +43,14 @@ class Sources:
     test_feature: Feature | None = None
     test_labels: Labels | None = None
     encoder_dir: Path | None = None
-    """Where the encoder is; without it behaviors have no texts and are not told."""
+    """Where the encoder is; without it behaviors have no texts and are left out."""
     coverage: float | None = None
     """Share of the train feature's behaviors that its encoder knows."""
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """Labelled users to try things on."""
+    """The labelled users that the checks use."""
 
     train: Users
     train_label_N: U8
@@ -67,29 +67,29 @@ class _Sample:
 
 def make_report(task: TrainedTask, sources: Sources, *, seed: int) -> dict[str, Any]:
     """Return the report of a task, as JSON."""
-    found = task.evidence
+    evidence = task.evidence
     names = None if sources.encoder_dir is None else Names(sources.encoder_dir)
     sample = _draw_sample(task, sources, seed)
     report: dict[str, Any] = {
         "format": FORMAT,
-        "quality": measure_quality(found.score_N, found.test.label_N),
+        "quality": measure_quality(evidence.score_N, evidence.test.label_N),
         "labels": _count_labels(task, sources),
         "views": _describe_views(task),
         "calibrated": task.summary["calibrated"],
         "coverage": sources.coverage,
     }
     with threadpool_limits(1):  # the same sums on any number of cores
-        report |= _try_things(task, sources, sample, names, seed)
+        report |= _run_checks(task, sources, sample, names, seed)
     report["warnings"] = warn(report)
     report["summary"] = describe_report(report)
     return report
 
 
 def _draw_sample(task: TrainedTask, sources: Sources, seed: int) -> _Sample:
-    found = task.evidence
-    train_N = sample_rows(found.train.label_N, MAX_USERS, seed=seed)
-    test_N = sample_rows(found.test.label_N, MAX_USERS, seed=seed)
-    train_row_N, test_row_N = found.train.row_N[train_N], found.test.row_N[test_N]
+    evidence = task.evidence
+    train_N = sample_rows(evidence.train.label_N, MAX_USERS, seed=seed)
+    test_N = sample_rows(evidence.test.label_N, MAX_USERS, seed=seed)
+    train_row_N, test_row_N = evidence.train.row_N[train_N], evidence.test.row_N[test_N]
     test_feature = sources.test_feature or sources.train_feature
     if test_feature.directory == sources.train_feature.directory:  # then one pass over its users is enough
         both_N = np.union1d(train_row_N, test_row_N)
@@ -102,23 +102,23 @@ def _draw_sample(task: TrainedTask, sources: Sources, seed: int) -> _Sample:
         test, _ = gather_users(test_feature, test_row_N)
     return _Sample(
         train.take(n_behaviors_N > 0),
-        found.train.label_N[train_N][n_behaviors_N > 0],
+        evidence.train.label_N[train_N][n_behaviors_N > 0],
         test,
-        found.test.label_N[test_N],
-        found.score_N[test_N],
+        evidence.test.label_N[test_N],
+        evidence.score_N[test_N],
     )
 
 
-def _try_things(task: TrainedTask, sources: Sources, sample: _Sample, names: Names | None, seed: int) -> dict[str, Any]:
-    """Return the parts of a report that look at users again."""
-    ours = {
+def _run_checks(task: TrainedTask, sources: Sources, sample: _Sample, names: Names | None, seed: int) -> dict[str, Any]:
+    """Return the parts of a report that need the users again."""
+    own = {
         "name": "footfall",
         "AUROC": measure_auroc(sample.test_score_N, sample.test_label_N),
         "log_loss": measure_log_loss(sample.test_score_N, sample.test_label_N),
     }
     checks: dict[str, Any] = {
         "sample": {"train_users": int(sample.train_label_N.size), "test_users": int(sample.test_label_N.size)},
-        "baselines": [ours],
+        "baselines": [own],
         "learning_curve": [{"labels": int(task.evidence.train.label_N.size), "AUROC": task.auroc}],
         "behaviors": {"for": [], "against": []},
         "leaks": {"limit": LEAK_AUROC, "found": [], "test_users_in_train": _count_shared_users(task, sources)},
@@ -133,18 +133,18 @@ def _try_things(task: TrainedTask, sources: Sources, sample: _Sample, names: Nam
     labelled_N = np.union1d(task.evidence.train.row_N, [] if sources.test_feature else task.evidence.test.row_N)
     checks["drift"] = check_drift(sources.train_feature, sample.train.encoding, labelled_N.astype(np.int64), seed=seed)
     if names is not None:
-        checks["behaviors"] = find_telling_behaviors(task.stack, sample.train, sample.train_label_N, names)
+        checks["behaviors"] = find_contributing_behaviors(task.stack, sample.train, sample.train_label_N, names)
         for column in checks["drift"]["columns"] if checks["drift"] else ():
             column["name"] = names.column(column["name"])
     return checks
 
 
 def _count_labels(task: TrainedTask, sources: Sources) -> dict[str, Any]:
-    found = task.evidence
+    evidence = task.evidence
     return {
         "test": task.summary["test"],
-        "train": _count_classes(found.train),
-        "measured": _count_classes(found.test),
+        "train": _count_classes(evidence.train),
+        "measured": _count_classes(evidence.test),
         "unmatched_train": task.summary["unknown_train_users"],
         "unmatched_test": task.summary["unknown_test_users"],
         "given_train": int(sources.train_labels.label_N.size),
@@ -152,9 +152,9 @@ def _count_labels(task: TrainedTask, sources: Sources) -> dict[str, Any]:
     }
 
 
-def _count_classes(found: Matched) -> dict[str, int]:
-    ones = int(found.label_N.sum())
-    return {"zeros": int(found.label_N.size) - ones, "ones": ones}
+def _count_classes(matched: Matched) -> dict[str, int]:
+    ones = int(matched.label_N.sum())
+    return {"zeros": int(matched.label_N.size) - ones, "ones": ones}
 
 
 def _describe_views(task: TrainedTask) -> list[dict[str, Any]]:

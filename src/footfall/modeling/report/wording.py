@@ -1,4 +1,4 @@
-"""What the numbers of a report mean, in words for people who do not compute.
+"""The summary and the warnings of a report, as sentences for readers who are no statisticians.
 
 Knows a report as JSON.
 """
@@ -8,8 +8,8 @@ from typing import Any
 
 Report = dict[str, Any]
 
-_TOO_GOOD, _DRIFT_AUROC, _LEAST_COVERAGE, _WIDE = 0.99, 0.75, 0.8, 0.1
-_UNMATCHED_SHARE, _CALIBRATION_ERROR, _RISE = 0.2, 0.08, 0.01
+_MAX_CREDIBLE_AUROC, _MAX_DRIFT_AUROC, _MIN_COVERAGE, _MAX_INTERVAL = 0.99, 0.75, 0.8, 0.1
+_MAX_UNMATCHED_SHARE, _MAX_CALIBRATION_ERROR, _MIN_RISE = 0.2, 0.08, 0.01
 
 
 def describe_report(report: Report) -> str:
@@ -30,7 +30,7 @@ def describe_report(report: Report) -> str:
 
 
 def warn(report: Report) -> list[dict[str, str]]:
-    """Return what to be careful about, the gravest first: {code, text}."""
+    """Return the warnings, the gravest first: {code, text}."""
     rules = (
         _leak,
         _shared,
@@ -48,16 +48,18 @@ def warn(report: Report) -> list[dict[str, str]]:
 
 
 def _leak(report: Report) -> Iterator[tuple[str, str]]:
-    found, auroc = report["leaks"]["found"], report["quality"]["AUROC"]
-    if not found and auroc < _TOO_GOOD:
+    leaks, auroc = report["leaks"]["found"], report["quality"]["AUROC"]
+    if not leaks and auroc < _MAX_CREDIBLE_AUROC:
         return
     first = ""
-    if found:
-        leak = found[0]
+    if leaks:
+        leak = leaks[0]
         what = f"The {leak['kind']} {leak['name']!r}" if leak["name"] else f"A {leak['kind']}"
         first = f" {what} alone tells the labels apart (AUROC {leak['AUROC']:.3f})."
     good = (
-        f"an AUROC of {auroc:.3f} is too good to be true" if auroc >= _TOO_GOOD else "the data may give the label away"
+        f"an AUROC of {auroc:.3f} is too good to be true"
+        if auroc >= _MAX_CREDIBLE_AUROC
+        else "the data may give the label away"
     )
     yield (
         "LEAKAGE_SUSPECTED",
@@ -97,7 +99,7 @@ def _uninformative(report: Report) -> Iterator[tuple[str, str]]:
 
 def _wide(report: Report) -> Iterator[tuple[str, str]]:
     low, high = report["quality"]["AUROC_interval"]
-    if high - low > _WIDE:
+    if high - low > _MAX_INTERVAL:
         measured = report["labels"]["measured"]
         yield (
             "FEW_TEST_USERS",
@@ -107,13 +109,13 @@ def _wide(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _baseline(report: Report) -> Iterator[tuple[str, str]]:
-    ours, *others = report["baselines"]
+    own, *others = report["baselines"]
     best = max(others, key=lambda each: float(each["AUROC"]), default=None)
-    if best is not None and best["AUROC"] > ours["AUROC"]:
+    if best is not None and best["AUROC"] > own["AUROC"]:
         yield (
             "BASELINE_IS_BETTER",
             f"A simple model ({best['name']}) ranks these users as well or better (AUROC {best['AUROC']:.3f} against "
-            f"{ours['AUROC']:.3f}). With few labels this may be chance.",
+            f"{own['AUROC']:.3f}). With few labels this may be chance.",
         )
 
 
@@ -121,7 +123,7 @@ def _unmatched(report: Report) -> Iterator[tuple[str, str]]:
     labels = report["labels"]
     for which in ("train", "test"):
         missing, given = labels[f"unmatched_{which}"], labels[f"given_{which}"]
-        if given and missing / given > _UNMATCHED_SHARE:
+        if given and missing / given > _MAX_UNMATCHED_SHARE:
             yield (
                 "LABELS_WITHOUT_MATCH",
                 f"{missing:,} of {given:,} {which} labels are of users who are not in the feature. "
@@ -131,7 +133,7 @@ def _unmatched(report: Report) -> Iterator[tuple[str, str]]:
 
 def _coverage(report: Report) -> Iterator[tuple[str, str]]:
     coverage = report["coverage"]
-    if coverage is not None and coverage < _LEAST_COVERAGE:
+    if coverage is not None and coverage < _MIN_COVERAGE:
         yield (
             "LOW_COVERAGE",
             f"The encoder knows only {100 * coverage:.0f} % of the behaviors of the train feature. "
@@ -141,7 +143,7 @@ def _coverage(report: Report) -> Iterator[tuple[str, str]]:
 
 def _drift(report: Report) -> Iterator[tuple[str, str]]:
     drift = report["drift"]
-    if drift is not None and drift["AUROC"] > _DRIFT_AUROC:
+    if drift is not None and drift["AUROC"] > _MAX_DRIFT_AUROC:
         columns = ", ".join(column["name"] for column in drift["columns"][:3])
         yield (
             "LABELLED_USERS_DIFFER",
@@ -153,7 +155,7 @@ def _drift(report: Report) -> Iterator[tuple[str, str]]:
 
 def _calibration(report: Report) -> Iterator[tuple[str, str]]:
     error, measured = report["quality"]["calibration_error"], sum(report["labels"]["measured"].values())
-    if error > _CALIBRATION_ERROR and measured >= 500:
+    if error > _MAX_CALIBRATION_ERROR and measured >= 500:
         yield (
             "POORLY_CALIBRATED",
             f"Scores are off by {100 * error:.0f} points on average as probabilities. Rank by them, but do not count on "
@@ -163,7 +165,7 @@ def _calibration(report: Report) -> Iterator[tuple[str, str]]:
 
 def _more(report: Report) -> Iterator[tuple[str, str]]:
     curve = report["learning_curve"]
-    if len(curve) > 1 and curve[-1]["AUROC"] - curve[-2]["AUROC"] > _RISE:
+    if len(curve) > 1 and curve[-1]["AUROC"] - curve[-2]["AUROC"] > _MIN_RISE:
         yield (
             "MORE_LABELS_MAY_HELP",
             f"From {curve[-2]['labels']:,} to {curve[-1]['labels']:,} labels the AUROC still rose by "

@@ -1,8 +1,8 @@
-"""Say what the users whom a task found have in common, against all users of the feature; compiled.
+"""Describe the target of a task: what its users have in common, against all users of the feature; compiled.
 
 Needs numpy and numba alone, as ``score.py``. The target are the tenth of the users with the highest scores. A behavior is
-told when its share in the target stands ``MIN_Z`` standard deviations above what drawing as many users by lot would give,
-and ``MIN_USERS`` of the target have it; those that tell most come first, by ``share * log(lift)``, their part of the
+reported when its share in the target stands ``MIN_Z`` standard deviations above that of as many users drawn at random,
+and ``MIN_USERS`` of the target have it; the most informative come first, by ``share * log(lift)``, their part of the
 Kullback-Leibler divergence of the target from all. An attribute is another task: the mean of its calibrated scores is the
 share of its positive class. Source: the contract, 9-17; the normal limit of the hypergeometric distribution.
 
@@ -41,7 +41,7 @@ class OtherTask:
 
 @dataclass(frozen=True)
 class Audience:
-    """What came of it."""
+    """The size of what was written."""
 
     line_count: int
     """Users of the feature."""
@@ -91,7 +91,7 @@ def describe_audience(
 
 
 def _find_target(scorer: Scorer, feature: Feature, progress: Progress) -> BOOL:
-    """Return (N,): whether a user is of the tenth with the highest scores; of equals the first ones are."""
+    """Return (N,): whether a user is in the tenth with the highest scores; of equal scores the first ones are."""
     score_N = np.empty(feature.user_count)
     done = 0
     for block_N in map_ordered(scorer.score, feature.read_blocks()):
@@ -106,21 +106,21 @@ def _find_target(scorer: Scorer, feature: Feature, progress: Progress) -> BOOL:
 
 def _count(feature: Feature, target_N: BOOL, n_behaviors: int, others: Sequence[Scorer], progress: Progress) -> _Counts:
     def work(block: FeatureBlock) -> tuple[int, _Counts]:
-        mine_N = target_N[block.first_row : block.first_row + block.n_users]
+        is_target_N = target_N[block.first_row : block.first_row + block.n_users]
         target_U, base_U = np.zeros(n_behaviors, np.int64), np.zeros(n_behaviors, np.int64)
-        _count_behaviors(block.offset_N1, block.token_M, mine_N, target_U, base_U)
+        _count_behaviors(block.offset_N1, block.token_M, is_target_N, target_U, base_U)
         score_TN = np.array([scorer.score(block) for scorer in others]).reshape(len(others), block.n_users)
-        return block.n_users, _Counts(target_U, base_U, score_TN[:, mine_N].sum(axis=1), score_TN.sum(axis=1))
+        return block.n_users, _Counts(target_U, base_U, score_TN[:, is_target_N].sum(axis=1), score_TN.sum(axis=1))
 
     total = _Counts(
         np.zeros(n_behaviors, np.int64), np.zeros(n_behaviors, np.int64), np.zeros(len(others)), np.zeros(len(others))
     )
     done = 0
-    for n_users, found in map_ordered(work, feature.read_blocks()):
-        np.add(total.target_U, found.target_U, out=total.target_U)
-        np.add(total.base_U, found.base_U, out=total.base_U)
-        np.add(total.target_T, found.target_T, out=total.target_T)
-        np.add(total.base_T, found.base_T, out=total.base_T)
+    for n_users, counts in map_ordered(work, feature.read_blocks()):
+        np.add(total.target_U, counts.target_U, out=total.target_U)
+        np.add(total.base_U, counts.base_U, out=total.base_U)
+        np.add(total.target_T, counts.target_T, out=total.target_T)
+        np.add(total.base_T, counts.base_T, out=total.base_T)
         done += n_users
         progress("count", done, feature.user_count)
     return total
@@ -138,13 +138,13 @@ def _count_behaviors(offset_N1: I32, token_M: U32, target_N: BOOL, target_U: I64
 
 
 def _choose(target_U: I64, base_U: I64, n_target: int, n_users: int) -> I64:
-    """Return the numbers of the over-represented behaviors, those that tell most first."""
+    """Return the numbers of the over-represented behaviors, the most informative first."""
     share = n_target / n_users
     spread_U = np.sqrt(base_U * share * (1 - share) * (n_users - base_U) / max(1, n_users - 1))
     enough_U = np.flatnonzero((target_U >= MIN_USERS) & (target_U - base_U * share > MIN_Z * spread_U))
     lift_U = (target_U[enough_U] / n_target) / (base_U[enough_U] / n_users)
-    told_U = target_U[enough_U] * np.log(lift_U)
-    return enough_U[np.argsort(-told_U, kind="stable")[:MAX_BEHAVIORS]]
+    contribution_U = target_U[enough_U] * np.log(lift_U)
+    return enough_U[np.argsort(-contribution_U, kind="stable")[:MAX_BEHAVIORS]]
 
 
 def _attributes(

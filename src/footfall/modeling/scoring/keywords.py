@@ -1,8 +1,8 @@
-"""Compare the users of a feature with keywords, and write how alike they are as text; compiled.
+"""Score the users of a feature by their similarity to keywords, and write the scores as text; compiled.
 
-Needs numpy and numba alone, as ``score.py``. Knows the artefacts of ``encoder.py`` and ``feature.py``, which must belong
+Needs numpy and numba alone, as ``score.py``. Knows the artefacts of ``encoder.py`` and ``encode.py``, which must belong
 together, and no labels. A keyword becomes a direction of the latent space, whose dimensions count by how far they spread the
-users: without that, few tokens in many dimensions would have nothing to do with each other. A user meets it by the sum, over
+users: without that, few tokens in many dimensions would have nothing to do with each other. A user is compared by the sum, over
 the tokens of the own behaviors, of ``tf-idf * max(0, cos(token, keyword))**2``, which finds more than the cosine of user and
 keyword does. The keyword's own tokens (the words, the behaviors that hold them) count in full.
 A sum ``s`` becomes a similarity ``1 - exp(-s)``; several keywords mean AND: the geometric mean of their similarities, which
@@ -34,8 +34,8 @@ _ROWS = 16_384
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """What came of a comparison."""
+class KeywordMatch:
+    """What a comparison wrote."""
 
     line_count: int
     unknown: tuple[str, ...]
@@ -43,24 +43,24 @@ class Meeting:
 
 
 @dataclass(frozen=True)
-class Meter:
-    """Keywords, ready to be compared with users."""
+class KeywordScorer:
+    """Keywords, ready to score users."""
 
     bound_K: I64
     weight_VQ: F32
     """What a token of weight 1 adds to the sum of each keyword, idf included."""
     unknown: tuple[str, ...]
 
-    def measure(self, block: FeatureBlock) -> F64:
+    def score(self, block: FeatureBlock) -> F64:
         """Return (N,) similarities in [0, 1]."""
         similarity_N = np.empty(block.n_users)
-        _measure(
+        _score(
             block.offset_N1, block.token_M, block.count_M, block.inverse_NK, self.bound_K, self.weight_VQ, similarity_N
         )
         return similarity_N
 
 
-def build_meter(encoder_dir: Path, feature_dir: Path, keywords: Sequence[str]) -> Meter:
+def build_scorer(encoder_dir: Path, feature_dir: Path, keywords: Sequence[str]) -> KeywordScorer:
     """Look keywords up in an encoder.
 
     Raises:
@@ -72,9 +72,9 @@ def build_meter(encoder_dir: Path, feature_dir: Path, keywords: Sequence[str]) -
         raise ValueError("The feature was made by another encoder.")
     bound_K = encoding["bound_K"]
     lexicon = Lexicon(encoder["text_B"], encoder["text_end_U"], encoder["word_hash_W"], int(bound_K[0]))
-    found = [lexicon.find(keyword) for keyword in keywords]
-    known = [keyword for keyword in found if keyword.is_known]
-    unknown = tuple(dict.fromkeys(word for keyword in found for word in keyword.unknown))
+    meanings = [lexicon.find(keyword) for keyword in keywords]
+    known = [keyword for keyword in meanings if keyword.is_known]
+    unknown = tuple(dict.fromkeys(word for keyword in meanings for word in keyword.unknown))
     if not known:
         raise DataError(
             "UNKNOWN_KEYWORD",
@@ -82,7 +82,7 @@ def build_meter(encoder_dir: Path, feature_dir: Path, keywords: Sequence[str]) -
             "Use words that stand in the behaviors of your data set.",
         )
     space = _Space(encoder["vector_VD"], encoding["spread_D"])
-    return Meter(bound_K, _weigh(space, encoding["idf_V"], known), unknown)
+    return KeywordScorer(bound_K, _weigh(space, encoding["idf_V"], known), unknown)
 
 
 def match_keywords(
@@ -92,24 +92,24 @@ def match_keywords(
     out_path: Path,
     *,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
-) -> Meeting:
+) -> KeywordMatch:
     """Write a line for every user of a feature; a user without behaviors has similarity 0.
 
     Raises:
-        DataError, ValueError: as ``build_meter`` does.
+        DataError, ValueError: as ``build_scorer`` does.
     """
-    meter, feature = build_meter(encoder_dir, feature_dir, keywords), open_feature(feature_dir)
+    scorer, feature = build_scorer(encoder_dir, feature_dir, keywords), open_feature(feature_dir)
     total, done = feature.user_count, 0
 
     def work(block: FeatureBlock) -> tuple[int, U8]:
-        return block.n_users, write_lines(block.id_B, block.id_offset_N1, meter.measure(block))
+        return block.n_users, write_lines(block.id_B, block.id_offset_N1, scorer.score(block))
 
     with out_path.open("wb", buffering=0) as out:
         for n_users, line_B in map_ordered(work, feature.read_blocks()):
             out.write(line_B.data)
             done += n_users
             progress("compare", done, total)
-    return Meeting(done, meter.unknown)
+    return KeywordMatch(done, scorer.unknown)
 
 
 def _name(words: Sequence[str]) -> str:
@@ -151,7 +151,7 @@ def _direction(space: _Space, keyword: Keyword) -> F32:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _measure(
+def _score(
     offset_N1: I32, token_M: U32, count_M: U8, inverse_NK: F32, bound_K: I64, weight_VQ: F32, similarity_N: F64
 ) -> None:
     n_tokens, n_keywords = weight_VQ.shape

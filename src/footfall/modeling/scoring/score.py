@@ -1,6 +1,6 @@
 """Score every user of a feature with a task, and write the scores as text; compiled.
 
-Needs numpy and numba alone, so that the job starts at once. Knows the artefacts of ``task.py`` and ``feature.py`` and
+Needs numpy and numba alone, so that the job starts at once. Knows the artefacts of ``task.py`` and ``encode.py`` and
 no view: a head is arrays (``view.HEAD_ARRAYS``) whose sum is the log-odds. A user without behaviors gets the prior.
 A line is ``user_id<TAB>score`` with 6 decimals, in the feature's order. Source: the contract, 9-15.
 
@@ -47,8 +47,8 @@ class Head:
     leaf_TL: F32
     edge_KE: F32
 
-    def add(self, block: FeatureBlock, bound_K: I64, heard_KN: F32, z_N: F32) -> None:
-        """Add the log-odds of a block's users to ``z_N``; ``heard_KN`` is what the heads before this one say."""
+    def add(self, block: FeatureBlock, bound_K: I64, first_level_KN: F32, z_N: F32) -> None:
+        """Add the log-odds of a block's users to ``z_N``; ``first_level_KN`` are those of the heads before this one."""
         z_N += np.float32(self.bias)
         if self.token_range[0] < self.token_range[1]:
             _add_tokens(
@@ -60,7 +60,7 @@ class Head:
         if self.byte_A256.size:
             _add_bytes(block.dense_NA, self.byte_A256, z_N)
         if self.node_TW.size:
-            _add_trees(block.dense_NA, heard_KN, self.edge_KE, self.node_TW, self.keep_TW, self.leaf_TL, z_N)
+            _add_trees(block.dense_NA, first_level_KN, self.edge_KE, self.node_TW, self.keep_TW, self.leaf_TL, z_N)
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,9 @@ def _add_bytes(dense_NA: U8, byte_A256: F32, z_N: F32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _add_trees(dense_NA: U8, heard_KN: F32, edge_KE: F32, node_TW: U32, keep_TW: U16, leaf_TL: F32, z_N: F32) -> None:
+def _add_trees(
+    dense_NA: U8, first_level_KN: F32, edge_KE: F32, node_TW: U32, keep_TW: U16, leaf_TL: F32, z_N: F32
+) -> None:
     n_columns, n_heard = dense_NA.shape[1], edge_KE.shape[0]
     column_AB = np.zeros((n_columns + n_heard, BLOCK_USERS), np.uint8)
     for first in range(0, z_N.size, BLOCK_USERS):
@@ -223,7 +225,7 @@ def _add_trees(dense_NA: U8, heard_KN: F32, edge_KE: F32, node_TW: U32, keep_TW:
         turn_users(dense_NA, first, last, column_AB)
         for k in range(n_heard):
             for i in range(last - first):
-                column_AB[n_columns + k, i] = np.searchsorted(edge_KE[k], heard_KN[k, first + i])
+                column_AB[n_columns + k, i] = np.searchsorted(edge_KE[k], first_level_KN[k, first + i])
         add_trees(column_AB, node_TW, keep_TW, leaf_TL, z_N[first:last])
 
 

@@ -1,4 +1,4 @@
-"""Predict boosted trees over bytes: every node of a tree looked at for 64 users at a time, without a branch.
+"""Predict boosted trees over bytes: each node of a tree is evaluated for 64 users at a time, without a branch.
 
 Knows packed trees only; needs numpy and numba. The users of a block are turned so that a column's bytes lie together.
 A user starts a tree with one bit a leaf. A node, ``column << 8 | threshold``, takes the bits of the leaves on its left
@@ -77,7 +77,7 @@ def turn_users(dense_NA: U8, first: int, last: int, column_AB: U8) -> None:
 
 @njit(cache=True, nogil=True)
 def add_trees(column_AB: U8, node_TW: U32, keep_TW: U16, leaf_TL: F32, out_B: F32) -> None:
-    """Add the trees' sum to each of a block's users; ``out_B`` says how many there are."""
+    """Add the trees' sum to each of a block's users; ``out_B.size`` is their number."""
     live_PB = np.empty((_PARTS, BLOCK_USERS), np.uint8)
     lowest_B = np.empty(BLOCK_USERS, np.float32)  # a power of two, whose exponent is the leaf
     float_B = lowest_B.view(np.uint32)

@@ -145,7 +145,7 @@ _FILTER_SHIFT = np.uint64(40)
 
 
 def build_filter(hash_V: U64) -> U8:
-    """Return (F,) bytes with one bit set for each hash, so that ``may_have`` needs no look at a table."""
+    """Return (F,) bytes with one bit set for each hash, so that ``may_have`` needs no table."""
     size = 8
     while 8 * size < _FILTER_BITS * hash_V.size:
         size *= 2
@@ -159,6 +159,6 @@ def build_filter(hash_V: U64) -> U8:
 
 @njit(cache=True, nogil=True)
 def may_have(filter_F: U8, h: np.uint64) -> int:
-    """Return 0 if ``h`` is surely not among the hashes of a filter, else 1. Source: Bloom 1970, with one function."""
+    """Return 0 if ``h`` is certainly not among the hashes of a filter, else 1. Source: Bloom 1970, with one function."""
     place = (h >> _FILTER_SHIFT) & np.uint64(8 * filter_F.size - 1)
     return int((filter_F[place >> np.uint64(3)] >> np.uint8(place & np.uint64(7))) & np.uint8(1))

@@ -1,4 +1,4 @@
-"""Find the tokens of an encoder that a keyword means: words of its own, and behaviors that hold them.
+"""Map a keyword to tokens of an encoder: its own words, and the behaviors that hold them.
 
 Knows the texts and word hashes of a vocabulary, nothing of weights or users. A keyword is one word or several; words are
 what ``tokens.next_word`` makes of a text. Case and the form of Unicode do not matter. In scripts without case words are
@@ -27,7 +27,7 @@ class Keyword:
 
     text: str
     token_sets: tuple[I64, ...]
-    """What it means, each set with the same weight: the word tokens of a word, the behaviors that hold it."""
+    """The sets of tokens it stands for, each with the same weight: the word tokens of a word, the behaviors that hold it."""
     own_tokens: I64
     """Tokens that are the keyword itself: who has one of them has all of the keyword."""
     unknown: tuple[str, ...]
@@ -89,13 +89,13 @@ class Lexicon:
             for each in (word, word.lower(), word.upper(), word.capitalize(), word.casefold())
         }
         hashes = [hash_word(form) for form in sorted(forms)]
-        found: I64 = np.flatnonzero(np.isin(self._word_hash_W, np.array(hashes, np.uint64))) + self._first_word
-        return found
+        token_W: I64 = np.flatnonzero(np.isin(self._word_hash_W, np.array(hashes, np.uint64))) + self._first_word
+        return token_W
 
     def _find_behaviors(self, word: str) -> set[int]:
         folded = _fold(word)
         in_longer = any(unicodedata.category(character) == "Lo" for character in word)
-        found: set[int] = set()
+        behaviors: set[int] = set()
         at = self._text.find(folded)
         while at >= 0:
             end = at + len(folded)
@@ -103,15 +103,15 @@ class Lexicon:
             step = at + 1
             if is_whole or in_longer:
                 line = bisect_right(self._line_starts, at) - 1
-                found.add(line)
-                step = self._line_starts[line + 1]  # the rest of this behavior tells nothing new
+                behaviors.add(line)
+                step = self._line_starts[line + 1]  # a second match in this behavior adds nothing
             at = self._text.find(folded, step)
-        return found
+        return behaviors
 
 
 def _fold(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def _numbers(found: set[int]) -> I64:
-    return np.array(sorted(found), np.int64)
+def _numbers(values: set[int]) -> I64:
+    return np.array(sorted(values), np.int64)

@@ -1,6 +1,6 @@
-"""A compiled sieve in front of ``footfall.personal_data``: which lines deserve the real look.
+"""A compiled filter before ``footfall.personal_data``: which lines need the full check.
 
-Lets every line pass that the real check could refuse, and few others. Knows bytes only.
+Passes every line that the full check could refuse, and few others. Knows bytes only.
 
 Shapes: B bytes, N lines.
 """
@@ -13,7 +13,7 @@ from numba import njit
 from footfall.modeling.dtypes import BOOL, I64, U8
 
 _MIN_DIGITS = 10
-"""The shortest number that is refused without a word beside it is a mobile number of 10 digits."""
+"""The shortest number that is refused without a word next to it is a mobile number of 10 digits."""
 
 _STRIDE = np.uintp(3)
 _LOW, _AS_IS = np.uint8(32), np.uint8(0)
@@ -26,10 +26,10 @@ IS_OF_NUMBER_256 = np.array([48 <= b <= 57 or b in b" ()-." for b in range(256)]
 
 @njit(cache=True, nogil=True)
 def _has_at(text_B: U8) -> bool:
-    found = False
+    has_at = False
     for i in range(text_B.size):
-        found |= text_B[i] == 64  # without a branch the compiler looks at many bytes at a time
-    return found
+        has_at |= text_B[i] == 64  # without a branch the compiler compares many bytes at a time
+    return has_at
 
 
 @njit(cache=True, nogil=True)
@@ -93,7 +93,7 @@ def _has_number(data_B: U8, start: int, end: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _has_long_number(data_B: U8, start: int, end: int) -> bool:
-    """As ``_has_number``, but looks at every third byte first: ten digits and separators hold three such bytes in a row."""
+    """As ``_has_number``, but tests every third byte first: ten digits and separators hold three such bytes in a row."""
     i, stop, run = np.uintp(start), np.uintp(end), 0
     while i < stop:
         run = (run + 1) * IS_OF_NUMBER_256[data_B[i]]
@@ -125,11 +125,11 @@ def _has_digits(data_B: U8, start: int, end: int) -> bool:
 @njit(cache=True, nogil=True)
 def _has_three(text_B: U8, low: np.uint8, a: np.uint8, b: np.uint8, c: np.uint8) -> bool:
     """Find three bytes behind each other; ``low`` is set in those of the text before they are compared."""
-    found = np.uint8(0)
+    has_three = np.uint8(0)
     for i in range(text_B.size - 2):  # without a branch, as above
         is_a, is_b, is_c = (text_B[i] | low) == a, (text_B[i + 1] | low) == b, (text_B[i + 2] | low) == c
-        found |= np.uint8(is_a) & np.uint8(is_b) & np.uint8(is_c)
-    return bool(found)
+        has_three |= np.uint8(is_a) & np.uint8(is_b) & np.uint8(is_c)
+    return bool(has_three)
 
 
 @njit(cache=True, nogil=True)

@@ -1,7 +1,7 @@
-"""Ask the processor for memory before it is needed; compiled.
+"""Prefetch memory into the processor's cache; compiled.
 
 Tables of a hundred thousand rows do not fit into a core's caches, and each row that is not there costs a hundred steps.
-Whoever knows some steps ahead which rows come asks for them. It changes no result. Source: LLVM's ``llvm.prefetch``.
+Code that knows some steps ahead which rows come prefetches them. It changes no result. Source: LLVM's ``llvm.prefetch``.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ _KIND = ir.FunctionType(ir.VoidType(), [_BYTE_P, _I32, _I32, _I32])
 
 
 def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array_of: Callable[..., Any] = cgutils.create_struct_proxy
-        view = array_of(signature.args[0])(context, builder, value=given[0])
-        place = builder.bitcast(builder.gep(view.data, [given[1]]), _BYTE_P)
+        view = array_of(signature.args[0])(context, builder, value=args[0])
+        place = builder.bitcast(builder.gep(view.data, [args[1]]), _BYTE_P)
         insert: Callable[..., Any] = cgutils.get_or_insert_function
         function = insert(builder.module, _KIND, "llvm.prefetch.p0")
         read, keep, data = (_I32(value) for value in (0, 3, 1))

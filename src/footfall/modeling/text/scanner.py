@@ -100,7 +100,7 @@ def _skip_plain(data_B: U8, i: int, n: int) -> Any:
     at, stop = np.uintp(i), np.uintp(n)  # an index that cannot be negative saves a test at each byte
     while at + _STRIDE <= stop:
         is_odd: Any = False
-        for j in range(_STRIDE):  # without a branch, so that the compiler looks at all of them at a time
+        for j in range(_STRIDE):  # without a branch, so that the compiler compares all of them at a time
             is_odd |= np.uint8(data_B[at + j] - _FIRST_PLAIN) > _PLAIN_WIDTH
         if is_odd:
             break
@@ -121,9 +121,9 @@ def _scan_line(data_B: U8, start: int, n: int) -> tuple[int, int, int]:
         kind = CLASS_256[data_B[i]]
         if kind == _NEWLINE:
             break
-        width, found = _scan_odd(data_B, i, n, kind, tab >= 0)
+        width, status = _scan_odd(data_B, i, n, kind, tab >= 0)
         if error == OK:
-            error = found
+            error = status
         if kind == _TAB and tab < 0:
             tab = i
         i += width
@@ -184,6 +184,6 @@ def scan_lines(
 def count_newlines(data_B: U8) -> int:
     """Return how many newlines there are; several times as fast as ``bytes.count``."""
     n = 0
-    for i in range(data_B.size):  # without a branch, so that the compiler looks at many bytes at a time
+    for i in range(data_B.size):  # without a branch, so that the compiler compares many bytes at a time
         n += data_B[i] == 10
     return n

@@ -1,4 +1,4 @@
-"""The compiled second pass: texts to behaviors, behaviors to the tokens that speak for them.
+"""The compiled second pass: texts to behaviors, behaviors to their tokens.
 
 Knows arrows, white space, words, path prefixes and embedded numbers; nothing of vocabularies or users' ids.
 A behavior is what stands between two ``->``, without the white space around it; empty ones are dropped. Its tokens
@@ -35,7 +35,7 @@ _IS_PATH_256 = np.array([1 if chr(b) in "/>|:" else 0 for b in range(256)], dtyp
 def count_arrows(data_B: U8, start: int, end: int) -> int:
     """Return how often ``->`` stands in ``data_B[start:end]``."""
     text_B, n = data_B[start:end], 0
-    for i in range(1, text_B.size):  # without a branch, so that the compiler looks at many bytes at a time
+    for i in range(1, text_B.size):  # without a branch, so that the compiler compares many bytes at a time
         n += (text_B[i] == 62) & (text_B[i - 1] == 45)
     return n
 
@@ -222,7 +222,7 @@ def _emit_paths(data_B: U8, start: int, end: int, out_M: U64, m: int) -> int:
 def emit_tokens(data_B: U8, start: int, end: int, out_M: U64) -> int:
     """Write the token hashes of the behavior ``data_B[start:end]``; return how many.
 
-    A behavior of one word gives no word token (it would say the same twice) but the prefixes of its code.
+    A behavior of one word gives no word token (it would be counted twice) but the prefixes of its code.
     ``out_M`` has room for ``end - start + 16`` hashes.
     """
     m = _emit_paths(data_B, start, end, out_M, 0)

@@ -1,1 +1,1 @@
-"""The views of a user, one a module; see ``modeling/view.py``."""
+"""The views of a user, one in each module; see ``modeling/view.py``."""
