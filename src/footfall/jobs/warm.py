@@ -1,7 +1,7 @@
 """Compile the numerical code into its cache on disk, so that no job waits for it; ``make setup`` calls this.
 
 Runs the whole flow on a made-up data set, once with fresh arrays and once with arrays as they are read back, because
-the compiler tells them apart. The old cache goes first: it does not notice a change in a file that another one calls.
+these have types of their own. The old cache is removed first: it does not notice a change in a file that another one calls.
 """
 
 import sys

@@ -5,6 +5,7 @@ Knows records and texts by number; nothing of files.
 Shapes: N users, L events, B bytes.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,28 +61,9 @@ def _keep_newest(histories: Histories, max_tokens: int) -> Histories:
     """Return the histories without their oldest tokens, as a sequence file's text would be cut."""
     hash_L, start_L, words_L = histories.hash_L.copy(), histories.start_L.copy(), histories.n_words_L.copy()
     keep_L = np.ones(hash_L.size, np.bool_)
-    n_cut_N = _cut(
-        histories.data_B,
-        histories.offset_N1,
-        histories.end_L,
-        histories.n_tokens_N,
-        max_tokens,
-        hash_L,
-        start_L,
-        words_L,
-        keep_L,
-    )
-    cut = Histories(
-        histories.data_B,
-        histories.offset_N1,
-        hash_L,
-        start_L,
-        histories.end_L,
-        words_L,
-        histories.n_tokens_N,
-        n_cut_N,
-        histories.facts,
-    )
+    h = histories
+    n_cut_N = _cut(h.data_B, h.offset_N1, h.end_L, h.n_tokens_N, max_tokens, hash_L, start_L, words_L, keep_L)
+    cut = replace(h, hash_L=hash_L, start_L=start_L, n_words_L=words_L, n_cut_N=n_cut_N)
     return keep_events(cut, keep_L)
 
 
