@@ -37,6 +37,15 @@ EXEC_SOCKET = "enter.sock"
 PROFILE = "profile.tsv"
 REPORT = "report.json"
 
+METRIC_POINT = "<IIddd"
+"""A record of ``metrics.dat``, as ``struct`` writes it: key id, flags, step, time, value."""
+METRIC_POINT_FIELDS = (("key", "<u4"), ("flags", "<u4"), ("step", "<f8"), ("at", "<f8"), ("value", "<f8"))
+"""The same, as numpy reads it."""
+METRIC_HAS_STEP, METRIC_IS_NON_FINITE, METRIC_IS_RESET = 1, 2, 4
+METRIC_NO_KEY = 0xFFFF_FFFF
+LOG_INDEX_ENTRY = "<QQ"
+"""An entry of ``log.index``: unix seconds, byte offset in the attempt's log."""
+
 ENGINE_IMAGES = "engine-images"
 """The directory of the unpacked images of container engines. A user of one holds a shared lock on its lock file."""
 

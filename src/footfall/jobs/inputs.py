@@ -9,22 +9,20 @@ from pathlib import Path
 from footfall.errors import ObjectNotFoundError, StoreFullError
 from footfall.modeling.reading.source import Source
 from footfall.stores.buckets import Buckets
+from footfall.stores.datasets import find_objects
 from footfall.stores.store import ObjectInfo, Store
 
 
 def open_sources(buckets: Buckets, bucket: str, path: str) -> list[Source]:
-    """Return the files of a data set: the object at ``path``, else those below it in key order.
+    """Return the files of a data set; see ``stores.datasets``.
 
-    Each may be opened again and again, and notices when the object is no longer the one that was found here. Names
-    that begin with ``_`` or ``.`` are skipped.
+    Each may be opened again and again, and notices when the object is no longer the one that was found here.
 
     Raises:
         ObjectNotFoundError: nothing is there.
     """
     store = buckets.open(bucket)
-    return [
-        Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes) for info in _find_objects(store, path)
-    ]
+    return [Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes) for info in find_objects(store, path)]
 
 
 def fetch_artefact(internal: Store, key: str, scratch: Path) -> Path:
@@ -36,10 +34,10 @@ def fetch_artefact(internal: Store, key: str, scratch: Path) -> Path:
         return local
     target = scratch / key.replace("/", "-")
     target.mkdir(parents=True, exist_ok=True)
-    found = internal.list(key.rstrip("/") + "/")
-    if not found:
+    objects = internal.list(key.rstrip("/") + "/")
+    if not objects:
         raise ObjectNotFoundError(key)
-    for info in found:
+    for info in objects:
         with (target / info.key.rpartition("/")[2]).open("wb") as file:
             for chunk in internal.read(info.key, info=info):
                 file.write(chunk)
@@ -72,23 +70,6 @@ def require_quota(size_bytes: int, quota_left_bytes: int | None) -> None:
             "Delete what is no longer needed and try again.",
             operation="write",
         )
-
-
-def _find_objects(store: Store, path: str) -> list[ObjectInfo]:
-    if not path.endswith("/"):
-        try:
-            return [store.head(path)]
-        except ObjectNotFoundError:
-            pass
-    directory = path.rstrip("/") + "/"
-    found = [info for info in store.list(directory) if not _is_hidden(info.key[len(directory) :])]
-    if not found:
-        raise ObjectNotFoundError(path)
-    return found
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(("_", ".")) for part in name.split("/"))
 
 
 def _opener(store: Store, info: ObjectInfo) -> Callable[[], Iterator[bytes]]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from footfall.config import Settings
 from footfall.contract.nodes import EngineAccess, IsolationSpec, ProbeAnswer, ProbeRequest
@@ -42,7 +43,7 @@ class Isolation:
     engines: Engines
     refuses_as_root: bool
     allows_plain: bool
-    details: IsolationSpec = field(repr=False)
+    details: IsolationSpec = field(default_factory=lambda: cast(IsolationSpec, {}), repr=False)
 
     def for_runner(self, *, needs_engine: bool) -> IsolationSpec:
         """Return what a runner must know to start a command here; with the engines that work when its image is of one."""

@@ -117,17 +117,7 @@ class NodeFiles:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Publish a file that others may read at any time; lost when the disk is full, for a later one says more."""
-        draft = self.path(f"{name}.draft")
-        try:
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            try:
-                os.write(handle, to_json(content).encode())
-            finally:
-                os.close(handle)
-            os.rename(draft, self.path(name))
-        except OSError as error:
-            if error.errno not in _NO_SPACE:
-                raise
+        replace_file(self.path(name), to_json(content))
 
     def write_status(self, status: FinalStatus) -> None:
         """Publish the final status, whole and on the disk; the last thing a runner does."""
@@ -141,7 +131,7 @@ class NodeFiles:
         now_s = int(time.time())
         if now_s != self._indexed_s:
             self._indexed_s = now_s
-            # unix seconds, byte offset in the log
+            # layout.LOG_INDEX_ENTRY, for which ``struct`` need not be loaded
             os.write(self._index, now_s.to_bytes(8, "little") + self._log_bytes.to_bytes(8, "little"))
         view = memoryview(data)
         while view:
@@ -174,6 +164,26 @@ class NodeFiles:
                 os.unlink(self.path(f"{name}.{os.getpid()}"))
             except FileNotFoundError:
                 continue
+
+
+def replace_file(path: str, text: str) -> None:
+    """Write a file by way of a draft, so that readers see it whole; on a full disk the one before stays.
+
+    Not ``files.durable.publish``: nothing waits for the disk, since what a power cut takes is written anew.
+    """
+    draft = f"{path}.draft"
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            data = text.encode()
+            if os.write(handle, data) < len(data):
+                return  # the disk is full
+        finally:
+            os.close(handle)
+        os.rename(draft, path)
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
 
 
 def to_json(value: object) -> str:

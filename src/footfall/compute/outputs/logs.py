@@ -15,7 +15,7 @@ PAGE_BYTES = 1 << 20
 SCAN_BYTES = 16 << 20
 """How much of a log one search reads before it hands back the offset to go on from."""
 BLOCK_BYTES = 1 << 16
-_INDEX_ENTRY = struct.Struct("<QQ")  # unix seconds, byte offset in the attempt's log
+_INDEX_ENTRY = struct.Struct(layout.LOG_INDEX_ENTRY)
 
 
 @dataclass(frozen=True, slots=True)

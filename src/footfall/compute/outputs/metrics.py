@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy import ndarray, ufunc
 
 RECORD_BYTES = 32
-NON_FINITE, RESET = 2, 4
+NON_FINITE, RESET = layout.METRIC_IS_NON_FINITE, layout.METRIC_IS_RESET
 BLOCK_RECORDS = 1 << 18
 MOST_POINTS = 1_000_000
 """Points of one answer, over all of its curves: some 150 MB while it is made."""
@@ -294,7 +294,7 @@ def _blocks(of: _File) -> "Iterator[tuple[list[str], ndarray[Any, Any]]]":
     # Here and not above: a server that nobody asks for a chart stays small.
     import numpy as np
 
-    record = np.dtype([("key", "<u4"), ("flags", "<u4"), ("step", "<f8"), ("at", "<f8"), ("value", "<f8")])
+    record = np.dtype(list(layout.METRIC_POINT_FIELDS))
     try:
         file = os.open(of.directory / layout.METRICS, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

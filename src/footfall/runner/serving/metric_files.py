@@ -19,10 +19,10 @@ import unicodedata
 from typing import Any
 
 from footfall import layout
+from footfall.runner.files import replace_file
 
-POINT = struct.Struct("<IIddd")
-HAS_STEP, IS_NON_FINITE, IS_RESET = 1, 2, 4
-NO_KEY = 0xFFFF_FFFF
+POINT = struct.Struct(layout.METRIC_POINT)
+HAS_STEP, IS_NON_FINITE, IS_RESET = layout.METRIC_HAS_STEP, layout.METRIC_IS_NON_FINITE, layout.METRIC_IS_RESET
 MAX_KEYS = 1000
 MAX_OBJECTS = 10_000
 MAX_KEY_LENGTH = 250
@@ -80,7 +80,7 @@ class Metrics:
         self._reset_at = time.time()
         self.is_changed = True
         self._summary.clear()
-        self._append(POINT.pack(NO_KEY, IS_RESET, 0.0, self._reset_at, 0.0))
+        self._append(POINT.pack(layout.METRIC_NO_KEY, IS_RESET, 0.0, self._reset_at, 0.0))
 
     def read(self, n_newest: int) -> list[dict[str, float]]:
         """Return the newest points as they were posted, oldest first; what was hidden is left out."""
@@ -104,14 +104,7 @@ class Metrics:
         content = {
             "keys": self._summary, "droppedPoints": self.n_dropped, "resetAt": self._reset_at, "size": self._size,
         }  # fmt: skip
-        draft = self._path(f"{layout.METRIC_SUMMARY}.draft")
-        try:
-            with open(draft, "w", encoding="utf-8") as file:
-                json.dump(content, file)
-            os.rename(draft, self._path(layout.METRIC_SUMMARY))
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
+        replace_file(self._path(layout.METRIC_SUMMARY), json.dumps(content))
 
     def _open(self, name: str) -> int:
         """Open a file; on a disk so full that it cannot even be made, one in memory that nothing is kept in."""

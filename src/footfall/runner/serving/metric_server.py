@@ -8,7 +8,6 @@ Source: the in-node contract, D2 and D4 rows 6 and 7.
 
 from __future__ import annotations
 
-import errno
 import hmac
 import json
 import os
@@ -20,6 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from footfall import layout
+from footfall.runner.files import replace_file
 from footfall.runner.serving.http_wire import Connection, Request, respond
 from footfall.runner.serving.metric_files import Metrics, PointError
 
@@ -156,19 +156,11 @@ class Server:
         if not isinstance(body, dict) or not isinstance(body.get("rescheduled"), bool):
             return respond(400, {"error": 'The body must be {"rescheduled": true} or {"rescheduled": false}.'})
         self._report(f"rescheduled {int(body['rescheduled'])}")
-        self._write_rescheduled(body["rescheduled"])
+        # Found here should the runner be lost; on a full disk it is enough that the runner has been told.
+        replace_file(
+            os.path.join(self._directory, layout.RESCHEDULED), json.dumps({"rescheduled": body["rescheduled"]})
+        )
         return respond(200, {"rescheduled": body["rescheduled"]})
-
-    def _write_rescheduled(self, is_rescheduled: bool) -> None:
-        """Write it where it is found should the runner be lost; whole, for a reader may come at any time."""
-        draft = os.path.join(self._directory, f"{layout.RESCHEDULED}.draft")
-        try:
-            with open(draft, "w", encoding="utf-8") as file:
-                json.dump({"rescheduled": is_rescheduled}, file)
-            os.rename(draft, os.path.join(self._directory, layout.RESCHEDULED))
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise  # on a full disk it is enough that the runner has been told
 
     def _tidy(self) -> None:
         now = time.monotonic()
