@@ -11,7 +11,7 @@ Knows routes and resources; ``transport.py`` sends requests, ``replies.py`` has 
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -25,7 +25,8 @@ from footfall.client.projects import Catalogue, Projects, SshKeys, Storage, Volu
 from footfall.client.replies import Encoder, Feature, ObjectSummary, Resource, Task, TaskRun, reply
 from footfall.client.resources import PAGE, Resources
 from footfall.client.runs import Runs
-from footfall.client.transport import CHUNK_BYTES, TRIES, Transport, find_credentials
+from footfall.client.transport import TRIES, Transport, find_credentials
+from footfall.client.upload import Source, chunks_of
 from footfall.client.waiting import wait_until_final
 from footfall.contract import nclue as contract
 from footfall.errors import InputError
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     import polars
 
 R = TypeVar("R", bound=Resource)
-Source = bytes | str | os.PathLike[str] | Iterable[bytes]
-"""Bytes, the path of a file, or chunks of bytes."""
 
 
 class Features(Resources[Feature]):
@@ -247,7 +246,7 @@ class Client:
         answer = self.transport.call(
             "PUT",
             _object_path(bucket, key),
-            body=lambda: _counted_chunks(source, callback),
+            body=lambda: chunks_of(source, callback),
             headers=headers,
             tries=TRIES if repeatable else 1,
         )
@@ -312,24 +311,3 @@ class Client:
 
 def _object_path(bucket: str, key: str) -> str:
     return f"/data/v1/{quote(bucket, safe='')}/{quote(key, safe='/')}"
-
-
-def _counted_chunks(source: Source, callback: Callable[[int], None] | None) -> Iterator[bytes]:
-    sent = 0
-    for chunk in _read(source):
-        yield chunk
-        sent += len(chunk)
-        if callback is not None:
-            callback(sent)
-
-
-def _read(source: Source) -> Iterator[bytes]:
-    if isinstance(source, bytes):
-        for start in range(0, len(source), CHUNK_BYTES):
-            yield source[start : start + CHUNK_BYTES]
-    elif isinstance(source, str | os.PathLike):
-        with Path(source).open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-    else:
-        yield from source

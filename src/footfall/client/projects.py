@@ -3,15 +3,15 @@
 Routes below ``/nsml/v1``: documented ones, and ours for files and block storages.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from footfall.client.nsml_replies import Artifact, Image, Product, Project, Registry, SshKey, Volume
 from footfall.client.replies import reply
-from footfall.client.transport import CHUNK_BYTES, Transport
+from footfall.client.transport import Transport
+from footfall.client.upload import chunks_of
 from footfall.contract import nsml as contract
 from footfall.errors import InputError, ServiceError
 
@@ -116,7 +116,7 @@ class Storage:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         headers = {"content-type": "application/octet-stream", "content-length": str(size)}
         target = project_path(project_id, "files") + "/" + quote(path, safe="/")
-        answer = self._transport.call("PUT", target, body=lambda: _counted_chunks(source, callback), headers=headers)
+        answer = self._transport.call("PUT", target, body=lambda: chunks_of(source, callback), headers=headers)
         self._transport.read(answer)
 
     def get(self, project_id: str, path: str) -> Iterator[bytes]:
@@ -246,18 +246,3 @@ def pages(transport: Transport, path: str, array: str, query: dict[str, Any] | N
         seen += len(items)
         if not items or seen >= answer["totalCount"]:
             return
-
-
-def _counted_chunks(source: bytes | Path, callback: Callable[[int], None] | None) -> Iterable[bytes]:
-    sent = 0
-    for chunk in [source] if isinstance(source, bytes) else _read(source):
-        yield chunk
-        sent += len(chunk)
-        if callback is not None:
-            callback(sent)
-
-
-def _read(path: str | os.PathLike[str]) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk

@@ -17,6 +17,7 @@ from footfall.client.projects import NSML, Projects, pages, project_path
 from footfall.client.replies import reply
 from footfall.client.resources import LOG_CHUNK_BYTES
 from footfall.client.transport import CHUNK_BYTES, Transport
+from footfall.client.upload import chunks_of
 from footfall.client.waiting import AWAY_TIMEOUT_S, FIRST_PAUSE_S, is_away, wait_until_final
 from footfall.contract.runs import ImageType, NewRun
 from footfall.errors import InputError, ServiceError
@@ -101,12 +102,8 @@ class Runs:
 
         def body() -> Iterator[bytes]:
             archive.file.seek(0)
-            sent = 0
-            while chunk := archive.file.read(CHUNK_BYTES):
-                yield chunk
-                sent += len(chunk)
-                if callback is not None:
-                    callback(sent, archive.size_bytes)
+            chunks = iter(lambda: archive.file.read(CHUNK_BYTES), b"")
+            return chunks_of(chunks, None if callback is None else lambda sent: callback(sent, archive.size_bytes))
 
         self._transport.read(self._transport.call("PUT", target, body=body, headers=headers))
         return archive.digest
