@@ -41,4 +41,4 @@ def test_the_tutorial_from_start_to_end(tmp_path: Path) -> None:
     assert re.search(r"AUROC +0\.7", done.stdout)
     assert "user_id" in done.stdout
     assert len((tmp_path / "scores.tsv").read_text().splitlines()) == 3370
-    assert "Speaks for label 1" in (tmp_path / "report.html").read_text("utf-8")
+    assert "Contributions of behaviors" in (tmp_path / "report.html").read_text("utf-8")
