@@ -24,7 +24,7 @@ def secrets(tmp_path: Path) -> Secrets:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def requested(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Names that somebody wanted to resolve; nothing is."""
     names: list[Any] = []
 
@@ -40,43 +40,45 @@ def stored(secrets: Secrets, host: str) -> Registry:
     return seal(secrets, "account", host, "access", "secret-of-twelve")[0]
 
 
-def test_row_13_a_host_that_is_not_allowed_is_never_contacted(secrets: Secrets, asked: list[Any]) -> None:
-    catalogues = RegistryCatalogs(secrets, ())
+def test_row_13_a_host_that_is_not_allowed_is_never_contacted(secrets: Secrets, requested: list[Any]) -> None:
+    catalogs = RegistryCatalogs(secrets, ())
     for host in ("169.254.169.254", "localhost", "evil.example.com", "x.private-ncr.ntruss.com.evil.example.com"):
         with pytest.raises(InvalidFieldError):
-            catalogues.images_of("account", [stored(secrets, host)])
-    assert asked == []
-    assert catalogues.images_of("account", [stored(secrets, EP)]) == []
-    assert asked == [EP]
+            catalogs.images_of("account", [stored(secrets, host)])
+    assert requested == []
+    assert catalogs.images_of("account", [stored(secrets, EP)]) == []
+    assert requested == [EP]
 
 
-def test_a_host_of_the_operators_choice_may_be_used_and_answers_are_kept(secrets: Secrets, asked: list[Any]) -> None:
-    catalogues = RegistryCatalogs(secrets, ("harbor.example.com",))
+def test_a_host_of_the_operators_choice_may_be_used_and_answers_are_kept(
+    secrets: Secrets, requested: list[Any]
+) -> None:
+    catalogs = RegistryCatalogs(secrets, ("harbor.example.com",))
     assert check_host("Harbor.example.com", ("harbor.example.com",)) == "harbor.example.com"
     for _ in range(3):
-        assert catalogues.images_of("account", [stored(secrets, "harbor.example.com")]) == []
-    assert asked == ["harbor.example.com"]
-    catalogues.forget("account", "harbor.example.com")
-    catalogues.images_of("account", [stored(secrets, "harbor.example.com")])
-    assert len(asked) == 2
+        assert catalogs.images_of("account", [stored(secrets, "harbor.example.com")]) == []
+    assert requested == ["harbor.example.com"]
+    catalogs.forget("account", "harbor.example.com")
+    catalogs.images_of("account", [stored(secrets, "harbor.example.com")])
+    assert len(requested) == 2
 
 
 def test_what_a_repository_says_becomes_paths(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: dict[str, dict[str, Any]] = {
+    replies: dict[str, dict[str, Any]] = {
         f"https://{EP}/v2/_catalog?n={registries.MAX_REPOSITORIES}": {"repositories": ["team/train", "bare"]},
         f"https://{EP}/v2/team/train/tags/list": {"tags": ["v1", "v2"]},
         f"https://{EP}/v2/bare/tags/list": {"tags": None},
     }
-    catalogues = RegistryCatalogs(secrets, ())
-    monkeypatch.setattr(catalogues, "_get", lambda url, login, deadline: said[url])
-    assert catalogues.images_of("account", [stored(secrets, EP)]) == [f"{EP}/team/train:v1", f"{EP}/team/train:v2"]
+    catalogs = RegistryCatalogs(secrets, ())
+    monkeypatch.setattr(catalogs, "_get", lambda url, login, deadline: replies[url])
+    assert catalogs.images_of("account", [stored(secrets, EP)]) == [f"{EP}/team/train:v1", f"{EP}/team/train:v2"]
 
 
-def test_repositories_are_asked_at_once_and_until_one_deadline_and_what_is_known_is_answered(
+def test_repositories_are_requested_at_once_and_until_one_deadline_and_what_is_known_is_answered(
     secrets: Secrets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registries, "PATIENCE_S", 0.5)
-    catalogues = RegistryCatalogs(secrets, ())
+    monkeypatch.setattr(registries, "LIST_TIMEOUT_S", 0.5)
+    catalogs = RegistryCatalogs(secrets, ())
     go_on = threading.Event()
 
     def answer(url: str, login: object, deadline: float) -> dict[str, Any]:
@@ -84,17 +86,17 @@ def test_repositories_are_asked_at_once_and_until_one_deadline_and_what_is_known
             go_on.wait(20)
         return {"tags": ["v1"]} if url.endswith("/tags/list") else {"repositories": ["a"]}
 
-    monkeypatch.setattr(catalogues, "_get", answer)
+    monkeypatch.setattr(catalogs, "_get", answer)
     hosts = [*(f"slow{n}.private-ncr.ntruss.com" for n in range(19)), EP]
     known = [stored(secrets, host) for host in hosts]
-    begun = time.monotonic()
-    assert catalogues.images_of("account", known) == [f"{EP}/a:v1"]
+    started = time.monotonic()
+    assert catalogs.images_of("account", known) == [f"{EP}/a:v1"]
     n_threads = threading.active_count()
-    assert catalogues.images_of("account", known) == [f"{EP}/a:v1"]
-    assert time.monotonic() - begun < 5
-    assert threading.active_count() <= n_threads  # nobody is asked twice at once
+    assert catalogs.images_of("account", known) == [f"{EP}/a:v1"]
+    assert time.monotonic() - started < 5
+    assert threading.active_count() <= n_threads  # nobody is requested twice at once
     go_on.set()
-    assert catalogues.images_of("account", known) == [f"{host}/a:v1" for host in hosts]
+    assert catalogs.images_of("account", known) == [f"{host}/a:v1" for host in hosts]
 
 
 def test_one_that_says_a_little_now_and_then_is_not_listened_to_for_ever(
@@ -110,11 +112,11 @@ def test_one_that_says_a_little_now_and_then_is_not_listened_to_for_ever(
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(registries, "PATIENCE_S", 0.3)
-    catalogues = RegistryCatalogs(secrets, ())
-    monkeypatch.setattr(catalogues._http, "request", lambda *_, **__: Dripping())
+    monkeypatch.setattr(registries, "LIST_TIMEOUT_S", 0.3)
+    catalogs = RegistryCatalogs(secrets, ())
+    monkeypatch.setattr(catalogs._http, "request", lambda *_, **__: Dripping())
     before = threading.active_count()
-    assert catalogues.images_of("account", [stored(secrets, EP)]) == []
+    assert catalogs.images_of("account", [stored(secrets, EP)]) == []
     eventually(lambda: threading.active_count() <= before, 5.0)
 
 

@@ -5,15 +5,16 @@ Source: CLOVA NSML's page on creating an image repository; Docker Registry HTTP 
 
 import json
 import re
-import threading
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import structlog
 import urllib3
 
+from footfall.compute.stale_cache import StaleCache
 from footfall.db.engine.encryption import Secrets
 from footfall.db.engine.engine import from_us, now_us
 from footfall.db.images import Registry, bound_to
@@ -23,15 +24,14 @@ log = structlog.get_logger("footfall.compute")
 
 DOMAIN = ".private-ncr.ntruss.com"
 MAX_KEY, MAX_SECRET = 200, 4000
-KEPT_S = 60.0
-TIMEOUT_S, PATIENCE_S = 3.0, 5.0
-"""For one question to a repository, and for all to all."""
-MOST_AT_ONCE = 64
+TTL_S = 60.0
+REQUEST_TIMEOUT_S, LIST_TIMEOUT_S = 3.0, 5.0
+"""For one request to a repository, and for all to all."""
+MAX_AT_ONCE = 64
 """Repositories that are being asked; of others what was last known is told."""
 MAX_IMAGES = 1000
 MAX_REPOSITORIES = 50
 _MAX_BYTES = 1 << 20
-_Key = tuple[str, str]
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z]{2,4})?", re.ASCII)
 """A name, and the region as in the documented sample."""
 
@@ -73,74 +73,51 @@ def seal(secrets: Secrets, account_id: str, private_ep: str, access_key: str, se
 
 
 class RegistryCatalogs:
-    """What image repositories say they have, asked again after ``KEPT_S``, all at once, by threads that nobody waits for long."""
+    """What image repositories say they have, asked again after ``TTL_S``, all at once, in the background."""
 
     def __init__(self, secrets: Secrets, allowed: Collection[str]) -> None:
-        self._secrets, self._allowed, self._lock = secrets, allowed, threading.Lock()
-        self._known: dict[_Key, tuple[list[str], float]] = {}
-        self._asking: dict[_Key, threading.Thread] = {}
-        self._n_asking = 0
-        self._http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT_S))
+        self._secrets, self._allowed = secrets, allowed
+        self._images: StaleCache[tuple[str, str], list[str]] = StaleCache("registry", TTL_S, MAX_AT_ONCE)
+        self._http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=REQUEST_TIMEOUT_S))
 
     def images_of(self, account_id: str, registries: Sequence[Registry]) -> list[str]:
-        """Return the images of repositories as ``host/name:tag``, as far as they are known after ``PATIENCE_S`` at most.
+        """Return the images of repositories as ``host/name:tag``, as far as they are known after ``LIST_TIMEOUT_S`` at most.
 
         Raises:
             InvalidFieldError: a host is not allowed any more.
         """
-        deadline = time.monotonic() + PATIENCE_S
-        asked = [self._begin(account_id, registry) for registry in registries]
-        for thread in asked:
+        deadline = time.monotonic() + LIST_TIMEOUT_S
+        threads, keys = [], []
+        for registry in registries:
+            host = check_host(registry.private_ep, self._allowed)
+            secret = self._secrets.open(registry.secret, bound_to(account_id, host)).decode()
+            login = urllib3.make_headers(basic_auth=f"{registry.access_key}:{secret}")
+            keys.append((account_id, host))
+            threads.append(self._images.refresh(keys[-1], partial(self._ask, host, login)))
+        for thread in threads:
             if thread is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
-        with self._lock:
-            known = [self._known.get((account_id, registry.private_ep)) for registry in registries]
-        return [image for each in known if each is not None for image in each[0]]
+        return [image for key in keys for image in self._images.peek(key) or ()]
 
     def forget(self, account_id: str, private_ep: str) -> None:
         """Ask anew when asked next."""
-        with self._lock:
-            self._known.pop((account_id, private_ep), None)
-            self._asking.pop((account_id, private_ep), None)
+        self._images.forget((account_id, private_ep))
 
-    def _begin(self, account_id: str, registry: Registry) -> threading.Thread | None:
-        """Return the thread that asks a repository; None when nobody needs to, or too many do."""
-        key = (account_id, registry.private_ep)
-        host = check_host(registry.private_ep, self._allowed)
-        with self._lock:
-            known, thread = self._known.get(key), self._asking.get(key)
-            if thread is not None:
-                return thread
-            if self._n_asking >= MOST_AT_ONCE or (known is not None and time.monotonic() - known[1] < KEPT_S):
-                return None
-            secret = self._secrets.open(registry.secret, bound_to(account_id, host)).decode()
-            login = urllib3.make_headers(basic_auth=f"{registry.access_key}:{secret}")
-            thread = threading.Thread(target=self._ask, args=(key, host, login), name="registry", daemon=True)
-            thread.start()
-            self._asking[key] = thread
-            self._n_asking += 1
-            return thread
-
-    def _ask(self, key: _Key, host: str, login: dict[str, str]) -> None:
-        found: list[str] = []
+    def _ask(self, host: str, login: dict[str, str]) -> list[str]:
+        images: list[str] = []
         try:
-            self._list(host, login, found)
+            self._list(host, login, images)
         except (urllib3.exceptions.HTTPError, ValueError, AttributeError, TypeError) as error:
             log.info("registry_not_listed", host=host, error=type(error).__name__)
-        finally:
-            with self._lock:
-                self._n_asking -= 1
-                if self._asking.get(key) is threading.current_thread():  # else its login was forgotten meanwhile
-                    self._known[key] = (found[:MAX_IMAGES], time.monotonic())
-                    del self._asking[key]
+        return images[:MAX_IMAGES]
 
-    def _list(self, host: str, login: dict[str, str], found: list[str]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
+    def _list(self, host: str, login: dict[str, str], images: list[str]) -> None:
+        deadline = time.monotonic() + LIST_TIMEOUT_S
         names = self._get(f"https://{host}/v2/_catalog?n={MAX_REPOSITORIES}", login, deadline).get("repositories") or []
         for name in names[:MAX_REPOSITORIES]:
             path = quote(str(name), safe="/")
             tags = self._get(f"https://{host}/v2/{path}/tags/list", login, deadline).get("tags") or []
-            found += [f"{host}/{name}:{tag}" for tag in tags]
+            images += [f"{host}/{name}:{tag}" for tag in tags]
 
     def _get(self, url: str, login: dict[str, str], deadline: float) -> dict[str, Any]:
         answer = self._http.request("GET", url, headers=login, redirect=False, preload_content=False)
@@ -154,7 +131,7 @@ class RegistryCatalogs:
                     time.monotonic() > deadline
                 ):  # a timeout of the socket never comes to one that says a little now and then
                     raise ValueError("too slow")
-            found: dict[str, Any] = json.loads(content)
-            return found
+            catalog: dict[str, Any] = json.loads(content)
+            return catalog
         finally:
             answer.close()

@@ -5,18 +5,18 @@ A run's processes write in them as another user and may put anything there, link
 
 import os
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from footfall import layout
+from footfall.compute.stale_cache import StaleCache
 from footfall.config import Settings
 from footfall.files.remove import remove_tree
 
-KEPT_S = 60.0
-PATIENCE_S = 2.0
+TTL_S = 60.0
+COUNT_TIMEOUT_S = 2.0
 _GONE = ".gone-"
 
 log = structlog.get_logger()
@@ -70,38 +70,21 @@ def _sweep(directory: Path) -> None:
 
 
 class UsedSizes:
-    """How many bytes directories hold, looked at again after ``KEPT_S`` by a thread that nobody waits for long."""
+    """How many bytes directories hold, counted anew after ``TTL_S`` in the background."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[Path, tuple[int, float]] = {}
-        self._counting: dict[Path, threading.Thread] = {}
+        self._sizes: StaleCache[Path, int] = StaleCache("used size", TTL_S)
 
     def of(self, directory: Path) -> int | None:
         """Return the bytes of the files below a directory as last counted; None while the first count goes on."""
-        with self._lock:
-            known = self._known.get(directory)
-            if known is not None and time.monotonic() - known[1] < KEPT_S:
-                return known[0]
-            thread = self._counting.get(directory)
-            if thread is None:
-                thread = threading.Thread(target=self._count, args=(directory,), name="used size", daemon=True)
-                self._counting[directory] = thread
-                thread.start()
-        thread.join(PATIENCE_S)
+        thread = self._sizes.refresh(directory, lambda: _size_bytes(directory))
+        if thread is not None:
+            thread.join(COUNT_TIMEOUT_S)
         return self.last(directory)
 
     def last(self, directory: Path) -> int | None:
         """Return what was last counted, however long ago; None when nothing was."""
-        with self._lock:
-            known = self._known.get(directory)
-            return None if known is None else known[0]
-
-    def _count(self, directory: Path) -> None:
-        size = _size_bytes(directory)
-        with self._lock:
-            self._known[directory] = (size, time.monotonic())
-            del self._counting[directory]
+        return self._sizes.peek(directory)
 
 
 def _size_bytes(directory: Path) -> int:
