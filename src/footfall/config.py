@@ -183,10 +183,10 @@ class Settings:
         )
 
 
-def home_dir(given: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Path:
+def home_dir(home: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Path:
     """Return the home directory: the argument, else ``FOOTFALL_HOME``, else ``~/.footfall``."""
     env = os.environ if environment is None else environment
-    return Path(given or env.get("FOOTFALL_HOME") or "~/.footfall").expanduser().absolute()
+    return Path(home or env.get("FOOTFALL_HOME") or "~/.footfall").expanduser().absolute()
 
 
 def load_settings(
@@ -206,10 +206,10 @@ def load_settings(
     file = directory / "footfall.toml"
     if file.exists():
         try:
-            given = tomllib.loads(file.read_text("utf-8"))
+            table = tomllib.loads(file.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(str(file), f"is not valid TOML: {error}") from error
-        for name, value in given.items():
+        for name, value in table.items():
             if name not in known:
                 raise ConfigError(name, f"in {file} is no setting of ours; `footfall doctor` lists them")
             values[name] = value

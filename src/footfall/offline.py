@@ -13,8 +13,9 @@ from footfall.config import Settings
 from footfall.credentials import read_credentials, write_credentials
 from footfall.db import run_pages
 from footfall.db.access import accounts
-from footfall.db.engine.encryption import open_secrets
+from footfall.db.engine.encryption import Secrets, add_key, open_secrets
 from footfall.db.engine.engine import Database, database_url
+from footfall.db.reseal import reseal_all
 from footfall.errors import ConfigError, NotFoundError
 from footfall.records import Image
 
@@ -27,8 +28,8 @@ def recover_key(settings: Settings) -> dict[str, str]:
     Raises:
         ConfigError: no server was ever started on this home.
     """
-    with _open_database(settings) as database:
-        key = accounts.new_key_offline(database, open_secrets(settings.key_file, may_create=False))
+    with _open_database(settings) as database, database.write() as tx:
+        key = accounts.make_manager_key(tx, open_secrets(settings.key_file, may_create=False))
     values = read_credentials(settings.credentials_file) | {"access_key": key.id, "secret_key": key.secret_key or ""}
     write_credentials(settings.credentials_file, values)
     return values
@@ -61,13 +62,17 @@ def import_image(settings: Settings, name: str, path: Path) -> Image:
 
 
 def rotate_master_key(settings: Settings) -> int:
-    """Seal every secret of a home with a new key; return how many access keys there are.
+    """Put a new key in front of the key file and seal every secret with it; return how many access keys there are.
+
+    A server that runs meanwhile goes on: it notices the new file, and the key before still opens until the next rotation.
 
     Raises:
         ConfigError: no server was ever started on this home.
     """
     with _open_database(settings) as database:
-        return accounts.rotate_master_key(database, settings.key_file)
+        add_key(settings.key_file)
+        with database.write() as tx:
+            return reseal_all(tx, Secrets(settings.key_file))
 
 
 @contextmanager

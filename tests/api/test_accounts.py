@@ -5,6 +5,8 @@ import pytest
 from footfall.db.access import accounts, api_keys
 from footfall.db.engine.encryption import Secrets
 from footfall.errors import NotFoundError
+from footfall.offline import rotate_master_key
+from footfall.records import AccessKey
 from service import Caller, Service
 
 FORBIDDEN = (403, "230", "Forbidden")
@@ -63,22 +65,27 @@ def test_an_account_keeps_a_manager_who_has_an_active_key(service: Service) -> N
     assert second.post(own + "/start").status == 200
 
 
+def make_key(service: Service, account_name: str | None = None) -> AccessKey:
+    with service.database.write() as tx:
+        return accounts.make_manager_key(tx, service.context.secrets, account_name)
+
+
 def test_a_key_is_made_offline_for_who_has_none_that_works(service: Service) -> None:
-    call, secrets = service.operator, service.context.secrets
+    call = service.operator
     stopped = call.post("/accounts/v1/keys", {}).json["access_key"]
     assert call.post(f"/accounts/v1/keys/{stopped}/stop").status == 200
-    made = accounts.new_key_offline(service.database, secrets)
+    made = make_key(service)
     assert made.secret_key
     assert Caller(service.port, made.id, made.secret_key).get("/accounts/v1/accounts").status == 200
     assert [key["access_key"] for key in call.get("/accounts/v1/keys").json["keys"]] == [call.access_key, made.id]
-    third = accounts.new_key_offline(service.database, secrets)
+    third = make_key(service)
     assert len(call.get("/accounts/v1/keys").json["keys"]) == 3
     assert call.get("/api/v1/features").status == 200
     assert third.user_id == call.user_id
     other = service.account("other")
-    assert accounts.new_key_offline(service.database, secrets, "other").user_id == other.user_id
+    assert make_key(service, "other").user_id == other.user_id
     with pytest.raises(NotFoundError):
-        accounts.new_key_offline(service.database, secrets, "nobody")
+        make_key(service, "nobody")
 
 
 def test_a_user_has_at_most_two_keys_and_only_a_stopped_one_is_deleted(service: Service) -> None:
@@ -193,12 +200,12 @@ def test_row_01_a_copy_of_the_database_holds_no_secret(service: Service) -> None
 def test_row_01_the_master_key_is_rotated_twice_under_a_running_server(service: Service) -> None:
     call = service.operator
     for _ in range(2):
-        assert accounts.rotate_master_key(service.database, service.settings.key_file) == 1
+        assert rotate_master_key(service.settings) == 1
         assert call.get("/api/v1/features").status == 200
 
 
 def test_row_01_a_server_makes_keys_after_a_rotation_by_another_process(service: Service) -> None:
-    accounts.rotate_master_key(service.database, service.settings.key_file)
+    rotate_master_key(service.settings)
     made = service.operator.post("/accounts/v1/keys", {}).json
     fresh = Secrets(service.settings.key_file)
     with service.database.read() as connection:

@@ -11,7 +11,7 @@ from footfall.behavior.hooks import BehaviorHooks
 from footfall.db import runs
 from footfall.db.access import buckets
 from footfall.errors import DataError, StoreUnavailableError
-from footfall.stores.store import Store
+from footfall.stores.directory import DirectoryStore
 from service import Caller, Reply, Service, make_feature, make_task, open_service
 
 IN_USE = (409, "10202", "RESOURCE_IN_USE")
@@ -156,7 +156,7 @@ def test_what_fails_behind_the_commit_is_answered_as_it_is(service: Service, mon
     def fail(*_: object) -> None:
         raise StoreUnavailableError("The store is away.", operation="write")
 
-    monkeypatch.setattr(Store, "delete", fail)
+    monkeypatch.setattr(DirectoryStore, "delete", fail)
     headers = call.signed("DELETE", "/data/v1/shop/dir/x")
     assert call("DELETE", "/data/v1/shop/dir/x", headers=headers).error == (503, "500", "Endpoint Error")
     assert call("DELETE", "/data/v1/shop/dir/x", headers=headers).status == 401

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from footfall.db.access import accounts
 from footfall.db.images import bound_to
 from footfall.db.tables import registries, runs
+from footfall.offline import rotate_master_key
 from nsml_service import EP, ROOT, ask_run, make_project
 from service import open_service
 
@@ -19,7 +19,7 @@ def test_secrets_of_runs_and_repositories_open_after_two_new_keys(tmp_path: Path
         body = {"privateEp": EP, "accessKey": "a", "secretKey": "0123456789abcdef"}
         assert call.post(f"{ROOT}/images/secret", body, x_idempotency_key="k").status == 201
         for _ in range(3):
-            assert accounts.rotate_master_key(service.database, service.settings.key_file) == 1
+            assert rotate_master_key(service.settings) == 1
         secrets = service.context.secrets
         with service.database.read() as connection:
             run_id, sealed = connection.execute(sa.select(runs.c.id, runs.c.sealed)).one()

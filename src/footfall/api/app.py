@@ -61,7 +61,7 @@ class Application:
         if scope["type"] != "http":
             raise RuntimeError(f"only HTTP is served here, not {scope['type']}")
         trace_id = new_trace_id()
-        begun = time.perf_counter()
+        started = time.perf_counter()
         try:
             response = await self._answer(scope, receive, send, trace_id)
         except (ClientDisconnect, TransferAborted, StreamClosed) as error:
@@ -69,7 +69,7 @@ class Application:
             return
         if response is None:
             return
-        self._metrics.observe_request(scope.get(OPERATION, "none"), response.status, time.perf_counter() - begun)
+        self._metrics.observe_request(scope.get(OPERATION, "none"), response.status, time.perf_counter() - started)
         await send(response_start(response, trace_id))
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 
@@ -132,11 +132,11 @@ class Application:
 
     async def _stream(self, request: Request, receive: Receive, send: Send) -> Response | None:
         await self._authenticate(request)
-        found = await self._in_thread(_checked, request)
-        if isinstance(found, Response):
-            return found
+        result = await self._in_thread(_checked, request)
+        if isinstance(result, Response):
+            return result
         request.is_started = True
-        await self._broadcaster.stream(found, request.trace_id, receive, send)
+        await self._broadcaster.stream(result, request.trace_id, receive, send)
         return None
 
     async def _authenticate(self, request: Request) -> None:

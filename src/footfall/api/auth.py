@@ -62,8 +62,8 @@ class Authenticator:
         _refuse_for(self._rate.take(request.caller.access_key))
 
     def _check_signature(self, request: Request) -> None:
-        given = _auth_headers(request.headers)
-        timestamp, key, signature = given[_TIMESTAMP], given[_KEY], given[_V2] if _V2 in given else given[_V1]
+        auth = _auth_headers(request.headers)
+        timestamp, key, signature = auth[_TIMESTAMP], auth[_KEY], auth[_V2] if _V2 in auth else auth[_V1]
         name = key.decode("latin-1")
         signer = None
         if name.isascii() and name.isalnum():
@@ -103,9 +103,9 @@ def check_access(request: Request) -> None:
         GatewayError: 210 without an enabled API key of the caller's account; else as ``check_role``.
     """
     if request.operation.service == "nsml":
-        given = [value for name, value in request.headers if name == _API_KEY]
+        api_key_values = [value for name, value in request.headers if name == _API_KEY]
         with request.context.database.read() as connection:
-            if len(given) != 1 or not has_api_key(connection, request.caller.account_id, given[0]):
+            if len(api_key_values) != 1 or not has_api_key(connection, request.caller.account_id, api_key_values[0]):
                 raise GatewayError(PERMISSION_DENIED)
     check_role(request.operation, request.caller)
 
@@ -135,15 +135,19 @@ _MAY: dict[Permission, Callable[[Mapping[str, str]], bool]] = {
 
 
 def _auth_headers(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    given: dict[bytes, bytes] = {}
+    headers_by_name: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in _NAMES:
-            if name in given:
+            if name in headers_by_name:
                 raise NotAuthenticatedError
-            given[name] = value
-    if _TIMESTAMP not in given or _KEY not in given or not (_V2 in given or _V1 in given):
+            headers_by_name[name] = value
+    if (
+        _TIMESTAMP not in headers_by_name
+        or _KEY not in headers_by_name
+        or not (_V2 in headers_by_name or _V1 in headers_by_name)
+    ):
         raise NotAuthenticatedError(missing=True)
-    return given
+    return headers_by_name
 
 
 def _refuse_for(wait_s: float, cause: Exception | None = None) -> None:

@@ -17,14 +17,14 @@ from footfall.compute.outputs.logs import LogTail
 from footfall.errors import DatabaseUnavailableError, FootfallError
 from footfall.lines import LinePicker
 
-LOOK_S = 0.1
+POLL_INTERVAL_S = 0.1
 CROWD = 50
 """With more followers than this the log is looked at less often, in proportion, down to every ``CROWD_LOOK_S``."""
 CROWD_LOOK_S = 0.4
 AT_ONCE = 20
-ASK_S = 1.0
+QUERY_INTERVAL_S = 1.0
 STALL_S = 60.0
-PIECE_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 18
 
 Send = Callable[[Any], Any]
 Receive = Callable[[], Any]
@@ -113,7 +113,7 @@ class LogBroadcaster:
         try:
             while True:
                 while offset < watched.tail.size:
-                    data = watched.tail.read(offset, PIECE_BYTES)
+                    data = watched.tail.read(offset, CHUNK_BYTES)
                     if not data:
                         break
                     offset += len(data)
@@ -162,16 +162,18 @@ class _Watched:
             raise
 
     async def _look(self) -> None:
-        asked_at = -ASK_S
+        queried_at = -QUERY_INTERVAL_S
         while not self.is_over and self.error is None:
             has_grown = self.tail.look()
-            if not has_grown and time.monotonic() - asked_at >= (LOOK_S if self.tail.has_ended else ASK_S):
-                asked_at = time.monotonic()
+            if not has_grown and time.monotonic() - queried_at >= (
+                POLL_INTERVAL_S if self.tail.has_ended else QUERY_INTERVAL_S
+            ):
+                queried_at = time.monotonic()
                 has_grown = await self._compare()
             if has_grown or self.is_over or self.error is not None:
                 await self._tell()
             crowd = max(1.0, self.n_followers / CROWD)
-            await asyncio.sleep(min(CROWD_LOOK_S, LOOK_S * crowd))
+            await asyncio.sleep(min(CROWD_LOOK_S, POLL_INTERVAL_S * crowd))
 
     async def _compare(self) -> bool:
         """Compare the log with the run's row; True when there is more to read."""

@@ -239,11 +239,11 @@ def _now_us() -> int:
 
 
 def _idempotency_key(request: Request) -> str | None:
-    given = [value for name, value in request.headers if name == IDEMPOTENCY_HEADER]
-    if not given:
+    values = [value for name, value in request.headers if name == IDEMPOTENCY_HEADER]
+    if not values:
         return None
-    key = given[0].decode("latin-1")
-    if len(given) > 1 or not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
+    key = values[0].decode("latin-1")
+    if len(values) > 1 or not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
         raise GatewayError(
             BAD_REQUEST, f"x-idempotency-key must be given once, with 1 to {MAX_KEY_LENGTH} visible characters."
         )

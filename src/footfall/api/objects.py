@@ -34,11 +34,11 @@ def list_objects(request: Request) -> ObjectList:
     if len(after) > MAX_KEY_BYTES:
         raise InvalidFieldError("after", after, "range", f"after has more than {MAX_KEY_BYTES} characters.")
     bucket = request.params["bucket"]
-    found = ownership.open_own(request.context.behavior, request.caller, bucket).store.list(
+    objects = ownership.open_own(request.context.behavior, request.caller, bucket).store.list(
         prefix, after=after, limit=limit + 1
     )
-    page = found[:limit]
-    return ObjectList(bucket, [_body(info) for info in page], page[-1].key if len(found) > limit else None)
+    page = objects[:limit]
+    return ObjectList(bucket, [_body(info) for info in page], page[-1].key if len(objects) > limit else None)
 
 
 def put_object(request: Request, chunks: Iterator[bytes], memory: RequestMemory) -> Response:

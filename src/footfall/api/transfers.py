@@ -2,7 +2,7 @@
 
 An upload is on the wire in the event loop and in the store's hands in a thread; the thread asks for the next piece when it
 needs one, so that a fast client waits for a slow store. What breaks off leaves nothing. When the event loop gives a
-transfer up, its thread notices within ``LOOK_S`` and ends.
+transfer up, its thread notices within ``POLL_INTERVAL_S`` and ends.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from footfall.api.http.responses import Download, Response, download_start
 from footfall.api.request import Request
 from footfall.config import Settings
 
-PIECE_BYTES = 1 << 20
-LOOK_S = 0.5
-LEAST_BYTES_PER_S = 1024
+CHUNK_BYTES = 1 << 20
+POLL_INTERVAL_S = 0.5
+MIN_BYTES_PER_S = 1024
 """A body that trickles slower than this, behind its first silence, holds a thread for nothing."""
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Transfers:
                 del self._of_account[account_id]
 
     def _pieces(self, bridge: "_Bridge", receive: Receive) -> Iterator[bytes]:
-        async def next_piece() -> tuple[bytes, bool] | Exception:
+        async def next_chunk() -> tuple[bytes, bool] | Exception:
             chunks, size = [], 0
             while True:
                 try:
@@ -98,17 +98,17 @@ class Transfers:
                     return error  # not raised here: when the thread is gone too, asyncio would log it as never seen
                 chunks.append(chunk)
                 size += len(chunk)
-                if not more or size >= PIECE_BYTES:
+                if not more or size >= CHUNK_BYTES:
                     return b"".join(chunks), more
-                if total + size < LEAST_BYTES_PER_S * (time.monotonic() - begun - self._timeout_s):
+                if total + size < MIN_BYTES_PER_S * (time.monotonic() - started - self._timeout_s):
                     return GatewayError(TIMED_OUT, "The body comes too slowly.", [(b"connection", b"close")])
 
-        total, more, begun = 0, True, time.monotonic()
+        total, more, started = 0, True, time.monotonic()
         while more:
-            found = bridge.call(next_piece())
-            if isinstance(found, Exception):
-                raise found
-            chunk, more = found
+            received = bridge.call(next_chunk())
+            if isinstance(received, Exception):
+                raise received
+            chunk, more = received
             total += len(chunk)
             if total > self._max_bytes:
                 raise GatewayError(TOO_LARGE, f"An object may have at most {self._max_bytes} bytes.")
@@ -126,8 +126,8 @@ class Transfers:
             return True
 
         for chunk in chunks:
-            for start in range(0, len(chunk), PIECE_BYTES):
-                if not bridge.call(push(chunk[start : start + PIECE_BYTES])):
+            for start in range(0, len(chunk), CHUNK_BYTES):
+                if not bridge.call(push(chunk[start : start + CHUNK_BYTES])):
                     raise TransferAborted
 
 
@@ -160,7 +160,7 @@ class _Bridge:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         while not self.is_gone.is_set():
             try:
-                return future.result(LOOK_S)
+                return future.result(POLL_INTERVAL_S)
             except TimeoutError:
                 continue
         future.cancel()

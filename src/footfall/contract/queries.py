@@ -115,7 +115,6 @@ class MetricsQuery(msgspec.Struct, rename="camel"):
         str,
         _ours(
             "Only these keys, with commas between; write `\\,` for a comma within a key, and `\\\\` for a backslash.",
-            max_length=MAX_KEYS * 256,
         ),
     ] = ""
     max_points: Annotated[

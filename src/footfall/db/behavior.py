@@ -208,8 +208,8 @@ def get_encoder(connection: Connection, account_id: str, id: str) -> Encoder:
 def find_encoder(connection: Connection, account_id: str, name_or_id: str) -> Encoder | None:
     """Return the encoder with this id, or else the newest with this name, or None."""
     this = (encoders.c.id == name_or_id) | (encoders.c.name == name_or_id)
-    found = [_encoder(row) for row in connection.execute(_newest_encoders(account_id).where(this))]
-    return next((encoder for encoder in found if encoder.id == name_or_id), found[0] if found else None)
+    matches = [_encoder(row) for row in connection.execute(_newest_encoders(account_id).where(this))]
+    return next((encoder for encoder in matches if encoder.id == name_or_id), matches[0] if matches else None)
 
 
 def encoder_names(connection: Connection, account_id: str) -> set[str]:
@@ -226,8 +226,8 @@ def encoder_name(connection: Connection, id: str) -> str:
 def features_of_encoder(connection: Connection, account_id: str, encoder_id: str, limit: int) -> list[str]:
     """Return the names of the newest completed features that an encoder made."""
     made = (features.c.account_id == account_id, features.c.encoder_id == encoder_id, features.c.coverage.is_not(None))
-    found = select(features.c.name).where(*made, features.c.deleted_at.is_(None)).order_by(features.c.created_at.desc())
-    return list(connection.execute(found.limit(limit)).scalars())
+    names = select(features.c.name).where(*made, features.c.deleted_at.is_(None)).order_by(features.c.created_at.desc())
+    return list(connection.execute(names.limit(limit)).scalars())
 
 
 def page_encoders(connection: Connection, account_id: str, index: int, limit: int) -> Page[Encoder]:
@@ -315,10 +315,10 @@ def collect_encoders(tx: Connection, account_id: str, *, but_run_id: str | None 
         .where(encoders.c.account_id == account_id, encoders.c.deleted_at.is_(None))
         .where(~_uses(features).exists(), ~_uses(tasks).exists())
     )
-    found = tx.execute(unused).all()
-    for id, _ in found:
+    rows = tx.execute(unused).all()
+    for id, _ in rows:
         tx.execute(update(encoders).where(encoders.c.id == id).values(deleted_at=now_us()))
-    return [artefact for _, artefact in found]
+    return [artefact for _, artefact in rows]
 
 
 _MADE_OF_TASKS = (("task run", task_runs), ("shopping intent", shopping_intents))

@@ -99,11 +99,11 @@ def delete_registry(tx: Connection, account_id: str, private_ep: str) -> Registr
     Raises:
         NotFoundError: the account has none for this host.
     """
-    found = [each for each in list_registries(tx, account_id) if each.private_ep == private_ep]
+    matches = [each for each in list_registries(tx, account_id) if each.private_ep == private_ep]
     this = (registries.c.account_id == account_id, registries.c.private_ep == private_ep)
-    if not found or not tx.execute(delete(registries).where(*this)).rowcount:
+    if not matches or not tx.execute(delete(registries).where(*this)).rowcount:
         raise NotFoundError("image repository", private_ep)
-    return found[0]
+    return matches[0]
 
 
 _FIND = Prepared(

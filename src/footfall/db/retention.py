@@ -20,8 +20,8 @@ def find_removable(connection: Connection, ended_before: datetime, limit: int) -
         .order_by(runs.c.ended_at)
         .limit(limit)
     )
-    found = dict.fromkeys(connection.execute(deleted).scalars()) | dict.fromkeys(connection.execute(old).scalars())
-    return list(found)[:limit]
+    ids = dict.fromkeys(connection.execute(deleted).scalars()) | dict.fromkeys(connection.execute(old).scalars())
+    return list(ids)[:limit]
 
 
 def note_removed(tx: Connection, run_ids: Sequence[str]) -> None:

@@ -95,10 +95,10 @@ def _count(tx: Connection, account_id: str, project_id: str, run_type: str, stat
 
 
 def _refusal(tx: Connection, account_id: str, project_id: str) -> NotFoundError | WrongStateError:
-    found = _STATUS.one(tx, id=project_id, account_id=account_id)
-    if found is None:
+    row = _STATUS.one(tx, id=project_id, account_id=account_id)
+    if row is None:
         return NotFoundError("project", project_id)
-    return WrongStateError("project", project_id, str(found[0]), [ProjectStatus.CREATED])
+    return WrongStateError("project", project_id, str(row[0]), [ProjectStatus.CREATED])
 
 
 _NEXT_NUMBER = Prepared(

@@ -112,12 +112,12 @@ def page(
 
 def _scope(connection: Connection, account_id: str, project_id: str | None) -> tuple[str, str, int]:
     if project_id is None:
-        found = _LAST_SERIAL.one(connection, id=account_id)
-        return "serial", account_id, 0 if found is None else int(found[0])
-    found = _LAST_NUMBER.one(connection, id=project_id, account_id=account_id)
-    if found is None:
+        row = _LAST_SERIAL.one(connection, id=account_id)
+        return "serial", account_id, 0 if row is None else int(row[0])
+    row = _LAST_NUMBER.one(connection, id=project_id, account_id=account_id)
+    if row is None:
         raise NotFoundError("project", project_id)
-    return "number", project_id, int(found[0])
+    return "number", project_id, int(row[0])
 
 
 def _filtered(

@@ -187,33 +187,33 @@ def find_waiting(connection: Connection, per_project: int, n_projects: int, afte
         after: what the last call returned, so that every project is looked at where there are more than ``n_projects``.
     """
     now = now_us()
-    found: list[Run] = []
+    waiting: list[Run] = []
     key = ""
     while (row := _NEXT_TURN.one(connection, key=key)) is not None:
         head = _RUN.read(row)
         key = head.turn_key or ""
         if head.state == RunState.REGISTERED and not now < row[_NOT_BEFORE] < now + _MAX_DELAY_US:
-            found.append(head)
+            waiting.append(head)
     seen: list[str] = []
     project_id = after
     while len(seen) < n_projects:
         row = _NEXT_PROJECT.one(connection, after=project_id)
         project_id = str(row[0]) if row and row[0] else ""
         if project_id in seen or (not project_id and not after):
-            return found, ""
+            return waiting, ""
         if not project_id:
             after = ""  # round to the first project
             continue
         seen.append(project_id)
-        found.extend(_first_of(connection, project_id, per_project, now))
-    return found, project_id
+        waiting.extend(_first_of(connection, project_id, per_project, now))
+    return waiting, project_id
 
 
 def _first_of(connection: Connection, project_id: str, limit: int, now: int) -> list[Run]:
     # One priority after the other: in each, the index has them by age.
-    found: list[Run] = []
+    first: list[Run] = []
     below = _ABOVE_ALL
-    while len(found) < limit:
+    while len(first) < limit:
         row = _NEXT_PRIORITY.one(connection, project_id=project_id, below=below)
         if row is None or row[0] is None:
             break
@@ -222,12 +222,12 @@ def _first_of(connection: Connection, project_id: str, limit: int, now: int) -> 
             connection,
             project_id=project_id,
             priority=below,
-            n=limit - len(found),
+            n=limit - len(first),
             now=now,
             far=now + _MAX_DELAY_US,
         )
-        found.extend(_RUN.read(row) for row in rows)
-    return found
+        first.extend(_RUN.read(row) for row in rows)
+    return first
 
 
 def find_events(connection: Connection, run_id: str) -> list[dict[str, Any]]:

@@ -177,7 +177,7 @@ def test_a_thinned_curve_keeps_its_ends_and_the_extremes_of_every_stretch(
 
 
 def test_all_curves_of_an_answer_are_bounded_together(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(metrics, "MOST_POINTS", 60)
+    monkeypatch.setattr(metrics, "MAX_ALL_POINTS", 60)
     Writer(tmp_path).post(*[(f"key{n % 5}", n, n) for n in range(500)])
     found = curves(tmp_path)
     assert len(found) == 5
@@ -230,7 +230,7 @@ def test_of_many_points_no_summary_reads_them(tmp_path: Path, monkeypatch: Any) 
     second.reset()
     second.post(("loss", 2, 1.0))
     assert (read_summary(tmp_path, ID, 2, 2)[0]["loss"].count, curves(tmp_path, 2, 2)) == (1, {("loss", 0): [(2, 1.0)]})
-    monkeypatch.setattr(metrics, "MOST_SUMMED_BYTES", 32 * 3)
+    monkeypatch.setattr(metrics, "MAX_SUMMED_BYTES", 32 * 3)
     monkeypatch.setattr(metrics, "_blocks", None)
     summary = read_summary(tmp_path, ID, 2, 2)[0]["loss"]
     assert (summary.count, summary.max) == (2, 50.0), "the first attempt is hidden by the node itself"

@@ -58,8 +58,8 @@ def post_account(request: Request) -> Mutation:
 def list_users(request: Request) -> shapes.UserList:
     """Return the users of the account."""
     with request.context.database.read() as connection:
-        found = accounts.list_users(connection, request.caller.account_id)
-    return shapes.UserList([wire.user_body(user) for user in found])
+        users = accounts.list_users(connection, request.caller.account_id)
+    return shapes.UserList([wire.user_body(user) for user in users])
 
 
 def post_user(request: Request) -> Mutation:
@@ -91,8 +91,8 @@ def list_keys(request: Request) -> shapes.KeyList:
     """Return access keys: the account's to a manager, to others their own."""
     only = None if is_manager(request) else request.caller.user_id
     with request.context.database.read() as connection:
-        found = accounts.list_keys(connection, request.caller.account_id, only)
-    return shapes.KeyList([wire.key_body(key) for key in found])
+        keys = accounts.list_keys(connection, request.caller.account_id, only)
+    return shapes.KeyList([wire.key_body(key) for key in keys])
 
 
 def post_key(request: Request) -> Mutation:
@@ -127,8 +127,8 @@ def remove_key(request: Request) -> Mutation:
 def list_api_keys(request: Request) -> shapes.ApiKeyList:
     """Return the API keys of the account."""
     with request.context.database.read() as connection:
-        found = api_keys.list_api_keys(connection, request.caller.account_id)
-    return shapes.ApiKeyList([wire.api_key_body(key) for key in found])
+        keys = api_keys.list_api_keys(connection, request.caller.account_id)
+    return shapes.ApiKeyList([wire.api_key_body(key) for key in keys])
 
 
 def post_api_key(request: Request) -> Mutation:
@@ -166,9 +166,9 @@ def remove_api_key(request: Request) -> Mutation:
 def list_buckets(request: Request) -> shapes.BucketList:
     """Return the buckets that the account may use."""
     with request.context.database.read() as connection:
-        found = buckets.list_buckets(connection, request.caller.account_id)
+        rows = buckets.list_buckets(connection, request.caller.account_id)
     settings = request.context.settings
-    return shapes.BucketList([wire.bucket_body(b) for b in found if not ownership.is_internal(settings, b.name)])
+    return shapes.BucketList([wire.bucket_body(b) for b in rows if not ownership.is_internal(settings, b.name)])
 
 
 def post_bucket(request: Request) -> Mutation:

@@ -77,8 +77,8 @@ def _resolve(schema: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
     reference = schema.get("$ref")
     if reference is None:
         return schema
-    found: dict[str, Any] = content["components"]["schemas"][reference.rpartition("/")[2]]
-    return found
+    resolved: dict[str, Any] = content["components"]["schemas"][reference.rpartition("/")[2]]
+    return resolved
 
 
 def type_word(field: dict[str, Any]) -> str:

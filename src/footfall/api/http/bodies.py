@@ -141,9 +141,9 @@ def _field_error(text: str) -> InvalidFieldError:
     if wrong is not None:
         expected, got = ([word.strip() for word in each.split("|")] for each in wrong.groups())
         unsaid = {"null", "int"} if "float" in expected else {"null"}
-        wanted = " or ".join(dict.fromkeys(_WORDS.get(word, word) for word in expected if word not in unsaid))
+        expected_words = " or ".join(dict.fromkeys(_WORDS.get(word, word) for word in expected if word not in unsaid))
         name = f"A value of {field.removesuffix('[...]')}" if field.endswith("[...]") else field
         remedy = " or leave it out" if "null" in expected else ""
-        details = f"{name} is {_WORDS.get(got[0], got[0])}; give {wanted}{remedy}."
+        details = f"{name} is {_WORDS.get(got[0], got[0])}; give {expected_words}{remedy}."
         return InvalidFieldError(field, None, "type", details)
     return InvalidFieldError(field, None, "type", f"{field}: {what[:200]}.")

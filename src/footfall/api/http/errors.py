@@ -136,8 +136,8 @@ _FIELD_RULES: dict[str, Code | dict[str, Code]] = {
 
 
 def _of_field(error: InvalidFieldError) -> Code:
-    found = _FIELD_RULES.get(error.rule, INVALID_REQUEST)
-    return found if isinstance(found, Code) else found.get(error.field, found[""])
+    code = _FIELD_RULES.get(error.rule, INVALID_REQUEST)
+    return code if isinstance(code, Code) else code.get(error.field, code[""])
 
 
 def _of_state(error: WrongStateError) -> Code:

@@ -57,8 +57,8 @@ def response_start(response: Response, trace_id: str) -> dict[str, Any]:
         (b"content-length", b"%d" % len(response.body)),
         (TRACE_HEADER, trace_id.encode()),
     ]
-    given = {name for name, _ in response.headers}
-    headers += [pair for pair in FIXED_HEADERS if pair[0] not in given] if given else FIXED_HEADERS
+    own_names = {name for name, _ in response.headers}
+    headers += [pair for pair in FIXED_HEADERS if pair[0] not in own_names] if own_names else FIXED_HEADERS
     headers += response.headers
     return {"type": "http.response.start", "status": response.status, "headers": headers}
 

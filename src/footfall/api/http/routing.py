@@ -37,11 +37,11 @@ class Router:
         node, values = self._walk(_segments(raw_path))
         if not node.operations:
             raise GatewayError(NOT_FOUND)
-        found = node.operations.get(method)
-        if found is None:
+        match = node.operations.get(method)
+        if match is None:
             allowed = ", ".join(sorted(node.operations))
             raise GatewayError(WRONG_METHOD, f"This URL knows {allowed} only.", [(b"allow", allowed.encode("ascii"))])
-        operation, names = found
+        operation, names = match
         return operation, dict(zip(names, values, strict=True))
 
     def _walk(self, segments: list[str]) -> tuple[_Node, list[str]]:

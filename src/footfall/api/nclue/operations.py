@@ -33,8 +33,8 @@ def progress_of(request: Request, run: RunStatus) -> shapes.ProgressBody | None:
     """Return how far a job is, None while it does not run."""
     if run.state is not RunState.IN_PROGRESS:
         return None
-    said = read_progress(request.context.settings.runs_root, run.run_id, run.attempt)
-    return None if said is None else shapes.ProgressBody(said["stage"], said["done"], said["total"])
+    progress = read_progress(request.context.settings.runs_root, run.run_id, run.attempt)
+    return None if progress is None else shapes.ProgressBody(progress["stage"], progress["done"], progress["total"])
 
 
 def _canceller(

@@ -159,8 +159,8 @@ def list_encoders(request: Request) -> shapes.EncoderList:
 def get_encoder(request: Request) -> shapes.EncoderBody:
     """Return an encoder."""
     with request.context.database.read() as connection:
-        found = behavior.get_encoder(connection, request.caller.account_id, request.params["encoder_id"])
-    return wire.encoder_body(found)
+        encoder = behavior.get_encoder(connection, request.caller.account_id, request.params["encoder_id"])
+    return wire.encoder_body(encoder)
 
 
 OPERATIONS: tuple[Operation, ...] = (

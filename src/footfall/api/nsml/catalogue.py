@@ -54,8 +54,8 @@ def post_registry(request: Request) -> Mutation:
 def list_registries(request: Request) -> shapes.RegistryList:
     """Return the image repositories of the account."""
     with request.context.database.read() as connection:
-        found = images.list_registries(connection, request.caller.account_id)
-    return shapes.RegistryList([_registry_body(each) for each in found], len(found), len(found))
+        registered = images.list_registries(connection, request.caller.account_id)
+    return shapes.RegistryList([_registry_body(each) for each in registered], len(registered), len(registered))
 
 
 def remove_registry(request: Request) -> Mutation:
@@ -92,8 +92,8 @@ def post_key(request: Request) -> Mutation:
 def list_keys(request: Request) -> shapes.SshKeyList:
     """Return the SSH keys of the account."""
     with request.context.database.read() as connection:
-        found = ssh_keys.list_keys(connection, request.caller.account_id)
-    return shapes.SshKeyList([_key_body(key) for key in found], len(found))
+        keys = ssh_keys.list_keys(connection, request.caller.account_id)
+    return shapes.SshKeyList([_key_body(key) for key in keys], len(keys))
 
 
 def remove_key(request: Request) -> Mutation:

@@ -17,7 +17,7 @@ from footfall.api.http.responses import Download, Response, json_response
 from footfall.api.log_streaming import LogStream, RunNow
 from footfall.api.nsml.operations import id_number, operation, stamp
 from footfall.api.request import Request
-from footfall.api.transfers import PIECE_BYTES
+from footfall.api.transfers import CHUNK_BYTES
 from footfall.compute.outputs import artifacts, logs, metrics
 from footfall.contract.queries import MAX_KEYS, LogQuery, MetricsQuery
 from footfall.contract.runs import ArtifactBody, ArtifactList, CurveBody, MetricsBody, SummaryBody
@@ -97,11 +97,11 @@ def list_artifacts(request: Request) -> ArtifactList:
     """Return what the nodes of a run left."""
     row = _find(request)
     unlisted: list[str] = []
-    found = [
+    listed = [
         ArtifactBody(one.node, one.file.path, one.file.size_bytes, stamp(one.file.modified_at))
         for one in artifacts.find_artifacts(request.context.settings.runs_root, row.id, row.n_nodes, unlisted)
     ]
-    return ArtifactList(found, len(found), len(unlisted))
+    return ArtifactList(listed, len(listed), len(unlisted))
 
 
 def get_artifact(request: Request) -> Download:
@@ -125,7 +125,7 @@ def file_download(file: int, path: str) -> Download:
 def _pieces(file: int, left: int) -> Iterator[bytes]:
     """Yield what was promised and no more; a file that was cut meanwhile breaks off."""
     with os.fdopen(file, "rb") as content:
-        while left and (chunk := content.read(min(PIECE_BYTES, left))):
+        while left and (chunk := content.read(min(CHUNK_BYTES, left))):
             left -= len(chunk)
             yield chunk
 

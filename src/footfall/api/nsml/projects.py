@@ -44,10 +44,10 @@ def list_projects(request: Request) -> shapes.ProjectList:
     page, page_size = page_of(query)
     is_internal = query.internal == "true"
     with request.context.database.read() as connection:
-        found = projects.page(
+        rows = projects.page(
             connection, request.caller.account_id, is_internal=is_internal, page=page, page_size=page_size
         )
-    return shapes.ProjectList([_item(project) for project in found.items], found.total)
+    return shapes.ProjectList([_item(project) for project in rows.items], rows.total)
 
 
 def get_project(request: Request) -> shapes.ProjectBody:

@@ -66,9 +66,9 @@ def list_nodes(request: Request) -> shapes.NodeList:
     page, page_size = page_of(request.read_query(Page))
     with request.context.database.read() as connection:
         row = _find(request, connection)
-    found = nodes.read_nodes(request.context.settings.runs_root, row)
+    views = nodes.read_nodes(request.context.settings.runs_root, row)
     begin = (page - 1) * page_size
-    return shapes.NodeList([node_body(row, node) for node in found[begin : begin + page_size]], len(found))
+    return shapes.NodeList([node_body(row, node) for node in views[begin : begin + page_size]], len(views))
 
 
 def stop_run(request: Request) -> Mutation:
@@ -99,7 +99,7 @@ def _list(request: Request, project_id: str | None) -> shapes.RunList:
     query = request.read_query(RunsQuery)
     page, page_size = page_of(query)
     with request.context.database.read() as connection:
-        found = run_pages.page(
+        rows = run_pages.page(
             connection,
             request.caller.account_id,
             project_id=project_id,
@@ -108,7 +108,7 @@ def _list(request: Request, project_id: str | None) -> shapes.RunList:
             page=page,
             page_size=page_size,
         )
-    return shapes.RunList([run_item(row) for row in found.items], found.total)
+    return shapes.RunList([run_item(row) for row in rows.items], rows.total)
 
 
 def _find(request: Request, connection: Connection) -> RunRow:

@@ -64,8 +64,8 @@ def list_volumes(request: Request) -> shapes.VolumeList:
     """Return a page of the block storages of the account."""
     page, page_size = page_of(request.read_query(Page))
     with request.context.database.read() as connection:
-        found = volumes.page(connection, request.caller.account_id, page, page_size)
-    return shapes.VolumeList(page, page_size, found.total, [_volume_body(volume) for volume in found.items])
+        rows = volumes.page(connection, request.caller.account_id, page, page_size)
+    return shapes.VolumeList(page, page_size, rows.total, [_volume_body(volume) for volume in rows.items])
 
 
 def remove_volume(request: Request) -> Mutation:
@@ -106,9 +106,9 @@ def list_files(request: Request) -> FileList:
         if value:
             place.check_path(value, field)
     project_id = _present_project(request)
-    found = list(find_files(_root(request, project_id), path, after=after, limit=limit + 1))
-    shown = [FileBody(info.path, info.size_bytes, stamp(info.modified_at)) for info in found[:limit]]
-    return FileList(project_id, shown, shown[-1].path if len(found) > limit else None)
+    files = list(find_files(_root(request, project_id), path, after=after, limit=limit + 1))
+    shown = [FileBody(info.path, info.size_bytes, stamp(info.modified_at)) for info in files[:limit]]
+    return FileList(project_id, shown, shown[-1].path if len(files) > limit else None)
 
 
 def get_file(request: Request) -> Download:

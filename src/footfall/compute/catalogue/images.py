@@ -50,14 +50,14 @@ class Images:
         Raises:
             ShortageError: there is no such image, or nothing here can run it.
         """
-        found = self._find_base(name) if image_type == "BASE" else self._find_custom(connection, name)
-        if found is None:
+        image = self._find_base(name) if image_type == "BASE" else self._find_custom(connection, name)
+        if image is None:
             known = self.base if image_type == "BASE" else [image.name for image in images.list_imported(connection)]
             shown = ", ".join(known[:_SHOWN]) + (" and more" if len(known) > _SHOWN else "") if known else "none"
             details = f"There is no {image_type} image {name[:MAX_NAME]!r} that could be run here. There are: {shown}."
             raise ShortageError(f"{details}{self._tried()}")
-        self._check_runnable(found)
-        return found
+        self._check_runnable(image)
+        return image
 
     @property
     def _engines(self) -> Engines | None:
@@ -119,26 +119,26 @@ def import_image(tx: Connection, name: str, path: Path) -> Image:
 
 
 def _configured(tables: Sequence[Mapping[str, Any]]) -> dict[str, Image]:
-    given: dict[str, _ImageTable] = {}
+    tables_by_name: dict[str, _ImageTable] = {}
     for table in tables:
         try:
             one = msgspec.convert(table, _ImageTable)
         except msgspec.ValidationError as error:
             raise ConfigError("images", f"{dict(table)}: {error}") from error
-        if one.name in given or not one.name or not one.name.isprintable():
+        if one.name in tables_by_name or not one.name or not one.name.isprintable():
             raise ConfigError("images", f"{one.name!r}: a name is visible text that no other image has")
-        given[one.name] = one
-    return {name: _image(name, given) for name in given}
+        tables_by_name[one.name] = one
+    return {name: _image(name, tables_by_name) for name in tables_by_name}
 
 
-def _image(name: str, given: Mapping[str, _ImageTable]) -> Image:
+def _image(name: str, tables_by_name: Mapping[str, _ImageTable]) -> Image:
     seen = [name]
-    one = given[name]
+    one = tables_by_name[name]
     while one.kind == "alias":
-        if one.target not in given or one.target in seen:
+        if one.target not in tables_by_name or one.target in seen:
             raise ConfigError("images", f"{name!r} is an alias of {one.target!r}, which is no image of its own")
         seen.append(one.target)
-        one = given[one.target]
+        one = tables_by_name[one.target]
     if one.kind in ("venv", "rootfs") and not one.target.startswith("/"):
         raise ConfigError("images", f"{one.name!r} needs target, the absolute path of a directory")
     if one.kind == "oci" and (one.target or one.name).startswith("-"):

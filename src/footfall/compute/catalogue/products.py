@@ -16,7 +16,7 @@ from footfall.errors import ConfigError, InvalidFieldError
 from footfall.machine.isolation import Isolation
 from footfall.records import Capacity, Gpu, Product
 
-SMALLEST_TRAIN, SMALLEST_DEV = 1, 4
+MIN_TRAIN_CODE, MIN_DEV_CODE = 1, 4
 """Codes of the smallest products, as the documented examples use them."""
 _TRAIN, _DEV, _TRAIN_GPU, _DEV_GPU = 1000, 4000, 11_000, 14_000
 _MEMORY_OF_CORE_MIB = 4096
@@ -50,9 +50,9 @@ class Products:
     """The products of a server by their code, in the order in which they are listed."""
 
     def __init__(self, settings: Settings, machine: Machine) -> None:
-        found = list(_configured(settings.products, machine)) if settings.products else list(_of_machine(machine))
-        self.all: tuple[Product, ...] = tuple(found)
-        self._by_code = {product.code: product for product in found}
+        products = list(_configured(settings.products, machine)) if settings.products else list(_of_machine(machine))
+        self.all: tuple[Product, ...] = tuple(products)
+        self._by_code = {product.code: product for product in products}
 
     def get(self, code: int) -> Product:
         """Return the product of a code.
@@ -104,7 +104,7 @@ def _of_machine(machine: Machine) -> Iterator[Product]:
     if capacity is None:
         return  # the engine behind the executor queues for itself and says nothing of its machines
     for use in ("TRAIN", "DEV"):
-        smallest, others = (SMALLEST_TRAIN, _TRAIN) if use == "TRAIN" else (SMALLEST_DEV, _DEV)
+        smallest, others = (MIN_TRAIN_CODE, _TRAIN) if use == "TRAIN" else (MIN_DEV_CODE, _DEV)
         for cores in _doubling(capacity.n_cores):
             memory_mib = _memory_mib(cores * capacity.memory_mib // capacity.n_cores, cores * _MEMORY_OF_CORE_MIB)
             yield _product(smallest if cores == 1 else others + cores, use, capacity, Capacity(cores, memory_mib))
@@ -153,9 +153,9 @@ def _doubling(most: int) -> Iterator[int]:
         number *= 2
 
 
-def _memory_mib(fair: int, wanted: int | None = None) -> int:
+def _memory_mib(fair: int, rounded_up: int | None = None) -> int:
     """Return a share of memory in whole GiB where it has that much."""
-    share = max(1, fair if wanted is None else min(fair, wanted))
+    share = max(1, fair if rounded_up is None else min(fair, rounded_up))
     return share // 1024 * 1024 or share
 
 

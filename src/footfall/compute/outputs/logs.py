@@ -56,15 +56,15 @@ class NodeLog:
 
     def read(self, offset: int, limit: int) -> bytes:
         """Return at most ``limit`` bytes from ``offset`` on."""
-        found: list[bytes] = []
+        blocks: list[bytes] = []
         for piece in self._pieces:
             if limit and piece.begin <= offset < piece.end:
                 with open(piece.path, "rb") as file:
                     file.seek(offset - piece.begin)
-                    found.append(file.read(min(limit, piece.end - offset)))
-                offset += len(found[-1])
-                limit -= len(found[-1])
-        return b"".join(found)
+                    blocks.append(file.read(min(limit, piece.end - offset)))
+                offset += len(blocks[-1])
+                limit -= len(blocks[-1])
+        return b"".join(blocks)
 
     def offset_of_tail(self, n_lines: int) -> int:
         """Return where the last ``n_lines`` begin; no further back than ``SCAN_BYTES``."""
@@ -72,7 +72,7 @@ class NodeLog:
             return self.size
         end = self.size
         floor = max(0, end - SCAN_BYTES)
-        wanted = n_lines
+        n_left = n_lines
         while end > floor:
             begin = max(floor, end - BLOCK_BYTES)
             block = self.read(begin, end - begin)
@@ -80,8 +80,8 @@ class NodeLog:
             while (position := block.rfind(b"\n", 0, position)) >= 0:
                 # the newline that ends the last line begins no line
                 if begin + position + 1 < self.size:
-                    wanted -= 1
-                    if not wanted:
+                    n_left -= 1
+                    if not n_left:
                         return begin + position + 1
             end = begin
         return floor
@@ -104,7 +104,7 @@ class NodeLog:
         """
         end = min(self.size, offset + SCAN_BYTES)
         picker = LinePicker(needle)
-        found: list[bytes] = []
+        lines: list[bytes] = []
         size = 0
         position = offset
         while position < end and size < limit:
@@ -112,13 +112,13 @@ class NodeLog:
             if not block:
                 break
             position += len(block)
-            found.append(picker.take(block))
-            size += len(found[-1])
+            lines.append(picker.take(block))
+            size += len(lines[-1])
         is_end = position >= self.size and self.has_ended
         is_one_line = picker.n_held == position - offset >= SCAN_BYTES
         if is_end or is_one_line:
-            found.append(picker.rest())
-        return LogPage(b"".join(found), position - picker.n_held, is_end)
+            lines.append(picker.rest())
+        return LogPage(b"".join(lines), position - picker.n_held, is_end)
 
 
 def read_log(

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 RECORD_BYTES = 32
 NON_FINITE, RESET = layout.METRIC_IS_NON_FINITE, layout.METRIC_IS_RESET
 BLOCK_RECORDS = 1 << 18
-MOST_POINTS = 1_000_000
+MAX_ALL_POINTS = 1_000_000
 """Points of one answer, over all of its curves: some 150 MB while it is made."""
-MOST_SUMMED_BYTES = 64 << 20
+MAX_SUMMED_BYTES = 64 << 20
 """Of files that are larger in all, no summary reads the points: it is made while a run's end waits for it."""
 
 
@@ -65,7 +65,7 @@ def read_series(
 ) -> list[Series]:
     """Return the curves of a run, ordered by key and node.
 
-    Each has at most ``max_points`` points, and all together about ``MOST_POINTS``. The files are read twice: to count, and to
+    Each has at most ``max_points`` points, and all together about ``MAX_ALL_POINTS``. The files are read twice: to count, and to
     thin each block as it comes, so that no more is held in memory than a block and what is returned.
 
     Args:
@@ -77,27 +77,27 @@ def read_series(
         for name, n in _count(names, records):
             if n and (keys is None or name in keys):
                 counts[name, node] += n
-    most = min(max_points, max(4, MOST_POINTS // max(1, len(counts))))
-    found = {of: _Thinner(n, most) for of, n in counts.items()}
+    max_of_each = min(max_points, max(4, MAX_ALL_POINTS // max(1, len(counts))))
+    thinners = {of: _Thinner(n, max_of_each) for of, n in counts.items()}
     for node, names, records in _visible(files):
         for name, of_key in _by_key(names, records[records["flags"] & NON_FINITE == 0]):
-            if (name, node) in found:
-                found[name, node].add(of_key)
-    return [Series(key, node, counts[key, node], found.pop((key, node)).points()) for key, node in sorted(found)]
+            if (name, node) in thinners:
+                thinners[name, node].add(of_key)
+    return [Series(key, node, counts[key, node], thinners.pop((key, node)).points()) for key, node in sorted(thinners)]
 
 
 def read_summary(runs_root: Path, run_id: str, attempts: int, n_nodes: int) -> tuple[dict[str, Summary], int]:
     """Return the summary of every key over all nodes and attempts, and how many points could not be kept.
 
     Made of what the runners publish about once a second, so that no points are read; but where one node's reset hides what
-    others wrote, only the points themselves can tell. Where there are more than ``MOST_SUMMED_BYTES`` of them, what a node
+    others wrote, only the points themselves can tell. Where there are more than ``MAX_SUMMED_BYTES`` of them, what a node
     published counts whole unless a reset of its own hides it; the curves show what is hidden.
     """
     files = _files(runs_root, run_id, attempts, n_nodes)
     dropped = sum(int(one.published["droppedPoints"]) for one in files)
     merged: dict[str, Summary] = {}
     n_writers = len({one.node for one in files})
-    if n_writers > 1 and any(one.reset_at for one in files) and sum(one.size for one in files) <= MOST_SUMMED_BYTES:
+    if n_writers > 1 and any(one.reset_at for one in files) and sum(one.size for one in files) <= MAX_SUMMED_BYTES:
         for _, names, records in _visible(files):
             for name, of_key in _by_key(names, records):
                 merged[name] = _merge(merged.get(name), _sum_up(of_key))
@@ -124,14 +124,14 @@ class _File:
 
 def _files(runs_root: Path, run_id: str, attempts: int, n_nodes: int) -> list[_File]:
     """Return the nodes and attempts that have metrics, by node, then attempt."""
-    found: list[_File] = []
+    files: list[_File] = []
     for node in range(n_nodes):
         for attempt in range(attempts):
             directory = runs_root / layout.node_dir(run_id, attempt, node)
             path = directory / layout.METRIC_SUMMARY
             if path.exists():
-                found.append(_File(node, directory, _read(path), _size_of(directory / layout.METRICS)))
-    return found
+                files.append(_File(node, directory, _read(path), _size_of(directory / layout.METRICS)))
+    return files
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -264,10 +264,10 @@ class _Thinner:
         first, last = np.searchsorted(self._edges, (begin, end - 1), side="right") - 1
         starts = np.maximum(self._edges[first : last + 1] - begin, 0)
         values, lows, highs = rows[:, 2], self._lows[first : last + 1], self._highs[first : last + 1]
-        found = rows[_places(values, starts, np.minimum)]
-        lows[:] = np.where((found[:, 2] < lows[:, 2])[:, None], found, lows)
-        found = rows[_places(values, starts, np.maximum)]
-        highs[:] = np.where((found[:, 2] > highs[:, 2])[:, None], found, highs)
+        extreme = rows[_places(values, starts, np.minimum)]
+        lows[:] = np.where((extreme[:, 2] < lows[:, 2])[:, None], extreme, lows)
+        extreme = rows[_places(values, starts, np.maximum)]
+        highs[:] = np.where((extreme[:, 2] > highs[:, 2])[:, None], extreme, highs)
 
     def points(self) -> list[tuple[float, float, float]]:
         """Return what is kept, in order of arrival."""
@@ -285,8 +285,8 @@ def _places(values: "ndarray[Any, Any]", starts: "ndarray[Any, Any]", extreme: "
 
     lengths = np.diff(starts, append=len(values))
     at = np.flatnonzero(values == np.repeat(extreme.reduceat(values, starts), lengths))
-    found: ndarray[Any, Any] = at[np.searchsorted(at, starts)]
-    return found
+    places: ndarray[Any, Any] = at[np.searchsorted(at, starts)]
+    return places
 
 
 def _blocks(of: _File) -> "Iterator[tuple[list[str], ndarray[Any, Any]]]":

@@ -3,16 +3,14 @@
 import secrets as random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from footfall.db.engine.encryption import Secrets, add_key
-from footfall.db.engine.engine import Connection, Database, from_us, now_us
+from footfall.db.engine.encryption import Secrets
+from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
-from footfall.db.reseal import reseal_all
 from footfall.db.tables import access_keys, accounts, projects, users
 from footfall.errors import AlreadyExistsError, InUseError, NotFoundError, QuotaExceededError, WrongStateError
 from footfall.records import AccessKey, Account, User, new_id
@@ -292,7 +290,7 @@ def delete_key(tx: Connection, account_id: str, id: str) -> None:
     tx.execute(delete(access_keys).where(access_keys.c.id == id, access_keys.c.is_active.is_(False)))
 
 
-def new_key_offline(database: Database, secrets: Secrets, account_name: str | None = None) -> AccessKey:
+def make_manager_key(tx: Connection, secrets: Secrets, account_name: str | None = None) -> AccessKey:
     """Make a key for who manages an account first, for somebody who has the server's files and no key that works.
 
     The oldest stopped key goes if the user has two. Active ones stay, so there may be three until one is deleted.
@@ -303,33 +301,22 @@ def new_key_offline(database: Database, secrets: Secrets, account_name: str | No
     Raises:
         NotFoundError: no such account, or nobody manages it.
     """
-    with database.write() as tx:
-        found = (
-            find_account(tx, account_name)
-            if account_name is not None
-            else next((account for account in list_accounts(tx) if account.is_operator), None)
-        )
-        if found is None:
-            raise NotFoundError("account", "of the operator")
-        query = select(users.c.id).where(*_manages(found.id)).order_by(users.c.created_at, users.c.id)
-        user_id = tx.execute(query).scalars().first()
-        if user_id is None:
-            raise NotFoundError("manager of the account", found.name)
-        keys = list_keys(tx, found.id, user_id)
-        stopped = [key for key in keys if not key.is_active]
-        if len(keys) >= MAX_KEYS_OF_USER and stopped:
-            delete_key(tx, found.id, stopped[0].id)
-        return _insert_key(tx, secrets, user_id)
-
-
-def rotate_master_key(database: Database, key_file: Path) -> int:
-    """Put a new key in front of the key file and seal every secret with it; return how many access keys there were.
-
-    A server that runs meanwhile goes on: it notices the new file, and the key before still opens until the next rotation.
-    """
-    add_key(key_file)
-    with database.write() as tx:
-        return reseal_all(tx, Secrets(key_file))
+    account = (
+        find_account(tx, account_name)
+        if account_name is not None
+        else next((each for each in list_accounts(tx) if each.is_operator), None)
+    )
+    if account is None:
+        raise NotFoundError("account", "of the operator")
+    query = select(users.c.id).where(*_manages(account.id)).order_by(users.c.created_at, users.c.id)
+    user_id = tx.execute(query).scalars().first()
+    if user_id is None:
+        raise NotFoundError("manager of the account", account.name)
+    keys = list_keys(tx, account.id, user_id)
+    stopped = [key for key in keys if not key.is_active]
+    if len(keys) >= MAX_KEYS_OF_USER and stopped:
+        delete_key(tx, account.id, stopped[0].id)
+    return _insert_key(tx, secrets, user_id)
 
 
 def _keys_of(account_id: str) -> Select[*tuple[Any, ...]]:

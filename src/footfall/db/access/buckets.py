@@ -43,10 +43,10 @@ def get_bucket(connection: Connection, account_id: str, name: str) -> Bucket:
     Raises:
         NotFoundError: there is none, or it is another account's.
     """
-    found = [b for b in _load(connection, account_id, name) if b.account_id == account_id]
-    if not found:
+    own = [b for b in _load(connection, account_id, name) if b.account_id == account_id]
+    if not own:
         raise NotFoundError("bucket", name)
-    return found[0]
+    return own[0]
 
 
 def list_buckets(connection: Connection, account_id: str) -> list[Bucket]:

@@ -68,8 +68,8 @@ def delete_key(tx: Connection, account_id: str, title: str, name: str) -> SshKey
     Raises:
         NotFoundError: the account has none of this title and name.
     """
-    found = [key for key in list_keys(tx, account_id) if (key.title, key.name) == (title, name)]
-    if not found:
+    matches = [key for key in list_keys(tx, account_id) if (key.title, key.name) == (title, name)]
+    if not matches:
         raise NotFoundError("authentication key", f"{title}/{name}")
     tx.execute(delete(ssh_keys).where(ssh_keys.c.account_id == account_id, ssh_keys.c.name == name))
-    return found[0]
+    return matches[0]

@@ -162,5 +162,5 @@ class GroupCommit:
 
 def _for_all(error: BaseException | None) -> sqlite3.Error:
     """Return what all of a group are told: what SQLite said, and nothing of the change that it said it about."""
-    said = error.orig if isinstance(error, DBAPIError) else error
-    return said if isinstance(said, sqlite3.Error) else sqlite3.OperationalError("the transaction ended")
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return cause if isinstance(cause, sqlite3.Error) else sqlite3.OperationalError("the transaction ended")
