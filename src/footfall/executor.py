@@ -1,4 +1,4 @@
-"""The executor seam: who starts the nodes of a run and can say whether they live. Knows no states, SQL or HTTP.
+"""The executor interface: starts the nodes of a run and reports whether they live. Knows no states, SQL or HTTP.
 
 An executor is a file of ``executors/`` named as in the settings, with ``build(settings) -> Executor``. It never says how a
 command ended: that is in the status file which the runner of each node writes last.

@@ -1,1 +1,1 @@
-"""The behavior wing: features, tasks, task runs and profiles, each made by a run of the compute wing."""
+"""The rules of features, tasks, task runs and profiles, each made by a run of compute."""

@@ -23,7 +23,7 @@ from footfall.records import Run, RunSpec
 from footfall.states import RunState
 
 MAX_ATTRIBUTES = 100
-"""How many other tasks a shopping intent looks at: the newest."""
+"""How many other tasks a shopping intent compares with: the newest."""
 
 
 class BehaviorHooks:

@@ -1,6 +1,6 @@
 """Buckets: who may make, use and delete one. The store knows nothing of accounts.
 
-A right is asked for when a request arrives, and again in the transaction behind which nothing is left but to act: in
+A right is checked when a request arrives, and again in the transaction right before the action: in
 between, a bucket may have been deleted and made anew by another account.
 """
 
@@ -41,7 +41,7 @@ class OwnBucket:
 
 
 def is_internal(settings: Settings, name: str) -> bool:
-    """Whether a bucket of this name would hold the artefacts of every account; it is nobody's to have."""
+    """Whether a bucket of this name would hold the artefacts of every account; it belongs to no account."""
     internal, shown = urlsplit(settings.internal_location().url), urlsplit(settings.buckets_location().url)
     if internal.scheme == "s3":
         return name == internal.netloc
@@ -68,14 +68,14 @@ def get_owned(context: BehaviorContext, connection: Connection, account_id: str,
 
 
 def prepare_bucket(context: BehaviorContext, caller: Caller, name: str) -> None:
-    """Make a bucket in the store that is nobody's, for its row to be inserted.
+    """Make a bucket in the store that no account owns, for its row to be inserted.
 
     What is there already with objects in it was not made by an account: with S3 it may be anything that the operator's
     keys reach. So only the operator's account may take it.
 
     Raises:
         InvalidFieldError: rule ``bucket_name``.
-        AlreadyExistsError: it is somebody's, or has objects and the caller is no operator.
+        AlreadyExistsError: an account owns it, or has objects and the caller is no operator.
         StoreDeniedError: the S3 service does not give us the name.
     """
     check_bucket_name(name)
@@ -101,7 +101,7 @@ def open_own(context: BehaviorContext, caller: Caller, name: str) -> OwnBucket:
 
 
 def open_for_write(context: BehaviorContext, caller: Caller, name: str) -> OwnBucket:
-    """As ``open_own``; a bucket that is nobody's becomes the caller's.
+    """As ``open_own``; a bucket that no account owns becomes the caller's.
 
     Raises:
         InvalidFieldError: rule ``bucket_name``.
@@ -116,7 +116,7 @@ def open_for_write(context: BehaviorContext, caller: Caller, name: str) -> OwnBu
             with context.database.write() as tx:
                 buckets.insert_bucket(tx, caller.account_id, name)
         except AlreadyExistsError:
-            pass  # somebody was faster: the rights of the one that is there decide
+            pass  # another request was faster: the rights of the existing bucket decide
     return open_own(context, caller, name)
 
 
@@ -172,7 +172,7 @@ class BucketRemoval:
         buckets.delete_bucket(tx, self._account_id, self._name)
         self._refuse_live_users(tx)
         self._refuse_publications()
-        # What appeared since ``emptied`` keeps the row: no directory with something in it is ever nobody's.
+        # What appeared since ``emptied`` keeps the row: no directory with something in it is ever without an owner.
         self._remove_store()
 
     def _refuse_live_users(self, connection: Connection) -> None:

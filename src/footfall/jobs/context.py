@@ -135,7 +135,7 @@ _REASONS: tuple[tuple[type[Exception], FailureReason, str | None], ...] = (
 
 
 def is_no_space(error: BaseException) -> bool:
-    """Whether a full disk or quota is behind an error; libraries wrap it in errors of their own that only say so in words."""
+    """Whether a full disk or quota is behind an error; libraries wrap it in errors of their own that hold it as text only."""
     if isinstance(error, StoreFullError):
         return True
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

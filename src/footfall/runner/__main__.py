@@ -9,7 +9,7 @@ import sys
 
 
 def main() -> int:
-    """Run what the arguments say and return the exit code."""
+    """Run what the arguments name and return the exit code."""
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     if sys.argv[1] == "--probe":
         from footfall.runner.probe import probe
@@ -23,7 +23,7 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except Exception:  # noqa: BLE001 - the door of the runner: what it cannot handle goes to runner.log
+    except Exception:  # noqa: BLE001 - what the runner cannot handle goes to runner.log
         import traceback
 
         traceback.print_exc()

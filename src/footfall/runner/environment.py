@@ -42,7 +42,7 @@ class Endpoints:
 def command_environment(spec: NodeSpec, scratch: str) -> dict[str, str]:
     """Return the whole environment of one of our own commands.
 
-    Spinning threads cost many times their worth beside a busy neighbour, so OpenMP waits passively unless the run says else.
+    Spinning threads cost many times their worth beside a busy neighbour, so OpenMP waits passively unless the run sets it.
     """
     base = {
         "PATH": os.environ.get("PATH", os.defpath),

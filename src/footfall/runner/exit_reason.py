@@ -1,4 +1,4 @@
-"""How a node ended, as its final status says it. Pure: knows no processes or files."""
+"""Why a node ended, and its final status. Pure: knows no processes or files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_SIGNALS = 64
 
 
 class ExitReason:
-    """Why a node ended; ``status`` returns what its final status says."""
+    """Why a node ended; ``status`` makes its final status."""
 
     def __init__(self, spec: NodeSpec) -> None:
         self._spec = spec

@@ -87,7 +87,7 @@ class UserCommand(Command):
         self._pin()
 
     def start(self, output: int, hosts: Sequence[str], port: int) -> int:
-        """Start it as its level says."""
+        """Start it at its level of isolation."""
         self._make_environment(hosts, port)
         self._note_unexportable_names()
         pid = self._start_in_bubblewrap(output, hosts) if self.level == "bubblewrap" else self._start_on_host(output)

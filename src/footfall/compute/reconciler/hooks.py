@@ -97,7 +97,7 @@ class CommandHooks:
 
 
 def _is_text(key: str) -> bool:
-    """Whether a key can be written as UTF-8: a command may post half a surrogate pair, which JSON can say and nothing show."""
+    """Whether a key can be written as UTF-8: a command may post half a surrogate pair, which JSON can hold."""
     try:
         key.encode()
     except UnicodeEncodeError:

@@ -34,7 +34,7 @@ class Lease:
         self._wake_fd = -1
 
     def acquire(self) -> bool:
-        """Take the lease if nobody holds it; True also when we do."""
+        """Take the lease if it is free; True also when this process holds it."""
         if self._wake_fd >= 0:
             return True
         try:

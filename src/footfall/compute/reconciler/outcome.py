@@ -11,7 +11,7 @@ from footfall.states import FailureReason, RunState
 
 STORE_DELAY_S = 5.0
 MAX_ATTEMPTS = 10
-"""Of a user's run that asks for another one each time."""
+"""Of a user's run that requests another one each time."""
 _STORE_REASONS = frozenset({FailureReason.STORE_READ, FailureReason.STORE_WRITE})
 _LIMITS = frozenset(
     {
@@ -46,9 +46,9 @@ class Outcome:
 def judge(run: Run, finals: Sequence[FinalStatus]) -> Outcome:
     """Return what becomes of a run whose nodes have all ended.
 
-    All with exit code 0: completed, also when a cancel came too late. Else cancelled, if somebody asked for it; else another
+    All with exit code 0: completed, also when a cancel came too late. Else cancelled, if that was requested; else another
     attempt, if the reason allows and some are left; else failed, for the reason of the node that failed first. A user's run
-    is attempted again if it asked for that, whatever its exit code, and for no other reason.
+    is attempted again if it requested that, whatever its exit code, and for no other reason.
     """
     started = [at for final in finals if (at := final["started_at"]) is not None]
     started_at = max(started) if len(started) == len(finals) else None

@@ -84,7 +84,7 @@ def missing(spec: RunSpec, capacity: Capacity | None, gpus: Sequence[Gpu] = ()) 
     """Say what a run could not be given even if nothing else ran, e.g. ``4 GPUs (there are 2)``; None when it could start.
 
     Args:
-        capacity: None when the engine behind the executor queues for itself and says nothing of its machines.
+        capacity: None when the engine behind the executor queues for itself and does not report its machines.
     """
     if capacity is None:
         return None
@@ -120,7 +120,7 @@ class _Usage:
 
 
 class _Look:
-    """One look at the runs: what is free, who has how much, and what was decided so far."""
+    """One pass over the runs: what is free, who holds how much, and what was decided so far."""
 
     def __init__(self, room: "_Room", limits: Limits) -> None:
         self._room = room
@@ -130,7 +130,7 @@ class _Look:
         self._waits: list[tuple[Run, str, bool]] = []
 
     def note(self, project_id: str, grant: Grant) -> None:
-        """Count what somebody holds."""
+        """Add what a holder holds."""
         self._room.take(grant)
         usage = self._usage[project_id]
         usage.n_runs += 1
@@ -159,7 +159,7 @@ class _Look:
         return True
 
     def keep_for(self, run: Run) -> None:
-        """Let nobody else have, in this look, what a run lacks that was overtaken for long enough."""
+        """Reserve, for this pass, what a run lacks that was overtaken for long enough."""
         self._room.close(run.spec if run.spec.workload is not None else self._room.clamp(run.spec))
 
     def wait(self, run: Run, message: str) -> None:

@@ -136,7 +136,7 @@ class Submitter:
         return decision if is_new else None
 
     def _take(self, tx: Connection, decision: Decision) -> tuple[Run, Grant] | None:
-        """Write a decision; return the run and its grant if it starts and nobody moved it meanwhile."""
+        """Write a decision; return the run and its grant if it starts and no other process moved it meanwhile."""
         run, grant = decision.run, decision.grant
         message = None if grant is not None else decision.message
         if run.state == RunState.REGISTERED:

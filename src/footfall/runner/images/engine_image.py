@@ -117,7 +117,7 @@ def _hold(directory: str, id: str, wait: Callable[[float], None]) -> int | None:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                wait(_POLL_INTERVAL_S)  # somebody looks whether it may go, or unpacks it anew
+                wait(_POLL_INTERVAL_S)  # it is being checked for removal, or unpacked anew
         is_held = os.path.isdir(os.path.join(directory, id)) and is_lock_of(lock, path)
         return lock if is_held else None
     finally:

@@ -1,4 +1,4 @@
-"""The child that asks a container engine for an image and unpacks it, if nobody has done so before.
+"""The child that requests an image from a container engine and unpacks it, unless it is unpacked already.
 
 What is being unpacked lies under another name until it is whole and on the disk. One child at a time works on an image: the
 lock is also held by the program that unpacks, so that nothing is still written once another has got it. Only files,
@@ -41,7 +41,7 @@ _TAR = (
 )  # fmt: skip
 _MAX_OUTPUT_BYTES = 300
 _FULL_BYTES = 64 << 10
-"""With less free space a disk is full: tar only says that it wrote less than it wanted."""
+"""With less free space a disk counts as full: tar only reports a short write."""
 
 
 class _StopError(BaseException):
@@ -58,7 +58,7 @@ class _Image(NamedTuple):
 
 
 def answer(image: ImageSpec, engines: EngineAccess, directory: str, marker: str, output_fd: int) -> None:
-    """Unpack an image and say on ``tell`` where it is, as JSON and DONE, or the sentence of a refusal."""
+    """Unpack an image; write to ``output_fd`` where it is, as JSON and DONE, or the sentence of an error."""
     signal.signal(signal.SIGTERM, _stop)
     os.umask(0o022)
     try:
@@ -70,7 +70,7 @@ def answer(image: ImageSpec, engines: EngineAccess, directory: str, marker: str,
         sentence = f"The image {image['name']!r} could not be unpacked: {getattr(error, 'strerror', None) or error}."
         os.write(output_fd, sentence.encode("utf-8", "replace")[:4000])
     except _StopError:
-        pass  # who wanted that hears us no more
+        pass  # the runner reads no more
 
 
 def _stop(*_: object) -> None:
@@ -92,7 +92,7 @@ class _Unpacking:
         with self._locked(resolved.id, whole) as lock:
             if not os.path.isdir(whole):
                 self._unpack(resolved, image["name"], whole, lock)
-            os.utime(lock)  # its age says for how long nobody has used the image
+            os.utime(lock)  # its age is the time since the image was last used
         content: dict[str, Any] = json.loads(Path(whole, "config.json").read_bytes())
         return {**content, "root": os.path.join(whole, "root")}
 
@@ -243,10 +243,10 @@ class _Unpacking:
                 f"{engine} did not answer {arguments[0]} within {ENGINE_TIMEOUT_S:.0f} s; see whether it works on this node."
             ) from error
 
-    def _start(self, argv: Sequence[str], **given: Any) -> subprocess.Popen[bytes]:
-        given = {"stdin": subprocess.DEVNULL, **given}
+    def _start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        options = {"stdin": subprocess.DEVNULL, **options}
         prepare = functools.partial(kernel.die_with_parent, os.getpid())
-        return subprocess.Popen(argv, env=self._environment, preexec_fn=prepare, **given)
+        return subprocess.Popen(argv, env=self._environment, preexec_fn=prepare, **options)
 
 
 def _described(engine: str, name: str, output: bytes) -> _Image:
@@ -270,9 +270,9 @@ def _restrict_permissions(root: Path) -> None:
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 os.unlink(name, dir_fd=handle)
                 continue
-            wanted = stat.S_IMODE(mode) & 0o777 | (0o700 if stat.S_ISDIR(mode) else 0)
-            if wanted != stat.S_IMODE(mode):
-                os.chmod(name, wanted, dir_fd=handle)
+            allowed = stat.S_IMODE(mode) & 0o777 | (0o700 if stat.S_ISDIR(mode) else 0)
+            if allowed != stat.S_IMODE(mode):
+                os.chmod(name, allowed, dir_fd=handle)
 
 
 def _make_etc(etc: Path) -> None:
@@ -303,7 +303,7 @@ def _last_line(output: bytes) -> str:
 
 @contextlib.contextmanager
 def _memory() -> Iterator[int]:
-    handle = os.memfd_create("footfall-said", os.MFD_CLOEXEC)
+    handle = os.memfd_create("footfall-output", os.MFD_CLOEXEC)
     try:
         yield handle
     finally:

@@ -25,7 +25,7 @@ class Tree:
                         # the name in parentheses may hold anything, so read behind the last one
                         state, parent = file.read().rpartition(b")")[2].split()[:2]
                 except OSError:
-                    continue  # it ended while we looked
+                    continue  # it ended meanwhile
                 if state not in (b"Z", b"X"):
                     self.children.setdefault(int(parent), []).append(int(entry))
 
@@ -44,7 +44,7 @@ class Watched(Tree):
     """The same for who only watches: found from process to child, for a fraction of the time that all of /proc takes.
 
     The kernel may leave out a sibling of a process that ends just then, so nothing is ended by this.
-    Source: proc(5), ``/proc/pid/task/tid/children``; kernels without it are looked through whole.
+    Source: proc(5), ``/proc/pid/task/tid/children``; on kernels without it all of /proc is read.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ def _children_of(pid: int) -> list[int]:
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
-        return children  # it ended while we looked
+        return children  # it ended meanwhile
     for thread in threads:
         try:
             with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:

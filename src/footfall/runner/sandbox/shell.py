@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SCRIPT_FD = 3
 READ_SCRIPT = f". /proc/self/fd/{SCRIPT_FD}"
 HOLD = "while :; do sleep 3600; done"
-"""The script of a node that is held until somebody stops it."""
+"""The script of a node that is held until it is stopped."""
 _SHELL_VARIABLES = frozenset(
     {
         "SHELLOPTS",

@@ -1,4 +1,6 @@
-"""As much of HTTP/1.1 as programs that post metrics speak, with every size and time bounded. Knows no metrics.
+"""As much of HTTP/1.1 as programs that post metrics use, with every size and time bounded. Knows no metrics.
+
+Not h11: loading it takes 40 % more processor time than all else that a runner loads, and 1.8 MB, for every run.
 
 Source: RFC 9112.
 """
@@ -34,7 +36,7 @@ class Request(NamedTuple):
 class Connection:
     """One client, and what it has sent so far.
 
-    ``is_known``: it has asked for something that only those know who were told.
+    ``is_known``: it has requested a path that cannot be guessed.
 
     Args:
         knows: whether the target of a request is such a thing; a body is taken for no other.

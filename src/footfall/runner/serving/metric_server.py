@@ -85,7 +85,7 @@ class Server:
         try:
             accepted, _ = self._listener.accept()
         except OSError:
-            return  # it went away before we looked
+            return  # the client has gone already
         if len(self._connections) >= MAX_CONNECTIONS and not self._make_room():
             accepted.close()
             return
