@@ -224,39 +224,35 @@ class EncoderBody(msgspec.Struct):
     feature_count: int
 
 
-class FeatureList(msgspec.Struct):
-    """A page of features, newest first."""
+class ListPage(msgspec.Struct):
+    """Where a page of a list is, and how many there are in all."""
 
     index: int
     limit: int
     total: int
+
+
+class FeatureList(ListPage):
+    """A page of features, newest first."""
+
     features: list[FeatureBody]
 
 
-class TaskList(msgspec.Struct):
+class TaskList(ListPage):
     """A page of tasks, newest first."""
 
-    index: int
-    limit: int
-    total: int
     tasks: list[TaskBody]
 
 
-class TaskRunList(msgspec.Struct):
+class TaskRunList(ListPage):
     """A page of task runs, newest first."""
 
-    index: int
-    limit: int
-    total: int
     runs: list[TaskRunBody]
 
 
-class EncoderList(msgspec.Struct):
+class EncoderList(ListPage):
     """A page of encoders, newest first."""
 
-    index: int
-    limit: int
-    total: int
     encoders: list[EncoderBody]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from footfall.contract.nclue import OURS, FailDetails, Name, Path, Progress, Stamp, Status
+from footfall.contract.nclue import OURS, FailDetails, ListPage, Name, Path, Progress, Stamp, Status
 
 KEYWORDS = msgspec.Meta(
     description="Keywords, one a line, all of them wanted (AND); at most 1,000 characters in all.",
@@ -95,21 +95,15 @@ class CustomAttributesBody(msgspec.Struct, kw_only=True):
     progress: Progress = None
 
 
-class ShoppingIntentList(msgspec.Struct):
+class ShoppingIntentList(ListPage):
     """A page of shopping intents, newest first."""
 
-    index: int
-    limit: int
-    total: int
     profiles: list[ShoppingIntentBody]
 
 
-class CustomAttributesList(msgspec.Struct):
+class CustomAttributesList(ListPage):
     """A page of custom attributes, newest first."""
 
-    index: int
-    limit: int
-    total: int
     profiles: list[CustomAttributesBody]
 
 

@@ -37,6 +37,35 @@ def progress_of(request: Request, run: RunStatus) -> shapes.ProgressBody | None:
     return None if progress is None else shapes.ProgressBody(progress["stage"], progress["done"], progress["total"])
 
 
+def _getter(kind: Resources[Any], parameter: str, body: Callable[..., Any]) -> Callable[[Request], Any]:
+    def get_one(request: Request) -> Any:
+        with request.context.database.read() as connection:
+            resource = kind.get(connection, request.caller.account_id, request.params[parameter])
+        return body(resource, progress_of(request, resource.run))
+
+    return get_one
+
+
+def _lister(
+    kind: Resources[Any], body: Callable[..., Any], shape: Callable[..., shapes.ListPage]
+) -> Callable[[Request], shapes.ListPage]:
+    def list_page(request: Request) -> shapes.ListPage:
+        query = request.read_query(ResourcePage)
+        with request.context.database.read() as connection:
+            page = kind.page(connection, request.caller.account_id, query.index, query.limit)
+        return shape(query.index, query.limit, page.total, [body(item) for item in page.items])
+
+    return list_page
+
+
+def _deleter(parameter: str, delete: Callable[..., Any], shape: Callable[[str], Any]) -> Callable[[Request], Mutation]:
+    def delete_one(request: Request) -> Mutation:
+        apply = delete(request.caller, request.params[parameter])
+        return Mutation(lambda tx: shape(apply(tx).id))
+
+    return delete_one
+
+
 def _canceller(
     kind: Resources[Any], parameter: str, body: Callable[[str, shapes.Status], Any]
 ) -> Callable[[Request], Mutation]:
@@ -82,12 +111,20 @@ def operations_of(
     parameter: str,
     kind: Resources[Any],
     post: tuple[Any, type, type, tuple[Code, ...]],
-    get: tuple[Any, type],
-    list_: tuple[Any, type],
-    delete: tuple[Any, type],
+    body: tuple[Callable[..., Any], type],
+    list_: type,
+    delete: tuple[Callable[..., Any], type],
     cancelled: type,
 ) -> tuple[Operation, ...]:
-    """Return the six operations of a kind; four are documented."""
+    """Return the six operations of a kind; four are documented.
+
+    Args:
+        post: handler, shape of the request, shape of the answer, errors.
+        body: what makes the shape that is shown of one, and that shape.
+        list_: shape of a page.
+        delete: ``(caller, id)`` to what deletes in a transaction, and the shape of the answer.
+        cancelled: shape of the answer to cancel.
+    """
     word, base = kind.kind, f"/api/v1/{noun}"
     one = f"{base}/{{{parameter}}}"
     id = word.replace(" ", "_")
@@ -99,15 +136,15 @@ def operations_of(
             errors=_FIELDS + post[3] + _NEW, creates=True, wakes=True, **documented,
         ),
         Operation(
-            f"get_{id}", "GET", one, f"Get a {word}.", get[0], response=get[1], errors=(NO_SUCH,), is_quick=True,
-            **documented,
+            f"get_{id}", "GET", one, f"Get a {word}.", _getter(kind, parameter, body[0]), response=body[1],
+            errors=(NO_SUCH,), is_quick=True, **documented,
         ),
         Operation(
-            f"list_{plural}", "GET", base, f"List {word}s, newest first.", list_[0], response=list_[1],
+            f"list_{plural}", "GET", base, f"List {word}s, newest first.", _lister(kind, body[0], list_), response=list_,
             query=ResourcePage, errors=(INVALID_REQUEST,), **documented,
         ),
         Operation(
-            f"delete_{id}", "DELETE", one, f"Delete a {word}.", delete[0], "change", response=delete[1],
+            f"delete_{id}", "DELETE", one, f"Delete a {word}.", _deleter(parameter, *delete), "change", response=delete[1],
             errors=(NO_SUCH, IN_USE), wakes=True, **documented,
         ),
         Operation(

@@ -4,12 +4,11 @@ from footfall.api.http.errors import BAD_PATH, NO_SUCH, NOT_COMPLETED, NOT_READY
 from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Response
 from footfall.api.nclue import profile_wire as wire
-from footfall.api.nclue.operations import operations_of, progress_of
+from footfall.api.nclue.operations import operations_of
 from footfall.api.request import Mutation, Request
 from footfall.behavior.custom_attributes import create_custom_attributes, delete_custom_attributes
 from footfall.behavior.shopping_intents import create_shopping_intent, delete_shopping_intent, profile_key
 from footfall.contract import profiles as shapes
-from footfall.contract.queries import ResourcePage
 from footfall.db.profiles import CUSTOM_ATTRIBUTES, SHOPPING_INTENTS
 
 
@@ -35,50 +34,6 @@ def post_custom_attributes(request: Request) -> Mutation:
     return Mutation(lambda tx: wire.custom_attributes_made(apply(tx)))
 
 
-def get_shopping_intent(request: Request) -> shapes.ShoppingIntentBody:
-    """Return a shopping intent."""
-    with request.context.database.read() as connection:
-        intent = SHOPPING_INTENTS.get(connection, request.caller.account_id, request.params["profile_id"])
-    return wire.shopping_intent_body(intent, progress_of(request, intent.run))
-
-
-def get_custom_attributes(request: Request) -> shapes.CustomAttributesBody:
-    """Return custom attributes."""
-    with request.context.database.read() as connection:
-        attributes = CUSTOM_ATTRIBUTES.get(connection, request.caller.account_id, request.params["profile_id"])
-    return wire.custom_attributes_body(attributes, progress_of(request, attributes.run))
-
-
-def list_shopping_intents(request: Request) -> shapes.ShoppingIntentList:
-    """Return a page of shopping intents."""
-    query = request.read_query(ResourcePage)
-    with request.context.database.read() as connection:
-        page = SHOPPING_INTENTS.page(connection, request.caller.account_id, query.index, query.limit)
-    profiles = [wire.shopping_intent_body(item) for item in page.items]
-    return shapes.ShoppingIntentList(query.index, query.limit, page.total, profiles)
-
-
-def list_custom_attributes(request: Request) -> shapes.CustomAttributesList:
-    """Return a page of custom attributes."""
-    query = request.read_query(ResourcePage)
-    with request.context.database.read() as connection:
-        page = CUSTOM_ATTRIBUTES.page(connection, request.caller.account_id, query.index, query.limit)
-    profiles = [wire.custom_attributes_body(item) for item in page.items]
-    return shapes.CustomAttributesList(query.index, query.limit, page.total, profiles)
-
-
-def remove_shopping_intent(request: Request) -> Mutation:
-    """Delete a shopping intent."""
-    apply = delete_shopping_intent(request.caller, request.params["profile_id"])
-    return Mutation(lambda tx: shapes.ProfileId(apply(tx).id))
-
-
-def remove_custom_attributes(request: Request) -> Mutation:
-    """Delete custom attributes; their result object stays."""
-    apply = delete_custom_attributes(request.caller, request.params["profile_id"])
-    return Mutation(lambda tx: shapes.ProfileId(apply(tx).id))
-
-
 def download_shopping_intent(request: Request) -> Response:
     """Return the table of a completed shopping intent."""
     with request.context.database.read() as connection:
@@ -96,9 +51,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "profile_id",
         SHOPPING_INTENTS,
         (post_shopping_intent, shapes.NewShoppingIntent, shapes.ShoppingIntentMade, (NO_SUCH, NOT_READY)),
-        (get_shopping_intent, shapes.ShoppingIntentBody),
-        (list_shopping_intents, shapes.ShoppingIntentList),
-        (remove_shopping_intent, shapes.ProfileId),
+        (wire.shopping_intent_body, shapes.ShoppingIntentBody),
+        shapes.ShoppingIntentList,
+        (delete_shopping_intent, shapes.ProfileId),
         shapes.ProfileCancelled,
     ),
     Operation(
@@ -122,9 +77,9 @@ OPERATIONS: tuple[Operation, ...] = (
             shapes.CustomAttributesMade,
             (BAD_PATH, NO_SUCH, NOT_READY, PATH_NOT_FOUND, RESULT_EXISTS),
         ),
-        (get_custom_attributes, shapes.CustomAttributesBody),
-        (list_custom_attributes, shapes.CustomAttributesList),
-        (remove_custom_attributes, shapes.ProfileId),
+        (wire.custom_attributes_body, shapes.CustomAttributesBody),
+        shapes.CustomAttributesList,
+        (delete_custom_attributes, shapes.ProfileId),
         shapes.ProfileCancelled,
     ),
 )

@@ -21,7 +21,7 @@ from footfall.api.http.errors import (
 )
 from footfall.api.http.operations import Operation
 from footfall.api.nclue import wire as wire
-from footfall.api.nclue.operations import operations_of, progress_of
+from footfall.api.nclue.operations import operations_of
 from footfall.api.request import Mutation, Request
 from footfall.behavior.features import create_feature, delete_feature
 from footfall.behavior.source_options import check_options
@@ -77,75 +77,12 @@ def post_task_run(request: Request) -> Mutation:
     return Mutation(lambda tx: wire.task_run_made(apply(tx)))
 
 
-def get_feature(request: Request) -> shapes.FeatureBody:
-    """Return a feature."""
-    with request.context.database.read() as connection:
-        feature = FEATURES.get(connection, request.caller.account_id, request.params["feature_id"])
-    return wire.feature_body(feature, progress_of(request, feature.run))
-
-
-def get_task(request: Request) -> shapes.TaskBody:
-    """Return a task."""
-    with request.context.database.read() as connection:
-        task = TASKS.get(connection, request.caller.account_id, request.params["task_id"])
-    return wire.task_body(task, progress_of(request, task.run))
-
-
 def get_task_report(request: Request) -> TaskReport:
     """Return the report of a task."""
     with request.context.database.read() as connection:
         task = TASKS.get(connection, request.caller.account_id, request.params["task_id"])
     stored = msgspec.json.decode(request.context.internal.read_bytes(report_key(task)))
     return msgspec.convert({**stored, "task_id": task.id, "task_name": task.name}, TaskReport)
-
-
-def get_task_run(request: Request) -> shapes.TaskRunBody:
-    """Return a task run."""
-    with request.context.database.read() as connection:
-        task_run = TASK_RUNS.get(connection, request.caller.account_id, request.params["run_id"])
-    return wire.task_run_body(task_run, progress_of(request, task_run.run))
-
-
-def list_features(request: Request) -> shapes.FeatureList:
-    """Return a page of features."""
-    query = request.read_query(ResourcePage)
-    with request.context.database.read() as connection:
-        page = FEATURES.page(connection, request.caller.account_id, query.index, query.limit)
-    return shapes.FeatureList(query.index, query.limit, page.total, [wire.feature_body(item) for item in page.items])
-
-
-def list_tasks(request: Request) -> shapes.TaskList:
-    """Return a page of tasks."""
-    query = request.read_query(ResourcePage)
-    with request.context.database.read() as connection:
-        page = TASKS.page(connection, request.caller.account_id, query.index, query.limit)
-    return shapes.TaskList(query.index, query.limit, page.total, [wire.task_body(item) for item in page.items])
-
-
-def list_task_runs(request: Request) -> shapes.TaskRunList:
-    """Return a page of task runs."""
-    query = request.read_query(ResourcePage)
-    with request.context.database.read() as connection:
-        page = TASK_RUNS.page(connection, request.caller.account_id, query.index, query.limit)
-    return shapes.TaskRunList(query.index, query.limit, page.total, [wire.task_run_body(item) for item in page.items])
-
-
-def remove_feature(request: Request) -> Mutation:
-    """Delete a feature."""
-    apply = delete_feature(request.caller, request.params["feature_id"])
-    return Mutation(lambda tx: shapes.FeatureId(apply(tx).id))
-
-
-def remove_task(request: Request) -> Mutation:
-    """Delete a task."""
-    apply = delete_task(request.caller, request.params["task_id"])
-    return Mutation(lambda tx: shapes.TaskId(apply(tx).id))
-
-
-def remove_task_run(request: Request) -> Mutation:
-    """Delete a task run; its result object stays."""
-    apply = delete_task_run(request.caller, request.params["run_id"])
-    return Mutation(lambda tx: shapes.TaskRunId(apply(tx).id))
 
 
 def list_encoders(request: Request) -> shapes.EncoderList:
@@ -169,9 +106,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "feature_id",
         FEATURES,
         (post_feature, shapes.NewFeature, shapes.FeatureMade, (BAD_PATH, NO_SUCH, PATH_NOT_FOUND, PERSONAL_DATA)),
-        (get_feature, shapes.FeatureBody),
-        (list_features, shapes.FeatureList),
-        (remove_feature, shapes.FeatureId),
+        (wire.feature_body, shapes.FeatureBody),
+        shapes.FeatureList,
+        (delete_feature, shapes.FeatureId),
         shapes.FeatureCancelled,
     ),
     *operations_of(
@@ -194,9 +131,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 PERSONAL_DATA,
             ),
         ),
-        (get_task, shapes.TaskBody),
-        (list_tasks, shapes.TaskList),
-        (remove_task, shapes.TaskId),
+        (wire.task_body, shapes.TaskBody),
+        shapes.TaskList,
+        (delete_task, shapes.TaskId),
         shapes.TaskCancelled,
     ),
     Operation(
@@ -218,9 +155,9 @@ OPERATIONS: tuple[Operation, ...] = (
             shapes.TaskRunMade,
             (BAD_PATH, NO_SUCH, NOT_READY, INCOMPATIBLE, PATH_NOT_FOUND, RESULT_EXISTS),
         ),
-        (get_task_run, shapes.TaskRunBody),
-        (list_task_runs, shapes.TaskRunList),
-        (remove_task_run, shapes.TaskRunId),
+        (wire.task_run_body, shapes.TaskRunBody),
+        shapes.TaskRunList,
+        (delete_task_run, shapes.TaskRunId),
         shapes.TaskRunCancelled,
     ),
     Operation(

@@ -1,7 +1,7 @@
 """From our records to the shapes of ``/api/v1``: five states, ``fail_message``. The only place that knows both."""
 
 from datetime import datetime
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from footfall.contract import nclue as shapes
 from footfall.contract.jobs import (
@@ -59,9 +59,28 @@ def fail_message(run: RunStatus) -> tuple[str | None, str | None]:
     return run.fail_name or _FAIL_NAMES[run.reason], run.fail_details or run.reason.message()
 
 
-def stamp_of_end(run: RunStatus) -> str | None:
-    """Return when it ended, None before."""
-    return stamp(run.ended_at) if run.ended_at is not None else None
+class JobFields(TypedDict):
+    """What every resource shows of the run that makes it."""
+
+    status: shapes.Status
+    created_at: str
+    completed_at: str | None
+    fail_message: str | None
+    fail_details: str | None
+    progress: shapes.ProgressBody | None
+
+
+def job_fields(run: RunStatus, progress: shapes.ProgressBody | None) -> JobFields:
+    """Return what a resource shows of its run."""
+    message, details = fail_message(run)
+    return {
+        "status": wire_status(run),
+        "created_at": stamp(run.created_at),
+        "completed_at": None if run.ended_at is None else stamp(run.ended_at),
+        "fail_message": message,
+        "fail_details": details,
+        "progress": progress,
+    }
 
 
 def result_of(run: RunStatus, type: type[T]) -> T | None:
@@ -73,40 +92,30 @@ def feature_body(feature: Feature, progress: shapes.ProgressBody | None = None) 
     """Return what GET shows of a feature."""
     run, result = feature.run, result_of(feature.run, MakeFeatureResult)
     options = SourceOptions.from_json(feature.source_options)
-    message, details = fail_message(run)
     return shapes.FeatureBody(
         feature_id=feature.id,
         feature_name=feature.name,
-        status=wire_status(run),
-        created_at=stamp(run.created_at),
-        completed_at=stamp_of_end(run),
         source_bucket=feature.source_bucket,
         source_file_path=feature.source_file_path,
         user_count=result.user_count if result else None,
         token_count=result.token_count if result else None,
         disk_usage=result.disk_usage if result else None,
-        fail_message=message,
-        fail_details=details,
         encoder=feature.encoder_name,
         encoder_id=feature.encoder_id,
         coverage=feature.coverage,
         format=options.format,
         columns=options.columns,
         observed_until=options.observed_until,
-        progress=progress,
+        **job_fields(run, progress),
     )
 
 
 def task_body(task: Task, progress: shapes.ProgressBody | None = None) -> shapes.TaskBody:
     """Return what GET shows of a task."""
     run, result = task.run, result_of(task.run, TrainTaskResult)
-    message, details = fail_message(run)
     return shapes.TaskBody(
         task_id=task.id,
         task_name=task.name,
-        status=wire_status(run),
-        created_at=stamp(run.created_at),
-        completed_at=stamp_of_end(run),
         train_feature_id=task.train_feature_id,
         train_feature_name=task.train_feature_name,
         train_bucket=task.train_bucket,
@@ -118,16 +127,13 @@ def task_body(task: Task, progress: shapes.ProgressBody | None = None) -> shapes
         AUROC=result.auroc if result else None,
         line_count=(result.line_count or None) if result else None,
         disk_usage=result.disk_usage if result else None,
-        fail_message=message,
-        fail_details=details,
-        progress=progress,
+        **job_fields(run, progress),
     )
 
 
 def task_run_body(task_run: TaskRun, progress: shapes.ProgressBody | None = None) -> shapes.TaskRunBody:
     """Return what GET shows of a task run."""
     run, result = task_run.run, result_of(task_run.run, PublishedResult)
-    message, details = fail_message(run)
     return shapes.TaskRunBody(
         run_id=task_run.id,
         run_name=task_run.name,
@@ -135,15 +141,10 @@ def task_run_body(task_run: TaskRun, progress: shapes.ProgressBody | None = None
         task_name=task_run.task_name,
         feature_id=task_run.feature_id,
         feature_name=task_run.feature_name,
-        status=wire_status(run),
-        created_at=stamp(run.created_at),
-        completed_at=stamp_of_end(run),
         result_bucket=task_run.result_bucket,
         result_file_path=task_run.result_file_path,
         line_count=result.line_count if result else None,
-        fail_message=message,
-        fail_details=details,
-        progress=progress,
+        **job_fields(run, progress),
     )
 
 
