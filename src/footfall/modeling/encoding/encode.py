@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -133,11 +133,6 @@ def make_feature(
         personal_data=dict(sorted(kinds.items())),
         personal_data_lines=tuple(places),
     )
-
-
-def summary_dict(summary: FeatureSummary) -> dict[str, Any]:
-    """Return a summary as JSON can hold it."""
-    return asdict(summary)
 
 
 Blocks = Iterator[tuple[pa.RecordBatch, Encoded]]
