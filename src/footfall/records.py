@@ -1,4 +1,4 @@
-"""The plain facts that rooms pass to each other, and new ids. Knows no SQL, HTTP or files.
+"""The domain records that rooms pass to each other, and new ids. Knows no SQL, HTTP or files.
 
 Times are aware UTC datetimes named ``…_at``; sizes are named with their unit.
 """

@@ -1,4 +1,4 @@
-"""Where a run is, and why it ended. Pure: knows no database, clock or executor.
+"""States, transitions and failure reasons of runs. Pure: knows no database, clock or executor.
 
 ``TRANSITIONS`` is the whole life of a run as data; ``db/runs.py`` is the only place that writes a state and asks here first.
 See ``docs/explanation/run-lifecycle.md``.

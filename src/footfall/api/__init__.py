@@ -1,1 +1,1 @@
-"""HTTP in and out: routes, signatures, bodies, errors. The operation tables say what there is."""
+"""The HTTP API: routing, signatures, bodies, errors. The operation tables list what there is."""

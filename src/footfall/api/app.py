@@ -1,4 +1,4 @@
-"""The ASGI app: route, authenticate, read the body, answer in a thread. The only place that catches what nobody expected."""
+"""The ASGI app: route, authenticate, read the body, run the handler in a thread. The only broad exception handler of the API."""
 
 import asyncio
 import functools
@@ -65,7 +65,7 @@ class Application:
         try:
             response = await self._answer(scope, receive, send, trace_id)
         except (ClientDisconnect, TransferAborted, StreamClosed) as error:
-            log.info("client gone", trace_id=trace_id, error=repr(error))
+            log.info("client_disconnected", trace_id=trace_id, error=repr(error))
             return
         if response is None:
             return
@@ -85,20 +85,20 @@ class Application:
         except FootfallError as error:
             response = error_response(error, _service_of(request))
             if response.status >= 500:
-                log.warning("refused", trace_id=trace_id, status=response.status, error=repr(error))
+                log.warning("request_refused", trace_id=trace_id, status=response.status, error=repr(error))
         except (ClientDisconnect, TransferAborted, StreamClosed):
             raise
         except asyncio.CancelledError:
             # uvicorn waited long enough for its end; swallowed here, for it would log whatever comes out as broken.
-            log.info("cut off", trace_id=trace_id)
+            log.info("request_cancelled", trace_id=trace_id)
             response = plain_error_response(
                 UNAVAILABLE, "The server stops. See whether this was done, and send it again if not."
             )
         except Exception:  # the app's door: whatever broke is logged, and answered with its trace id
-            log.exception("broken", trace_id=trace_id, method=scope["method"])
+            log.exception("request_failed", trace_id=trace_id, method=scope["method"])
             response = plain_error_response(unexpected(_service_of(request)))
         if request is not None and request.is_started:
-            log.info("broken off", trace_id=trace_id, status=response.status)
+            log.info("response_aborted", trace_id=trace_id, status=response.status)
             return None  # too late for an answer: the server closes the connection, and the client sees a short body
         return response
 
@@ -158,7 +158,7 @@ class Application:
 def _traced(work: Callable[..., Any], request: Request, *arguments: Any) -> Any:
     with bound_contextvars(trace_id=request.trace_id):
         response = work(request, *arguments)
-        log.info("answered", operation=request.operation.id, account_id=request.caller.account_id)
+        log.info("request_answered", operation=request.operation.id, account_id=request.caller.account_id)
         return response
 
 

@@ -1,4 +1,4 @@
-"""Who calls: the signature over the raw request target, the key's state, the rate; and whether a role allows it.
+"""Authentication (signature over the raw request target, state of the key, rate limit) and authorization by role.
 
 Every wrong signature gets the same answer, in the same time: an unknown key is checked against a secret that nobody has.
 Requests with a right signature always pass the count of refusals, so that nobody can lock another out.
@@ -90,7 +90,7 @@ class Authenticator:
             for decoded in {unquote_to_bytes(query), unquote_to_bytes(query.replace(b"+", b" "))}:
                 is_right = is_right or signing.verify(signature, secret, method, raw_path, decoded, timestamp, key)
             if is_right:
-                log.info("signature over the decoded query", access_key=name, trace_id=request.trace_id)
+                log.info("decoded_query_signature_accepted", access_key=name, trace_id=request.trace_id)
         return is_right and len(signature) == _SIGNATURE_LENGTH
 
 

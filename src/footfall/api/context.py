@@ -1,4 +1,4 @@
-"""What handlers are given by whoever composes the server."""
+"""What every handler uses; ``server.py`` composes it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

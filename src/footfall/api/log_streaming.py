@@ -1,4 +1,4 @@
-"""Logs as they grow, to any number of followers: the only place where a request lives longer than its answer takes.
+"""Stream logs as they grow to any number of followers; the only responses of unbounded length.
 
 Every follower reads the log from an offset of its own, so that a slow one falls behind and loses nothing; what they share is
 who looks for news. Followers are told of news a few at a time, so that other requests get their turn between them. One that
@@ -62,7 +62,7 @@ class LogBroadcaster:
     """All streams of one server; lives in its event loop."""
 
     def __init__(self) -> None:
-        self._watched: dict[tuple[str, int], _Watched] = {}
+        self._watched: dict[tuple[str, int], _WatchedLog] = {}
         self._followers: set[asyncio.Task[Any]] = set()
         self._is_closing = False
 
@@ -105,8 +105,8 @@ class LogBroadcaster:
     async def _follow(self, stream: LogStream, send: Send) -> None:
         watched = self._watched.get(stream.key)
         if watched is None:
-            watched = self._watched[stream.key] = _Watched(stream)
-            watched.task = asyncio.ensure_future(watched.look())
+            watched = self._watched[stream.key] = _WatchedLog(stream)
+            watched.task = asyncio.ensure_future(watched.poll())
         watched.n_followers += 1
         lines = LinePicker(stream.needle) if stream.needle else None
         offset = stream.offset
@@ -134,7 +134,7 @@ class LogBroadcaster:
                 watched.close()
 
 
-class _Watched:
+class _WatchedLog:
     """One log that somebody follows: its end, and those who wait for it to move."""
 
     def __init__(self, stream: LogStream) -> None:
@@ -152,26 +152,26 @@ class _Watched:
         self._waiting.append(future)
         await future
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Look for news until the run has ended."""
         try:
-            await self._look()
+            await self._poll()
         except Exception as error:  # whatever it is, those who wait must hear of it
             self.error = error
-            await self._tell()
+            await self._notify()
             raise
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         queried_at = -QUERY_INTERVAL_S
         while not self.is_over and self.error is None:
-            has_grown = self.tail.look()
+            has_grown = self.tail.poll()
             if not has_grown and time.monotonic() - queried_at >= (
                 POLL_INTERVAL_S if self.tail.has_ended else QUERY_INTERVAL_S
             ):
                 queried_at = time.monotonic()
                 has_grown = await self._compare()
             if has_grown or self.is_over or self.error is not None:
-                await self._tell()
+                await self._notify()
             crowd = max(1.0, self.n_followers / CROWD)
             await asyncio.sleep(min(CROWD_LOOK_S, POLL_INTERVAL_S * crowd))
 
@@ -186,14 +186,14 @@ class _Watched:
             return False
         size = self.tail.size
         if self.tail.attempt < now.attempt:
-            self.tail.look()
+            self.tail.poll()
             self.tail.go_on()
         elif now.is_final:
-            self.tail.look()
+            self.tail.poll()
             self.is_over = True
         return self.tail.size > size
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         waiting, self._waiting = self._waiting, []
         for index, future in enumerate(waiting):
             if not future.done():

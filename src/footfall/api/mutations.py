@@ -1,4 +1,4 @@
-"""Changes: checked without a transaction, applied in one that also remembers the request.
+"""Idempotent mutations: checked without a transaction, applied in one that also records the request.
 
 A request that was received before is refused, whatever came of it; one that was refused is remembered alone. A POST
 with an idempotency key that came before from the same user with the same body gets the first answer; in NSML the key is the

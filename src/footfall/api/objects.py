@@ -1,4 +1,4 @@
-"""``/data/v1``: objects in buckets, streamed. All ours; a bucket that is another account's does not exist.
+"""``/data/v1``: objects in buckets, streamed. All ours; another account's bucket answers like one that does not exist.
 
 What NCLUE works on: who views NCLUE reads it, who manages NCLUE writes it.
 """

@@ -1,4 +1,4 @@
-"""Is there room for new work."""
+"""Refuse new work when the disk is nearly full."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What a handler gets, and what a mutation gives back."""
+"""The request that a handler gets, and the mutation that it may return."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""The unsigned routes: is the server well, and what it can do."""
+"""The unsigned routes: health, Prometheus metrics, OpenAPI."""
 
 import ipaddress
 from collections.abc import Mapping

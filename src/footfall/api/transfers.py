@@ -1,4 +1,4 @@
-"""Objects in and out: bytes between the wire and a store, in threads of their own, never whole in memory.
+"""Uploads and downloads: bytes between the wire and a store, in a thread pool of their own, never whole in memory.
 
 An upload is on the wire in the event loop and in the store's hands in a thread; the thread asks for the next piece when it
 needs one, so that a fast client waits for a slow store. What breaks off leaves nothing. When the event loop gives a

@@ -1,1 +1,1 @@
-"""Runs, and what moves them: the rules of who may do what, the schedule, the reconciler, and what a run leaves to read."""
+"""Runs: their rules, scheduler and reconciler, and their logs, metrics and artifacts."""

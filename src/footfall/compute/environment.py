@@ -1,4 +1,4 @@
-"""The environment that a user gives to a run: which names are refused, what is masked, and how values become text. Pure.
+"""Environment variables of a request: which names are refused, which values are secret, how values become text. Pure.
 
 Source: CLOVA NSML's page on creating a run, whose sample has numbers as values and a hyphen in a name.
 """

@@ -1,4 +1,4 @@
-"""A cache that answers with what it has: old values are made anew by threads that nobody waits for long."""
+"""A stale-while-revalidate cache: an old value is returned while a thread makes a new one."""
 
 import threading
 import time

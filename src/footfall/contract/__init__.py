@@ -1,1 +1,1 @@
-"""Every shape that crosses a border: the wire, jobs, runners."""
+"""Data structures that cross a process boundary: HTTP, jobs, runners."""

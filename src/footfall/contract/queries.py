@@ -1,4 +1,4 @@
-"""The fields of query strings, with their limits: what the API reads, documents and refuses by."""
+"""Query strings of the API: fields, limits and descriptions."""
 
 from typing import Annotated, Any, Literal
 

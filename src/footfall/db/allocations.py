@@ -1,4 +1,4 @@
-"""What runs hold: cores, memory, GPUs, a port, block storages. Written before a run starts, gone with its attempt.
+"""Allocations of runs: cores, memory, GPUs, a port, block storages. Written before a run starts, released with its attempt.
 
 An allocation says how much; ``held_units`` says which, and its key keeps any core, GPU or port from being given twice.
 """

@@ -1,4 +1,4 @@
-"""Code archives of projects: which digests are there, and when each was last of use."""
+"""Code archives of projects: digests, and when each was last used."""
 
 from sqlalchemy import text
 

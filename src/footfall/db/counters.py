@@ -1,4 +1,4 @@
-"""How many of a kind an account has, kept beside the rows, so that neither a page nor a limit counts them."""
+"""Counters of resources by account and kind, so that neither a page nor a limit counts rows."""
 
 from sqlalchemy import text
 

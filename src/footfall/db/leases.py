@@ -1,4 +1,4 @@
-"""Who moves the runs, by the number of its turn and the time of its last look; and which directory a database belongs to."""
+"""The reconciler's lease (epoch and last heartbeat), and the data directory that owns a database."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How the queue stands: for those who watch a server. Reads indexes alone."""
+"""Queue statistics for health and metrics; reads indexes alone."""
 
 from sqlalchemy import text
 

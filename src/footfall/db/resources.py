@@ -1,4 +1,4 @@
-"""What features, tasks and task runs have in common in the database: get, page, name, count, hide.
+"""Shared queries of features, tasks, task runs and profiles: get, page, name, count, insert, soft delete.
 
 A deleted row is hidden, not removed. How many an account has is kept beside the rows, so that neither a page nor a limit
 counts them.

@@ -1,4 +1,4 @@
-"""What has outlived its use: files of runs, artefacts that nothing refers to. Says what may go; removes rows, never files."""
+"""Queries of retention: which files of runs and artefacts may be removed. Removes rows, never files."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What a user's run needs of other tables when it starts, and code archives that no run needs any more."""
+"""Inputs of a user's run from other tables (secrets, SSH keys, code), and code archives that no run needs."""
 
 from sqlalchemy import text
 

@@ -1,4 +1,4 @@
-"""The numbers of users' runs, and how many there are of each type and state. Knows no rules of who may do what.
+"""Numbers of users' runs, and their counts by type and state. Knows no rules of access.
 
 A project gives its runs 1, 2, 3 … and an account counts them all by a serial; both counters are raised in the transaction of
 the insert, so that nothing refused or killed leaves a hole. Counts move with the runs, and what was deleted is noted for each

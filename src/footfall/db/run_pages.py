@@ -1,4 +1,4 @@
-"""Users' runs as they are shown: one by its number, and pages of lists, newest first. Writes nothing.
+"""Read users' runs: one by its number, and pages of lists, newest first. Writes nothing.
 
 A page of all runs is found by its numbers (``run_numbers.seek``), wherever it lies; a filtered one walks an index from the
 nearer end.

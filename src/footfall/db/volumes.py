@@ -1,4 +1,4 @@
-"""Block storages: which there are, and which run has each. One run at a time."""
+"""Block storages (volumes), and the run that holds each: one at a time."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The shapes of ``/accounts/v1``, all ours. Secrets stand only in the answers that made them."""
+"""From our records to the shapes of ``/accounts/v1``. The only place that knows both."""
 
 from footfall.api.nclue.wire import stamp
 from footfall.contract.accounts import (

@@ -1,4 +1,4 @@
-"""The API's own description in its two forms, each made when it is first asked for."""
+"""The OpenAPI document and its HTML page, each rendered on first use."""
 
 from collections.abc import Sequence
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""The API as one page: the OpenAPI document, rendered here, without scripts and without the network."""
+"""The OpenAPI document as one HTML page, without scripts and without the network."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Read a request's body from the wire, and JSON from a body. An unknown field is named, not refused.
+"""Read request bodies, and parse JSON bodies into structs. An unknown field is named, not refused.
 
 Rules: whatever Content-Type says it is JSON; a field given twice counts as given last; NaN is refused; no number beyond
 64 bits; at most ``MAX_DEPTH`` levels.

@@ -1,4 +1,4 @@
-"""One table: our errors to HTTP status, code, symbol. One shape for the gateway's errors and the service's.
+"""One table from our exceptions to HTTP status, code and symbol. One shape for the gateway's errors and the service's.
 
 ``{"error": {"errorCode": "10102", "message": "DUPLICATE_NAME", "details": "one sentence"}}``
 

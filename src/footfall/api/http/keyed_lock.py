@@ -1,4 +1,4 @@
-"""A lock for each key: whoever comes second with a key waits for the first. Kept in this process, bounded by who is waiting."""
+"""A lock for each key, in this process: a second holder of a key waits for the first."""
 
 import threading
 import time

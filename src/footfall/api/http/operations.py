@@ -1,4 +1,4 @@
-"""What an operation is: one record, read by routing, OpenAPI, the reference page and the contract tests."""
+"""The record of an operation, read by routing, OpenAPI, the reference page and the contract tests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

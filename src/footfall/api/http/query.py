@@ -1,4 +1,4 @@
-"""Query strings as structs: one type says the fields, their limits and what the documents show of them."""
+"""Parse query strings into structs: one type gives the fields, their limits and their documentation."""
 
 import functools
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Rates: how many requests a key may make, how many refusals an address may cause. Kept in this process, bounded.
+"""Token buckets: requests a key may make, refusals an address may cause. In this process, bounded.
 
 Ages by the monotonic clock, so that a step of the wall clock changes nothing.
 """

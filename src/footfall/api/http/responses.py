@@ -1,4 +1,4 @@
-"""What an operation answers with, and the headers that every answer carries."""
+"""Responses and the headers that each of them carries."""
 
 import secrets
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""From method and raw path to an operation: the path that was signed, decoded once, a segment at a time.
+"""Match method and raw path to an operation: the path that was signed, decoded once, segment by segment.
 
 An empty segment, ``.`` or ``..``, an encoded ``/`` and control characters reach no route, whatever they would mean to others.
 """

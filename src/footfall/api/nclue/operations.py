@@ -1,4 +1,4 @@
-"""What every kind of resource of ``/api/v1`` has: the same six operations, four of them documented."""
+"""The six operations that every kind of resource of ``/api/v1`` has, four of them documented."""
 
 from collections.abc import Callable
 from typing import Any

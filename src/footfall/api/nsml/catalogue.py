@@ -1,4 +1,4 @@
-"""``/nsml/v1``: what a run may ask for and who may log in to it: server products, images, image repositories, SSH keys."""
+"""``/nsml/v1``: server products, images, image repositories and SSH keys."""
 
 from typing import Any
 

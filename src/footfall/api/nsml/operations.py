@@ -1,4 +1,4 @@
-"""What all operations of ``/nsml/v1`` have in common: paging, answers of what was made, times, the errors of each."""
+"""What operations of ``/nsml/v1`` share: paging, 201 responses, timestamps, the errors of each."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""``/nsml/v1``: what runs leave to read: logs, metrics, artifacts. All of it is ours; NSML documents none.
+"""``/nsml/v1``: logs, metrics and artifacts of runs. All of it is ours; NSML documents none.
 
 Read from the files that runners write, never through the database. After the retention time there is nothing, and the answer
 says since when.

@@ -1,4 +1,4 @@
-"""``/nsml/v1/projects/{projectId}/runs``: runs and their nodes; what runs leave to read is in ``outputs.py``."""
+"""``/nsml/v1/projects/{projectId}/runs``: runs and their nodes; their logs, metrics and artifacts are in ``outputs.py``."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""What a run may ask for: products, images, registries, SSH keys."""
+"""Server products, images, image registries and SSH keys."""

@@ -1,4 +1,4 @@
-"""Images: what a command finds around it. Base images come from the configuration, custom ones were imported.
+"""Images of runs: base images from the configuration, custom ones that were imported.
 
 With none configured, the images that working container engines have are base images too. Knows no HTTP and starts nothing.
 """

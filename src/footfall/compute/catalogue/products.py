@@ -1,4 +1,4 @@
-"""Server products: what one node of a run gets. From the configuration, else from the looks of the machine.
+"""Server products (cores, memory and GPUs of a node): from the configuration, else derived from the machine.
 
 Knows no database, HTTP or executor but its seam. The form of the names is that of the documented example
 ``[Notebook] 4vCPU, 16GB Mem``.

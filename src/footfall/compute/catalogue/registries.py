@@ -1,4 +1,4 @@
-"""Image repositories: whose login may be stored, and what they say they have. Only hosts that are allowed are ever contacted.
+"""Image registries: whose login may be stored, and their catalogs. Only allowed hosts are ever contacted.
 
 Source: CLOVA NSML's page on creating an image repository; Docker Registry HTTP API v2, ``/v2/_catalog`` and ``tags/list``.
 """

@@ -1,4 +1,4 @@
-"""SSH public keys: parsed to the last byte, so that what nodes trust is one key and nothing beside it. Pure.
+"""Parse SSH public keys to the last byte, so that what nodes trust is one key and nothing beside it. Pure.
 
 Options before a key, a second line, and a type that is not the blob's would open more than was asked for; a comment is dropped.
 

@@ -1,1 +1,1 @@
-"""What runs leave to read: logs, metrics, artifacts."""
+"""Logs, metrics and artifacts of runs, read from the files of their nodes."""

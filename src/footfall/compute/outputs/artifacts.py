@@ -1,4 +1,4 @@
-"""What the nodes of a run left in their output directories: kept through all attempts, links left out."""
+"""Artifacts: the files in the output directories of nodes, kept through all attempts, links left out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How the commands of runs are kept apart, as their runners wrote it down; asked of a file once, for it never changes."""
+"""The isolation level of each run, from the file that its runner wrote; cached, for it never changes."""
 
 import json
 from collections import OrderedDict

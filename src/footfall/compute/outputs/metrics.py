@@ -1,4 +1,4 @@
-"""A run's metric points, as its nodes' runners write them: read, hidden by resets, thinned for a chart, and summed up.
+"""Metrics of a run, from the records that its nodes write: resets applied, downsampled for charts, summarized.
 
 A thinned curve keeps the smallest and the largest value of every stretch of steps, so that a spike is never lost; its first
 and last points are always there. Values that are no finite numbers are counted, with the last step at which one came, and

@@ -1,1 +1,1 @@
-"""The disk under runs: how full it is, what is uploaded to it, what goes from it."""
+"""Storage of projects and volumes: usage, uploads, housekeeping."""

@@ -1,4 +1,4 @@
-"""The unpacked images of container engines that nothing uses any more.
+"""Remove unpacked images of container engines that no run uses any more.
 
 Who uses one holds its lock file, shared, and who unpacks it alone; the file's age says for how long nobody has begun to. So
 whoever gets the lock alone may remove the image, under another name first, for what has its own name is whole.

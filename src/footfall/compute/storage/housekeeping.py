@@ -1,4 +1,4 @@
-"""What goes when its time is over: files of old and deleted runs, closed projects, unused code and images, marks of requests.
+"""Retention: remove files of old and deleted runs, closed projects, unused code and images, expired request marks.
 
 In a thread of its own beside the reconciler, for a project's storage may take long to remove and runs must not wait for
 that. Each step begins where the last one was broken off, so that a server may stop at any point. Files go first and what the

@@ -1,4 +1,4 @@
-"""What is sent to a project: code archives, and files of its storage. Written beside their place, then moved there whole.
+"""Uploads to a project: code archives and files of its storage, written to a temporary file and renamed.
 
 The draft lies on the same file system but where no run sees it. What breaks off leaves nothing, and what a killed server left
 is swept by the next upload.

@@ -1,4 +1,4 @@
-"""The directories of projects and block storages below the data directory: made when first needed, and how full they are.
+"""Directories of projects and block storages: created on first use, and their used sizes.
 
 A run's processes write in them as another user and may put anything there, links too; nothing here follows one.
 """

@@ -1,1 +1,1 @@
-"""Who may ask, and what was asked: accounts, keys, buckets, requests."""
+"""Accounts, keys and buckets, and the requests that were received."""

@@ -1,4 +1,4 @@
-"""Whose a bucket is, and to whom it was granted."""
+"""Buckets: owner and grants."""
 
 from sqlalchemy import bindparam, delete, exists, insert, or_, select
 from sqlalchemy.exc import IntegrityError

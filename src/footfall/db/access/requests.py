@@ -1,4 +1,4 @@
-"""Requests that were received: their marks against replay, and the first answers of idempotency keys."""
+"""Replay protection and idempotency keys: marks of received requests, and first responses."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""SQLite's one writer: transactions that come at the same time are committed together, each whole or not at all.
+"""Group commit for SQLite: concurrent transactions are savepoints of one durable commit, each whole or not at all.
 
 The first of a group begins the transaction; each that waited for it goes on inside, in a savepoint of its own; the last, with
 nobody waiting behind it, commits for all. So one wait for the disk serves a burst. Nobody goes on before the commit that holds

@@ -1,4 +1,4 @@
-"""Statements compiled once for each dialect and run by the driver itself, for the paths that are hot.
+"""Prepared statements for hot paths: compiled once for each dialect and executed by the driver itself.
 
 A statement that takes SQLite 20 µs costs SQLAlchemy 100 µs more, so the few of *get one* and *create* go past its result
 objects; everything else does not.

@@ -1,4 +1,4 @@
-"""Rows read by name: one table of a record's fields makes both what is selected and the record."""
+"""Read rows into records by name: one table of fields makes both the SELECT and the record."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Who may ask, and what was asked: accounts, users, keys, buckets, and the memory of requests."""
+"""Tables of accounts, users, keys, buckets and received requests."""
 
 from sqlalchemy import (
     BigInteger,

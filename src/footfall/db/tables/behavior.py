@@ -1,4 +1,4 @@
-"""Features, tasks and task runs, and what they leave.
+"""Tables of features, tasks, task runs and encoders.
 
 Rows are hidden when deleted, not removed, so that names and counts of what depends on them stay true. A resource has no
 state of its own: its run has.

@@ -1,4 +1,4 @@
-"""Projects and runs, what they hold, and what belongs to them."""
+"""Tables of projects, runs, allocations, volumes, images, registries and SSH keys."""
 
 from sqlalchemy import (
     BigInteger,

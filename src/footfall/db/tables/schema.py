@@ -1,4 +1,4 @@
-"""What tables are made of: names of keys and indexes, and the conditions of partial indexes."""
+"""Building blocks of tables: naming convention, and the conditions of partial indexes."""
 
 from sqlalchemy import Index, MetaData, String, text
 
