@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
@@ -202,7 +202,7 @@ def load_settings(
     env = os.environ if environment is None else environment
     directory = home_dir(home, env)
     known = {f.name: f for f in fields(Settings) if f.name != "home"}
-    values: dict[str, Any] = {}
+    in_file: dict[str, Any] = {}
     file = directory / "footfall.toml"
     if file.exists():
         try:
@@ -212,30 +212,35 @@ def load_settings(
         for name, value in table.items():
             if name not in known:
                 raise ConfigError(name, f"in {file} is no setting of ours; `footfall doctor` lists them")
-            values[name] = value
+            in_file[name] = value
     for variable in env:
         is_ours = variable.startswith(ENVIRONMENT_PREFIX) and variable not in OTHER_VARIABLES
         if is_ours and variable.removeprefix(ENVIRONMENT_PREFIX).lower() not in known:
             raise ConfigError(variable, "is no setting of ours; docs/reference/settings.md lists them")
+    in_env: dict[str, Any] = {}
     for name, setting in known.items():
         text = env.get(ENVIRONMENT_PREFIX + name.upper())
         if text is not None:
-            values[name] = _parse_list(name, text) if type(setting.default) is tuple else text
-    values |= {name: value for name, value in overrides.items() if value is not None}
-    return _check(_convert(known, values, directory))
+            in_env[name] = _parse_list(name, text) if type(setting.default) is tuple else text
+    arguments = {name: value for name, value in overrides.items() if value is not None}
+    values: dict[str, Any] = {}
+    for source in (in_file, in_env, arguments):  # a wrong value is refused even where another wins over it
+        values |= _convert(known, source)
+    return _check(Settings(home=directory, **values))
 
 
-def _convert(known: Mapping[str, Field[Any]], values: Mapping[str, Any], home: Path) -> Settings:
+def _convert(known: Mapping[str, Field[Any]], values: Mapping[str, Any]) -> dict[str, Any]:
     texts = {
         name: value for name, value in values.items() if type(known[name].default) is bool and isinstance(value, str)
     }
     words = {name: _BOOLEANS[text.lower()] for name, text in texts.items() if text.lower() in _BOOLEANS}
     try:
-        return replace(msgspec.convert({**values, **words}, Settings, strict=False), home=home)
+        settings = msgspec.convert({**values, **words}, Settings, strict=False)
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$.")
         name = re.split(r"[`.\[]", path)[0]
         raise ConfigError(name, _refusal(name, values[name], what)) from error
+    return {name: getattr(settings, name) for name in values}
 
 
 def _refusal(name: str, value: object, what: str) -> str:

@@ -110,11 +110,11 @@ def test_reading_by_any_steps_and_following_give_the_same_bytes(
         for piece in (data[:cut], data[cut:]):
             if chance.random() < 0.9 or piece:
                 write(root, attempt, piece)
-            tail.look()
+            tail.poll()
             while piece := tail.read(len(seen), step):
                 seen += piece
         write(root, attempt, b"", end=True)
-        tail.look()
+        tail.poll()
         assert tail.has_ended
         if attempt + 1 < len(attempts):
             tail.go_on()

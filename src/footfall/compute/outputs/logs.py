@@ -145,11 +145,11 @@ class LogTail:
         """Whether the attempt that is looked at writes no more."""
         self._begin = 0
         self._files: dict[int, tuple[int, int]] = {}  # by attempt: the offset of its first byte, a descriptor
-        self.look()
+        self.poll()
         while self.attempt < attempt:
             self.go_on()
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Look how long the log is now; True when it has grown."""
         node = self._root / layout.node_dir(self._run_id, self.attempt, self._rank)
         # Asked before the size, so that what is written before the status is counted.
@@ -169,7 +169,7 @@ class LogTail:
         """Go on to the next attempt."""
         self.attempt += 1
         self._begin = self.size
-        self.look()
+        self.poll()
 
     def read(self, offset: int, limit: int = PAGE_BYTES) -> bytes:
         """Return what is there from ``offset`` on, at most ``limit`` bytes, of one attempt."""
