@@ -50,13 +50,7 @@ def fill(home: Path, account_id: str, n: int) -> tuple[str, str, list[str]]:
         common = {"account_id": account_id, "created_at": at}
         tx.execute(
             encoders.insert().values(
-                id=encoder_id,
-                name="e",
-                feature_id=feature_id,
-                artefact="encoders/x/0",
-                n_users=9,
-                size_bytes=9,
-                **common,
+                id=encoder_id, name="e", feature_id=feature_id, artefact="encoders/x/0", n_users=9, size_bytes=9, **common
             )
         )
         tx.execute(

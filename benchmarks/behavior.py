@@ -96,18 +96,14 @@ def features(bench: Bench) -> tuple[Any, Any]:
     client.put_object("bench", "sequences.tsv", path)
     path.unlink()
     first, both_s, both_mib = bench.timed(lambda: client.features.create("first", "bench", "sequences.tsv"))
-    made, seconds, mib = bench.timed(
-        lambda: client.features.create("again", "bench", "sequences.tsv", encoder=first.encoder)
-    )
+    made, seconds, mib = bench.timed(lambda: client.features.create("again", "bench", "sequences.tsv", encoder=first.encoder))
     bench.row(
         "feature from the sequence file, encoder known", f"{n_users / seconds:,.0f} users/s, {mib:,.0f} MiB",
         ">= 80,000 users/s, <= 1.5 GB", seconds=seconds, file_bytes=size,
     )  # fmt: skip
     fit_s = both_s - seconds
     bench.row(
-        "fitting the encoder (a feature with, less one without)",
-        f"{fit_s:.0f} s, {both_mib:,.0f} MiB",
-        "<= 180 s, <= 3 GB",
+        "fitting the encoder (a feature with, less one without)", f"{fit_s:.0f} s, {both_mib:,.0f} MiB", "<= 180 s, <= 3 GB"
     )
     client.features.delete(first.id)
     path = bench.home / "events.parquet"
@@ -116,9 +112,7 @@ def features(bench: Bench) -> tuple[Any, Any]:
     path.unlink()
     create = client.features.create
     first, both_s, _ = bench.timed(lambda: create("log 1", "bench", "events.parquet", format="parquet"))
-    log, seconds, mib = bench.timed(
-        lambda: create("log 2", "bench", "events.parquet", format="parquet", encoder=first.encoder)
-    )
+    log, seconds, mib = bench.timed(lambda: create("log 2", "bench", "events.parquet", format="parquet", encoder=first.encoder))
     measured = f"{n_events / seconds:,.0f} events/s, {mib:,.0f} MiB"
     bench.row(
         "feature from an event log in random order, encoder known", measured, ">= 500,000 events/s, <= 2 GB",
@@ -134,9 +128,7 @@ def task_and_runs(bench: Bench, feature: Any, name: str, *, peers: bool) -> None
     client = bench.client
     task = client.tasks.create
     made, seconds, mib = bench.timed(lambda: task(f"many {name}", feature.id, "bench", "labels.tsv"))
-    bench.row(
-        f"task with {bench.n_labels:,} labels, {name}", f"{seconds:.1f} s, {mib:,.0f} MiB", "<= 60 s", auroc=made.auroc
-    )
+    bench.row(f"task with {bench.n_labels:,} labels, {name}", f"{seconds:.1f} s, {mib:,.0f} MiB", "<= 60 s", auroc=made.auroc)
     taken = []
     for number in range(TIMES):
         path = f"out/{name.replace(' ', '-')}-{number}.tsv"
@@ -144,9 +136,7 @@ def task_and_runs(bench: Bench, feature: Any, name: str, *, peers: bool) -> None
             lambda path=path: client.task_runs.create(path, made.id, feature.id, "bench", path)  # type: ignore[misc]
         )
         taken.append(seconds)
-    bench.row(
-        f"task run, all users, {name}", f"median {median(taken):.2f} s, {mib:,.0f} MiB", "<= 4.4 s", seconds=taken
-    )
+    bench.row(f"task run, all users, {name}", f"median {median(taken):.2f} s, {mib:,.0f} MiB", "<= 4.4 s", seconds=taken)
     if peers:
         theirs = peer.score_times(bench.home, bench.n_users, 1)
         ratio = median(theirs) / median(taken)

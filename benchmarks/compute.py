@@ -35,9 +35,7 @@ class Bench:
         self.rows.append({"measure": measure, "measured": measured, "bar": bar, **values})
         print(f"{measure}: {measured}  [{bar}]", flush=True)
 
-    def load(
-        self, endpoint: str, credentials: dict[str, str] | None, requests: list[tuple[str, str, str]]
-    ) -> dict[str, float]:
+    def load(self, endpoint: str, credentials: dict[str, str] | None, requests: list[tuple[str, str, str]]) -> dict[str, float]:
         write_requests(self.home / "load.lua", credentials, requests)
         return wrk(endpoint, self.home / "load.lua", connections=CLIENTS, seconds=self.seconds)
 
@@ -66,9 +64,7 @@ def api_beside_mlflow(bench: Bench) -> None:
             rate, peers = (median([pair[side]["rate"] for pair in pairs[name]]) for side in (0, 1))
             p99 = median([ours["p99_ms"] for ours, _ in pairs[name]])
             measured = f"{rate:,.0f}/s (p99 {p99:.1f} ms), MLflow {peers:,.0f}/s: {ratio:.0f} x"
-            bench.row(
-                f"{name} run, {CLIENTS} clients, {n_rows:,} runs there", measured, f">= {bar} x", rounds=pairs[name]
-            )
+            bench.row(f"{name} run, {CLIENTS} clients, {n_rows:,} runs there", measured, f">= {bar} x", rounds=pairs[name])
         load.stop_all(bench.home / "api", client)
 
 
@@ -84,9 +80,7 @@ def lists(bench: Bench) -> None:
             path = f"{NSML}/projects/runs"
             for name, page in (("page 1", 1), ("the middle", n_rows // 200), ("the last", n_rows // 100)):
                 ms = load.median_ms(client, path, {"page": page, "pageSize": 100})
-                bench.row(
-                    f"list 100 of {n_rows:,} runs, {name}", f"p50 {ms:.1f} ms", f"<= {10 if page == 1 else 20} ms"
-                )
+                bench.row(f"list 100 of {n_rows:,} runs, {name}", f"p50 {ms:.1f} ms", f"<= {10 if page == 1 else 20} ms")
             query = {"page": 1, "pageSize": 100, "status": "RUN_STATE_FAILED"}
             ms = load.median_ms(client, f"{NSML}/projects/{project.id}/runs", query)
             bench.row(f"list 100 of {n_rows:,} runs, failed ones, page 1", f"p50 {ms:.1f} ms", "<= 20 ms")
@@ -150,9 +144,7 @@ def metrics(bench: Bench) -> None:
         run, rate = load.post_points(client, project.id, image, seconds=bench.seconds)
         bench.row("metric points of one run, batches of 1,000", f"{rate:,.0f} points/s", ">= 20,000 points/s")
         run = load.chart_run(client, project.id, image, 100_000)
-        ms = load.median_ms(
-            client, f"{NSML}/projects/{project.id}/runs/{run.number}/metrics", {"maxPoints": 1000}, times=30
-        )
+        ms = load.median_ms(client, f"{NSML}/projects/{project.id}/runs/{run.number}/metrics", {"maxPoints": 1000}, times=30)
         bench.row("chart of 100,000 points", f"p50 {ms:.1f} ms", "<= 100 ms")
 
 

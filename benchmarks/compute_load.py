@@ -62,8 +62,7 @@ def fill_runs(home: Path, project_id: str, n: int) -> None:
         for scope in (project.account_id, project_id):
             tx.execute(run_counts.delete().where(run_counts.c.scope == scope))
             tx.execute(
-                run_counts.insert(),
-                [{"scope": scope, "run_type": "TRAIN", "state": s, "n": k} for s, k in counts.items()],
+                run_counts.insert(), [{"scope": scope, "run_type": "TRAIN", "state": s, "n": k} for s, k in counts.items()]
             )
     database.close()
 

@@ -120,11 +120,7 @@ def main() -> None:
 
     try:
         configure_logging("error")
-        row(
-            "request accepted -> job's process running, idle machine",
-            through_the_api(home / "a", times),
-            "p50 <= 300 ms",
-        )
+        row("request accepted -> job's process running, idle machine", through_the_api(home / "a", times), "p50 <= 300 ms")
         rate = short_runs_per_s(home / "b", times * 3)
         rows.append({"measure": f"{times * 3} runs of true on two slots", "measured": f"{rate:.1f} runs/s", "bar": ""})
         row("cancel -> nothing of it left, state cancelled", stop_ms(home / "c", times), "")

@@ -41,9 +41,7 @@ def describe() -> dict[str, Any]:
 def report(name: str, rows: list[dict[str, Any]], machine: dict[str, Any]) -> None:
     """Print a table and write ``benchmarks/results/NAME.json``."""
     width = max(len(row["measure"]) for row in rows)
-    print(
-        f"\n{name}: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['load_generator']}\n"
-    )
+    print(f"\n{name}: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['load_generator']}\n")
     print(f"{'measure':{width}}  {'measured':>26}  {'bar':>22}")
     for row in rows:
         print(f"{row['measure']:{width}}  {row['measured']:>26}  {row.get('bar', ''):>22}")
@@ -73,19 +71,7 @@ def server(home: Path, **settings: object) -> Iterator[dict[str, str]]:
 
 def wrk(endpoint: str, script: Path, *, connections: int, seconds: float, threads: int = 1) -> dict[str, float]:
     """Load a server and return requests/s, latencies in ms, and how many answers were not 2xx."""
-    command = [
-        "wrk",
-        "-t",
-        str(threads),
-        "-c",
-        str(connections),
-        "-d",
-        f"{seconds:g}s",
-        "--latency",
-        "-s",
-        str(script),
-        endpoint,
-    ]
+    command = ["wrk", "-t", str(threads), "-c", str(connections), "-d", f"{seconds:g}s", "--latency", "-s", str(script), endpoint]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found: dict[str, float] = {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))}  # type: ignore[union-attr]
     for share in ("50", "99"):

@@ -76,15 +76,9 @@ def mlflow_server(directory: Path) -> Iterator[Peer]:
         str(environment() / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port),
         "--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(directory / "artifacts"),
     ]  # fmt: skip
-    variables = {
-        "PATH": f"{environment()}:{os.environ['PATH']}",
-        "HOME": str(directory),
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
+    variables = {"PATH": f"{environment()}:{os.environ['PATH']}", "HOME": str(directory), "MLFLOW_DISABLE_TELEMETRY": "true"}
     with open(directory / "server.log", "wb") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=variables, start_new_session=True, cwd=directory
-        )
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=variables, start_new_session=True, cwd=directory)
     endpoint = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + REQUEST_TIMEOUT_S

@@ -126,9 +126,7 @@ def main() -> None:
 
 def find_data_sets(folders: list[Path]) -> Iterator[Path]:
     for folder in folders:
-        folders_here = (
-            [folder] if (folder / "meta.json").exists() else sorted(p.parent for p in folder.glob("*/meta.json"))
-        )
+        folders_here = [folder] if (folder / "meta.json").exists() else sorted(p.parent for p in folder.glob("*/meta.json"))
         if not folders_here:
             raise SystemExit(f"{folder} has no data set: there is no meta.json in it or one level below.")
         yield from folders_here
@@ -241,13 +239,7 @@ def write_page(cells: list[Cell], splits: list[tuple[Cell, Cell]]) -> str:
     for cell in cells:
         shown = [f"{cell.auroc(name):.4f}" if name in cell.scores else "" for name in methods]
         lines.append(f"| {title(cell)} | " + " | ".join(shown) + " |")
-    lines += [
-        "",
-        PAIRED,
-        "",
-        "| data set, task, labels | best other | difference | 95 % interval |",
-        "|---|---|---|---|",
-    ]
+    lines += ["", PAIRED, "", "| data set, task, labels | best other | difference | 95 % interval |", "|---|---|---|---|"]
     for cell in cells:
         best = max((name for name in cell.scores if name not in (OURS, TEXT)), key=cell.auroc)
         mean, low, high = cell.compare(OURS, best)
@@ -257,17 +249,9 @@ def write_page(cells: list[Cell], splits: list[tuple[Cell, Cell]]) -> str:
         error, bound = cell.calibration()
         lines.append(f"| {title(cell)} | {error:.4f} | {bound:.4f} |")
     if splits:
-        lines += [
-            "",
-            SPLITS,
-            "",
-            "| data set, task, labels | " + " | ".join(methods) + " |",
-            "|---|" + "---|" * len(methods),
-        ]
+        lines += ["", SPLITS, "", "| data set, task, labels | " + " | ".join(methods) + " |", "|---|" + "---|" * len(methods)]
         for group in group_splits(splits):
-            shown = [
-                f"{np.mean([cell.auroc(name) for cell in group]):.4f}" for name in methods if name in group[0].scores
-            ]
+            shown = [f"{np.mean([cell.auroc(name) for cell in group]):.4f}" for name in methods if name in group[0].scores]
             lines.append(f"| {title(group[0])} | " + " | ".join(shown) + " |")
     return "\n".join(lines) + "\n"
 

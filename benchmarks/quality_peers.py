@@ -47,12 +47,7 @@ def score_bags(users: tuple[str, ...], x: Any, labels: Labels) -> dict[str, floa
     rows = [n for n, user in enumerate(users) if user in labels]
     y = np.array([labels[users[n]] == "1" for n in rows])
     model = LogisticRegressionCV(
-        Cs=[0.1, 0.3, 1, 3, 10],
-        cv=3,
-        scoring="neg_log_loss",
-        max_iter=300,
-        l1_ratios=[0.0],
-        use_legacy_attributes=False,
+        Cs=[0.1, 0.3, 1, 3, 10], cv=3, scoring="neg_log_loss", max_iter=300, l1_ratios=[0.0], use_legacy_attributes=False
     )
     return dict(zip(users, model.fit(x[rows], y).predict_proba(x)[:, 1].tolist(), strict=True))
 
@@ -64,19 +59,13 @@ def aggregate(path: Path, settings: tuple[Any, ...], users: tuple[str, ...]) -> 
     columns = [pl.len().alias("n"), pl.col(text).n_unique().alias("distinct")]
     for name in numbers:
         columns += [
-            getattr(pl.col(name), what)().alias(f"{name} {what}")
-            for what in ("sum", "mean", "std", "min", "max", "median")
+            getattr(pl.col(name), what)().alias(f"{name} {what}") for what in ("sum", "mean", "std", "min", "max", "median")
         ]
     if time is not None:
         end = datetime.fromisoformat(until) if until else events[time].max()
         age = (pl.lit(end) - pl.col(time)).dt.total_seconds() / 86_400
         days = pl.col(time).dt.truncate("1d").n_unique()
-        columns += [
-            age.min().alias("recency"),
-            age.max().alias("tenure"),
-            days.alias("days"),
-            age.std().alias("age spread"),
-        ]
+        columns += [age.min().alias("recency"), age.max().alias("tenure"), days.alias("days"), age.std().alias("age spread")]
         columns += [(age < d).sum().alias(f"last {d}") for d in (7, 30, 90)]
         columns += [pl.col(name).filter(age < d).sum().alias(f"{name} last {d}") for name in numbers for d in (30, 90)]
         columns += [pl.col(time).dt.hour().mean().alias("hour"), pl.col(time).dt.weekday().mean().alias("weekday")]
@@ -85,9 +74,7 @@ def aggregate(path: Path, settings: tuple[Any, ...], users: tuple[str, ...]) -> 
         for value in events[name].value_counts(sort=True)[name][:N_VALUES].to_list():
             columns.append((pl.col(name) == value).sum().alias(f"{name}={value}"))
             if numbers:
-                columns.append(
-                    pl.col(numbers[-1]).filter(pl.col(name) == value).sum().alias(f"{name}={value} {numbers[-1]}")
-                )
+                columns.append(pl.col(numbers[-1]).filter(pl.col(name) == value).sum().alias(f"{name}={value} {numbers[-1]}"))
     table = events.group_by("user_id").agg(columns)
     table = pl.DataFrame({"user_id": list(users)}).join(table, on="user_id", how="left", maintain_order="left")
     return users, table.drop("user_id").to_numpy().astype(np.float32)

@@ -44,9 +44,7 @@ def main() -> None:
         if step % 50 == 0:
             print(f"step {step}: loss {loss:.4f}", flush=True)
     print(f"y = {slope:.2f} x + {offset:.2f}")
-    Path(os.environ.get("NSML_OUTPUT_DIR", "."), "model.json").write_text(
-        json.dumps({"slope": slope, "offset": offset})
-    )
+    Path(os.environ.get("NSML_OUTPUT_DIR", "."), "model.json").write_text(json.dumps({"slope": slope, "offset": offset}))
 
 
 if __name__ == "__main__":

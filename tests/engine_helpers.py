@@ -41,9 +41,7 @@ class RecordingHooks:
         self.ended.append((run.id, run.state))
 
 
-def plan_command(
-    spec: RunSpec, *, product: Product = PRODUCT, priority: int = 0, project_id: str = "own"
-) -> PlannedRun:
+def plan_command(spec: RunSpec, *, product: Product = PRODUCT, priority: int = 0, project_id: str = "own") -> PlannedRun:
     """Return the plan of a user's run of a product, as a request for its script would have it."""
     script = spec.workload.script if spec.workload else None
     request = RunRequest(script or "", {}, "", "BASE", "host", product.code, product.name, spec.n_nodes, [])
@@ -62,16 +60,8 @@ class Engine:
         with self.db.write() as tx:
             if tx.execute(accounts.select()).first() is None:
                 tx.execute(accounts.insert().values(id="acc", name="acc", is_operator=True, created_at=now_us()))
-                tx.execute(
-                    projects.insert().values(
-                        id="prj", account_id="acc", name="prj", is_system=True, created_at=now_us()
-                    )
-                )
-                tx.execute(
-                    projects.insert().values(
-                        id="own", account_id="acc", name="own", is_system=False, created_at=now_us()
-                    )
-                )
+                tx.execute(projects.insert().values(id="prj", account_id="acc", name="prj", is_system=True, created_at=now_us()))
+                tx.execute(projects.insert().values(id="own", account_id="acc", name="own", is_system=False, created_at=now_us()))
                 tx.execute(users.insert().values(**USER, created_at=now_us()))
         self.hooks = RecordingHooks()
         self.all_hooks = HooksByKind(CommandHooks(settings, open_secrets(settings.key_file)), self.hooks)

@@ -38,9 +38,7 @@ def live_server(home: Path, *options: str, environment: Mapping[str, str] | None
     home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "footfall", "up", "--home", str(home), "--port", "0", "--cancel-runs", *options]
     with (home / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, env=clean_environment(**(environment or {}))
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=clean_environment(**(environment or {})))
     assert process.stdout is not None
     try:
         with selectors.DefaultSelector() as selector:

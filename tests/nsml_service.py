@@ -50,9 +50,7 @@ def row_of(service: Service, caller: Caller, project_id: str, name: str | int) -
         return run_pages.get(connection, caller.account_id, project_id, int(name))
 
 
-def move_run(
-    service: Service, caller: Caller, project_id: str, name: str | int, *states: RunState, **columns: Any
-) -> None:
+def move_run(service: Service, caller: Caller, project_id: str, name: str | int, *states: RunState, **columns: Any) -> None:
     """Walk a run through states, as the reconciler does; columns go with the last."""
     id = row_of(service, caller, project_id, name).id
     with service.database.write() as tx:

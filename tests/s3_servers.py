@@ -23,13 +23,7 @@ def free_port() -> int:
 
 
 def s3_location(endpoint: str, **changes: object) -> StoreLocation:
-    values = {
-        "endpoint": endpoint,
-        "region": "us-east-1",
-        "access_key": ACCESS_KEY,
-        "secret_key": SECRET_KEY,
-        "timeout_s": 5.0,
-    }
+    values = {"endpoint": endpoint, "region": "us-east-1", "access_key": ACCESS_KEY, "secret_key": SECRET_KEY, "timeout_s": 5.0}
     return StoreLocation("s3://", **(values | changes))  # type: ignore[arg-type]
 
 

@@ -87,9 +87,7 @@ class Caller:
 
     def signed(self, method: str, target: str, at_ms: int | None = None) -> dict[str, str]:
         stamp = str(now_ms() if at_ms is None else at_ms)
-        signature = signing.sign(
-            self.secret_key.encode(), method, target.encode(), stamp.encode(), self.access_key.encode()
-        )
+        signature = signing.sign(self.secret_key.encode(), method, target.encode(), stamp.encode(), self.access_key.encode())
         subscribed = {signing.API_KEY_HEADER: self.api_key} if self.api_key else {}
         return {
             signing.TIMESTAMP_HEADER: stamp,
@@ -155,9 +153,7 @@ class Service:
 
     def account(self, name: str, *, is_operator: bool = False) -> Caller:
         with self.database.write() as tx:
-            new = accounts.create_account(
-                tx, self.context.secrets, name=name, user_name="admin", is_operator=is_operator
-            )
+            new = accounts.create_account(tx, self.context.secrets, name=name, user_name="admin", is_operator=is_operator)
             api_key = api_keys.create_api_key(tx, new.account.id, "first").primary
         assert new.key.secret_key
         assert api_key
@@ -279,9 +275,7 @@ def serve(context: AppContext) -> Iterator[int]:
         listener.close()
 
 
-def make_feature(
-    service: Service, caller: Caller, name: str, *, encoder_id: str | None = None, bucket: str = "shop"
-) -> str:
+def make_feature(service: Service, caller: Caller, name: str, *, encoder_id: str | None = None, bucket: str = "shop") -> str:
     """Return the id of a completed feature of ``seq.csv``."""
     body = {"name": name, "source_bucket": bucket, "source_file_path": "seq.csv"}
     id = str(caller.post("/api/v1/features", body).json["feature_id"])
@@ -291,12 +285,7 @@ def make_feature(
 
 def make_task(service: Service, caller: Caller, name: str, feature_id: str, *, bucket: str = "shop") -> str:
     """Return the id of a completed task of ``labels.tsv``."""
-    body = {
-        "name": name,
-        "train_feature_id": feature_id,
-        "train_bucket": bucket,
-        "train_file_path": "labels.tsv",
-    }
+    body = {"name": name, "train_feature_id": feature_id, "train_bucket": bucket, "train_file_path": "labels.tsv"}
     id = str(caller.post("/api/v1/tasks", body).json["task_id"])
     service.complete(id, {"AUROC": "0.8731", "disk_usage": 7, "artefact": f"tasks/{id}/0"})
     return id

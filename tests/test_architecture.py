@@ -105,9 +105,7 @@ def test_a_room_can_be_overlooked(room: str) -> None:
 
 
 def test_imports_run_downwards_only() -> None:
-    done = subprocess.run(
-        [Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
@@ -139,14 +137,8 @@ def test_only_the_settings_and_the_edges_of_processes_read_the_environment() -> 
         "machine/isolation.py",  # PATH for the probe
         "executors/local.py", "runner/environment.py", "jobs/context.py",  # PATH for children; what a runner gives its job
     }  # fmt: skip
-    found = {
-        str(path.relative_to(SOURCE))
-        for path in FILES
-        if re.search(r"\bos\.(environ|getenv)\b", path.read_text("utf-8"))
-    }
-    assert found - readers - {str(path.relative_to(SOURCE)) for path in (SOURCE / "cli").glob("*.py")} <= {
-        "modeling/threads.py"
-    }
+    found = {str(path.relative_to(SOURCE)) for path in FILES if re.search(r"\bos\.(environ|getenv)\b", path.read_text("utf-8"))}
+    assert found - readers - {str(path.relative_to(SOURCE)) for path in (SOURCE / "cli").glob("*.py")} <= {"modeling/threads.py"}
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -194,9 +186,7 @@ def test_a_scoring_job_loads_no_trainer(job: str) -> None:
 
 def test_row_32_every_dependency_is_pinned_and_installed_as_pinned() -> None:
     pins = dict(
-        line.split("==")
-        for line in (ROOT / "requirements.lock").read_text("utf-8").splitlines()
-        if line and line[0] != "#"
+        line.split("==") for line in (ROOT / "requirements.lock").read_text("utf-8").splitlines() if line and line[0] != "#"
     )
     pinned = {re.sub(r"[-_.]+", "-", name).lower(): number for name, number in pins.items()}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

@@ -40,9 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 def run(*command: str | Path, **environment: str) -> str:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        command, env=clean_environment(PATH=path, **environment), capture_output=True, text=True, timeout=240
-    )
+    done = subprocess.run(command, env=clean_environment(PATH=path, **environment), capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -102,13 +100,9 @@ def test_score_users(server: LiveServer, tmp_path: Path) -> None:
     with (tmp_path / "s.csv").open("w") as sequences, (tmp_path / "l.tsv").open("w") as labels:
         for n in range(500):
             tea = chance.random() < 0.5
-            sequences.write(
-                f"u{n}\t" + "->".join(chance.choices(["buy bread", "buy milk"], k=5)) + "->buy tea" * tea + "\n"
-            )
+            sequences.write(f"u{n}\t" + "->".join(chance.choices(["buy bread", "buy milk"], k=5)) + "->buy tea" * tea + "\n")
             labels.write(f"u{n}\t{int(tea)}\n")
-    result = run(
-        sys.executable, EXAMPLES / "score_users.py", tmp_path / "s.csv", tmp_path / "l.tsv", **variables(server)
-    )
+    result = run(sys.executable, EXAMPLES / "score_users.py", tmp_path / "s.csv", tmp_path / "l.tsv", **variables(server))
     assert result.startswith("AUROC 1.0") or result.startswith("AUROC 0.9")
     assert "user_id" in result
 
@@ -123,9 +117,7 @@ def test_find_people(server: LiveServer, tmp_path: Path) -> None:
             sequences.write(f"{'runner' if runs else 'u'}{n}\t{'->'.join(acts)}\n")
             labels.write(f"{'runner' if runs else 'u'}{n}\t{int(runs)}\n")
     files = (tmp_path / "s.csv", tmp_path / "l.tsv")
-    result = run(
-        sys.executable, EXAMPLES / "find_people.py", *files, "running", "marathon", "xyzzy", **variables(server)
-    )
+    result = run(sys.executable, EXAMPLES / "find_people.py", *files, "running", "marathon", "xyzzy", **variables(server))
     assert "running shoes" in result
     assert "marathon ticket" in result
     assert "unknown: ['xyzzy']" in result
@@ -232,10 +224,7 @@ def test_a_client_of_the_documentation_works_with_an_alias(tmp_path: Path) -> No
     with live_server(home) as server:
         result = run(sys.executable, EXAMPLES / "nsml_client.py", **variables(server))
         with Client(home=home) as client:
-            assert [one.path for one in client.catalogue.images()] == [
-                "host",
-                "nvcr.io/nvidia/tensorflow:21.02-tf1-py3",
-            ]
+            assert [one.path for one in client.catalogue.images()] == ["host", "nvcr.io/nvidia/tensorflow:21.02-tf1-py3"]
     assert '"status": "RUN_STATE_COMPLETED"' in result
     assert '"weight-decay": 0.001' in result
     assert "exit codes of its nodes: [0]" in result

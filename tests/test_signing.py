@@ -8,9 +8,7 @@ import pytest
 
 from footfall import signing
 
-VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "contract" / "signature-vectors.json").read_text())[
-    "vectors"
-]
+VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "contract" / "signature-vectors.json").read_text())["vectors"]
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])

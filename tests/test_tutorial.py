@@ -30,12 +30,7 @@ def test_the_tutorial_from_start_to_end(tmp_path: Path) -> None:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         environment = clean_environment(PATH=path, FOOTFALL_HOME=str(server.home))
         done = subprocess.run(
-            ["bash", "-c", "\n".join(script)],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
+            ["bash", "-c", "\n".join(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
         )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"AUROC +0\.7", done.stdout)

@@ -206,9 +206,7 @@ def errors_page() -> str:
         f"| {code.status} | `{code.code}` | `{code.message}` | {code.meaning} | {_mark(code.is_documented)} |"
         for code in sorted(CODES, key=lambda code: (len(code.code), code.code, code.status))
     )
-    names = "\n".join(
-        f"| `{name}` | {cause} | {remedy} | {_mark(known)} |" for name, known, cause, remedy in FAIL_MESSAGES
-    )
+    names = "\n".join(f"| `{name}` | {cause} | {remedy} | {_mark(known)} |" for name, known, cause, remedy in FAIL_MESSAGES)
     classes = "\n".join(
         f"| {'&nbsp;' * 4 * depth}`{kind.__name__}` | `{kind.code}` | {first_sentence(kind)} |"
         for kind, depth in _tree(errors.FootfallError, 0)

@@ -58,21 +58,13 @@ class Settings:
     max_body_bytes: Count = _setting(1 << 20, "Largest body of a JSON request.")
     max_object_bytes: Count = _setting(1 << 40, "Largest object that PUT /data takes.")
     rate_per_key: Amount = _setting(0.0, "Requests a second for each access key; 0 means no limit.")
-    failures_per_minute: Count = _setting(
-        300, "Refused signatures a minute from one address before it gets 429; 0: no limit."
-    )
+    failures_per_minute: Count = _setting(300, "Refused signatures a minute from one address before it gets 429; 0: no limit.")
     replay_protection: bool = _setting(True, "Refuse a changing request that was received before.")
     sign_decoded_query: bool = _setting(False, "Also accept signatures over the decoded query, as some SDKs make them.")
-    data_directory: str = _setting(
-        "", "Database, run files and the default stores; servers that share a database share it."
-    )
+    data_directory: str = _setting("", "Database, run files and the default stores; servers that share a database share it.")
     database_url: str = _setting("", "SQLAlchemy URL; empty means SQLite in the data directory.")
-    store_url: str = _setting(
-        "", "Where buckets live: a directory (file://…) or s3://; empty means the home directory."
-    )
-    internal_url: str = _setting(
-        "", "Where artefacts live: file://… or s3://bucket/prefix; empty means the home directory."
-    )
+    store_url: str = _setting("", "Where buckets live: a directory (file://…) or s3://; empty means the home directory.")
+    internal_url: str = _setting("", "Where artefacts live: file://… or s3://bucket/prefix; empty means the home directory.")
     s3_endpoint: str = _setting("", "Endpoint of the S3 store, e.g. https://s3.example.com; empty means AWS.")
     s3_region: str = _setting("us-east-1", "Region of the S3 store.")
     s3_access_key: str = _setting("", "Access key for the S3 store.")
@@ -82,9 +74,7 @@ class Settings:
     executor: str = _setting("local", "Who starts runs: a file of executors/, or a dotted module name.")
     local_cores: Count = _setting(0, "Cores the local executor hands out; 0 means all this process may use.")
     local_memory_mib: Count = _setting(0, "Memory the local executor hands out; 0 means four fifths of what is there.")
-    behavior_cores: Positive = _setting(
-        2, "Cores for a run that makes a feature, task or task run; at most what there is."
-    )
+    behavior_cores: Positive = _setting(2, "Cores for a run that makes a feature, task or task run; at most what there is.")
     behavior_memory_mib: Positive = _setting(4096, "Memory for such a run; at most what there is.")
     behavior_timeout_s: Amount = _setting(86_400.0, "Wall-clock limit of such a run.")
     max_attempts: Positive = _setting(3, "How often such a run is tried when its process or the store is lost.")
@@ -92,9 +82,7 @@ class Settings:
     log_limit_bytes: Count = _setting(1 << 30, "A run's log is cut here, with a line that says so; the run goes on.")
     run_timeout_s: Amount = _setting(0.0, "Wall-clock limit of a user's run, unless it says less; 0 means none.")
     run_start_timeout_s: Amount = _setting(300.0, "All nodes of a run must have come up within this time.")
-    run_output_limit_bytes: Count = _setting(
-        10 << 30, "A run whose output directory grows beyond this ends with output_limit."
-    )
+    run_output_limit_bytes: Count = _setting(10 << 30, "A run whose output directory grows beyond this ends with output_limit.")
     run_max_processes: Count = _setting(4096, "Processes and threads of one node of a user's run.")
     log_limit_action: Literal["drop", "end"] = _setting("drop", "At a log's limit: drop what follows, or end the run.")
     run_uid: Count = _setting(65_534, "User and group id of users' commands where the server runs as root.")
@@ -173,13 +161,7 @@ class Settings:
         if not url.startswith("s3://"):
             return StoreLocation(url)
         return StoreLocation(
-            url,
-            self.s3_endpoint,
-            self.s3_region,
-            self.s3_access_key,
-            self.s3_secret_key,
-            self.s3_path_style,
-            self.s3_timeout_s,
+            url, self.s3_endpoint, self.s3_region, self.s3_access_key, self.s3_secret_key, self.s3_path_style, self.s3_timeout_s
         )
 
 
@@ -190,9 +172,7 @@ def home_dir(home: str | os.PathLike[str] | None = None, environment: Mapping[st
 
 
 def load_settings(
-    home: str | os.PathLike[str] | None = None,
-    environment: Mapping[str, str] | None = None,
-    **overrides: Any,
+    home: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None, **overrides: Any
 ) -> Settings:
     """Read the settings of a home directory; arguments win over the environment, which wins over the file.
 
@@ -230,9 +210,7 @@ def load_settings(
 
 
 def _convert(known: Mapping[str, Field[Any]], values: Mapping[str, Any]) -> dict[str, Any]:
-    texts = {
-        name: value for name, value in values.items() if type(known[name].default) is bool and isinstance(value, str)
-    }
+    texts = {name: value for name, value in values.items() if type(known[name].default) is bool and isinstance(value, str)}
     words = {name: _BOOLEANS[text.lower()] for name, text in texts.items() if text.lower() in _BOOLEANS}
     try:
         settings = msgspec.convert({**values, **words}, Settings, strict=False)

@@ -100,9 +100,7 @@ class InUseError(InputError):
 
     code = "in_use"
 
-    def __init__(
-        self, kind: str, id: str, used_by: Sequence[str], remedy: str = "Wait until it ends, or cancel it."
-    ) -> None:
+    def __init__(self, kind: str, id: str, used_by: Sequence[str], remedy: str = "Wait until it ends, or cancel it.") -> None:
         super().__init__(f"The {kind} {id} is used by {', '.join(used_by)}. {remedy}")
         self.kind, self.id, self.used_by = kind, id, tuple(used_by)
 
@@ -129,9 +127,7 @@ class QuotaExceededError(InputError):
     code = "quota_exceeded"
 
     def __init__(self, quota: str, used: int, asked: int) -> None:
-        super().__init__(
-            f"The limit on {quota} is {used}; {asked} more would pass it. Delete some, or raise the limit."
-        )
+        super().__init__(f"The limit on {quota} is {used}; {asked} more would pass it. Delete some, or raise the limit.")
         self.quota, self.used, self.asked = quota, used, asked
 
 

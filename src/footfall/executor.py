@@ -105,8 +105,6 @@ def load_executor(name: str, settings: Settings) -> Executor:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            "executor", f"there is no module {module_name}; take local, or a dotted module name"
-        ) from error
+        raise ConfigError("executor", f"there is no module {module_name}; take local, or a dotted module name") from error
     executor: Executor = module.build(settings)
     return executor

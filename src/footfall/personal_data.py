@@ -19,14 +19,11 @@ LICENCE: Final = "a driving licence number"
 
 _LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
 _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.){1,8}([^\W\d_]{2,24})(?!\w)")
-_FILE_ENDINGS = frozenset(
-    {"png", "jpg", "jpeg", "gif", "webp", "svg", "bmp", "ico", "avif", "heic", "pdf", "css", "js"}
-)
+_FILE_ENDINGS = frozenset({"png", "jpg", "jpeg", "gif", "webp", "svg", "bmp", "ico", "avif", "heic", "pdf", "css", "js"})
 
 _BEFORE, _AFTER = r"(?<![0-9A-Za-z_.])", r"(?![0-9A-Za-z_])"
 _CARD = re.compile(
-    _BEFORE + r"(?<![0-9][ -])(\d{14,16}|\d{4}([ -])\d{4}\2\d{4}\2\d{4}|\d{4}([ -])\d{6}\3\d{4,5})" + _AFTER,
-    re.ASCII,
+    _BEFORE + r"(?<![0-9][ -])(\d{14,16}|\d{4}([ -])\d{4}\2\d{4}\2\d{4}|\d{4}([ -])\d{6}\3\d{4,5})" + _AFTER, re.ASCII
 )
 _RESIDENT = re.compile(_BEFORE + r"(\d{6})( ?- ?)?(\d{7})" + _AFTER, re.ASCII)
 _MOBILE = re.compile(
@@ -39,15 +36,11 @@ _MOBILE = re.compile(
 _PASSPORT_WORD = r"(?:여권|passport)"
 _PASSPORT_NUMBER = r"(?<![0-9A-Za-z])[A-Za-z]{1,2}\d(?:\d{6,7}|\d{2}[A-Za-z]\d{4})(?![0-9A-Za-z])"
 _PASSPORT = re.compile(
-    rf"{_PASSPORT_WORD}\D{{0,24}}?{_PASSPORT_NUMBER}|{_PASSPORT_NUMBER}.{{0,12}}?{_PASSPORT_WORD}",
-    re.IGNORECASE,
+    rf"{_PASSPORT_WORD}\D{{0,24}}?{_PASSPORT_NUMBER}|{_PASSPORT_NUMBER}.{{0,12}}?{_PASSPORT_WORD}", re.IGNORECASE
 )
 _LICENCE_WORD = r"(?:면허|(?:driv\w*(?:'s)?|dl) ?-?licen[cs]e|licen[cs]e (?:no|num|nr|#))"
 _LICENCE_NUMBER = r"(?<!\d)(?:\d{2}|[가-힣]{2}) ?-? ?\d{2} ?-? ?\d{6} ?-? ?\d{2}(?!\d)"
-_LICENCE = re.compile(
-    rf"{_LICENCE_WORD}.{{0,24}}?{_LICENCE_NUMBER}|{_LICENCE_NUMBER}.{{0,12}}?{_LICENCE_WORD}",
-    re.IGNORECASE,
-)
+_LICENCE = re.compile(rf"{_LICENCE_WORD}.{{0,24}}?{_LICENCE_NUMBER}|{_LICENCE_NUMBER}.{{0,12}}?{_LICENCE_WORD}", re.IGNORECASE)
 
 
 def find_personal_data(line: bytes | str, *, has_user_id: bool = True) -> str | None:

@@ -56,9 +56,7 @@ class ServerMetrics:
         children[0].inc()
         children[1].observe(seconds)
 
-    def render(
-        self, live_runs: Mapping[str, int], ended_runs: Mapping[str, int], health: Mapping[str, object]
-    ) -> bytes:
+    def render(self, live_runs: Mapping[str, int], ended_runs: Mapping[str, int], health: Mapping[str, object]) -> bytes:
         """Return the text that Prometheus scrapes.
 
         Args:
@@ -74,11 +72,7 @@ class ServerMetrics:
         Gauge("footfall_reconciler_active", "Whether this server moves the runs.", registry=now).set(is_active)
         for name, text, key in (
             ("footfall_last_look_age_seconds", "How long ago somebody last looked at all runs.", "last_look_s"),
-            (
-                "footfall_oldest_waiting_seconds",
-                "How long the oldest run has waited that waits now.",
-                "oldest_waiting_s",
-            ),
+            ("footfall_oldest_waiting_seconds", "How long the oldest run has waited that waits now.", "oldest_waiting_s"),
         ):
             value = health.get(key)
             Gauge(name, text, registry=now).set(value if isinstance(value, int | float) else 0.0)

@@ -107,9 +107,7 @@ class Service:
             internal=internal,
             metrics=metrics,
             wake=self.loop.wake,
-            health=lambda: (
-                self.loop.health() | facts | {"engines": None if isolation is None else isolation.engines.known}
-            ),
+            health=lambda: self.loop.health() | facts | {"engines": None if isolation is None else isolation.engines.known},
         )
         self.app = Application(context, OPERATIONS)
 
@@ -216,9 +214,7 @@ def check_exposure(settings: Settings) -> None:
     except ValueError:
         is_loopback = False
     if not is_loopback and not settings.tls_cert and not settings.behind_proxy:
-        details = (
-            f"{settings.host} is reached from other machines: give --tls-cert and --tls-key, or say --behind-proxy"
-        )
+        details = f"{settings.host} is reached from other machines: give --tls-cert and --tls-key, or say --behind-proxy"
         raise ConfigError("host", details)
 
 
@@ -304,11 +300,7 @@ def _write_credentials(settings: Settings, database: Database, secrets: Secrets,
             new = accounts.create_account(tx, secrets, name="main", user_name="admin", is_operator=True)
             key = api_keys.create_api_key(tx, new.account.id, "first")
             # Written before the commit: a secret that is in the database but in no file would be lost to everyone.
-            values = {
-                "access_key": new.key.id,
-                "secret_key": new.key.secret_key or "",
-                "api_key": key.primary or "",
-            }
+            values = {"access_key": new.key.id, "secret_key": new.key.secret_key or "", "api_key": key.primary or ""}
             write_credentials(first, values)
     if first.exists() and not path.exists():
         with database.read() as connection:

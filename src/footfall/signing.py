@@ -40,9 +40,7 @@ def is_fresh(timestamp: bytes, now_ms: int) -> bool:
     return _TIMESTAMP.fullmatch(timestamp) is not None and abs(int(timestamp) - now_ms) <= WINDOW_MS
 
 
-def verify(
-    signature: bytes, secret: bytes, method: str, raw_path: bytes, query: bytes, timestamp: bytes, key: bytes
-) -> bool:
+def verify(signature: bytes, secret: bytes, method: str, raw_path: bytes, query: bytes, timestamp: bytes, key: bytes) -> bool:
     """Whether ``given`` is the signature of this request, compared in constant time.
 
     A request target without a query may be signed with or without a bare ``?``: the server cannot tell which was sent.

@@ -148,9 +148,7 @@ def test_a_bucket_is_made_granted_revoked_and_deleted_when_empty(service: Servic
     call.put("data", "a.csv", b"u\ta\n")
     body = {"name": "f", "source_bucket": "data", "source_file_path": "a.csv"}
     assert other.post("/api/v1/features", body).error[1] == "10106"
-    assert call.post("/accounts/v1/buckets/data/grants", {"account_id": "other"}).json["granted_to"] == [
-        other.account_id
-    ]
+    assert call.post("/accounts/v1/buckets/data/grants", {"account_id": "other"}).json["granted_to"] == [other.account_id]
     feature_id = other.post("/api/v1/features", body).json["feature_id"]
     assert other.put("data", "b.csv", b"x").status == 200
     assert [b["name"] for b in other.get("/accounts/v1/buckets").json["buckets"]] == ["data"]

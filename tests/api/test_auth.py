@@ -187,21 +187,14 @@ def test_row_08_smuggling_reaches_no_handler(shared: Service, smuggled: list[str
 
 
 @pytest.mark.parametrize(
-    "change",
-    [lambda t: f" {t}", lambda t: f"+{t}", lambda t: t[:10], lambda t: t + ".0", lambda t: "", lambda t: "9" * 400],
+    "change", [lambda t: f" {t}", lambda t: f"+{t}", lambda t: t[:10], lambda t: t + ".0", lambda t: "", lambda t: "9" * 400]
 )
 def test_row_06_a_time_stamp_of_another_form_is_refused(shared: Service, change: Any) -> None:
     call, target = shared.operator, "/api/v1/features"
     stamp = change(str(now_ms()))
-    signature = signing.sign(
-        call.secret_key.encode(), "GET", target.encode(), stamp.encode(), call.access_key.encode()
-    ).decode()
+    signature = signing.sign(call.secret_key.encode(), "GET", target.encode(), stamp.encode(), call.access_key.encode()).decode()
     # A blank in front is taken off by HTTP itself, so the text that arrives is another than the one that was signed.
-    headers = {
-        signing.TIMESTAMP_HEADER: stamp,
-        signing.ACCESS_KEY_HEADER: call.access_key,
-        signing.SIGNATURE_HEADER: signature,
-    }
+    headers = {signing.TIMESTAMP_HEADER: stamp, signing.ACCESS_KEY_HEADER: call.access_key, signing.SIGNATURE_HEADER: signature}
     assert send(shared.port, "GET", target, None, headers).error == FAILED
 
 
@@ -387,9 +380,7 @@ def test_unsigned_routes_are_three(shared: Service) -> None:
     assert {o.path for o in OPERATIONS if o.kind == "open"} == {"/healthz", "/metrics", "/openapi.json", "/docs"}
 
 
-@pytest.mark.parametrize(
-    "target", [b"/api/v1/features/\xff", b"/api/v1/features/\xed\x95\x9c", b"*", b"api/v1/features"]
-)
+@pytest.mark.parametrize("target", [b"/api/v1/features/\xff", b"/api/v1/features/\xed\x95\x9c", b"*", b"api/v1/features"])
 def test_row_07_a_target_that_is_no_ascii_path_is_refused(shared: Service, target: bytes) -> None:
     response = raw(shared.port, b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 2)
     assert response[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 404", b"HTTP/1.1 401")

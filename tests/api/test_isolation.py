@@ -28,13 +28,7 @@ def tenants(shared: Service) -> Tenants:
     owner, stranger = shared.operator, shared.account("stranger")
     feature = make_feature(shared, owner, "f")
     task = make_task(shared, owner, "t", feature)
-    body = {
-        "name": "r",
-        "task_id": task,
-        "feature_id": feature,
-        "result_bucket": "shop",
-        "result_file_path": "r.tsv",
-    }
+    body = {"name": "r", "task_id": task, "feature_id": feature, "result_bucket": "shop", "result_file_path": "r.tsv"}
     intent, attributes = make_profiles(owner, task, feature)
     ids = {
         "shopping_intent": intent,

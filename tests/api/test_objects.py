@@ -175,9 +175,7 @@ def test_a_full_disk_refuses_new_work(tmp_path: Path) -> None:
         reply = call.put("shop", "x", b"x")
         assert reply.error == refused
         assert reply.headers["retry-after"]
-        assert (
-            call.post("/api/v1/features", {"name": "x", "source_bucket": "a", "source_file_path": "b"}).error == refused
-        )
+        assert call.post("/api/v1/features", {"name": "x", "source_bucket": "a", "source_file_path": "b"}).error == refused
         assert call.get("/api/v1/features").status == 200
 
 

@@ -86,9 +86,7 @@ def test_answers_are_counted_by_status_and_timed_by_operation() -> None:
     assert not [name for name in shown if "_created" in name]
 
 
-def test_health_tells_how_long_the_oldest_run_waits_and_who_looked_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_health_tells_how_long_the_oldest_run_waits_and_who_looked_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_module, "QUEUE_KEPT_S", 0.0)
     with open_engine(tmp_path / "home", local_cores=1) as engine, open_engine(tmp_path / "home") as other:
         first = engine.create("sleep", "60")

@@ -82,11 +82,7 @@ def test_row_04_a_request_that_a_role_refused_is_remembered(service: Service) ->
     call = service.operator
     call.put("shop", "seq.csv", b"u1\ta\n")
     user = service.user(call, "user", nclue="VIEWER")
-    requests = (
-        ("POST", "/api/v1/features", FEATURE),
-        ("PUT", "/data/v1/shop/x", b"x"),
-        ("PUT", "/data/v1/shop/y", b""),
-    )
+    requests = (("POST", "/api/v1/features", FEATURE), ("PUT", "/data/v1/shop/x", b"x"), ("PUT", "/data/v1/shop/y", b""))
     signed = [user.signed(method, path) for method, path, _ in requests]
     for (method, path, body), headers in zip(requests, signed, strict=True):
         assert user(method, path, body, headers=headers).status in (401, 403)

@@ -6,9 +6,7 @@ from service import Service, feature_result
 def test_a_feature_a_task_and_a_task_run_are_made_and_read(service: Service) -> None:
     call = service.operator
     assert call.put("shop", "seq.csv", b"u1\ta->b\n").status == 200
-    made = call.post(
-        "/api/v1/features", {"name": "f", "source_bucket": "shop", "source_file_path": "seq.csv", "enc": 1}
-    )
+    made = call.post("/api/v1/features", {"name": "f", "source_bucket": "shop", "source_file_path": "seq.csv", "enc": 1})
     assert made.status == 200, made.body
     assert made.headers["x-unknown-fields"] == "enc"
     assert list(made.json) == ["feature_id", "feature_name", "created_at", "source_bucket", "source_file_path"]
@@ -23,8 +21,7 @@ def test_a_feature_a_task_and_a_task_run_are_made_and_read(service: Service) -> 
 
     assert call.put("shop", "labels.tsv", b"u1\t1\n").status == 200
     task = call.post(
-        "/api/v1/tasks",
-        {"name": "t", "train_feature_id": id, "train_bucket": "shop", "train_file_path": "labels.tsv"},
+        "/api/v1/tasks", {"name": "t", "train_feature_id": id, "train_bucket": "shop", "train_file_path": "labels.tsv"}
     ).json
     service.complete(task["task_id"], {"AUROC": "0.8731", "disk_usage": 7, "artefact": f"tasks/{task['task_id']}/0"})
     seen = call.get(f"/api/v1/tasks/{task['task_id']}").json
@@ -32,13 +29,7 @@ def test_a_feature_a_task_and_a_task_run_are_made_and_read(service: Service) -> 
 
     run = call.post(
         "/api/v1/task-runs",
-        {
-            "name": "r",
-            "task_id": task["task_id"],
-            "feature_id": id,
-            "result_bucket": "shop",
-            "result_file_path": "out/r.tsv",
-        },
+        {"name": "r", "task_id": task["task_id"], "feature_id": id, "result_bucket": "shop", "result_file_path": "out/r.tsv"},
     ).json
     seen = call.get(f"/api/v1/task-runs/{run['run_id']}").json
     assert (seen["result_file_path"], seen["status"]) == ("out/r.tsv", "registered")

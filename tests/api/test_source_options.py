@@ -8,13 +8,7 @@ from footfall.db import runs
 from service import Service
 
 FEATURE = {"name": "log", "source_bucket": "shop", "source_file_path": "seq.csv"}
-COLUMNS = {
-    "user_id": "customer",
-    "timestamp": "at",
-    "behavior": ["event", "item"],
-    "numeric": ["amount"],
-    "categorical": [],
-}
+COLUMNS = {"user_id": "customer", "timestamp": "at", "behavior": ["event", "item"], "numeric": ["amount"], "categorical": []}
 
 
 def test_options_reach_the_job_and_are_shown(shared: Service) -> None:
@@ -32,9 +26,7 @@ def test_options_reach_the_job_and_are_shown(shared: Service) -> None:
 
 
 def test_without_options_nothing_is_said(shared: Service) -> None:
-    id = shared.operator.post("/api/v1/features", FEATURE | {"name": "plain", "format": "auto", "columns": {}}).json[
-        "feature_id"
-    ]
+    id = shared.operator.post("/api/v1/features", FEATURE | {"name": "plain", "format": "auto", "columns": {}}).json["feature_id"]
     with shared.database.read() as connection:
         job = runs.get(connection, shared.run_id_of(id)).spec.job
     assert job is not None

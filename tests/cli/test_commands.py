@@ -210,13 +210,7 @@ def test_a_wrong_option_is_exit_code_2_and_names_the_help(footfall: Footfall) ->
 
 
 def test_no_server_is_exit_code_3(footfall: Footfall) -> None:
-    done = footfall(
-        "feature",
-        "list",
-        FOOTFALL_ENDPOINT="http://127.0.0.1:9",
-        FOOTFALL_ACCESS_KEY="a",
-        FOOTFALL_SECRET_KEY="b",
-    )
+    done = footfall("feature", "list", FOOTFALL_ENDPOINT="http://127.0.0.1:9", FOOTFALL_ACCESS_KEY="a", FOOTFALL_SECRET_KEY="b")
     assert done.code == 3
     assert "footfall up" in done.err
 
@@ -371,9 +365,7 @@ def test_an_event_log_becomes_a_feature_by_declared_columns(footfall: Footfall) 
     days = "".join(f"c{n},2025-03-{1 + n % 27:02},buy cup,{n}\n" for n in range(40))
     footfall("data", "put", "-", "logs/log.csv", stdin=f"who,when,what,paid\n{days}".encode())
     options = ["--user-id", "who", "--timestamp", "when", "--behavior", "what", "--numeric", "paid"]
-    done = footfall(
-        "encoder", "fit", "of a log", "logs/log.csv", *options, "--observed-until", "2025-03-20", "--wait", "--json"
-    )
+    done = footfall("encoder", "fit", "of a log", "logs/log.csv", *options, "--observed-until", "2025-03-20", "--wait", "--json")
     assert done.code == 0, done.err
     assert done.json["columns"] == {"user_id": "who", "timestamp": "when", "behavior": ["what"], "numeric": ["paid"]}
     assert (done.json["user_count"], done.json["observed_until"]) == (33, "2025-03-20T00:00:00+00:00")

@@ -81,9 +81,7 @@ def test_json_is_json_and_has_no_raw_control_characters(text: str) -> None:
 
 
 def test_a_table_fits_a_narrow_terminal() -> None:
-    code = (
-        "from footfall.cli import output\noutput.table(['NAME', 'STATUS', 'ID'], [['n' * 60, 'completed', 'i' * 36]])"
-    )
+    code = "from footfall.cli import output\noutput.table(['NAME', 'STATUS', 'ID'], [['n' * 60, 'completed', 'i' * 36]])"
     lines = on_terminal(code, columns=60).splitlines()
     plain = [re.sub("\x1b\\[[0-9;]*m", "", line) for line in lines]
     assert max(map(len, plain)) <= 60

@@ -11,10 +11,7 @@ from footfall.client.replies import CustomAttributes, ShoppingIntent
 from footfall.errors import InputError, ServiceError
 from live_server import Footfall, LiveServer
 
-TASTES = {
-    "sport": ["running shoes", "marathon ticket", "see the park"],
-    "home": ["buy a pan", "buy herbs", "see a cake"],
-}
+TASTES = {"sport": ["running shoes", "marathon ticket", "see the park"], "home": ["buy a pan", "buy herbs", "see a cake"]}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,11 +45,7 @@ def test_what_people_have_in_common(footfall: Footfall, tmp_path: Path) -> None:
     assert one.out.splitlines()[0].split() == ["SECTION", "NAME", "TARGET", "SHARE", "BASE", "SHARE", "LIFT", "USERS"]
     assert len(one.out.splitlines()) == 4  # titles, a rule, one of each section
     first = next(row for row in shown if row["section"] == "behavior")
-    target, base, lift = (
-        f"{100 * first['target_share']:.1f} %",
-        f"{100 * first['base_share']:.1f} %",
-        f"{first['lift']:.2f}",
-    )
+    target, base, lift = (f"{100 * first['target_share']:.1f} %", f"{100 * first['base_share']:.1f} %", f"{first['lift']:.2f}")
     assert all(each in one.out for each in (target, base, lift))
     saved = footfall("profile", "result", "sporty", "--output", str(tmp_path / "sporty.tsv"), "--json")
     text = (tmp_path / "sporty.tsv").read_bytes()
@@ -81,9 +74,7 @@ def test_who_is_like_some_words(footfall: Footfall) -> None:
 
 
 def test_words_that_nobody_uses_fail_by_name(footfall: Footfall) -> None:
-    done = footfall(
-        "profile", "like", "nobody", "xyzzy, plugh", "--feature", "people", "--result", "people/nobody.tsv", "--wait"
-    )
+    done = footfall("profile", "like", "nobody", "xyzzy, plugh", "--feature", "people", "--result", "people/nobody.tsv", "--wait")
     assert done.code == 1
     assert "UNKNOWN_KEYWORD" in done.err
     assert "'xyzzy' or 'plugh'" in done.err

@@ -93,9 +93,7 @@ def test_the_page_is_whole_by_itself_and_the_same_again(footfall: Footfall, tmp_
     assert {"script", "link", "img", "iframe"} & set(page.tags) == set()
     assert all(address.startswith("#") and address[1:] in page.ids for address in page.addresses)
     assert all(url[1:] in page.ids for url in re.findall(r"url\((.*?)\)", text))
-    assert all(
-        title in page.text for title in ("ROC curve", "Lift by decile", "Calibration", "Learning curve", "For label 1")
-    )
+    assert all(title in page.text for title in ("ROC curve", "Lift by decile", "Calibration", "Learning curve", "For label 1"))
     again = footfall("task", "report", "with report", "--html", str(paths[0]))
     assert (again.code, "--force" in again.err) == (2, True)
     assert footfall("task", "report", "with report", "--html", str(paths[0]), "--force").code == 0

@@ -49,9 +49,7 @@ def detached(footfall: Footfall, *command: str) -> str:
     return made.out.strip()
 
 
-def test_run_sends_the_directory_follows_the_log_and_ends_with_the_commands_code(
-    footfall: Footfall, code: Path
-) -> None:
+def test_run_sends_the_directory_follows_the_log_and_ends_with_the_commands_code(footfall: Footfall, code: Path) -> None:
     done = footfall("run", "--project", PROJECT, "--code", str(code), "--", "python3", "main.py", "it's", "a b")
     assert done.code == 0, done.err
     assert done.out == "hello it's a b ['.nsmlignore', 'lib', 'main.py']\nto stderr\n"
@@ -79,9 +77,7 @@ def test_our_own_failures_are_125(footfall: Footfall, tmp_path: Path) -> None:
 def test_ctrl_c_detaches_and_says_how_to_stop_it(server: LiveServer, footfall: Footfall) -> None:
     command = [sys.executable, "-m", "footfall", "--home", str(server.home)]
     command += ["run", "--project", PROJECT, "--no-code", "--", "echo up; sleep 60"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=clean_environment()
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=clean_environment())
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     process.send_signal(signal.SIGINT)
@@ -113,20 +109,10 @@ def test_a_log_that_is_followed_survives_a_server_that_is_killed_and_started_aga
     with live_server(home) as first:
         port = first.endpoint.rpartition(":")[2]
         assert run_footfall("project", "create", PROJECT, FOOTFALL_HOME=str(home)).code == 0
-        command = (
-            "run",
-            "--project",
-            PROJECT,
-            "--no-code",
-            "-d",
-            "--",
-            "for i in $(seq 60); do echo line $i; sleep 0.1; done",
-        )
+        command = ("run", "--project", PROJECT, "--no-code", "-d", "--", "for i in $(seq 60); do echo line $i; sleep 0.1; done")
         name = run_footfall(*command, FOOTFALL_HOME=str(home)).out.strip()
         follow = [sys.executable, "-m", "footfall", "--home", str(home), "logs", "-f", name]
-        follower = subprocess.Popen(
-            follow, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=clean_environment()
-        )
+        follower = subprocess.Popen(follow, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=clean_environment())
         assert follower.stdout is not None
         first_line = follower.stdout.readline()
         os.kill(first.process.pid, signal.SIGKILL)
@@ -149,9 +135,7 @@ def test_metrics_are_a_table_with_a_curve(footfall: Footfall, tmp_path: Path) ->
     assert re.search(r"^loss +\S+ +\S+ +\S+ +200 +0 +█▂?", shown, re.MULTILINE), shown
     wire = footfall("metrics", name[0], "--json").json
     assert wire["summary"]["loss"]["count"] == 200
-    assert json.loads(footfall("artifacts", "get", name[0], "model.json", "-").out)["slope"] == pytest.approx(
-        3, abs=0.3
-    )
+    assert json.loads(footfall("artifacts", "get", name[0], "model.json", "-").out)["slope"] == pytest.approx(3, abs=0.3)
 
 
 def test_restart_repeats_a_run_and_delete_removes_it(footfall: Footfall, code: Path) -> None:
@@ -215,17 +199,13 @@ def test_storage_volumes_and_keys(footfall: Footfall, tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("1,2\n")
     assert footfall("storage", "put", str(tmp_path / "data.csv"), f"{PROJECT}/in/").code == 0
     assert [one["path"] for one in footfall("storage", "list", PROJECT, "--json").json] == ["in/data.csv"]
-    done = footfall(
-        "run", "--project", PROJECT, "--no-code", "--", "cat in/data.csv; echo more > $NSML_PRJ_DIR/out.txt"
-    )
+    done = footfall("run", "--project", PROJECT, "--no-code", "--", "cat in/data.csv; echo more > $NSML_PRJ_DIR/out.txt")
     assert done.out == "1,2\n", done.err
     assert footfall("storage", "get", f"{PROJECT}/out.txt", "-").out == "more\n"
     assert footfall("storage", "delete", f"{PROJECT}/in/data.csv").code == 0
 
     number = footfall("volume", "create", "cache", "--project", PROJECT).out.strip()
-    write = footfall(
-        "run", "--project", PROJECT, "--no-code", "--volume", number, "--", "echo kept > $NSML_BLOCK_STORAGE_DIR/x"
-    )
+    write = footfall("run", "--project", PROJECT, "--no-code", "--volume", number, "--", "echo kept > $NSML_BLOCK_STORAGE_DIR/x")
     assert write.code == 0, write.err
     read = footfall("run", "--project", PROJECT, "--no-code", "--volume", number, "--", "cat $NSML_BLOCK_STORAGE_DIR/x")
     assert read.out == "kept\n"
@@ -249,9 +229,7 @@ def test_projects_have_a_life(footfall: Footfall) -> None:
     assert (refused.code, name.rpartition("/")[2] in refused.err) == (2, True)
     assert footfall("stop", "--wait", name).code == 0
     assert footfall("project", "delete", "brief").code == 0
-    assert "brief" not in [
-        one["projectName"] for one in footfall("project", "list", "--json").json if one["status"] == "CREATED"
-    ]
+    assert "brief" not in [one["projectName"] for one in footfall("project", "list", "--json").json if one["status"] == "CREATED"]
 
 
 def test_exec_enters_a_live_node_and_ends_with_the_commands_code(server: LiveServer, footfall: Footfall) -> None:

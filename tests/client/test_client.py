@@ -151,14 +151,7 @@ def test_wait_gives_up_but_the_feature_goes_on(client: Client) -> None:
 
 
 def test_scores_of_an_unfinished_task_run_are_refused(client: Client) -> None:
-    wire = {
-        "run_id": "r",
-        "run_name": "n",
-        "task_id": "t",
-        "feature_id": "f",
-        "result_bucket": "b",
-        "result_file_path": "k",
-    }
+    wire = {"run_id": "r", "run_name": "n", "task_id": "t", "feature_id": "f", "result_bucket": "b", "result_file_path": "k"}
     with pytest.raises(InputError, match=r"wait\(\)"):
         client.scores(reply(TaskRun, wire))
 

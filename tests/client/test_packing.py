@@ -48,27 +48,12 @@ def test_ignore_files_leave_out_what_they_name_and_a_deeper_one_wins(tmp_path: P
 
 
 def test_git_agrees_on_what_is_ignored(tmp_path: Path) -> None:
-    files = {
-        ".gitignore": "*.log\n!keep.log\nbuild/\n/top\nsub/*.bin\n**/deep/x\n",
-        "keep.log": "",
-        "a.log": "",
-        "top": "",
-    }
-    files |= {
-        "s/top": "",
-        "build/out": "",
-        "s/build/out": "",
-        "sub/a.bin": "",
-        "sub/b/a.bin": "",
-        "q/deep/x": "",
-        "a b": "",
-    }
+    files = {".gitignore": "*.log\n!keep.log\nbuild/\n/top\nsub/*.bin\n**/deep/x\n", "keep.log": "", "a.log": "", "top": ""}
+    files |= {"s/top": "", "build/out": "", "s/build/out": "", "sub/a.bin": "", "sub/b/a.bin": "", "q/deep/x": "", "a b": ""}
     root = tree(tmp_path, files)
     git = ["git", "-C", str(root)]
     subprocess.run([*git, "init", "-q"], check=True)
-    listed = subprocess.run(
-        [*git, "ls-files", "-coz", "--exclude-standard"], check=True, capture_output=True, text=True
-    )
+    listed = subprocess.run([*git, "ls-files", "-coz", "--exclude-standard"], check=True, capture_output=True, text=True)
     assert packed(root) == sorted(filter(None, listed.stdout.split("\0")))
 
 

@@ -28,11 +28,7 @@ def test_arguments_win_over_variables_and_files(tmp_path: Path) -> None:
     home = write_credentials(tmp_path / "home", **PAIR)
     env = {"FOOTFALL_HOME": str(home), "FOOTFALL_ACCESS_KEY": "env", "FOOTFALL_SECRET_KEY": "env-secret"}
     credentials = find_credentials("http://127.0.0.1:2/", "mine", "my-secret", environment=env)
-    assert (credentials.endpoint, credentials.access_key, credentials.secret_key) == (
-        "http://127.0.0.1:2",
-        "mine",
-        "my-secret",
-    )
+    assert (credentials.endpoint, credentials.access_key, credentials.secret_key) == ("http://127.0.0.1:2", "mine", "my-secret")
 
 
 def test_variables_win_over_the_file_of_footfall_home(tmp_path: Path) -> None:
@@ -177,9 +173,7 @@ def scripted() -> Iterator[tuple[Transport, Script]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        transport = Transport(
-            Credentials(f"http://127.0.0.1:{server.server_port}", "key", "secret", "api"), timeout_s=5
-        )
+        transport = Transport(Credentials(f"http://127.0.0.1:{server.server_port}", "key", "secret", "api"), timeout_s=5)
         try:
             yield transport, script
         finally:
@@ -236,9 +230,7 @@ REFUSED = b'{"error": {"errorCode": "200", "message": "Authentication Failed", "
 def test_keys_that_are_refused_say_where_they_came_from() -> None:
     with scripted() as (transport, script):
         script.answers = [(401, {}, REFUSED)]
-        with pytest.raises(
-            ServiceError, match=r"^Invalid\. The key key comes from arguments.*footfall key list"
-        ) as caught:
+        with pytest.raises(ServiceError, match=r"^Invalid\. The key key comes from arguments.*footfall key list") as caught:
             transport.json("GET", "/api/v1/features")
     assert (caught.value.error_code, caught.value.symbol) == ("200", "Authentication Failed")
     assert "secret" not in str(caught.value)

@@ -62,9 +62,7 @@ def test_two_runs_at_once_share_no_core_no_gpu_and_no_port(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("kill -9 $$", 137)])
-def test_a_failed_command_shows_its_exit_code_and_is_not_attempted_again(
-    engine: Engine, script: str, code: int
-) -> None:
+def test_a_failed_command_shows_its_exit_code_and_is_not_attempted_again(engine: Engine, script: str, code: int) -> None:
     engine.wait(engine.create_command(script).id)
     row = row_of(engine, 1)
     assert (row.state, row.exit_code, row.attempt) == (RunState.FAILED, code, 0)

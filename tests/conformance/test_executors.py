@@ -181,8 +181,6 @@ def test_an_executor_that_does_not_exist_is_a_setting_that_is_wrong(settings: Se
         load_executor("no_such", settings)
 
 
-@pytest.mark.parametrize(
-    ("record", "shape"), [(Workload, WorkloadSpec), (Image, ImageSpec), (MountedVolume, VolumeSpec)]
-)
+@pytest.mark.parametrize(("record", "shape"), [(Workload, WorkloadSpec), (Image, ImageSpec), (MountedVolume, VolumeSpec)])
 def test_a_node_gets_every_field_of_a_workload_by_its_name(record: type[Any], shape: type[Any]) -> None:
     assert [field.name for field in fields(record)] == list(shape.__annotations__)

@@ -278,12 +278,7 @@ def test_row_12_links_in_a_directory_store_are_refused(tmp_path) -> None:  # typ
     (tmp_path / "root/link").symlink_to(tmp_path / "secret")
     (tmp_path / "root/dir").symlink_to(tmp_path)
     for key in ("link", "dir/secret"):
-        for ask in (
-            store.head,
-            store.read_bytes,
-            lambda key: list(store.read(key)),
-            lambda key: store.write(key, b"x"),
-        ):
+        for ask in (store.head, store.read_bytes, lambda key: list(store.read(key)), lambda key: store.write(key, b"x")):
             with pytest.raises(StoreDeniedError):
                 ask(key)
     assert store.list() == []

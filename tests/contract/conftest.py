@@ -50,15 +50,7 @@ def service_of_dreams(tmp_path: Path) -> Iterator[Service]:
 def service_of_few_gpus(tmp_path: Path) -> Iterator[Service]:
     """A server that lets a project have fewer GPUs than the machine has."""
     products = (
-        {
-            "code": 8,
-            "use": "TRAIN",
-            "cores": 1,
-            "memory_mib": 1024,
-            "gpus": 1,
-            "gpu_model": "Test GPU",
-            "node_counts": (1, 4),
-        },
+        {"code": 8, "use": "TRAIN", "cores": 1, "memory_mib": 1024, "gpus": 1, "gpu_model": "Test GPU", "node_counts": (1, 4)},
     )
     with open_service(tmp_path / "home", products=products, project_max_gpus=2) as service:
         yield service

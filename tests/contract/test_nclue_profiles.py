@@ -27,8 +27,7 @@ DOCUMENTED = {
     ("GET", INTENTS): "index limit total profiles",
     ("GET", f"{INTENTS}-download/{{profile_id}}"): "",
     ("DELETE", f"{INTENTS}/{{profile_id}}"): "profile_id",
-    ("POST", ATTRIBUTES): "profile_id profile_name feature_id feature_name keyword_set created_at result_bucket "
-    "result_file_path",
+    ("POST", ATTRIBUTES): "profile_id profile_name feature_id feature_name keyword_set created_at result_bucket result_file_path",
     ("GET", f"{ATTRIBUTES}/{{profile_id}}"): "profile_id profile_name feature_id feature_name keyword_set created_at "
     "result_bucket result_file_path status completed_at line_count fail_message",
     ("GET", ATTRIBUTES): "index limit total profiles",
@@ -202,9 +201,7 @@ def test_a_missing_or_mistyped_field_of_custom_attributes_is_10200(
     assert field in reply.details
 
 
-@pytest.mark.parametrize(
-    "keyword_set", ["", " ", "\n\r\n \n", "a\x00b", "a\u200bb", "run\n\x1b[31m", "x" * 1001, "ab\n" * 334]
-)
+@pytest.mark.parametrize("keyword_set", ["", " ", "\n\r\n \n", "a\x00b", "a\u200bb", "run\n\x1b[31m", "x" * 1001, "ab\n" * 334])
 def test_a_bad_keyword_set_is_10200(shared: Service, made: dict[str, str], keyword_set: str) -> None:
     reply = refused(shared, ATTRIBUTES, attributes(made, keyword_set=keyword_set))
     assert reply.error == INVALID
@@ -365,13 +362,7 @@ def test_cancel_ends_and_an_ended_one_is_10209(shared: Service, made: dict[str, 
 
 def test_checks_come_in_the_order_of_the_contract(shared: Service, made: dict[str, str]) -> None:
     call = shared.operator
-    worst = {
-        "name": "x" * 101,
-        "feature_id": "x",
-        "keyword_set": "",
-        "result_bucket": "none",
-        "result_file_path": "a:b",
-    }
+    worst = {"name": "x" * 101, "feature_id": "x", "keyword_set": "", "result_bucket": "none", "result_file_path": "a:b"}
     steps = [
         ("10200", {}),
         ("10101", {"keyword_set": "run"}),

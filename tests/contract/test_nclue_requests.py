@@ -31,13 +31,7 @@ def made(shared: Service) -> dict[str, str]:
 
 
 def task(made: dict[str, str], **changes: Any) -> dict[str, Any]:
-    body = {
-        "name": "t",
-        "train_feature_id": made["feature"],
-        "train_bucket": "shop",
-        "train_file_path": "labels.tsv",
-        **changes,
-    }
+    body = {"name": "t", "train_feature_id": made["feature"], "train_bucket": "shop", "train_file_path": "labels.tsv", **changes}
     return {name: value for name, value in body.items() if value != "absent"}
 
 
@@ -75,11 +69,7 @@ def test_a_missing_field_of_a_task_run_is_10200(shared: Service, made: dict[str,
 
 @pytest.mark.parametrize("name", ["", " a", "a ", "a\n", "a\tb", "a\x00", "a\x1b[31m", "a\u2028b", *INVISIBLE])
 def test_a_bad_name_is_10200(shared: Service, name: str) -> None:
-    assert shared.operator.post("/api/v1/features", FEATURE | {"name": name}).error == (
-        422,
-        "10200",
-        "INVALID_REQUEST",
-    )
+    assert shared.operator.post("/api/v1/features", FEATURE | {"name": name}).error == (422, "10200", "INVALID_REQUEST")
 
 
 @pytest.mark.parametrize("name", ["👩\u200d💻", "❤\ufe0f\u200d🔥", "👩🏽\u200d🔬 한국어", "e\u0301", "Ⅷ ½"])
@@ -137,9 +127,7 @@ def test_row_11_a_bad_path_has_the_code_of_its_field(shared: Service, made: dict
     call = shared.operator
     train = call.post("/api/v1/tasks", task(made, train_file_path=path))
     assert train.error == (422, "10104", "INVALID_CHARACTER_IN_TRAIN_PATH")
-    test = call.post(
-        "/api/v1/tasks", task(made, test_feature_id=made["feature"], test_bucket="shop", test_file_path=path)
-    )
+    test = call.post("/api/v1/tasks", task(made, test_feature_id=made["feature"], test_bucket="shop", test_file_path=path))
     assert test.error == (422, "10105", "INVALID_CHARACTER_IN_TEST_PATH")
     result = call.post("/api/v1/task-runs", task_run(made, result_file_path=path))
     assert result.error == (422, "10103", "INVALID_PATH_CHARACTER")
@@ -152,8 +140,7 @@ def test_an_equals_sign_is_allowed_in_a_path(shared: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bucket", "path"),
-    [("shop", "none.csv"), ("shop", "none/"), ("no-such-bucket", "seq.csv"), ("BAD NAME", "seq.csv")],
+    ("bucket", "path"), [("shop", "none.csv"), ("shop", "none/"), ("no-such-bucket", "seq.csv"), ("BAD NAME", "seq.csv")]
 )
 def test_a_missing_bucket_or_object_has_the_code_of_its_field(
     shared: Service, made: dict[str, str], bucket: str, path: str
@@ -163,9 +150,7 @@ def test_a_missing_bucket_or_object_has_the_code_of_its_field(
     assert source.error == (404, "10106", "PATH_NOT_FOUND")
     train = call.post("/api/v1/tasks", task(made, train_bucket=bucket, train_file_path=path))
     assert train.error == (404, "10107", "TRAIN_PATH_NOT_FOUND")
-    test = call.post(
-        "/api/v1/tasks", task(made, test_feature_id=made["feature"], test_bucket=bucket, test_file_path=path)
-    )
+    test = call.post("/api/v1/tasks", task(made, test_feature_id=made["feature"], test_bucket=bucket, test_file_path=path))
     assert test.error == (404, "10108", "TEST_PATH_NOT_FOUND")
 
 
@@ -395,9 +380,7 @@ def test_the_result_setting_suffix_adds_to_a_name(tmp_path: Any) -> None:
         assert name.endswith(".tsv")
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=101", "limit=x", "limit=", "index=-1", "index=1.5", "limit=1&limit=2"]
-)
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "limit=", "index=-1", "index=1.5", "limit=1&limit=2"])
 def test_a_page_out_of_range_is_10200(shared: Service, query: str) -> None:
     for noun in ("features", "tasks", "task-runs", "encoders"):
         assert shared.operator.get(f"/api/v1/{noun}?{query}").error == (422, "10200", "INVALID_REQUEST")
@@ -406,12 +389,7 @@ def test_a_page_out_of_range_is_10200(shared: Service, query: str) -> None:
 def test_checks_come_in_the_order_of_the_contract(shared: Service, made: dict[str, str]) -> None:
     """Each request breaks every rule from some point on; the first that it breaks answers."""
     call = shared.operator
-    worst = {
-        "name": "x" * 101,
-        "train_feature_id": "nobody",
-        "train_bucket": "no-such-bucket",
-        "train_file_path": "a:b",
-    }
+    worst = {"name": "x" * 101, "train_feature_id": "nobody", "train_bucket": "no-such-bucket", "train_file_path": "a:b"}
     assert call.post("/api/v1/tasks", worst | {"test_bucket": "b"}).error[1] == "10206"
     assert call.post("/api/v1/tasks", worst).error[1] == "10101"
     assert call.post("/api/v1/tasks", worst | {"name": "made"}).error[1] == "10104"

@@ -160,13 +160,7 @@ def test_a_jobs_own_name_and_sentence_are_shown(shared: Service) -> None:
 
 def test_every_reason_has_a_name_and_every_state_a_word() -> None:
     assert set(wire._FAIL_NAMES) == set(FailureReason)
-    assert {state.value for state in RunState} - {"cancelled"} == {
-        "registered",
-        "pending",
-        "in_progress",
-        "completed",
-        "failed",
-    }
+    assert {state.value for state in RunState} - {"cancelled"} == {"registered", "pending", "in_progress", "completed", "failed"}
 
 
 def test_progress_is_shown_while_a_job_runs(shared: Service) -> None:

@@ -26,9 +26,7 @@ def snapshot(service: Service) -> list[Any]:
         return [connection.execute(sa.select(metadata.tables[name])).all() for name in WATCHED]
 
 
-def refuse(
-    service: Service, error: tuple[int, str, str], method: str, path: str, body: Any = None, says: str = ""
-) -> Reply:
+def refuse(service: Service, error: tuple[int, str, str], method: str, path: str, body: Any = None, says: str = "") -> Reply:
     """Ask for something that is refused so, in a sentence that says this, and see that nothing changed."""
     before = snapshot(service)
     reply = service.operator(method, ROOT + path, body)
@@ -50,25 +48,7 @@ def made(shared: Service) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "",
-        "ab",
-        "a" * 51,
-        "1ab",
-        "-ab",
-        "a--b",
-        "ab-",
-        "a_b",
-        "a b",
-        "abé",
-        "프로젝트",
-        "a.b",
-        "abc\n",
-        "a/b",
-        None,
-        1,
-        ["abc"],
-    ],
+    ["", "ab", "a" * 51, "1ab", "-ab", "a--b", "ab-", "a_b", "a b", "abé", "프로젝트", "a.b", "abc\n", "a/b", None, 1, ["abc"]],
 )
 def test_a_project_name_that_breaks_the_rule_is_400(shared: Service, name: Any) -> None:
     refuse(shared, BAD, "POST", "/projects", PROJECT | {"projectName": name}, "projectName")
@@ -384,8 +364,7 @@ def test_row_16_secret_values_are_masked_everywhere_and_encrypted(service: Servi
     plain = {"lr": 0.1, "DEBUG": True, "PATHS": "/a"}
     made = ask_run(call, id, envs=SECRETS | plain, secretEnvs=["declared", "absent"])
     replies = [made] + [
-        call.get(f"{ROOT}{path}")
-        for path in (f"/projects/{id}/runs/1", "/projects/runs", f"/projects/{id}/runs/1/nodes")
+        call.get(f"{ROOT}{path}") for path in (f"/projects/{id}/runs/1", "/projects/runs", f"/projects/{id}/runs/1/nodes")
     ]
     assert made.json["envs"] == dict.fromkeys(SECRETS, "****") | plain
     for value in SECRETS.values():

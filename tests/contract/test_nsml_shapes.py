@@ -137,9 +137,7 @@ def test_enumerations_are_as_documented_and_decided() -> None:
 
 def test_the_documented_samples_succeed_as_they_stand(service: Service) -> None:
     call, kind = service.operator, {"content-type": "application/json"}
-    made = call(
-        "POST", f"{ROOT}/projects", {"projectName": "project", "nasVolumeSize": 500, "note": "description"}, extra=kind
-    )
+    made = call("POST", f"{ROOT}/projects", {"projectName": "project", "nasVolumeSize": 500, "note": "description"}, extra=kind)
     assert made.status == 201
     id = made.json["projectId"]
     assert re.fullmatch(r"[0-9][0-9a-z]{19}", id)
@@ -231,9 +229,7 @@ def test_the_metrics_of_a_run_are_summaries_by_key(shared: Service, form: str) -
     id = make_project(call, f"metrics-{len(form)}")
     name = make_run(call, id)
     ended = (RunState.PENDING, RunState.IN_PROGRESS, RunState.COMPLETED)
-    move_run(
-        shared, call, id, name, *ended, metrics=form.format(json.dumps({"keys": summary, "droppedPoints": summary}))
-    )
+    move_run(shared, call, id, name, *ended, metrics=form.format(json.dumps({"keys": summary, "droppedPoints": summary})))
     shown = call.get(f"{ROOT}/projects/{id}/runs/{name}").json
     assert shown["metrics"] == {"keys": summary, "droppedPoints": summary}
     schema = call.get("/openapi.json").json["components"]["schemas"]["RunBody"]["properties"]["metrics"]

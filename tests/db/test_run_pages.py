@@ -98,9 +98,7 @@ def test_pages_and_counts_are_those_of_all_runs_sorted(still: Engine) -> None:
                 ]
                 for page_size in (7, 100):
                     pages = [
-                        numbers(
-                            still, project_id=project_id, state=state, run_type=run_type, page=n, page_size=page_size
-                        )
+                        numbers(still, project_id=project_id, state=state, run_type=run_type, page=n, page_size=page_size)
                         for n in range(1, len(wanted) // page_size + 3)
                     ]
                     assert [row for items, _ in pages for row in items] == wanted

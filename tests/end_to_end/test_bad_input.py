@@ -21,9 +21,7 @@ def sequences(n: int = 300, *, prefix: str = "u", newline: str = "\n") -> bytes:
     lines = []
     for number in range(n):
         words = WORDS[:6] if number % 2 else WORDS[4:]
-        lines.append(
-            f"{prefix}{number}\t" + "->".join(f"buy {maker.choice(words)}" for _ in range(maker.randint(1, 9)))
-        )
+        lines.append(f"{prefix}{number}\t" + "->".join(f"buy {maker.choice(words)}" for _ in range(maker.randint(1, 9))))
     return newline.join(lines).encode() + newline.encode()
 
 
@@ -152,10 +150,7 @@ WORKING: dict[str, tuple[Any, int]] = {
     "no newline at the end": (lambda: {"": sequences().rstrip()}, 300),
     "gzip of many members": (lambda: {"": b"".join(map(gzip.compress, sequences().splitlines(keepends=True)))}, 300),
     "part files with _SUCCESS and crc beside them": (part_files, 300),
-    "a user of two million behaviors": (
-        lambda: {"": sequences() + b"big\t" + b"buy tea->" * 2_000_000 + b"buy cup\n"},
-        301,
-    ),
+    "a user of two million behaviors": (lambda: {"": sequences() + b"big\t" + b"buy tea->" * 2_000_000 + b"buy cup\n"}, 301),
     "a user of no behavior": (lambda: {"": sequences() + b"none\t\nempty\t->->\n"}, 302),
 }
 
@@ -171,13 +166,9 @@ def test_an_unusual_but_right_file_works(world: World, case: str) -> None:
     assert feature.user_count == users
 
 
-def test_labels_of_as_many_users_as_there_are_sequences_work_and_repeats_do_no_harm(
-    world: World, tmp_path: Path
-) -> None:
+def test_labels_of_as_many_users_as_there_are_sequences_work_and_repeats_do_no_harm(world: World, tmp_path: Path) -> None:
     put(world.client, "all.tsv", labels() + labels(50) + b"stranger\t1\n")
-    task = world.client.wait(
-        world.client.tasks.create("all labelled", world.feature_id, "data", "all.tsv"), timeout_s=120
-    )
+    task = world.client.wait(world.client.tasks.create("all labelled", world.feature_id, "data", "all.tsv"), timeout_s=120)
     assert task.status == "completed", task.fail_details
     assert float(task.AUROC or 0) > 0.8
     run = world.client.wait(

@@ -26,9 +26,7 @@ from footfall.offline import recover_key
 from footfall.signing import ACCESS_KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from live_server import LiveServer, clean_environment, live_server, run_footfall
 
-SLOW_JOB = b"".join(
-    b"u%d\t" % n + b"->".join(b"do %d" % (n * k % 997) for k in range(40)) + b"\n" for n in range(30_000)
-)
+SLOW_JOB = b"".join(b"u%d\t" % n + b"->".join(b"do %d" % (n * k % 997) for k in range(40)) + b"\n" for n in range(30_000))
 
 
 def begin_slow_feature(client: Client) -> str:

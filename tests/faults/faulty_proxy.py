@@ -54,9 +54,7 @@ class FaultyProxy:
             if self.mode == "deny":
                 client.recv(1 << 16)
                 body = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>no</Message></Error>"
-                client.sendall(
-                    b"HTTP/1.1 403 Forbidden\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body) + body
-                )
+                client.sendall(b"HTTP/1.1 403 Forbidden\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body) + body)
                 return
             with socket.create_connection(self._upstream) as server:
                 self._open.add(server)

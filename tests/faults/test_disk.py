@@ -40,9 +40,7 @@ def fill(disk: Path, leave_bytes: int) -> Path:
 
 def put_sequences(client: Client, users: int) -> None:
     maker = random.Random(0)
-    lines = (
-        f"u{n}\t" + "->".join(f"do thing {maker.randint(0, 5000)}" for _ in range(20)) + "\n" for n in range(users)
-    )
+    lines = (f"u{n}\t" + "->".join(f"do thing {maker.randint(0, 5000)}" for _ in range(20)) + "\n" for n in range(users))
     client.buckets.create("data")
     client.put_object("data", "s.csv", "".join(lines).encode())
 

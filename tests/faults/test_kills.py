@@ -29,9 +29,7 @@ def house(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-
     client = house.client
     client.buckets.create("data")
     lines = (
-        f"u{n}\t"
-        + "->".join(f"do {maker.choice('abcdef' if n % 2 else 'defghi')}" for _ in range(maker.randint(1, 9)))
-        + "\n"
+        f"u{n}\t" + "->".join(f"do {maker.choice('abcdef' if n % 2 else 'defghi')}" for _ in range(maker.randint(1, 9))) + "\n"
         for n in range(USERS)
     )
     client.put_object("data", "sequences.csv", "".join(lines).encode())
@@ -45,12 +43,8 @@ def house(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-
 
 def strike(house: House, maker: random.Random) -> str:
     """Kill something with SIGKILL and say what; start the server again if it was the server."""
-    mine = {
-        row["id"] for row in house.rows("SELECT id FROM runs WHERE state NOT IN ('completed', 'failed', 'cancelled')")
-    }
-    alive = {
-        pid: is_runner for pid, (marker, is_runner) in marked_processes().items() if marker.partition(".")[0] in mine
-    }
+    mine = {row["id"] for row in house.rows("SELECT id FROM runs WHERE state NOT IN ('completed', 'failed', 'cancelled')")}
+    alive = {pid: is_runner for pid, (marker, is_runner) in marked_processes().items() if marker.partition(".")[0] in mine}
     target = maker.choice(["server", "runner", "job"])
     candidates = [pid for pid, is_runner in alive.items() if is_runner == (target == "runner")]
     if target == "server" or not candidates:
@@ -99,9 +93,7 @@ def check_books(house: House, feature_id: str, scored_id: str, sha256: str, said
         assert [to for _, to in chain if to in FINAL] == ["completed"], said
         starts = [event["attempt"] for event in events if event["to_state"] == "in_progress"]
         assert len(starts) == len(set(starts)), said
-        assert chain.count(("in_progress", "registered")) + chain.count(("pending", "registered")) == run["attempt"], (
-            said
-        )
+        assert chain.count(("in_progress", "registered")) + chain.count(("pending", "registered")) == run["attempt"], said
         if table == "task_runs":
             assert json.loads(run["result"])["sha256"] == sha256, said
     assert house.rows("SELECT * FROM allocations") == [], said

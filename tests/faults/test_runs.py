@@ -75,9 +75,7 @@ def ask(client: Client, project_id: str, maker: random.Random) -> Asked:
 
 def alive(house: House) -> dict[int, bool]:
     mine = {row["id"] for row in house.rows("SELECT id FROM runs WHERE state IN ('pending', 'in_progress')")}
-    return {
-        pid: is_runner for pid, (marker, is_runner) in marked_processes().items() if marker.partition(".")[0] in mine
-    }
+    return {pid: is_runner for pid, (marker, is_runner) in marked_processes().items() if marker.partition(".")[0] in mine}
 
 
 def kill(pids: list[int]) -> None:
@@ -160,9 +158,7 @@ def wait_all(house: House, project_id: str, said: str) -> None:
 
 def check_truth(house: House, asked: Asked, *, is_stopped: bool, said: str) -> None:
     """What the service says of a run is what its commands did."""
-    [run] = house.rows(
-        f"SELECT * FROM runs WHERE project_id = '{asked.run.project_id}' AND number = {asked.run.number}"
-    )
+    [run] = house.rows(f"SELECT * FROM runs WHERE project_id = '{asked.run.project_id}' AND number = {asked.run.number}")
     said = f"{said}, run {run['number']} {run['state']} {run['reason']} {run['fail_details']}"
     nas = house.home / "data/projects" / asked.run.project_id / "nas/ledger"
     ledgers = {
@@ -199,11 +195,7 @@ def check_log(house: House, run_id: str, attempt: int, rank: int, *, is_whole: b
     log = (node / "log.txt").read_text() if (node / "log.txt").exists() else ""
     numbers = [int(number) for number in re.findall(r"^line (\d+)$", log, re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1)), f"{said}: {log!r}"
-    if (
-        is_whole
-        and (node / "status.json").exists()
-        and json.loads((node / "status.json").read_text())["exit_code"] == 0
-    ):
+    if is_whole and (node / "status.json").exists() and json.loads((node / "status.json").read_text())["exit_code"] == 0:
         assert len(numbers) == LINES, f"{said}: {log!r}"
 
 
@@ -277,9 +269,7 @@ def test_two_servers_and_one_of_them_paused_move_each_run_once(tmp_path: Path) -
         shared = environment | {"FOOTFALL_DATA_DIRECTORY": str(home / "data")}
         second = stack.enter_context(live_server(other, environment=shared))
         keys = read_credentials(home / "credentials.toml")
-        two = stack.enter_context(
-            Client(second.endpoint, keys["access_key"], keys["secret_key"], api_key=keys["api_key"])
-        )
+        two = stack.enter_context(Client(second.endpoint, keys["access_key"], keys["secret_key"], api_key=keys["api_key"]))
         project = house.client.projects.create("shared")
         maker = random.Random(SEED)
         asked = [ask(client, project.id, maker) for client in (house.client, two) * 2]
@@ -325,9 +315,7 @@ def test_a_clock_that_is_set_back_loses_no_run(tmp_path: Path) -> None:
         wait_all(house, project.id, said)
         for one in asked:
             check_truth(house, one, is_stopped=False, said=said)
-            [run] = house.rows(
-                f"SELECT reason FROM runs WHERE project_id = '{project.id}' AND number = {one.run.number}"
-            )
+            [run] = house.rows(f"SELECT reason FROM runs WHERE project_id = '{project.id}' AND number = {one.run.number}")
             assert run["reason"] == (None if one.code == 0 else "command_failed"), said
         check_books(house, project.id, said)
         ids = house.rows(f"SELECT created_at FROM runs WHERE project_id = '{project.id}' ORDER BY number")

@@ -68,10 +68,7 @@ def whole(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.parametrize("server", [moto_server, juicefs_gateway])
 def test_the_whole_job_runs_on_an_s3_store_with_artefacts_there_too(server, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     with server(tmp_path) as endpoint:
-        with (
-            live_server(tmp_path / "home", environment=s3_settings(endpoint)),
-            Client(home=tmp_path / "home") as client,
-        ):
+        with live_server(tmp_path / "home", environment=s3_settings(endpoint)), Client(home=tmp_path / "home") as client:
             client.buckets.create("artefacts")
         settings = s3_settings(endpoint, internal_url="s3://artefacts/footfall")
         with live_server(tmp_path / "home", environment=settings), Client(home=tmp_path / "home") as client:

@@ -67,9 +67,7 @@ class World:
         }  # fmt: skip
         return score_task_run.main(self.context(ScoreTaskRun, job, attempt)).to_json()
 
-    def attributes(
-        self, feature: dict[str, Any], keywords: list[str], path: str = "out.tsv", attempt: int = 0
-    ) -> dict[str, Any]:
+    def attributes(self, feature: dict[str, Any], keywords: list[str], path: str = "out.tsv", attempt: int = 0) -> dict[str, Any]:
         job = {
             "profile_id": "p1", "encoder_artefact": feature["encoder"]["artefact"], "keywords": keywords,
             "feature_artefact": feature["artefact"], "bucket": "shop", "path": path,
@@ -298,9 +296,7 @@ def event_rows(n_users: int, *, dear: bool = False) -> str:
     lines = ["user_id,timestamp,behavior,amount"]
     for n in range(n_users):
         for day in rng.integers(1, 28, 6).tolist():
-            lines.append(
-                f"u{n},2025-03-{day:02}T10:00:00Z,see thing {rng.integers(9)},{rng.gamma(2, 9) * (1 + dear):.2f}"
-            )
+            lines.append(f"u{n},2025-03-{day:02}T10:00:00Z,see thing {rng.integers(9)},{rng.gamma(2, 9) * (1 + dear):.2f}")
     return "\n".join(lines) + "\n"
 
 
@@ -329,10 +325,7 @@ def test_a_sequence_file_does_not_take_the_encoder_of_a_log_unless_it_is_asked_t
     assert "the encoder knows times, amount of events, which this data set does not have" in capsys.readouterr().out
     text = world.feature("text.csv", encoders=[])["encoder"]
     world.feature("log.csv", encoder={key: text[key] for key in ("id", "name", "artefact", "n_users")})
-    assert (
-        "the encoder knows nothing of times, amount; what the data set says of them is not used"
-        in capsys.readouterr().out
-    )
+    assert "the encoder knows nothing of times, amount; what the data set says of them is not used" in capsys.readouterr().out
 
 
 def test_an_encoder_that_knows_few_values_of_a_category_is_not_taken_again(

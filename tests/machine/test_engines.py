@@ -86,10 +86,7 @@ def test_images_are_listed_with_their_tags_without_those_of_trials(peer: Path) -
     for name in ("b:2", "a:1", "<none>:<none>", "footfall-probe-1:1"):
         add_image(peer, name)
     engines = make_engines(peer)
-    assert [name for name in engines.images() if name in ("a:1", "b:2") or "probe" in name or "none" in name] == [
-        "a:1",
-        "b:2",
-    ]
+    assert [name for name in engines.images() if name in ("a:1", "b:2") or "probe" in name or "none" in name] == ["a:1", "b:2"]
 
 
 def test_an_image_that_was_just_pulled_is_found_at_once_and_listed_in_a_while(
@@ -113,9 +110,7 @@ def test_many_who_miss_an_image_at_once_wait_for_one_look(peer: Path, monkeypatc
     assert len(calls(peer)) == n_calls + 1
 
 
-def test_an_engine_that_comes_up_later_is_found_without_making_anybody_wait(
-    peer: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_that_comes_up_later_is_found_without_making_anybody_wait(peer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (peer / "broken").touch()
     engines = make_engines(peer)
     assert engines.images() == []

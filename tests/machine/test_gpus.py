@@ -30,9 +30,7 @@ def test_the_gpus_are_those_of_the_drivers_command(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("script", ["exit 9", "exec sleep 60", "echo No devices were found"])
-def test_a_driver_that_fails_or_hangs_means_no_gpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
-) -> None:
+def test_a_driver_that_fails_or_hangs_means_no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     monkeypatch.setattr(gpus, "QUERY_TIMEOUT_S", 0.5)
     stand_in(monkeypatch, tmp_path, script)
     assert gpus.find_gpus() == ()

@@ -80,9 +80,7 @@ def _study(word: str, lines: Sequence[str], encoder: Encoder, scratch: Path) -> 
     rows = [row.split("\t") for row in (scratch / f"{word}.tsv").read_text().splitlines()]
     assert [user for user, _ in rows] == [line.split("\t")[0] for line in kept]
     similarity_N, buyer_N, activity_N = np.array([float(s) for _, s in rows]), np.array(buyers), np.array(activity)
-    return Study(
-        word, float(buyer_N.mean()), judge(similarity_N, buyer_N, activity_N), judge(activity_N, buyer_N, activity_N)
-    )
+    return Study(word, float(buyer_N.mean()), judge(similarity_N, buyer_N, activity_N), judge(activity_N, buyer_N, activity_N))
 
 
 def judge(score_N: F64, buyer_N: BOOL, activity_N: F64) -> Judgement:

@@ -21,9 +21,7 @@ def test_results_come_in_the_order_of_the_items() -> None:
 
 
 @pytest.mark.parametrize(("cores", "threads", "share"), [("1", 1, 1), ("2", 1, 2), ("2", 2, 1), ("2", 3, 1)])
-def test_threads_of_a_map_share_the_cores(
-    monkeypatch: pytest.MonkeyPatch, cores: str, threads: int, share: int
-) -> None:
+def test_threads_of_a_map_share_the_cores(monkeypatch: pytest.MonkeyPatch, cores: str, threads: int, share: int) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
     monkeypatch.setenv("FOOTFALL_THREADS", cores)
     assert list(map_ordered(lambda _: count_threads(), range(4), n_threads=threads)) == [share] * 4

@@ -28,8 +28,6 @@ def bench(home: Path) -> RunnerBench:
 @pytest.fixture(params=["bubblewrap", "landlock", "plain"])
 def any_bench(request: pytest.FixtureRequest, home: Path) -> RunnerBench:
     """Each level in turn."""
-    made = RunnerBench(
-        load_settings(home, {}, isolation=request.param, allow_plain=True, data_directory=str(home / "d"))
-    )
+    made = RunnerBench(load_settings(home, {}, isolation=request.param, allow_plain=True, data_directory=str(home / "d")))
     os.chmod(home / "d", 0o755)
     return made

@@ -45,9 +45,7 @@ class Place:
 
     def start(self, client: Client, script: str, project: str, **given: str) -> Run:
         environment = {"REACH": REACH, **given}
-        return client.runs.create(
-            client.projects.create(project).id, script, product=1, image="host", environment=environment
-        )
+        return client.runs.create(client.projects.create(project).id, script, product=1, image="host", environment=environment)
 
     def node(self, run: Run) -> Path:
         data = self.server.home / "data"
@@ -103,8 +101,7 @@ def test_row_14_a_run_reads_nothing_of_the_real_server_or_of_another_accounts_ru
         *(Path("/proc", pid, name) for pid in processes for name in ("environ", "cmdline", "cwd", "root", "fd")),
     ]  # fmt: skip
     reading = (
-        "for f in $FILES; do (cat $f || ls -l $f) >/dev/null 2>&1 && echo READ $f; done; "
-        "cat /proc/*/environ | tr '\\0' '\\n'"
+        "for f in $FILES; do (cat $f || ls -l $f) >/dev/null 2>&1 && echo READ $f; done; cat /proc/*/environ | tr '\\0' '\\n'"
     )
     try:
         log = place.run(place.operator, f"{reading}; ls -R {home}; true", "thief", FILES=" ".join(map(str, files)))

@@ -15,9 +15,7 @@ def test_row_27_a_command_that_talks_without_end_fills_no_disk_and_no_memory(ben
     run_id, handle = bench.submit("yes", log_limit_bytes=10_000_000, shares=(NodeShare((0,)),))
     eventually(
         lambda: (
-            (bench.node(run_id) / "log.txt").stat().st_size > 10_000_000
-            if (bench.node(run_id) / "log.txt").exists()
-            else False
+            (bench.node(run_id) / "log.txt").stat().st_size > 10_000_000 if (bench.node(run_id) / "log.txt").exists() else False
         )
     )
     time.sleep(1.5)

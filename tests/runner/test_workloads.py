@@ -65,9 +65,7 @@ def test_names_that_no_shell_can_hold_and_any_text_as_value_reach_the_program(an
 
 def test_secrets_are_variables_and_nowhere_on_the_disk_or_in_an_argument(any_bench: RunnerBench) -> None:
     bench = any_bench
-    run_id, _ = bench.submit(
-        "echo is ${#API_TOKEN}; sleep 60", secrets={"API_TOKEN": "s3cr3t-of-the-user"}, grace_s=0.1
-    )
+    run_id, _ = bench.submit("echo is ${#API_TOKEN}; sleep 60", secrets={"API_TOKEN": "s3cr3t-of-the-user"}, grace_s=0.1)
     bench.wait_log(run_id, "is 18")
     lines = b""
     for pid in filter(str.isdecimal, os.listdir("/proc")):
@@ -131,9 +129,7 @@ def test_row_12_links_in_code_are_kept_and_nothing_is_written_through_one(bench:
     )  # fmt: skip
     status, log = bench.run("cat latest/a twin hard deep/er/link; readlink twin", code=good)
     assert (status["exit_code"], log) == (0, "content" * 4 + "data/a\n")
-    through = make_odd_archive(
-        tmp_path / "through", ("to", link, "real"), ("to/file", file, "x"), ("real/b", file, "y")
-    )
+    through = make_odd_archive(tmp_path / "through", ("to", link, "real"), ("to/file", file, "x"), ("real/b", file, "y"))
     assert bench.run("true", code=through)[0]["reason"] == "rejected"
     below = make_odd_archive(tmp_path / "below", ("to", link, "real"), ("to/link", link, "x"), ("real/b", file, "y"))
     assert bench.run("true", code=below)[0]["reason"] == "rejected"
@@ -182,9 +178,7 @@ def test_a_node_without_a_script_is_held_until_it_is_stopped(any_bench: RunnerBe
     assert processes_of(run_id) == []
 
 
-@pytest.mark.parametrize(
-    ("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", -9), ("no-such-program", 127)]
-)
+@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", -9), ("no-such-program", 127)])
 def test_the_exit_code_is_the_commands(any_bench: RunnerBench, script: str, code: int) -> None:
     status, _ = any_bench.run(script)
     assert status["exit_code"] == code

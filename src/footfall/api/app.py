@@ -78,9 +78,7 @@ class Application:
         try:
             operation, params = self._router.match(scope["method"], scope["raw_path"])
             scope[OPERATION] = operation.id
-            request = Request(
-                self._context, operation, params, scope["query_string"], scope["headers"], scope, trace_id
-            )
+            request = Request(self._context, operation, params, scope["query_string"], scope["headers"], scope, trace_id)
             return await self._handlers_by_kind[operation.kind](request, receive, send)
         except FootfallError as error:
             response = error_response(error, _service_of(request))
@@ -91,9 +89,7 @@ class Application:
         except asyncio.CancelledError:
             # uvicorn waited long enough for its end; swallowed here, for it would log whatever comes out as broken.
             log.info("request_cancelled", trace_id=trace_id)
-            response = plain_error_response(
-                UNAVAILABLE, "The server stops. See whether this was done, and send it again if not."
-            )
+            response = plain_error_response(UNAVAILABLE, "The server stops. See whether this was done, and send it again if not.")
         except Exception:  # the app's door: whatever broke is logged, and answered with its trace id
             log.exception("request_failed", trace_id=trace_id, method=scope["method"])
             response = plain_error_response(unexpected(_service_of(request)))

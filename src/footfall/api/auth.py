@@ -75,9 +75,7 @@ class Authenticator:
         request.caller = Caller(signer.account_id, signer.user_id, name, signer.roles)
         request.signature, request.timestamp_ms = signature, int(timestamp)
 
-    def _verify(
-        self, request: Request, signer: Signer | None, name: str, timestamp: bytes, key: bytes, signature: bytes
-    ) -> bool:
+    def _verify(self, request: Request, signer: Signer | None, name: str, timestamp: bytes, key: bytes, signature: bytes) -> bool:
         scope = request.scope
         raw_path: bytes | None = scope.get("raw_path")
         if raw_path is None:
@@ -141,11 +139,7 @@ def _auth_headers(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
             if name in headers_by_name:
                 raise NotAuthenticatedError
             headers_by_name[name] = value
-    if (
-        _TIMESTAMP not in headers_by_name
-        or _KEY not in headers_by_name
-        or not (_V2 in headers_by_name or _V1 in headers_by_name)
-    ):
+    if _TIMESTAMP not in headers_by_name or _KEY not in headers_by_name or not (_V2 in headers_by_name or _V1 in headers_by_name):
         raise NotAuthenticatedError(missing=True)
     return headers_by_name
 

@@ -165,9 +165,7 @@ class _WatchedLog:
         queried_at = -QUERY_INTERVAL_S
         while not self.is_over and self.error is None:
             has_grown = self.tail.poll()
-            if not has_grown and time.monotonic() - queried_at >= (
-                POLL_INTERVAL_S if self.tail.has_ended else QUERY_INTERVAL_S
-            ):
+            if not has_grown and time.monotonic() - queried_at >= (POLL_INTERVAL_S if self.tail.has_ended else QUERY_INTERVAL_S):
                 queried_at = time.monotonic()
                 has_grown = await self._compare()
             if has_grown or self.is_over or self.error is not None:

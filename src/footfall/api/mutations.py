@@ -244,7 +244,5 @@ def _idempotency_key(request: Request) -> str | None:
         return None
     key = values[0].decode("latin-1")
     if len(values) > 1 or not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
-        raise GatewayError(
-            BAD_REQUEST, f"x-idempotency-key must be given once, with 1 to {MAX_KEY_LENGTH} visible characters."
-        )
+        raise GatewayError(BAD_REQUEST, f"x-idempotency-key must be given once, with 1 to {MAX_KEY_LENGTH} visible characters.")
     return key

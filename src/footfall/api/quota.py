@@ -14,6 +14,4 @@ def check_space(settings: Settings) -> None:
     """
     free_mib = shutil.disk_usage(settings.home).free >> 20
     if free_mib < settings.min_free_mib:
-        raise GatewayError(
-            UNAVAILABLE, f"Only {free_mib} MiB are free on the server's disk; free some, then try again."
-        )
+        raise GatewayError(UNAVAILABLE, f"Only {free_mib} MiB are free on the server's disk; free some, then try again.")

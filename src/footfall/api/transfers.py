@@ -118,9 +118,7 @@ class Transfers:
     def _push(self, bridge: "_Bridge", chunks: Iterator[bytes], send: Send) -> None:
         async def push(chunk: bytes) -> bool:
             try:
-                await asyncio.wait_for(
-                    send({"type": "http.response.body", "body": chunk, "more_body": True}), self._timeout_s
-                )
+                await asyncio.wait_for(send({"type": "http.response.body", "body": chunk, "more_body": True}), self._timeout_s)
             except TimeoutError:
                 return False
             return True

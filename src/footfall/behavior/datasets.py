@@ -42,10 +42,7 @@ def find_objects(store: Store, bucket: str, path: str, field: str) -> list[Objec
         raise InvalidFieldError(field, path, "missing_object", str(error)) from error
     except ObjectNotFoundError as error:
         raise InvalidFieldError(
-            field,
-            path,
-            "missing_object",
-            f"There is no object {path!r} in the bucket {bucket!r}; put it there and try again.",
+            field, path, "missing_object", f"There is no object {path!r} in the bucket {bucket!r}; put it there and try again."
         ) from error
 
 

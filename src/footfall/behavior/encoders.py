@@ -57,9 +57,7 @@ def check_compatible(connection: Connection, account_id: str, features: Sequence
         check_same(connection, account_id, what, str(first.encoder_id), str(first.encoder_name), other)
 
 
-def check_same(
-    connection: Connection, account_id: str, what: str, encoder_id: str, encoder_name: str, feature: Feature
-) -> None:
+def check_same(connection: Connection, account_id: str, what: str, encoder_id: str, encoder_name: str, feature: Feature) -> None:
     """Refuse a feature of another encoder than ``encoder_id``, which belongs to ``what``.
 
     Raises:

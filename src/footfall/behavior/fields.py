@@ -47,10 +47,7 @@ def check_name_length(name: str, field: str = "name", limit: int = MAX_NAME_LENG
     """
     if len(name) > limit:
         raise InvalidFieldError(
-            field,
-            name,
-            "too_long",
-            f"{field} has {len(name)} characters; use at most {limit} characters and try again.",
+            field, name, "too_long", f"{field} has {len(name)} characters; use at most {limit} characters and try again."
         )
 
 
@@ -61,9 +58,7 @@ def check_path(path: str, field: str, *, may_be_empty: bool = False) -> None:
         InvalidFieldError: rule ``path``.
     """
     if not path and not may_be_empty:
-        raise InvalidFieldError(
-            field, path, "path", f"{field} is empty; name an object, or a directory with '/' at its end."
-        )
+        raise InvalidFieldError(field, path, "path", f"{field} is empty; name an object, or a directory with '/' at its end.")
     check_key(path, field=field, allow_directory=True)
 
 

@@ -125,10 +125,7 @@ def _record_feature(tx: Connection, run: Run, id: str, result: MakeFeatureResult
 
 def _other_tasks(tx: Connection, account_id: str, job: MakeShoppingIntent) -> list[CompletedTask]:
     rows = profiles.list_other_tasks(tx, account_id, job.feature_id, job.task_id, MAX_ATTRIBUTES)
-    return [
-        CompletedTask(name=name, artefact=ArtefactResult.from_json(json.loads(result)).artefact)
-        for name, result in rows
-    ]
+    return [CompletedTask(name=name, artefact=ArtefactResult.from_json(json.loads(result)).artefact) for name, result in rows]
 
 
 def _delete_failed_attempts(tx: Connection, kind: str, id: str, run: Run) -> None:

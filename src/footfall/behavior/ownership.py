@@ -49,9 +49,7 @@ def is_internal(settings: Settings, name: str) -> bool:
     return shown.scheme == "file" and (os.path.normpath(internal.path) + "/").startswith(root + "/")
 
 
-def find_usable(
-    settings: Settings, connection: Connection, account_id: str, name: str, *, keep: bool = False
-) -> Bucket | None:
+def find_usable(settings: Settings, connection: Connection, account_id: str, name: str, *, keep: bool = False) -> Bucket | None:
     """Return a bucket that an account may use, or None; ``keep`` as in ``db.buckets``."""
     return None if is_internal(settings, name) else buckets.find_usable(connection, account_id, name, keep=keep)
 
@@ -231,10 +229,7 @@ def check_claims(settings: Settings, tx: Connection, run: Run) -> None:
 def no_bucket(name: str, field: str) -> InvalidFieldError:
     """Return the refusal of a request that names a bucket which is not there for the account."""
     return InvalidFieldError(
-        field,
-        name,
-        "missing_object",
-        f"There is no bucket {name!r} in this account; make it, or have it granted.",
+        field, name, "missing_object", f"There is no bucket {name!r} in this account; make it, or have it granted."
     )
 
 

@@ -13,9 +13,7 @@ from footfall.records import Caller, Feature, ShoppingIntent, Task, new_id
 from footfall.states import RunState
 
 
-def create_shopping_intent(
-    context: BehaviorContext, caller: Caller, *, name: str, task_id: str
-) -> Apply[ShoppingIntent]:
+def create_shopping_intent(context: BehaviorContext, caller: Caller, *, name: str, task_id: str) -> Apply[ShoppingIntent]:
     """Check a new shopping intent; the answer makes it and its run.
 
     Raises:
@@ -65,11 +63,7 @@ def profile_key(intent: ShoppingIntent) -> str:
             else "is not finished; it can be downloaded when it is completed"
         )  # fmt: skip
         raise WrongStateError(
-            "shopping intent",
-            intent.id,
-            intent.run.state,
-            ("available",),
-            f"The shopping intent {intent.name!r} {advice}.",
+            "shopping intent", intent.id, intent.run.state, ("available",), f"The shopping intent {intent.name!r} {advice}."
         )
     return f"{resources.artefact_of(intent.run)}/{PROFILE}"
 

@@ -46,9 +46,7 @@ def test_set(feature_id: str | None, bucket: str | None, path: str | None) -> La
     return None
 
 
-def create_task(
-    context: BehaviorContext, caller: Caller, *, name: str, train: LabelSet, test: LabelSet | None
-) -> Apply[Task]:
+def create_task(context: BehaviorContext, caller: Caller, *, name: str, train: LabelSet, test: LabelSet | None) -> Apply[Task]:
     """Check a new task; the answer makes it and its run.
 
     Raises:
@@ -148,11 +146,7 @@ def _insert(
     columns = {
         f"{labels.role}_{column}": value
         for labels in sets
-        for column, value in (
-            ("feature_id", labels.feature_id),
-            ("bucket", labels.bucket),
-            ("file_path", labels.path),
-        )
+        for column, value in (("feature_id", labels.feature_id), ("bucket", labels.bucket), ("file_path", labels.path))
     }
     return resources.make(
         context,

@@ -52,9 +52,7 @@ def list_buckets() -> None:
     with open_client() as client:
         buckets = client.buckets.list()
     rows = [[one.name, day(one.created_at), ", ".join(one.granted_to) or None] for one in buckets]
-    show_list(
-        buckets, ["NAME", "CREATED", "GRANTED TO"], rows, empty="There are no buckets; `footfall data put` creates one."
-    )
+    show_list(buckets, ["NAME", "CREATED", "GRANTED TO"], rows, empty="There are no buckets; `footfall data put` creates one.")
 
 
 @bucket.command("delete")
@@ -100,9 +98,7 @@ def list_accounts() -> None:
     """List the accounts that this user may see."""
     with open_client() as client:
         accounts = client.accounts.list()
-    show_list(
-        accounts, ["NAME", "CREATED", "ID"], [[one.name, day(one.created_at), one.id] for one in accounts], empty=""
-    )
+    show_list(accounts, ["NAME", "CREATED", "ID"], [[one.name, day(one.created_at), one.id] for one in accounts], empty="")
 
 
 _service_option = click.option(
@@ -126,9 +122,7 @@ def list_users() -> None:
     """List the users of this account."""
     with open_client() as client:
         users = client.users.list()
-    rows = [
-        [user_.name, *(user_.roles.get(one) for one in SERVICES), day(user_.created_at), user_.id] for user_ in users
-    ]
+    rows = [[user_.name, *(user_.roles.get(one) for one in SERVICES), day(user_.created_at), user_.id] for user_ in users]
     show_list(users, ["NAME", *(service.upper() for service in SERVICES), "CREATED", "ID"], rows, empty="")
 
 
@@ -174,12 +168,7 @@ def list_keys() -> None:
         keys = client.keys.list()
         names = {each.id: each.name for each in client.users.list()}
     rows = [
-        [
-            each.id,
-            names.get(each.user_id, each.user_id),
-            "active" if each.is_active else "stopped",
-            day(each.created_at),
-        ]
+        [each.id, names.get(each.user_id, each.user_id), "active" if each.is_active else "stopped", day(each.created_at)]
         for each in keys
     ]
     show_list(keys, ["ACCESS KEY", "USER", "STATE", "CREATED"], rows, empty="")
@@ -250,9 +239,7 @@ def list_api_keys() -> None:
     """List the API keys."""
     with open_client() as client:
         api_keys = client.api_keys.list()
-    rows = [
-        [each.name, "enabled" if each.is_enabled else "disabled", day(each.created_at), each.id] for each in api_keys
-    ]
+    rows = [[each.name, "enabled" if each.is_enabled else "disabled", day(each.created_at), each.id] for each in api_keys]
     show_list(api_keys, ["NAME", "STATE", "CREATED", "ID"], rows, empty="There are no API keys.")
 
 

@@ -14,20 +14,14 @@ from footfall.cli.verbs import add_verbs, show_or_wait, timeout_option, wait_opt
 def log_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say how an event log is read."""
     options = (
-        click.option(
-            "--format", type=click.Choice(["sequence", "parquet", "csv", "jsonl"]), help="Else found by the content."
-        ),
+        click.option("--format", type=click.Choice(["sequence", "parquet", "csv", "jsonl"]), help="Else found by the content."),
         click.option(
             "--user-id", metavar="COLUMN", help="Column of the user id of an event log. Else found by name, as all are."
         ),
         click.option("--timestamp", metavar="COLUMN", help="Column of the time."),
-        click.option(
-            "--behavior", metavar="COLUMN", multiple=True, help="Column of what was done; several are joined."
-        ),
+        click.option("--behavior", metavar="COLUMN", multiple=True, help="Column of what was done; several are joined."),
         click.option("--numeric", metavar="COLUMN", multiple=True, help="Column of numbers; may come several times."),
-        click.option(
-            "--categorical", metavar="COLUMN", multiple=True, help="Column of categories; may come several times."
-        ),
+        click.option("--categorical", metavar="COLUMN", multiple=True, help="Column of categories; may come several times."),
         click.option(
             "--observed-until", metavar="TIME", help="Leave later events out (ISO 8601, UTC). Else the last is the end."
         ),
@@ -60,15 +54,11 @@ def encoder() -> None:
 @feature.command("create")
 @click.argument("name")
 @click.argument("source", metavar="BUCKET/PATH")
-@click.option(
-    "--encoder", "encoder_name", metavar="NAME", help="Use this encoder; `new` fits one. Else the service chooses."
-)
+@click.option("--encoder", "encoder_name", metavar="NAME", help="Use this encoder; `new` fits one. Else the service chooses.")
 @log_options
 @wait_option
 @timeout_option
-def create_feature(
-    name: str, source: str, encoder_name: str | None, wait: bool, timeout_s: float | None, **reading: Any
-) -> None:
+def create_feature(name: str, source: str, encoder_name: str | None, wait: bool, timeout_s: float | None, **reading: Any) -> None:
     """Create the feature NAME from the sequence file or event log (or a directory of files) at BUCKET/PATH."""
     _create_feature(name, source, encoder_name, wait, timeout_s, reading)
 
@@ -96,13 +86,7 @@ def _create_feature(
 @wait_option
 @timeout_option
 def create_task(
-    name: str,
-    feature_: str,
-    train: str,
-    test: str | None,
-    test_feature: str | None,
-    wait: bool,
-    timeout_s: float | None,
+    name: str, feature_: str, train: str, test: str | None, test_feature: str | None, wait: bool, timeout_s: float | None
 ) -> None:
     """Train the task NAME on labels."""
     if test_feature and not test:

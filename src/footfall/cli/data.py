@@ -122,19 +122,14 @@ def list_objects(where: str) -> None:
             if choices().json:
                 output.json_value([item.wire for item in buckets])
                 return
-            output.table(
-                ["BUCKET"], [[item.name] for item in buckets], empty="There are no buckets; `data put` creates one."
-            )
+            output.table(["BUCKET"], [[item.name] for item in buckets], empty="There are no buckets; `data put` creates one.")
             return
         bucket, prefix = bucket_and_key(where)
         objects = list(client.list_objects(bucket, prefix))
     if choices().json:
         output.json_value([item.wire for item in objects])
         return
-    rows = [
-        [item.key, item.size_bytes, f"{item.created_at:%Y-%m-%d %H:%M:%S}" if item.created_at else None]
-        for item in objects
-    ]
+    rows = [[item.key, item.size_bytes, f"{item.created_at:%Y-%m-%d %H:%M:%S}" if item.created_at else None] for item in objects]
     output.table(["KEY", "BYTES", "MODIFIED (UTC)"], rows, numbers=[1], empty=f"Nothing is at {where}.")
 
 
@@ -144,9 +139,7 @@ def list_objects(where: str) -> None:
 def remove(targets: tuple[str, ...], recursive: bool) -> None:
     """Remove objects; if one of them is not there, none is removed."""
     with open_client() as client:
-        matches = [
-            (bucket_and_key(target)[0], key) for target in targets for key in _keys_at(client, target, recursive)
-        ]
+        matches = [(bucket_and_key(target)[0], key) for target in targets for key in _keys_at(client, target, recursive)]
         for bucket, key in dict.fromkeys(matches):
             client.delete_object(bucket, key)
     removed = [f"{bucket}/{key}" for bucket, key in dict.fromkeys(matches)]

@@ -76,18 +76,9 @@ def _play(client: Client, home: Path) -> dict[str, Any]:
     _upload(client)
     feature = client.features.create(name, BUCKET, INPUTS[0], observed_until=OBSERVED_UNTIL)
     feature = _watch(client, "feature", feature)
-    _step(
-        "",
-        f"{feature.user_count or 0:,} users, {feature.token_count or 0:,} tokens, {size_text(feature.disk_usage or 0)}",
-    )
+    _step("", f"{feature.user_count or 0:,} users, {feature.token_count or 0:,} tokens, {size_text(feature.disk_usage or 0)}")
     task = client.tasks.create(
-        f"{name}{TASK}",
-        feature.id,
-        BUCKET,
-        INPUTS[1],
-        test_feature_id=feature.id,
-        test_bucket=BUCKET,
-        test_file_path=INPUTS[2],
+        f"{name}{TASK}", feature.id, BUCKET, INPUTS[1], test_feature_id=feature.id, test_bucket=BUCKET, test_file_path=INPUTS[2]
     )
     task = _watch(client, "task", task)
     _step("", f"AUROC {task.AUROC} on the customers of {INPUTS[2]}")

@@ -22,17 +22,7 @@ if TYPE_CHECKING:
     from footfall.config import Settings
 
 LOW_SPACE_MIB = 5 * 1024
-PACKAGES = (
-    "footfall",
-    "numpy",
-    "numba",
-    "lightgbm",
-    "scikit-learn",
-    "pyarrow",
-    "obstore",
-    "sqlalchemy",
-    "uvicorn",
-)
+PACKAGES = ("footfall", "numpy", "numba", "lightgbm", "scikit-learn", "pyarrow", "obstore", "sqlalchemy", "uvicorn")
 SECRET_SETTINGS = ("s3_secret_key", "s3_access_key", "database_url")
 
 
@@ -153,10 +143,7 @@ def _home(home: Path, settings: "Settings | None") -> Iterator[Finding]:
         return
     usable = os.access(home, os.R_OK | os.W_OK | os.X_OK)
     yield Finding(
-        "home",
-        "ok" if usable else "wrong",
-        str(home),
-        "" if usable else "Give this user the right to read and write it.",
+        "home", "ok" if usable else "wrong", str(home), "" if usable else "Give this user the right to read and write it."
     )
     for name in ("credentials.toml", "secret/key"):
         file = home / name
@@ -169,11 +156,7 @@ def _home(home: Path, settings: "Settings | None") -> Iterator[Finding]:
     free_mib = shutil.disk_usage(home).free >> 20
     min_free_mib = settings.min_free_mib if settings is not None else 64
     state = "wrong" if free_mib < min_free_mib else "warn" if free_mib < LOW_SPACE_MIB else "ok"
-    advices = {
-        "ok": "",
-        "warn": "Delete features or task runs no longer needed.",
-        "wrong": "Free some: no new work is taken.",
-    }
+    advices = {"ok": "", "warn": "Delete features or task runs no longer needed.", "wrong": "Free some: no new work is taken."}
     yield Finding("disk", state, f"{free_mib / 1024:.1f} GiB free in {home}", advices[state])
 
 
@@ -233,9 +216,7 @@ def _isolation(settings: "Settings") -> Iterator[Finding]:
 def _gpus(details: dict[str, object]) -> Finding:
     n_gpus, fake = details.get("n_gpus", 0), details.get("has_fake_gpus")
     status = "none" if not n_gpus else f"{n_gpus}, all of them FAKE: fake_gpus is set" if fake else str(n_gpus)
-    return Finding(
-        "GPUs", "warn" if fake else "ok", status, "Runs that ask for GPUs start and find none." if fake else ""
-    )
+    return Finding("GPUs", "warn" if fake else "ok", status, "Runs that ask for GPUs start and find none." if fake else "")
 
 
 def _queue(details: dict[str, object]) -> Finding:
@@ -243,9 +224,7 @@ def _queue(details: dict[str, object]) -> Finding:
     status = f"{details.get('queue', 'unknown')}, last pass {details.get('last_look_s')} s ago"
     waiting = details.get("oldest_waiting_s")
     status += "" if waiting is None else f"; the oldest waiting run waits for {waiting} s"
-    return Finding(
-        "queue", "wrong" if stuck else "ok", status, "The server's log says why; start it again." if stuck else ""
-    )
+    return Finding("queue", "wrong" if stuck else "ok", status, "The server's log says why; start it again." if stuck else "")
 
 
 def _store(settings: "Settings") -> Iterator[Finding]:
@@ -306,6 +285,4 @@ def _list_settings(settings: "Settings | None") -> None:
     if choices().json:
         output.json_value(rows)
     else:
-        output.table(
-            ["SETTING", "VALUE", "WHAT IT IS"], [[row["name"], str(row["value"]), row["what"]] for row in rows]
-        )
+        output.table(["SETTING", "VALUE", "WHAT IT IS"], [[row["name"], str(row["value"]), row["what"]] for row in rows])

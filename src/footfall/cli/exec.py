@@ -6,9 +6,7 @@ from footfall.cli.context import Command, choices, open_client
 from footfall.errors import NotFoundError, WrongStateError
 
 
-@click.command(
-    cls=Command, name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
-)
+@click.command(cls=Command, name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--node", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="The node to enter.")
 @click.argument("which", metavar="PROJECT/NUMBER")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)

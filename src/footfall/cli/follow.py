@@ -33,13 +33,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 @click.option("--since", metavar="TIME", help="Begin with what was written since: 90s, 10m, 2h, 3d, or a UTC time.")
 @click.option("--grep", metavar="TEXT", help="Only lines that hold TEXT.")
 def logs(
-    kind: str,
-    which: str | None,
-    follow: bool,
-    nodes: tuple[int, ...],
-    tail: int | None,
-    since: str | None,
-    grep: str | None,
+    kind: str, which: str | None, follow: bool, nodes: tuple[int, ...], tail: int | None, since: str | None, grep: str | None
 ) -> None:
     """Print the log of a run, or of the job that makes a feature, task, task run or profile.
 

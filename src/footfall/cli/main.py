@@ -12,13 +12,7 @@ import click
 from footfall.cli import accounts, behavior, data, doctor, exec, follow, output, profile, projects, runs, serve
 from footfall.cli.context import Choices, RootGroup, RunFailed
 from footfall.cli.report.report import report
-from footfall.errors import (
-    DatabaseUnavailableError,
-    ExecutorUnavailableError,
-    FootfallError,
-    ServiceError,
-    StoreUnavailableError,
-)
+from footfall.errors import DatabaseUnavailableError, ExecutorUnavailableError, FootfallError, ServiceError, StoreUnavailableError
 
 DONE, FAILED, WRONG_USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 

@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _C1 = re.compile("[\x7f-\x9f\ud800-\udfff]")
-_STATUS_STYLE = {
-    "completed": "green",
-    "failed": "red",
-    "in_progress": "cyan",
-    "pending": "yellow",
-    "registered": "yellow",
-}
+_STATUS_STYLE = {"completed": "green", "failed": "red", "in_progress": "cyan", "pending": "yellow", "registered": "yellow"}
 PLAIN_EVERY_S = 10.0
 
 

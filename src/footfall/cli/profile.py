@@ -64,9 +64,7 @@ def like(name: str, keywords: str, feature_: str, result: str, wait: bool, timeo
 
 @profile.command("result")
 @click.argument("which", metavar="ID|NAME")
-@click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Only the first N rows."
-)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Only the first N rows.")
 @click.option("--output", "file", metavar="FILE|-", help="Write all of it to FILE as TSV instead.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def result(which: str, limit: int, file: str | None, force: bool) -> None:
@@ -74,16 +72,10 @@ def result(which: str, limit: int, file: str | None, force: bool) -> None:
     with open_client() as client:
         profile_ = client.profiles.find(which)
         if profile_.status == "failed":
-            why = (
-                f"{profile_.fail_message}: {profile_.fail_details}"
-                if profile_.fail_details
-                else str(profile_.fail_message)
-            )
+            why = f"{profile_.fail_message}: {profile_.fail_details}" if profile_.fail_details else str(profile_.fail_message)
             raise InputError(f"The profile {profile_.name!r} has failed, so it has no result. {why}")
         if profile_.status != "completed":
-            raise InputError(
-                f"The profile {profile_.name!r} is {profile_.status}; `footfall profile wait {profile_.id}` waits."
-            )
+            raise InputError(f"The profile {profile_.name!r} is {profile_.status}; `footfall profile wait {profile_.id}` waits.")
         if file is not None:
             fetch(_tsv(client, profile_), file, f"{profile_.id}.tsv", force=force, facts={"id": profile_.id})
             return

@@ -39,9 +39,7 @@ def ssh_key() -> None:
 
 @project.command("create")
 @click.argument("name")
-@click.option(
-    "--nas", "nas_gb", type=int, default=500, show_default=True, metavar="GB", help="500 to 5000, by hundreds."
-)
+@click.option("--nas", "nas_gb", type=int, default=500, show_default=True, metavar="GB", help="500 to 5000, by hundreds.")
 @click.option("--note", metavar="TEXT", help="A description.")
 def create_project(name: str, nas_gb: int, note: str | None) -> None:
     """Create the project NAME."""
@@ -98,12 +96,7 @@ def resize_project(which: str, nas_gb: int) -> None:
     with open_client() as client:
         project_ = client.projects.find(which)
         client.projects.resize_nas(project_.id, nas_gb)
-    done(
-        f"The storage of {project_.name} has a nominal size of {nas_gb} GB.",
-        kind="project",
-        id=project_.id,
-        action="resize",
-    )
+    done(f"The storage of {project_.name} has a nominal size of {nas_gb} GB.", kind="project", id=project_.id, action="resize")
 
 
 @project.command("delete")
@@ -163,9 +156,7 @@ def import_image(name: str, path: Path) -> None:
 @click.option("--secret-key-file", type=click.File("r"), help="File with the password; else it is asked for.")
 def login(endpoint: str, access_key: str, secret_key_file: Any) -> None:
     """Store the login of an image repository."""
-    secret = (
-        secret_key_file.read().strip() if secret_key_file else click.prompt("Secret key", hide_input=True, err=True)
-    )
+    secret = secret_key_file.read().strip() if secret_key_file else click.prompt("Secret key", hide_input=True, err=True)
     with open_client() as client:
         made = client.catalogue.add_registry(endpoint, access_key, secret)
     done(f"The login of {made.endpoint} is stored.", endpoint=made.endpoint, action="login")
@@ -213,10 +204,7 @@ def list_volumes() -> None:
     show_list(
         volumes,
         ["NUMBER", "NAME", "STATUS", "GB", "PROJECT ID", "CREATED (UTC)"],
-        [
-            [str(one.number), one.name, one.status, one.size_gb, one.project_id, moment(one.created_at)]
-            for one in volumes
-        ],
+        [[str(one.number), one.name, one.status, one.size_gb, one.project_id, moment(one.created_at)] for one in volumes],
         numbers=[0, 3],
         empty="There are no block storages yet; `footfall volume create NAME --project PROJECT` creates one.",
     )

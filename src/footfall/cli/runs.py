@@ -27,23 +27,13 @@ BAR_POINTS = 32
 
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--project", "project_", required=True, metavar="ID|NAME", help="The project that it belongs to.")
-@click.option(
-    "--product", type=int, default=1, show_default=True, metavar="CODE", help="Server product: `footfall products`."
-)
+@click.option("--product", type=int, default=1, show_default=True, metavar="CODE", help="Server product: `footfall products`.")
 @click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="How many nodes.")
 @click.option("--image", "image_", metavar="PATH", help="Image: `footfall image list`; the first one if not given.")
+@click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="A variable of the command; again for more.")
+@click.option("--secret", "secrets", multiple=True, metavar="NAME=VALUE", help="As --env, kept encrypted and never shown.")
 @click.option(
-    "--env", "environment", multiple=True, metavar="NAME=VALUE", help="A variable of the command; again for more."
-)
-@click.option(
-    "--secret", "secrets", multiple=True, metavar="NAME=VALUE", help="As --env, kept encrypted and never shown."
-)
-@click.option(
-    "--code",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    metavar="DIR",
-    help="Directory to send; this one by default.",
+    "--code", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Directory to send; this one by default."
 )
 @click.option(
     "--code-limit",
@@ -55,13 +45,9 @@ BAR_POINTS = 32
     help="Send no more than this, packed; the server has a limit of its own.",
 )
 @click.option("--no-code", is_flag=True, help="Send nothing; the command starts in the project's storage.")
-@click.option(
-    "--volume", "volumes", type=int, multiple=True, metavar="NO", help="A block storage that it holds; again for more."
-)
+@click.option("--volume", "volumes", type=int, multiple=True, metavar="NO", help="A block storage that it holds; again for more.")
 @click.option("--note", metavar="TEXT", help="A description.")
-@click.option(
-    "--priority", type=click.IntRange(-100, 100), metavar="N", help="Among the project's own runs; -100 to 100."
-)
+@click.option("--priority", type=click.IntRange(-100, 100), metavar="N", help="Among the project's own runs; -100 to 100.")
 @click.option("--timeout", "timeout_s", type=click.IntRange(1), metavar="S", help="End it after S seconds.")
 @click.option("--wait", is_flag=True, help="Show no log, only how it is, until it has ended.")
 @click.option("--detach", "-d", is_flag=True, help="Print its name and return at once.")
@@ -155,10 +141,7 @@ def show_run(which: str) -> None:
     output.line()
     output.table(
         ["NODE", "STATE", "EXIT", "GPUS"],
-        [
-            [node.rank, node.state.removeprefix("NODE_STATE_").lower(), node.exit_code, len(node.gpu_ids)]
-            for node in nodes
-        ],
+        [[node.rank, node.state.removeprefix("NODE_STATE_").lower(), node.exit_code, len(node.gpu_ids)] for node in nodes],
         numbers=[0, 2, 3],
     )
 
@@ -208,9 +191,7 @@ def stop(which: tuple[str, ...], wait: bool) -> None:
 @click.command(cls=Command)
 @click.argument("which", metavar="PROJECT/NUMBER")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="Only this key; again for more.")
-@click.option(
-    "--points", "max_points", type=click.IntRange(4, 100_000), default=1000, help="Points of a curve in --json."
-)
+@click.option("--points", "max_points", type=click.IntRange(4, 100_000), default=1000, help="Points of a curve in --json.")
 def metrics(which: str, keys: tuple[str, ...], max_points: int) -> None:
     """Show the metrics that a run posted to $NSML_METRIC_API."""
     with open_client() as client:
@@ -223,15 +204,7 @@ def metrics(which: str, keys: tuple[str, ...], max_points: int) -> None:
     output.table(
         ["KEY", "LAST", "MIN", "MAX", "POINTS", "NOT FINITE", "CURVE"],
         [
-            [
-                key,
-                _number(one.last),
-                _number(one.min),
-                _number(one.max),
-                one.count,
-                one.non_finite,
-                _bars(curves.get(key)),
-            ]
+            [key, _number(one.last), _number(one.min), _number(one.max), one.count, one.non_finite, _bars(curves.get(key))]
             for key, one in posted.summary.items()
             if not keys or key in keys
         ],
@@ -266,9 +239,7 @@ def list_artifacts(which: str) -> None:
 @click.argument("which", metavar="PROJECT/NUMBER")
 @click.argument("path")
 @click.argument("file", metavar="[FILE|-]", required=False)
-@click.option(
-    "--node", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="The node that left it."
-)
+@click.option("--node", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="The node that left it.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def get_artifact(which: str, path: str, file: str | None, node: int, force: bool) -> None:
     """Fetch an artifact into a file (its own name by default) or to the standard output."""
@@ -288,9 +259,7 @@ def _follow_to_end(client: "Client", made: "Run", *, wait: bool) -> None:
                 print_log(client, made, node_numbers(made, ()), follow=True)
             ended = client.runs.wait(made)
     except KeyboardInterrupt:
-        output.note(
-            f"\n{made.name} goes on. `footfall logs -f {made.name}` follows it, `footfall stop {made.name}` stops it."
-        )
+        output.note(f"\n{made.name} goes on. `footfall logs -f {made.name}` follows it, `footfall stop {made.name}` stops it.")
         raise click.exceptions.Exit(DETACHED) from None
     _end(ended)
 
@@ -342,9 +311,7 @@ def _send_code(client: "Client", project_id: str, directory: Path, max_bytes: in
         progress.show("packing")
         with pack(directory.absolute(), max_bytes=max_bytes) as archive:
             size = size_text(archive.size_bytes)
-            return client.runs.upload_code(
-                project_id, archive, lambda sent, total: progress.show("sending", sent, total, size)
-            )
+            return client.runs.upload_code(project_id, archive, lambda sent, total: progress.show("sending", sent, total, size))
 
 
 def _image(client: "Client", path: str | None) -> tuple[str, str]:

@@ -24,9 +24,7 @@ _SUBJECT_LETTERS = 60
 _NUMBERS = {"USERS", "TOKENS", "BYTES", "AUROC"}
 
 wait_option = click.option("--wait", is_flag=True, help="Wait until it has ended, with a progress bar.")
-timeout_option = click.option(
-    "--timeout", "timeout_s", type=float, metavar="S", help="Give up waiting after S seconds."
-)
+timeout_option = click.option("--timeout", "timeout_s", type=float, metavar="S", help="Give up waiting after S seconds.")
 
 
 def add_verbs(group: Group, kind: str) -> None:
@@ -45,13 +43,7 @@ def add_verbs(group: Group, kind: str) -> None:
             for item in items
         ]
         numbers = [index for index, name in enumerate(names) if name in _NUMBERS]
-        show_list(
-            items,
-            names,
-            rows,
-            numbers=numbers,
-            empty=f"There are no {words}s yet; `footfall {kind} create` creates one.",
-        )
+        show_list(items, names, rows, numbers=numbers, empty=f"There are no {words}s yet; `footfall {kind} create` creates one.")
 
     @group.command("show", help=f"Show a {words} by its id or name.")
     @click.argument("which", metavar="ID|NAME")

@@ -69,9 +69,7 @@ class Features(Resources[Feature]):
             observed_until: later events are left out; a text is ISO 8601.
         """
         until = observed_until.isoformat() if isinstance(observed_until, datetime) else observed_until
-        roles = cast(
-            "contract.SourceColumns | None", None if columns is None else dict(columns)
-        )  # checked by the server
+        roles = cast("contract.SourceColumns | None", None if columns is None else dict(columns))  # checked by the server
         request = contract.NewFeature(name, source_bucket, source_file_path, encoder, format, roles, until)
         return self._create(request)
 
@@ -229,9 +227,7 @@ class Client:
         """Return one encoder."""
         return reply(Encoder, self.transport.json("GET", f"/api/v1/encoders/{quote(id, safe='')}"))
 
-    def put_object(
-        self, bucket: str, key: str, source: Source, callback: Callable[[int], None] | None = None
-    ) -> ObjectSummary:
+    def put_object(self, bucket: str, key: str, source: Source, callback: Callable[[int], None] | None = None) -> ObjectSummary:
         """Send bytes, a file or an iterable of bytes to ``bucket/key``; it appears there whole or not at all.
 
         Args:

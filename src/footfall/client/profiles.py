@@ -140,9 +140,7 @@ class Profiles:
             except InputError:
                 continue
         if not matches:
-            raise InputError(
-                f"There is no profile with the id or name {name_or_id!r}; list them to see which there are."
-            )
+            raise InputError(f"There is no profile with the id or name {name_or_id!r}; list them to see which there are.")
         if len(matches) > 1:
             ids = " and ".join(f"{profile.kind} {profile.id}" for profile in matches)
             raise InputError(f"Two profiles are called {name_or_id!r}; give an id: {ids}.")

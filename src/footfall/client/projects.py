@@ -35,9 +35,7 @@ class Projects:
 
     def create(self, name: str, *, nas_gb: int = 500, note: str | None = None) -> Project:
         """Create a project; ``nas_gb`` is the nominal size of its storage, 500 to 5,000 in steps of 100."""
-        return reply(
-            Project, self._transport.json("POST", f"{NSML}/projects", body=contract.NewProject(name, nas_gb, note))
-        )
+        return reply(Project, self._transport.json("POST", f"{NSML}/projects", body=contract.NewProject(name, nas_gb, note)))
 
     def list(self) -> Iterator[Project]:
         """Yield the account's projects, newest first."""
@@ -109,9 +107,7 @@ class Storage:
             if not after:
                 return
 
-    def put(
-        self, project_id: str, path: str, source: bytes | Path, callback: Callable[[int], None] | None = None
-    ) -> None:
+    def put(self, project_id: str, path: str, source: bytes | Path, callback: Callable[[int], None] | None = None) -> None:
         """Send bytes or a file to the storage; it appears there whole or not at all."""
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         headers = {"content-type": "application/octet-stream", "content-length": str(size)}

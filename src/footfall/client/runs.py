@@ -85,9 +85,7 @@ class Runs:
         )
         return reply(Run, self._transport.json("POST", project_path(project_id, "runs"), body=request))
 
-    def upload_code(
-        self, project_id: str, code: Path | Archive, callback: Callable[[int, int], None] | None = None
-    ) -> str:
+    def upload_code(self, project_id: str, code: Path | Archive, callback: Callable[[int, int], None] | None = None) -> str:
         """Send a directory, or an archive that ``pack`` made, and return its digest.
 
         Args:
@@ -109,12 +107,7 @@ class Runs:
         return archive.digest
 
     def list(
-        self,
-        project_id: str | None = None,
-        *,
-        status: str | None = None,
-        run_type: str | None = None,
-        limit: int | None = None,
+        self, project_id: str | None = None, *, status: str | None = None, run_type: str | None = None, limit: int | None = None
     ) -> Iterator[Run]:
         """Yield the runs of a project, or of the account, newest first.
 
@@ -151,9 +144,7 @@ class Runs:
         except ServiceError as error:
             if error.status != 404:
                 raise
-            raise InputError(
-                f"The project {project_.name} has no run {number}; `footfall runs list` shows all."
-            ) from error
+            raise InputError(f"The project {project_.name} has no run {number}; `footfall runs list` shows all.") from error
 
     def stop(self, run: Run) -> Run:
         """Stop a run; it is ``cancelled`` when none of its processes is left."""
@@ -169,10 +160,7 @@ class Runs:
 
     def nodes(self, run: Run) -> Sequence[Node]:
         """Return the nodes of a run, by rank."""
-        nodes = [
-            reply(Node, item)
-            for item in pages(self._transport, self._path(run.project_id, run.number) + "/nodes", "nodes")
-        ]
+        nodes = [reply(Node, item) for item in pages(self._transport, self._path(run.project_id, run.number) + "/nodes", "nodes")]
         return sorted(nodes, key=lambda node: node.rank)
 
     def wait(self, run: Run, callback: Callable[[Run], None] | None = None, timeout_s: float | None = None) -> Run:

@@ -24,14 +24,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    LocationParseError,
-    NewConnectionError,
-    ReadTimeoutError,
-    SSLError,
-)
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationParseError, NewConnectionError, ReadTimeoutError, SSLError
 
 from footfall import signing
 from footfall.config import home_dir
@@ -120,16 +113,12 @@ def _read_credentials(file: Path) -> dict[str, str | None]:
     except FileNotFoundError:
         return {}
     except PermissionError as error:
-        raise ConfigError(
-            str(file), "may not be read by this user; it belongs to whoever started the server"
-        ) from error
+        raise ConfigError(str(file), "may not be read by this user; it belongs to whoever started the server") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         details = f"cannot be read: {error}; correct it, or move it away and write it anew with `footfall key recover`"
         raise ConfigError(str(file), details) from error
     except OSError as error:
-        details = (
-            f"cannot be read: {error.strerror}; name the home directory of the server, with --home or FOOTFALL_HOME"
-        )
+        details = f"cannot be read: {error.strerror}; name the home directory of the server, with --home or FOOTFALL_HOME"
         raise ConfigError(str(file), details) from error
 
 
@@ -173,9 +162,7 @@ _clock = SigningClock()
 class Transport:
     """A pool of connections to one service, and one pair of keys."""
 
-    def __init__(
-        self, credentials: Credentials, ca_file: str | os.PathLike[str] | None = None, timeout_s: float = 60.0
-    ) -> None:
+    def __init__(self, credentials: Credentials, ca_file: str | os.PathLike[str] | None = None, timeout_s: float = 60.0) -> None:
         self.credentials = credentials
         self._timeout = urllib3.Timeout(connect=min(10.0, timeout_s), read=timeout_s)
         parts = urlsplit(credentials.endpoint)
@@ -354,9 +341,7 @@ class Transport:
         cause = error.__cause__ or error.__context__ or error
         text = str(cause).rpartition(": ")[2] or type(cause).__name__
         reason = getattr(cause, "verify_message", None) or getattr(cause, "strerror", None) or text
-        failure = ServiceError(
-            0, "", "UNREACHABLE", f"The service at {self.credentials.endpoint} {what} ({reason}). {advice}"
-        )
+        failure = ServiceError(0, "", "UNREACHABLE", f"The service at {self.credentials.endpoint} {what} ({reason}). {advice}")
         failure.__cause__ = error
         return failure
 

@@ -27,11 +27,7 @@ def is_away(error: ServiceError) -> bool:
 
 
 def wait_until_final(
-    item: T,
-    get: Callable[[], T],
-    describe: Callable[[T], str],
-    callback: Callable[[T], None] | None,
-    timeout_s: float | None,
+    item: T, get: Callable[[], T], describe: Callable[[T], str], callback: Callable[[T], None] | None, timeout_s: float | None
 ) -> T:
     """Get an item until it has ended, more rarely while it stays the same, and return it as it is then.
 

@@ -70,9 +70,7 @@ def plan_run(connection: Connection, launcher: Launcher, caller: Caller, project
     )  # fmt: skip
 
 
-def plan_restart(
-    connection: Connection, launcher: Launcher, caller: Caller, run_id: str, request: RunRequest
-) -> PlannedRun:
+def plan_restart(connection: Connection, launcher: Launcher, caller: Caller, run_id: str, request: RunRequest) -> PlannedRun:
     """Return the plan of a run like an earlier one: of the same specification and code, whatever was configured since.
 
     Args:
@@ -93,15 +91,7 @@ def plan_restart(
     sealed = run_inputs.find_sealed(connection, run_id)
     secrets = {} if sealed is None else json.loads(launcher.secrets.open(sealed, run_id))
     return PlannedRun(
-        caller.account_id,
-        caller.user_id,
-        project.id,
-        spec,
-        old.run_type,
-        old.product_code,
-        old.priority,
-        request,
-        secrets,
+        caller.account_id, caller.user_id, project.id, spec, old.run_type, old.product_code, old.priority, request, secrets
     )
 
 

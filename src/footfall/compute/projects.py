@@ -35,14 +35,7 @@ def create(tx: Connection, caller: Caller, *, name: str, note: str, nas_gb: int,
     """
     id = projects.new_project_id()
     projects.insert(
-        tx,
-        account_id=caller.account_id,
-        user_id=caller.user_id,
-        id=id,
-        name=name,
-        note=note,
-        nas_gb=nas_gb,
-        limit=limit,
+        tx, account_id=caller.account_id, user_id=caller.user_id, id=id, name=name, note=note, nas_gb=nas_gb, limit=limit
     )
     return projects.get(tx, caller.account_id, id)
 

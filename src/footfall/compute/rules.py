@@ -61,9 +61,7 @@ def check_title(title: str) -> None:
         details = f"title has {len(title)} characters; use 1 to {MAX_TITLE}."
         raise InvalidFieldError("title", title, "too_long", details)
     if not _NAME.fullmatch(title):
-        details = (
-            "title has characters that are not allowed; use English letters, digits and single '-', a letter first."
-        )
+        details = "title has characters that are not allowed; use English letters, digits and single '-', a letter first."
         raise InvalidFieldError("title", title, "pattern", details)
 
 
@@ -74,9 +72,7 @@ def check_note(note: str) -> None:
         InvalidFieldError: rule ``too_long`` or ``pattern``.
     """
     if len(note) > MAX_NOTE:
-        raise InvalidFieldError(
-            "note", note, "too_long", f"note has {len(note)} characters; use at most {MAX_NOTE} characters."
-        )
+        raise InvalidFieldError("note", note, "too_long", f"note has {len(note)} characters; use at most {MAX_NOTE} characters.")
     refuse_nul(note, "note")
 
 

@@ -17,13 +17,7 @@ COMMAND = "command"
 
 
 def create_run(
-    tx: Connection,
-    *,
-    account_id: str,
-    project_id: str,
-    spec: RunSpec,
-    kind: str = COMMAND,
-    turn_key: str | None = None,
+    tx: Connection, *, account_id: str, project_id: str, spec: RunSpec, kind: str = COMMAND, turn_key: str | None = None
 ) -> Run:
     """Register a run. It starts when its turn has come and its cores and memory are free; wake the reconciler after commit.
 

@@ -9,9 +9,7 @@ from footfall.contract.nclue import Name, Stamp
 Role = Literal["MANAGER", "VIEWER", "NONE"]
 
 
-ApiKeyName = Annotated[
-    str, msgspec.Meta(description="1 to 20 characters.", extra_json_schema={"minLength": 1, "maxLength": 20})
-]
+ApiKeyName = Annotated[str, msgspec.Meta(description="1 to 20 characters.", extra_json_schema={"minLength": 1, "maxLength": 20})]
 
 
 class Roles(msgspec.Struct):

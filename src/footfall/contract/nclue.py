@@ -42,8 +42,7 @@ class SourceColumns(msgspec.Struct, omit_defaults=True):
 SourceFormat = Annotated[
     str | None,
     msgspec.Meta(
-        description="`auto` (by the content), `sequence`, or an event log: `parquet`, `csv`, `jsonl`.",
-        extra_json_schema=OURS,
+        description="`auto` (by the content), `sequence`, or an event log: `parquet`, `csv`, `jsonl`.", extra_json_schema=OURS
     ),
 ]
 Columns = Annotated[SourceColumns | None, msgspec.Meta(description="Columns of an event log.", extra_json_schema=OURS)]

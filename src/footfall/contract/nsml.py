@@ -28,9 +28,7 @@ ProjectName = Annotated[
         extra_json_schema={"minLength": 3, "maxLength": 50, "pattern": "^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$"},
     ),
 ]
-Note = Annotated[
-    str | None, msgspec.Meta(description="At most 1,000 characters.", extra_json_schema={"maxLength": 1000})
-]
+Note = Annotated[str | None, msgspec.Meta(description="At most 1,000 characters.", extra_json_schema={"maxLength": 1000})]
 
 
 class NewProject(msgspec.Struct, rename="camel"):
@@ -169,9 +167,7 @@ class RegistryList(msgspec.Struct, rename="camel"):
 class NewSshKey(msgspec.Struct, rename="camel"):
     """What POST /auth-keys takes."""
 
-    title: Annotated[
-        str, msgspec.Meta(description="English letters, digits and single '-', a letter first; at most 100.")
-    ]
+    title: Annotated[str, msgspec.Meta(description="English letters, digits and single '-', a letter first; at most 100.")]
     key: Annotated[str, msgspec.Meta(description="One line of OpenSSH: type, key, and a comment that is dropped.")]
 
 
@@ -197,9 +193,7 @@ class SshKeyList(msgspec.Struct, rename="camel"):
 class NewVolume(msgspec.Struct, rename="camel"):
     """What POST /blk-storages takes."""
 
-    block_storage_nm: Annotated[
-        str, msgspec.Meta(description="1 to 50 English letters, digits and single '-', a letter first.")
-    ]
+    block_storage_nm: Annotated[str, msgspec.Meta(description="1 to 50 English letters, digits and single '-', a letter first.")]
     project_id: str
     size: Annotated[int, msgspec.Meta(description="GB; recorded and reported, not enforced.")]
 

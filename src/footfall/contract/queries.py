@@ -96,12 +96,9 @@ class LogQuery(msgspec.Struct):
 
     node: Annotated[int, _ours("Rank of the node.", ge=0)] = 0
     offset: Annotated[int, _ours("First byte, counted through all attempts.", ge=0, le=_MAX_OFFSET)] | None = None
-    tail: (
-        Annotated[int, _ours("Instead of offset: begin with so many of the last lines.", ge=0, le=MAX_TAIL)] | None
-    ) = None
+    tail: Annotated[int, _ours("Instead of offset: begin with so many of the last lines.", ge=0, le=MAX_TAIL)] | None = None
     since: (
-        Annotated[str, _ours("Instead of offset: begin with what was written since; seconds since 1970 or a UTC time.")]
-        | None
+        Annotated[str, _ours("Instead of offset: begin with what was written since; seconds since 1970 or a UTC time.")] | None
     ) = None
     limit: Annotated[int, _ours("Most bytes of the answer.", ge=1, le=MAX_LOG_BYTES)] = LOG_PAGE_BYTES
     grep: Annotated[str, _ours("Only lines that hold this text.", max_length=MAX_GREP)] = ""
@@ -112,10 +109,7 @@ class MetricsQuery(msgspec.Struct, rename="camel"):
     """Which curves of a run, and how fine."""
 
     keys: Annotated[
-        str,
-        _ours(
-            "Only these keys, with commas between; write `\\,` for a comma within a key, and `\\\\` for a backslash.",
-        ),
+        str, _ours("Only these keys, with commas between; write `\\,` for a comma within a key, and `\\\\` for a backslash.")
     ] = ""
     max_points: Annotated[
         int,

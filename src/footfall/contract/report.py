@@ -58,9 +58,7 @@ class Quality(msgspec.Struct):
     AUROC: Annotated[
         float, describe("Area under the ROC curve: share of pairs (one with label 1, one with 0) in the right order.")
     ]
-    AUROC_interval: Annotated[
-        list[float], describe("Ends of its 95 % interval, by DeLong's method on the logit scale.")
-    ]
+    AUROC_interval: Annotated[list[float], describe("Ends of its 95 % interval, by DeLong's method on the logit scale.")]
     average_precision: Share
     log_loss: Annotated[float, describe("Mean negative log likelihood, nats.")]
     calibration_error: Annotated[float, describe("Expected calibration error over the 15 bins.")]
@@ -81,9 +79,7 @@ class LabelCounts(msgspec.Struct):
     """Which labels there were."""
 
     test: Annotated[Literal["given", "held out"], describe("`held out`: no test set was given; a fifth was held back.")]
-    train: Annotated[
-        ClassCounts, describe("Users that the measured model learned from; the final one learns from all.")
-    ]
+    train: Annotated[ClassCounts, describe("Users that the measured model learned from; the final one learns from all.")]
     measured: Annotated[ClassCounts, describe("Users that it was measured on.")]
     unmatched_train: Annotated[int, describe("Users with a train label who are not in the feature.")]
     unmatched_test: int

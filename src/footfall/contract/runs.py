@@ -100,21 +100,15 @@ class NewRun(msgspec.Struct, rename="camel"):
         Variables | None,
         msgspec.Meta(description="Environment of the nodes. Values whose names sound secret are masked and encrypted."),
     ] = None
-    env: Annotated[Variables | None, msgspec.Meta(description="The same as envs, as the sample has it; give one.")] = (
-        None
-    )
+    env: Annotated[Variables | None, msgspec.Meta(description="The same as envs, as the sample has it; give one.")] = None
     note: Note = None
     block_storage_no_list: Annotated[
         list[int] | None, msgspec.Meta(description="Block storages of the project; one run at a time has one.")
     ] = None
     secret_envs: Annotated[list[str] | None, _ours("Names of envs to mask besides those that sound secret.")] = None
     code_digest: Annotated[str | None, _ours("SHA-256 of a code archive of the project.")] = None
-    timeout_seconds: Annotated[int | None, _ours("Wall-clock limit; a limit of the server holds too.", minimum=1)] = (
-        None
-    )
-    priority: Annotated[
-        int | None, _ours("Order among the runs of the project, higher first.", minimum=-100, maximum=100)
-    ] = None
+    timeout_seconds: Annotated[int | None, _ours("Wall-clock limit; a limit of the server holds too.", minimum=1)] = None
+    priority: Annotated[int | None, _ours("Order among the runs of the project, higher first.", minimum=-100, maximum=100)] = None
     output_limit_bytes: Annotated[int | None, _ours("Limit of the output directory, below the server's.")] = None
     log_limit_bytes: Annotated[int | None, _ours("Limit of a node's log, below the server's.")] = None
 
@@ -193,9 +187,7 @@ class RunBody(msgspec.Struct, rename="camel"):
     output_limit_bytes: Annotated[int | None, _OUR]
     log_limit_bytes: Annotated[int | None, _OUR]
     isolation: Annotated[str | None, _ours("How its commands are kept apart: bubblewrap, landlock or plain.")]
-    metrics: Annotated[
-        dict[str, SummaryBody] | None, _ours("What is known of each key over all nodes, once it has ended.")
-    ]
+    metrics: Annotated[dict[str, SummaryBody] | None, _ours("What is known of each key over all nodes, once it has ended.")]
 
 
 class NodeBody(msgspec.Struct, rename="camel"):

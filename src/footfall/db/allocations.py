@@ -75,9 +75,7 @@ _ALLOCATE = Prepared(
     )
 )
 _HOLD = Prepared(
-    sa.text(
-        "INSERT INTO held_units (kind, unit, run_id, attempt, rank) VALUES (:kind, :unit, :run_id, :attempt, :rank)"
-    )
+    sa.text("INSERT INTO held_units (kind, unit, run_id, attempt, rank) VALUES (:kind, :unit, :run_id, :attempt, :rank)")
 )
 _ALLOCATIONS = Prepared(sa.text("SELECT run_id, n_cores, memory_mib, n_gpus FROM allocations"))
 _UNITS = Prepared(sa.text("SELECT run_id, kind, unit, rank FROM held_units"))

@@ -31,15 +31,7 @@ _test = features.alias("test")
 
 def _feature(row: Sequence[Any]) -> Feature:
     return Feature(
-        row[0],
-        row[1],
-        row[2],
-        row[3],
-        run_status(row[9:], row[4]),
-        row[5],
-        row[6],
-        row[7],
-        row[8] and json.loads(row[8]),
+        row[0], row[1], row[2], row[3], run_status(row[9:], row[4]), row[5], row[6], row[7], row[8] and json.loads(row[8])
     )
 
 
@@ -136,8 +128,7 @@ def live_users_of_feature(connection: Connection, feature_id: str, limit: int = 
     """Return what has not ended and depends on a feature, as words for a sentence."""
     uses = or_(tasks.c.train_feature_id == feature_id, tasks.c.test_feature_id == feature_id)
     query = union_all(
-        _live("task", tasks, uses),
-        *(_live(kind, table, table.c.feature_id == feature_id) for kind, table in _MADE_OF_FEATURES),
+        _live("task", tasks, uses), *(_live(kind, table, table.c.feature_id == feature_id) for kind, table in _MADE_OF_FEATURES)
     )
     return list(connection.execute(query.limit(limit)).scalars())
 
@@ -158,9 +149,9 @@ def live_users_of_bucket(connection: Connection, bucket: str, account_id: str, l
     )
     live = select(runs.c.id).where(LIVE_RUN)
     queries = [
-        select(
-            case((table.c.account_id == account_id, _word(kind, table.c.name)), else_=f"a {kind} of another account")
-        ).where(condition, table.c.run_id.in_(live))
+        select(case((table.c.account_id == account_id, _word(kind, table.c.name)), else_=f"a {kind} of another account")).where(
+            condition, table.c.run_id.in_(live)
+        )
         for kind, table, condition in uses
     ]
     return list(connection.execute(union_all(*queries).limit(limit)).scalars())
@@ -244,15 +235,7 @@ def list_encoders(connection: Connection, account_id: str) -> list[Encoder]:
 
 
 def insert_encoder(
-    tx: Connection,
-    account_id: str,
-    *,
-    id: str,
-    name: str,
-    feature_id: str,
-    artefact: str,
-    n_users: int,
-    size_bytes: int,
+    tx: Connection, account_id: str, *, id: str, name: str, feature_id: str, artefact: str, n_users: int, size_bytes: int
 ) -> None:
     """Add an encoder that a feature's job fitted."""
     tx.execute(
@@ -341,9 +324,7 @@ def _uses(table: Any) -> Any:
 
 def _encoders_of(account_id: str) -> Any:
     n_features = (
-        select(func.count())
-        .where(features.c.encoder_id == encoders.c.id, features.c.deleted_at.is_(None))
-        .scalar_subquery()
+        select(func.count()).where(features.c.encoder_id == encoders.c.id, features.c.deleted_at.is_(None)).scalar_subquery()
     )
     return select(encoders, n_features.label("n_features")).where(
         encoders.c.account_id == account_id, encoders.c.deleted_at.is_(None)

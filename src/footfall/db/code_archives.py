@@ -19,9 +19,7 @@ def use(tx: Connection, project_id: str, digest: str) -> None:
         NotFoundError: the project has none of this digest.
     """
     if not _USE.change(tx, project_id=project_id, digest=digest, now=now_us()):
-        details = (
-            f"There is no code archive {digest} in this project (any more); send the code again with `footfall run`."
-        )
+        details = f"There is no code archive {digest} in this project (any more); send the code again with `footfall run`."
         raise NotFoundError("code archive", digest, details)
 
 

@@ -35,8 +35,6 @@ def remove(tx: Connection, account_id: str, kind: str, n: int = 1) -> None:
 
 _OF = "WHERE account_id = :account_id AND kind = :kind"
 _COUNT = Prepared(text(f"SELECT n FROM resource_counts {_OF}"))
-_FIRST = Prepared(
-    text("INSERT INTO resource_counts (account_id, kind, n) VALUES (:account_id, :kind, 0) ON CONFLICT DO NOTHING")
-)
+_FIRST = Prepared(text("INSERT INTO resource_counts (account_id, kind, n) VALUES (:account_id, :kind, 0) ON CONFLICT DO NOTHING"))
 _ADD = Prepared(text(f"UPDATE resource_counts SET n = n + 1 {_OF} AND n < :max"))
 _REMOVE = Prepared(text(f"UPDATE resource_counts SET n = n - :n {_OF}"))

@@ -51,9 +51,7 @@ def insert_imported(tx: Connection, image: Image) -> None:
         AlreadyExistsError: the name is taken.
     """
     try:
-        tx.execute(
-            insert(imported_images).values(name=image.name, kind=image.kind, path=image.path, created_at=now_us())
-        )
+        tx.execute(insert(imported_images).values(name=image.name, kind=image.kind, path=image.path, created_at=now_us()))
     except IntegrityError as error:
         raise AlreadyExistsError("image", image.name) from error
 
@@ -62,10 +60,7 @@ def list_registries(connection: Connection, account_id: str) -> list[Registry]:
     """Return the image repositories of an account, newest first."""
     query = select(registries).where(registries.c.account_id == account_id)
     rows = connection.execute(query.order_by(registries.c.created_at.desc(), registries.c.private_ep))
-    return [
-        Registry(row.private_ep, row.access_key, bytes(row.secret), row.secret_end, from_us(row.created_at))
-        for row in rows
-    ]
+    return [Registry(row.private_ep, row.access_key, bytes(row.secret), row.secret_end, from_us(row.created_at)) for row in rows]
 
 
 def insert_registry(tx: Connection, account_id: str, registry: Registry, created_us: int) -> None:

@@ -23,9 +23,7 @@ def _custom_attributes(row: Sequence[Any]) -> CustomAttributes:
 SHOPPING_INTENTS: Resources[ShoppingIntent] = Resources(
     "shopping intent",
     shopping_intents,
-    shopping_intents.join(runs, runs.c.id == shopping_intents.c.run_id).join(
-        tasks, tasks.c.id == shopping_intents.c.task_id
-    ),
+    shopping_intents.join(runs, runs.c.id == shopping_intents.c.run_id).join(tasks, tasks.c.id == shopping_intents.c.task_id),
     (
         shopping_intents.c.id,
         shopping_intents.c.name,

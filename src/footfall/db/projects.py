@@ -31,9 +31,7 @@ def new_project_id() -> str:
     return random.choice(_BASE_36[:10]) + "".join(random.choice(_BASE_36) for _ in range(_ID_LENGTH - 1))
 
 
-def insert(
-    tx: Connection, *, account_id: str, user_id: str, id: str, name: str, note: str, nas_gb: int, limit: int
-) -> None:
+def insert(tx: Connection, *, account_id: str, user_id: str, id: str, name: str, note: str, nas_gb: int, limit: int) -> None:
     """Add a project.
 
     Raises:
@@ -150,9 +148,7 @@ _PAGE = Prepared(
 )
 _NAME = Prepared(
     select(projects.c.id).where(
-        projects.c.account_id == bindparam("account_id"),
-        projects.c.name == bindparam("name"),
-        projects.c.deleted_at.is_(None),
+        projects.c.account_id == bindparam("account_id"), projects.c.name == bindparam("name"), projects.c.deleted_at.is_(None)
     )
 )
 _INSERT = Prepared(
@@ -176,11 +172,7 @@ _FINISH = Prepared(
 )
 _LIVE = Prepared(
     select(runs.c.number)
-    .where(
-        runs.c.project_id == bindparam("id"),
-        LIVE_RUN,
-        SHOWN,
-    )
+    .where(runs.c.project_id == bindparam("id"), LIVE_RUN, SHOWN)
     .order_by(runs.c.number)
     .limit(bindparam("limit"))
 )

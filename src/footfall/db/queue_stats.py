@@ -9,9 +9,7 @@ from footfall.db.tables.schema import IS_ENDED, IS_LIVE
 
 def count_live(connection: Connection) -> dict[str, int]:
     """Return how many runs there are in each state that is not final."""
-    return {"registered": 0, "pending": 0, "in_progress": 0} | {
-        str(state): int(n) for state, n in _LIVE.all(connection)
-    }
+    return {"registered": 0, "pending": 0, "in_progress": 0} | {str(state): int(n) for state, n in _LIVE.all(connection)}
 
 
 def count_ended(connection: Connection) -> dict[str, int]:
@@ -27,9 +25,6 @@ def find_oldest_waiting(connection: Connection) -> str | None:
 
 _LIVE = Prepared(text(f"SELECT state, COUNT(*) FROM runs WHERE {IS_LIVE} GROUP BY state"))
 _ENDED = Prepared(
-    text(
-        "SELECT state, SUM(n) FROM run_counts JOIN accounts ON accounts.id = run_counts.scope "
-        f"WHERE {IS_ENDED} GROUP BY state"
-    )
+    text(f"SELECT state, SUM(n) FROM run_counts JOIN accounts ON accounts.id = run_counts.scope WHERE {IS_ENDED} GROUP BY state")
 )
 _OLDEST = Prepared(text(f"SELECT MIN(id) FROM runs WHERE {IS_LIVE} AND state IN ('pending', 'registered')"))

@@ -71,12 +71,7 @@ class Resources(Generic[T]):
     """
 
     def __init__(
-        self,
-        kind: str,
-        table: Table,
-        source: FromClause,
-        columns: Sequence[Column[Any]],
-        make: Callable[[Sequence[Any]], T],
+        self, kind: str, table: Table, source: FromClause, columns: Sequence[Column[Any]], make: Callable[[Sequence[Any]], T]
     ) -> None:
         self.kind, self.table, self._make = kind, table, make
         mine = (table.c.account_id == bindparam("account_id"), table.c.deleted_at.is_(None))

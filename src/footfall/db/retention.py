@@ -14,12 +14,7 @@ from footfall.states import ProjectStatus
 def find_removable(connection: Connection, ended_before: datetime, limit: int) -> list[str]:
     """Return runs whose files are still there and should go: the deleted ones, and those that ended long ago."""
     deleted = sa.select(runs.c.id).where(sa.text(_UNSWEPT)).order_by(runs.c.deleted_at).limit(limit)
-    old = (
-        sa.select(runs.c.id)
-        .where(sa.text(_KEPT), runs.c.ended_at < to_us(ended_before))
-        .order_by(runs.c.ended_at)
-        .limit(limit)
-    )
+    old = sa.select(runs.c.id).where(sa.text(_KEPT), runs.c.ended_at < to_us(ended_before)).order_by(runs.c.ended_at).limit(limit)
     ids = dict.fromkeys(connection.execute(deleted).scalars()) | dict.fromkeys(connection.execute(old).scalars())
     return list(ids)[:limit]
 
@@ -96,9 +91,7 @@ _EXPIRED = Prepared(
         "LIMIT :limit"
     )
 )
-_RUNS_OF = Prepared(
-    sa.text("SELECT id FROM runs WHERE project_id = :project_id AND deleted_at IS NOT NULL LIMIT :limit")
-)
+_RUNS_OF = Prepared(sa.text("SELECT id FROM runs WHERE project_id = :project_id AND deleted_at IS NOT NULL LIMIT :limit"))
 _FORGET_PROJECT = (
     Prepared(sa.text("DELETE FROM run_counts WHERE scope = :project_id")),
     Prepared(sa.text("DELETE FROM run_gaps WHERE scope = :project_id")),

@@ -41,10 +41,6 @@ def forget_code(tx: Connection, project_id: str, digest: str, before: int) -> bo
 _SEALED = Prepared(text("SELECT sealed FROM runs WHERE id = :id"))
 _KEYS = Prepared(text("SELECT key FROM ssh_keys WHERE account_id = :account_id ORDER BY created_at, name"))
 _TOUCH = Prepared(text("UPDATE code_archives SET used_at = :now WHERE project_id = :project_id AND digest = :digest"))
-_UNUSED = Prepared(
-    text("SELECT project_id, digest FROM code_archives WHERE used_at < :before ORDER BY used_at LIMIT :limit")
-)
+_UNUSED = Prepared(text("SELECT project_id, digest FROM code_archives WHERE used_at < :before ORDER BY used_at LIMIT :limit"))
 _USER = Prepared(text(f"SELECT id FROM runs WHERE {IS_LIVE} AND project_id = :project_id AND spec LIKE :names LIMIT 1"))
-_FORGET = Prepared(
-    text("DELETE FROM code_archives WHERE project_id = :project_id AND digest = :digest AND used_at < :before")
-)
+_FORGET = Prepared(text("DELETE FROM code_archives WHERE project_id = :project_id AND digest = :digest AND used_at < :before"))

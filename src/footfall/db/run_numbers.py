@@ -41,15 +41,7 @@ def count_move(tx: Connection, account_id: str, project_id: str, run_type: str, 
 
 
 def forget(
-    tx: Connection,
-    account_id: str,
-    project_id: str,
-    *,
-    run_type: str,
-    state: str,
-    number: int,
-    serial: int,
-    n_nodes: int,
+    tx: Connection, account_id: str, project_id: str, *, run_type: str, state: str, number: int, serial: int, n_nodes: int
 ) -> None:
     """Take a deleted run out of all counts; its number stays spent."""
     _count(tx, account_id, project_id, run_type, state, -1)
@@ -111,10 +103,7 @@ _NEXT_NUMBER = Prepared(
 _NEXT_SERIAL = Prepared(text("UPDATE accounts SET last_serial = last_serial + 1 WHERE id = :id RETURNING last_serial"))
 _SHRINK_PROJECT = Prepared(text("UPDATE projects SET n_runs = n_runs - 1, n_nodes = n_nodes - :n_nodes WHERE id = :id"))
 _STATUS = Prepared(
-    text(
-        "SELECT status FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL "
-        "AND NOT is_system"
-    )
+    text("SELECT status FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL AND NOT is_system")
 )
 _COUNT = Prepared(
     text(

@@ -121,14 +121,7 @@ def _scope(connection: Connection, account_id: str, project_id: str | None) -> t
 
 
 def _filtered(
-    connection: Connection,
-    column: str,
-    scope: str,
-    states: list[str],
-    run_types: list[str],
-    total: int,
-    index: int,
-    take: int,
+    connection: Connection, column: str, scope: str, states: list[str], run_types: list[str], total: int, index: int, take: int
 ) -> list[Sequence[Any]]:
     behind = total - index - take
     is_backwards = behind < index
@@ -191,10 +184,7 @@ _SELECT_ONE = f"SELECT {', '.join(_ONE.columns)} {_FROM}"
 _SELECT = f"SELECT {', '.join(_LISTED.columns)} {_FROM}"
 # As the partial indexes have it: only then does the planner use them. A number that is compared is not NULL, and saying so
 # again would make SQLite walk all numbers.
-_SHOWN = {
-    "serial": "runs.number IS NOT NULL AND runs.deleted_at IS NULL",
-    "number": "runs.deleted_at IS NULL",
-}
+_SHOWN = {"serial": "runs.number IS NOT NULL AND runs.deleted_at IS NULL", "number": "runs.deleted_at IS NULL"}
 _OWNERS = {"serial": "account_id", "number": "project_id"}
 
 _ATTEMPT = Prepared(
@@ -208,10 +198,7 @@ _GET = Prepared(
 )
 _LAST_SERIAL = Prepared(text("SELECT last_serial FROM accounts WHERE id = :id"))
 _LAST_NUMBER = Prepared(
-    text(
-        "SELECT last_run FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL "
-        "AND NOT is_system"
-    )
+    text("SELECT last_run FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL AND NOT is_system")
 )
 
 
@@ -222,10 +209,7 @@ def _page_of(column: str) -> Prepared:
         f"ORDER BY runs.{column} DESC LIMIT :limit OFFSET :skip"
     )
     return Prepared(
-        text(
-            f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) "
-            f"ORDER BY runs.{column} DESC"
-        )
+        text(f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) ORDER BY runs.{column} DESC")
     )
 
 
@@ -241,10 +225,7 @@ def _filter(column: str, n_states: int, n_run_types: int, is_backwards: bool) ->
     )
     keys = f"SELECT place FROM ({branches} ORDER BY place {order} LIMIT :limit OFFSET :skip) AS places"
     return Prepared(
-        text(
-            f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) "
-            f"ORDER BY runs.{column} DESC"
-        )
+        text(f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) ORDER BY runs.{column} DESC")
     )
 
 

@@ -26,12 +26,7 @@ _LIVE = sorted(LIVE_STATES)
 
 
 def insert(
-    tx: Connection,
-    run: Run,
-    *,
-    serial: int | None = None,
-    request: RunRequest | None = None,
-    sealed: bytes | None = None,
+    tx: Connection, run: Run, *, serial: int | None = None, request: RunRequest | None = None, sealed: bytes | None = None
 ) -> None:
     """Add a registered run and its first event; one with a number is counted.
 
@@ -83,9 +78,7 @@ def get(connection: Connection, run_id: str) -> Run:
     return _RUN.read(row)
 
 
-def advance(
-    tx: Connection, run_id: str, from_: RunState, to: RunState, *, in_attempt: int | None = None, **columns: Any
-) -> bool:
+def advance(tx: Connection, run_id: str, from_: RunState, to: RunState, *, in_attempt: int | None = None, **columns: Any) -> bool:
     """Move a run from one state to another, with one event; False when it was no longer where we thought.
 
     Args:
@@ -154,16 +147,7 @@ def hide(tx: Connection, run_id: str) -> bool:
     if row is None:
         return False
     account_id, project_id, run_type, state, number, serial, n_nodes = row
-    run_numbers.forget(
-        tx,
-        account_id,
-        project_id,
-        run_type=run_type,
-        state=state,
-        number=number,
-        serial=serial,
-        n_nodes=n_nodes,
-    )
+    run_numbers.forget(tx, account_id, project_id, run_type=run_type, state=state, number=number, serial=serial, n_nodes=n_nodes)
     return True
 
 
@@ -219,12 +203,7 @@ def _first_of(connection: Connection, project_id: str, limit: int, now: int) -> 
             break
         below = int(row[0])
         rows = _FIRST.all(
-            connection,
-            project_id=project_id,
-            priority=below,
-            n=limit - len(first),
-            now=now,
-            far=now + _MAX_DELAY_US,
+            connection, project_id=project_id, priority=below, n=limit - len(first), now=now, far=now + _MAX_DELAY_US
         )
         first.extend(_RUN.read(row) for row in rows)
     return first
@@ -237,23 +216,10 @@ def find_events(connection: Connection, run_id: str) -> list[dict[str, Any]]:
 
 
 def _add_event(
-    tx: Connection,
-    run_id: str,
-    from_: RunState | None,
-    to: RunState,
-    *,
-    attempt: int,
-    at: int,
-    reason: str | None = None,
+    tx: Connection, run_id: str, from_: RunState | None, to: RunState, *, attempt: int, at: int, reason: str | None = None
 ) -> None:
     _INSERT_EVENT.change(
-        tx,
-        run_id=run_id,
-        at=at,
-        from_state=from_.value if from_ else None,
-        to_state=to.value,
-        attempt=attempt,
-        reason=reason,
+        tx, run_id=run_id, at=at, from_state=from_.value if from_ else None, to_state=to.value, attempt=attempt, reason=reason
     )
 
 
@@ -307,9 +273,7 @@ _RUNS = sa.select(*_RUN.columns, sa.func.coalesce(runs.c.not_before, 0))
 _NOT_BEFORE = len(_RUN.columns)
 _ADVANCES: dict[tuple[str, ...], Prepared] = {}
 _SET_HANDLE = Prepared(
-    sa.text(
-        "UPDATE runs SET handle = :handle, message = NULL WHERE id = :id AND attempt = :attempt AND state = 'pending'"
-    )
+    sa.text("UPDATE runs SET handle = :handle, message = NULL WHERE id = :id AND attempt = :attempt AND state = 'pending'")
 )
 _SET_MESSAGE = Prepared(
     sa.text("UPDATE runs SET message = :message WHERE id = :id AND message IS DISTINCT FROM CAST(:message AS TEXT)")
@@ -334,17 +298,13 @@ _HIDE = Prepared(
     )
 )
 _INSERT_EVENT = Prepared(
-    sa.insert(run_events).values(
-        {column.name: sa.bindparam(column.name) for column in run_events.c if column.name != "id"}
-    )
+    sa.insert(run_events).values({column.name: sa.bindparam(column.name) for column in run_events.c if column.name != "id"})
 )
 _GET = Prepared(_RUNS.where(runs.c.id == sa.bindparam("id")))
 _ACTIVE = Prepared(_RUNS.where(*_states(list(ACTIVE_STATES))).order_by(runs.c.id))
 _ALL_LIVE = Prepared(_RUNS.where(*_states(list(LIVE_STATES))).order_by(runs.c.id))
 _WAITING = (*_states([RunState.REGISTERED]), runs.c.turn_key.is_(None))
-_NEXT_PROJECT = Prepared(
-    sa.select(sa.func.min(runs.c.project_id)).where(*_WAITING, runs.c.project_id > sa.bindparam("after"))
-)
+_NEXT_PROJECT = Prepared(sa.select(sa.func.min(runs.c.project_id)).where(*_WAITING, runs.c.project_id > sa.bindparam("after")))
 _ABOVE_ALL = 1 << 30
 _MAX_DELAY_US = 600_000_000  # a delay that would last longer was noted before the clock was set back
 _NEXT_PRIORITY = Prepared(
@@ -357,17 +317,11 @@ _FIRST = Prepared(
         *_WAITING,
         runs.c.project_id == sa.bindparam("project_id"),
         runs.c.priority == sa.bindparam("priority"),
-        sa.or_(
-            runs.c.not_before.is_(None),
-            runs.c.not_before <= sa.bindparam("now"),
-            runs.c.not_before >= sa.bindparam("far"),
-        ),
+        sa.or_(runs.c.not_before.is_(None), runs.c.not_before <= sa.bindparam("now"), runs.c.not_before >= sa.bindparam("far")),
     )
     .order_by(runs.c.id)
     .limit(sa.bindparam("n"))
 )
 _NEXT_TURN = Prepared(
-    _RUNS.where(*_states(list(LIVE_STATES)), runs.c.turn_key > sa.bindparam("key"))
-    .order_by(runs.c.turn_key, runs.c.id)
-    .limit(1)
+    _RUNS.where(*_states(list(LIVE_STATES)), runs.c.turn_key > sa.bindparam("key")).order_by(runs.c.turn_key, runs.c.id).limit(1)
 )

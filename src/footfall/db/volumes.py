@@ -62,9 +62,7 @@ def page(connection: Connection, account_id: str, page: int, page_size: int) -> 
     take = min(page_size, total - index)
     if take <= 0:
         return Page([], total)
-    return Page(
-        [_VOLUME.read(row) for row in _PAGE.all(connection, account_id=account_id, limit=take, skip=index)], total
-    )
+    return Page([_VOLUME.read(row) for row in _PAGE.all(connection, account_id=account_id, limit=take, skip=index)], total)
 
 
 def take(tx: Connection, account_id: str, project_id: str, number: int, run_id: str) -> None:
@@ -146,8 +144,6 @@ _DELETE = Prepared(
     )
 )
 _DELETE_ALL = Prepared(
-    text(
-        "UPDATE volumes SET deleted_at = :now, updated_at = :now WHERE project_id = :project_id AND deleted_at IS NULL"
-    )
+    text("UPDATE volumes SET deleted_at = :now, updated_at = :now WHERE project_id = :project_id AND deleted_at IS NULL")
 )
 _ACCOUNT = Prepared(text("SELECT account_id FROM projects WHERE id = :project_id"))

@@ -48,9 +48,7 @@ class LocalExecutor(Executor):
         cores = len(self._machine_cpus)
         memory_mib = (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20) * 4 // 5
         self._gpus = fake_gpus(settings.fake_gpus) if settings.fake_gpus else find_gpus()
-        self._capacity = Capacity(
-            settings.local_cores or cores, settings.local_memory_mib or memory_mib, len(self._gpus)
-        )
+        self._capacity = Capacity(settings.local_cores or cores, settings.local_memory_mib or memory_mib, len(self._gpus))
         self._awaited: dict[Path, float] = {}  # when a runner was first missed, by the monotonic clock
         self._children: dict[Path, int] = {}  # only to reap them, and to learn early of one that failed
 
@@ -105,9 +103,7 @@ class LocalExecutor(Executor):
     def _observe(self, handle: str, ended: set[Path]) -> Observation:
         host, run_id, attempt, n_nodes = _parse(handle)
         if host.rpartition(":")[0] != self._host.rpartition(":")[0]:
-            return Observation(
-                Liveness.UNKNOWN, f"it was started on host {host.partition(':')[0]}, which is not this one"
-            )
+            return Observation(Liveness.UNKNOWN, f"it was started on host {host.partition(':')[0]}, which is not this one")
         if host != self._host:
             return Observation(Liveness.GONE, "the machine was restarted")
         nodes = list(self._nodes(run_id, attempt, n_nodes))

@@ -13,9 +13,7 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """How every directory is opened."""
 
 
-def open_directory(
-    root: str | os.PathLike[str], steps: Iterable[str], make: Callable[[int], None] | None = None
-) -> int:
+def open_directory(root: str | os.PathLike[str], steps: Iterable[str], make: Callable[[int], None] | None = None) -> int:
     """Return a descriptor of a directory below another, opened step by step without following links.
 
     A directory that is swapped for a link in between is refused too. The caller closes the descriptor.

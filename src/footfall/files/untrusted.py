@@ -16,9 +16,7 @@ from pathlib import Path
 from footfall.errors import NotFoundError
 from footfall.files.directories import DIRECTORY, open_directory
 
-_NOT_THERE = frozenset(
-    {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EISDIR, errno.EINVAL}
-)
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EISDIR, errno.EINVAL})
 MAX_DEPTH = 64
 
 

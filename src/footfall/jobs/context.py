@@ -117,9 +117,7 @@ def explain(error: Exception) -> Refusal:
     for kind, reason, name in _REASONS:
         if isinstance(error, kind):
             return _refusal(reason, str(error), name)
-    return _refusal(
-        FailureReason.COMMAND_FAILED, f"Something of ours broke ({type(error).__name__}: {error}); the log has more."
-    )
+    return _refusal(FailureReason.COMMAND_FAILED, f"Something of ours broke ({type(error).__name__}: {error}); the log has more.")
 
 
 _REASONS: tuple[tuple[type[Exception], FailureReason, str | None], ...] = (

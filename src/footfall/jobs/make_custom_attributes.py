@@ -27,10 +27,7 @@ def main(context: JobContext[MakeCustomAttributes]) -> MakeCustomAttributesResul
         context.log(f"warning: the encoder does not know {', '.join(map(repr, matches.unknown))}; left out")
     object, sha256 = publish_result(context, job.profile_id, path)
     return MakeCustomAttributesResult(
-        line_count=matches.line_count,
-        object=object,
-        sha256=sha256,
-        unknown_keywords=list(matches.unknown[:MAX_NAMED]),
+        line_count=matches.line_count, object=object, sha256=sha256, unknown_keywords=list(matches.unknown[:MAX_NAMED])
     )
 
 

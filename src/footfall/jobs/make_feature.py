@@ -16,14 +16,7 @@ from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, req
 from footfall.layout import artefact_dir
 from footfall.modeling.encoding.dense import find_missing
 from footfall.modeling.encoding.encode import make_feature
-from footfall.modeling.encoding.encoder import (
-    Encoder,
-    cover_categories,
-    cover_sample,
-    fit_sample,
-    load_encoder,
-    take_sample,
-)
+from footfall.modeling.encoding.encoder import Encoder, cover_categories, cover_sample, fit_sample, load_encoder, take_sample
 from footfall.modeling.encoding.sample import Sample
 from footfall.modeling.events.columns import LogOptions
 from footfall.modeling.events.files import find_format
@@ -124,9 +117,7 @@ def _log_missing(context: JobContext[MakeFeature], encoder: Encoder, data: list[
         )
     unused = find_missing(schema, encoder.schema)
     if unused:
-        context.log(
-            f"warning: the encoder knows nothing of {', '.join(unused)}; what the data set says of them is not used"
-        )
+        context.log(f"warning: the encoder knows nothing of {', '.join(unused)}; what the data set says of them is not used")
 
 
 def _choose_encoder(context: JobContext[MakeFeature], sample: Sample) -> _Choice:
@@ -142,9 +133,7 @@ def _choose_encoder(context: JobContext[MakeFeature], sample: Sample) -> _Choice
                 continue
             coverage = cover_sample(choice.encoder, sample)
             context.log(f"encoder {candidate.name!r} knows {coverage:.1%} of the behaviors of a sample")
-            unknown = [
-                name for name, share in cover_categories(choice.encoder, sample).items() if share < MIN_CATEGORIES
-            ]
+            unknown = [name for name, share in cover_categories(choice.encoder, sample).items() if share < MIN_CATEGORIES]
             if unknown:
                 context.log(f"encoder {candidate.name!r} knows few of the values of {', '.join(unknown)}")
             if coverage >= MIN_COVERAGE and not unknown and _has_schema_of(choice.encoder, sample):

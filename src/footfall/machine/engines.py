@@ -94,9 +94,7 @@ class Engines:
         if snapshot is None:
             with self._scan_lock:
                 snapshot = self._snapshot = self._snapshot or self._scan(None, retries=True)
-        elif (
-            time.monotonic() - snapshot.at > TTL_S and not self._is_fixed and self._refresh_lock.acquire(blocking=False)
-        ):
+        elif time.monotonic() - snapshot.at > TTL_S and not self._is_fixed and self._refresh_lock.acquire(blocking=False):
             threading.Thread(target=self._refresh, name="engines", daemon=True).start()
         return snapshot
 
@@ -113,9 +111,7 @@ class Engines:
             return previous
         known = previous.engines if previous is not None else [Engine(name, "", "it was not tried") for name in NAMES]
         with ThreadPoolExecutor(len(NAMES)) as pool:
-            tried = [
-                pool.submit(_try, engine.name, self.environment) if engine.why and retries else None for engine in known
-            ]
+            tried = [pool.submit(_try, engine.name, self.environment) if engine.why and retries else None for engine in known]
             engines = [old if new is None else new.result() for old, new in zip(known, tried, strict=True)]
             listed = [pool.submit(_list, engine, self.environment) for engine in engines]
             listed_engines = [each.result() for each in listed]
@@ -206,9 +202,7 @@ def _call(argv: Sequence[str], environment: Mapping[str, str], stdin: bytes = b"
     except subprocess.TimeoutExpired as error:
         raise _EngineError(f"{argv[1]} took longer than {COMMAND_TIMEOUT_S:.0f} s") from error
     if process.returncode:
-        lines = (process.stderr or process.stdout).decode("utf-8", "replace").strip().splitlines() or [
-            "it says nothing"
-        ]
+        lines = (process.stderr or process.stdout).decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
         raise _EngineError(f"{argv[1]} says: {lines[-1][:200]}")
     return process.stdout
 

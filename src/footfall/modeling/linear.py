@@ -44,11 +44,7 @@ class LinearHead:
 
 
 def fit_linear(
-    x_NV: Matrix,
-    label_N: U8,
-    strength: float,
-    start: LinearHead | None = None,
-    towards_V: F64 | None = None,
+    x_NV: Matrix, label_N: U8, strength: float, start: LinearHead | None = None, towards_V: F64 | None = None
 ) -> LinearHead:
     """Fit a head; deterministic. The ridge pulls towards ``towards_V``, or 0."""
     n_columns = x_NV.shape[1]

@@ -139,9 +139,7 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, links: dict[
     elif member.isreg() and name:
         _write(tar, member, name)
     else:
-        raise LaunchError(
-            f"The code archive is not a tar.gz that can be unpacked here: {name!r} is no file, directory or link."
-        )
+        raise LaunchError(f"The code archive is not a tar.gz that can be unpacked here: {name!r} is no file, directory or link.")
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
@@ -170,9 +168,7 @@ def _inside(path: str, *, is_target: bool = False) -> str:
         elif step not in ("", "."):
             steps.append(step)
     if is_out:
-        raise LaunchError(
-            f"The code archive is not a tar.gz that can be unpacked here: {path[:200]!r} leads outside of it."
-        )
+        raise LaunchError(f"The code archive is not a tar.gz that can be unpacked here: {path[:200]!r} leads outside of it.")
     return "/".join(steps)
 
 

@@ -102,8 +102,7 @@ class NodeFiles:
             if len(data) > room:
                 self.is_log_cut = True
                 self._write_log(
-                    b"\n[footfall: the log reached its limit of %d bytes; what follows is not kept]\n"
-                    % self._log_limit_bytes
+                    b"\n[footfall: the log reached its limit of %d bytes; what follows is not kept]\n" % self._log_limit_bytes
                 )
         except OSError as error:
             if error.errno not in _NO_SPACE:

@@ -73,9 +73,7 @@ def inspect_image(image: ImageSpec, isolation: IsolationSpec, variables: Mapping
         if os.path.islink(os.path.join(path, part)):
             raise LaunchError(f"The image {name!r} cannot be used: its /{part} is a link.")
     programs = (variables or {}).get("PATH", "")
-    return ImageView(
-        kind, root=os.path.realpath(path), path=programs, shell=_find_shell(path, name), variables=variables
-    )
+    return ImageView(kind, root=os.path.realpath(path), path=programs, shell=_find_shell(path, name), variables=variables)
 
 
 def generated_files(image: ImageView, hosts: Sequence[str], uid: int | None, home: str) -> dict[str, str]:

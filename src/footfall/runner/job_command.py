@@ -46,11 +46,7 @@ class JobCommand(Command):
             inherit, ends = {report_end: report_end}, [report_end]
         try:
             return host.start(
-                self._spec["command"],
-                environment,
-                (null, output, output),
-                directory=self._files.scratch,
-                inherit=inherit,
+                self._spec["command"], environment, (null, output, output), directory=self._files.scratch, inherit=inherit
             )
         finally:
             for fd in (null, *ends):

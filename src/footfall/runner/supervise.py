@@ -156,15 +156,7 @@ class Supervisor:
         self._reap()  # it may have ended before SIGCHLD was handled
         while self._exit_reason.wait_status is None:
             next_at = memory_check_at if self._kill_at is None else now + STOP_POLL_INTERVAL_S
-            self._poller.poll(
-                min(
-                    heartbeat_at,
-                    memory_check_at,
-                    next_at,
-                    next_at if due_at is None else due_at,
-                )
-                - now
-            )
+            self._poller.poll(min(heartbeat_at, memory_check_at, next_at, next_at if due_at is None else due_at) - now)
             now = time.monotonic()
             if now >= heartbeat_at:
                 self._files.heartbeat()

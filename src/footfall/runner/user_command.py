@@ -296,11 +296,7 @@ class UserCommand(Command):
         from footfall.runner.sandbox.seccomp import build_filter
 
         text = shell.write_script(
-            self.environment,
-            self._argv,
-            self.directory,
-            has_bash=self._image.has_bash,
-            max_processes=self._process_limit,
+            self.environment, self._argv, self.directory, has_bash=self._image.has_bash, max_processes=self._process_limit
         )
         contents = {shell.SCRIPT_FD: text}
         calls = build_filter()

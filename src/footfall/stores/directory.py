@@ -66,9 +66,7 @@ class DirectoryStore(Store):
             for directory, _, _ in os.walk(path, topdown=False):
                 Path(directory).rmdir()
         except OSError as error:
-            details = (
-                f"The directory of the bucket {name} holds files that are no objects, such as links; remove them first."
-            )
+            details = f"The directory of the bucket {name} holds files that are no objects, such as links; remove them first."
             raise StoreDeniedError(details, operation="write") from error
 
     def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> list[ObjectInfo]:
@@ -109,9 +107,7 @@ class DirectoryStore(Store):
             for part in parents:
                 path = path / part
                 if path.is_file():
-                    problem = (
-                        f"{path.relative_to(self._root)} is an object, so nothing can lie below it; choose another name"
-                    )
+                    problem = f"{path.relative_to(self._root)} is an object, so nothing can lie below it; choose another name"
                     break
         if problem:
             raise InvalidFieldError("key", key, "path", f"{key}: {problem}.")

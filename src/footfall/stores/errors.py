@@ -6,13 +6,7 @@ from contextlib import contextmanager
 
 from obstore import exceptions as failures
 
-from footfall.errors import (
-    ObjectNotFoundError,
-    StoreDeniedError,
-    StoreError,
-    StoreFullError,
-    StoreUnavailableError,
-)
+from footfall.errors import ObjectNotFoundError, StoreDeniedError, StoreError, StoreFullError, StoreUnavailableError
 
 
 @contextmanager

@@ -162,16 +162,12 @@ def _create_bucket(location: StoreLocation, name: str) -> None:
         config=config,
     )
     constraint = (
-        {}
-        if location.region in ("", "us-east-1")
-        else {"CreateBucketConfiguration": {"LocationConstraint": location.region}}
+        {} if location.region in ("", "us-east-1") else {"CreateBucketConfiguration": {"LocationConstraint": location.region}}
     )
     try:
         client.create_bucket(Bucket=name, **constraint)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-            raise StoreDeniedError(
-                f"the S3 service does not make the bucket {name}: {error}", operation="write"
-            ) from error
+            raise StoreDeniedError(f"the S3 service does not make the bucket {name}: {error}", operation="write") from error
     except BotoCoreError as error:
         raise StoreUnavailableError(f"the S3 service does not answer: {error}", operation="write") from error

@@ -119,19 +119,8 @@ def test_pages_are_found_by_names_without_case_and_page_0_is_page_1(service: Ser
     for query in ("page=0&pagesize=1", "page=1&pageSize=1", "PAGE=0&PAGESIZE=1", "pagesize=1"):
         reply = call.get(f"{LIST}?{query}").json
         assert ([project["projectId"] for project in reply["projects"]], reply["totalCount"]) == (ids[:1], 5)
-    found = [
-        call.get(f"{LIST}?page={n}&pageSize=2").json["projects"]
-        for n in (1, 2, 3, 4, 10**18 - 1, 10**20 - 1, "9" * 5000)
-    ]
-    assert [[project["projectId"] for project in page] for page in found] == [
-        ids[:2],
-        ids[2:4],
-        ids[4:],
-        [],
-        [],
-        [],
-        [],
-    ]
+    found = [call.get(f"{LIST}?page={n}&pageSize=2").json["projects"] for n in (1, 2, 3, 4, 10**18 - 1, 10**20 - 1, "9" * 5000)]
+    assert [[project["projectId"] for project in page] for page in found] == [ids[:2], ids[2:4], ids[4:], [], [], [], []]
     assert call.get(f"{LIST}?page={'0' * 30}1&pageSize=2").json["projects"] == found[0]
     for size in (10**20, 0, -1):
         assert "from 1 to 100" in call.get(f"{LIST}?pageSize={size}").details
@@ -176,9 +165,7 @@ def test_many_with_one_key_make_one_thing(service: Service) -> None:
     assert len({reply.body for reply in replies}) == 1
 
 
-def test_a_second_request_waits_for_the_first_and_then_is_406(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_request_waits_for_the_first_and_then_is_406(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutations, "IDEMPOTENCY_TIMEOUT_S", 0.3)
     call, entered, go_on = service.operator, threading.Event(), threading.Event()
     check_new = projects.check_new

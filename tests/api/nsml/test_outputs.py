@@ -260,11 +260,7 @@ def test_metrics_are_curves_and_summaries(run: OneRun) -> None:
     assert found["summary"] == {"loss": one}
     assert found["droppedPoints"] == 3
     assert run.caller.get(f"{run.path}/metrics?keys=other").json["series"] == []
-    for query, word in (
-        ("maxPoints=3", "maxPoints"),
-        ("maxPoints=x", "maxPoints"),
-        ("keys=" + ",".join("k" * 1002), "keys"),
-    ):
+    for query, word in (("maxPoints=3", "maxPoints"), ("maxPoints=x", "maxPoints"), ("keys=" + ",".join("k" * 1002), "keys")):
         reply = run.caller.get(f"{run.path}/metrics?{query}")
         assert reply.error == (400, "400", "Bad Request")
         assert word in reply.details

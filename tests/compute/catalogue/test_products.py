@@ -191,9 +191,7 @@ def test_with_none_configured_the_images_of_engines_that_work_are_base_images(
         assert engines.known is None, "whoever wants the host's environment does not wait for engines"
         assert found.base[0] == "host"
         assert "localhost/torch:2" in found.base
-        assert found.resolve(connection, "BASE", "localhost/torch:2") == Image(
-            "localhost/torch:2", "oci", "localhost/torch:2"
-        )
+        assert found.resolve(connection, "BASE", "localhost/torch:2") == Image("localhost/torch:2", "oci", "localhost/torch:2")
         with pytest.raises(ShortageError, match=r"no BASE image 'torch:9'.*podman: works"):
             found.resolve(connection, "BASE", "torch:9")
     only = configured(settings, {"name": "host", "kind": "host"}, machine=machine)

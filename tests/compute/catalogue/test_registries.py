@@ -50,9 +50,7 @@ def test_row_13_a_host_that_is_not_allowed_is_never_contacted(secrets: Secrets, 
     assert requested == [EP]
 
 
-def test_a_host_of_the_operators_choice_may_be_used_and_answers_are_kept(
-    secrets: Secrets, requested: list[Any]
-) -> None:
+def test_a_host_of_the_operators_choice_may_be_used_and_answers_are_kept(secrets: Secrets, requested: list[Any]) -> None:
     catalogs = RegistryCatalogs(secrets, ("harbor.example.com",))
     assert check_host("Harbor.example.com", ("harbor.example.com",)) == "harbor.example.com"
     for _ in range(3):

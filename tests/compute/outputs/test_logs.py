@@ -16,9 +16,7 @@ from footfall.compute.outputs.logs import LogTail, NodeLog, read_log
 ID = "01900000-0000-7000-8000-000000000000"
 
 
-def write(
-    root: Path, attempt: int, data: bytes, index: list[tuple[int, int]] | None = None, *, end: bool = False
-) -> None:
+def write(root: Path, attempt: int, data: bytes, index: list[tuple[int, int]] | None = None, *, end: bool = False) -> None:
     node = root / layout.node_dir(ID, attempt, 0)
     node.mkdir(parents=True, exist_ok=True)
     with open(node / layout.LOG, "ab") as file:

@@ -46,8 +46,7 @@ class Writer:
                 flags = 1 | (0 if math.isfinite(value) else NON_FINITE)
                 file.write(struct.pack("<IIddd", self.keys.index(key), flags, step, self.clock, value))
                 one = self.summary.setdefault(
-                    key,
-                    {"last": None, "min": None, "max": None, "count": 0, "nonFinite": 0, "lastNonFiniteStep": None},
+                    key, {"last": None, "min": None, "max": None, "count": 0, "nonFinite": 0, "lastNonFiniteStep": None}
                 )
                 one["count"] += 1
                 if math.isfinite(value):
@@ -202,9 +201,7 @@ def test_a_chart_holds_a_block_in_memory_and_not_the_points(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("left", [1, 150])
-def test_a_batch_that_is_taken_back_while_a_chart_is_made_harms_nothing(
-    tmp_path: Path, monkeypatch: Any, left: int
-) -> None:
+def test_a_batch_that_is_taken_back_while_a_chart_is_made_harms_nothing(tmp_path: Path, monkeypatch: Any, left: int) -> None:
     """On a full disk the runner cuts off what it could write of a batch, and another batch may follow."""
     writer = Writer(tmp_path)
     writer.post(*[("a", step, 1.0) for step in range(100)], *[("b", step, 1.0) for step in range(50)])
@@ -238,9 +235,7 @@ def test_of_many_points_no_summary_reads_them(tmp_path: Path, monkeypatch: Any) 
 
 
 Posted = st.dictionaries(
-    st.sampled_from(["loss", "a,b", "é"]),
-    st.one_of(st.floats(), st.integers(-(10**400), 10**400)),
-    max_size=3,
+    st.sampled_from(["loss", "a,b", "é"]), st.one_of(st.floats(), st.integers(-(10**400), 10**400)), max_size=3
 )
 Stepped = st.builds(lambda point, step: point | step, Posted, st.sampled_from([{}, {"@step": 3}, {"@step": -1.5}]))
 

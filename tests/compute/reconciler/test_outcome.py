@@ -23,14 +23,7 @@ def make_run(n_nodes: int = 1, attempt: int = 0, *, is_cancelled: bool = False) 
 def ended(exit_code: int | None = 0, reason: str | None = None, at: float = 1.0, **more: Any) -> dict[str, Any]:
     if reason is None and exit_code:
         reason = "command_failed" if exit_code > 0 else "signalled"
-    return {
-        "exit_code": exit_code,
-        "reason": reason,
-        "name": None,
-        "details": None,
-        "started_at": 0.0,
-        "ended_at": at,
-    } | more
+    return {"exit_code": exit_code, "reason": reason, "name": None, "details": None, "started_at": 0.0, "ended_at": at} | more
 
 
 @pytest.mark.parametrize(
@@ -46,17 +39,13 @@ def ended(exit_code: int | None = 0, reason: str | None = None, at: float = 1.0,
         ([ended(None, "rejected")], None),
     ],
 )
-def test_a_runs_exit_code_is_the_first_that_is_not_0_in_time(
-    finals: list[dict[str, Any]], exit_code: int | None
-) -> None:
+def test_a_runs_exit_code_is_the_first_that_is_not_0_in_time(finals: list[dict[str, Any]], exit_code: int | None) -> None:
     assert judge(make_run(len(finals)), finals).exit_code == exit_code
 
 
 @pytest.mark.parametrize("reason", ["start_timeout", "log_limit", "output_limit", "timed_out", "out_of_memory"])
 @pytest.mark.parametrize("rescheduled", [True, False])
-def test_a_limit_ends_a_users_run_for_its_reason_also_when_it_asked_for_another_attempt(
-    reason: str, rescheduled: bool
-) -> None:
+def test_a_limit_ends_a_users_run_for_its_reason_also_when_it_asked_for_another_attempt(reason: str, rescheduled: bool) -> None:
     outcome = judge(make_run(), [ended(-15, reason, rescheduled=rescheduled)])
     assert (outcome.state, outcome.reason) == (RunState.FAILED, FailureReason(reason))
 
@@ -84,9 +73,7 @@ def test_a_stop_is_never_followed_by_another_attempt() -> None:
 
 
 def test_the_node_that_failed_first_is_named_and_the_one_stopped_for_it_is_not() -> None:
-    outcome = judge(
-        make_run(2), [ended(-15, "stopped", at=1.0), ended(3, details="It ended with exit code 3.", at=2.0)]
-    )
+    outcome = judge(make_run(2), [ended(-15, "stopped", at=1.0), ended(3, details="It ended with exit code 3.", at=2.0)])
     assert outcome.details == "Node 1: It ended with exit code 3."
     assert outcome.reason is FailureReason.COMMAND_FAILED
 

@@ -95,12 +95,8 @@ class World:
         check_units(after)
         for each in decisions:
             if each.grant is not None:
-                assert [len(share.cores) for share in each.grant.shares] == [
-                    each.run.spec.n_cores
-                ] * each.run.spec.n_nodes
-                assert [len(share.gpus) for share in each.grant.shares] == [
-                    each.run.spec.n_gpus
-                ] * each.run.spec.n_nodes
+                assert [len(share.cores) for share in each.grant.shares] == [each.run.spec.n_cores] * each.run.spec.n_nodes
+                assert [len(share.gpus) for share in each.grant.shares] == [each.run.spec.n_gpus] * each.run.spec.n_nodes
         for project in {holder.project_id for holder in after}:
             mine = [holder for holder in after if holder.project_id == project]
             assert not self.limits.max_runs or len(mine) <= self.limits.max_runs
@@ -174,13 +170,9 @@ def test_a_gang_starts_with_all_its_nodes_or_not_at_all() -> None:
 
 def test_the_project_with_the_fewest_gpus_then_cores_then_the_older_run_comes_first() -> None:
     held = grants(
-        schedule(
-            [make_run(1, "gpus", n_gpus=1), make_run(2, "cores", n_cores=2), make_run(3, "few")], [], MACHINE, GPUS
-        )
+        schedule([make_run(1, "gpus", n_gpus=1), make_run(2, "cores", n_cores=2), make_run(3, "few")], [], MACHINE, GPUS)
     )
-    waiting = [
-        make_run(n, project, n_cores=1, n_gpus=0) for n, project in ((4, "gpus"), (5, "cores"), (6, "few"), (7, "none"))
-    ]
+    waiting = [make_run(n, project, n_cores=1, n_gpus=0) for n, project in ((4, "gpus"), (5, "cores"), (6, "few"), (7, "none"))]
     assert start(waiting, held) == ["000007", "000006", "000005", "000004"]
     assert start([make_run(9, "b"), make_run(8, "a")]) == ["000008", "000009"]
 
@@ -234,9 +226,7 @@ def test_the_limits_of_a_project_hold_back_its_own_runs_alone() -> None:
     ]
     assert not any(each.is_overtaken for each in decisions)
     limits = Limits(max_gpus=1)
-    decisions = schedule(
-        [make_run(1, "a", n_gpus=1), make_run(2, "a", n_gpus=1), make_run(3, "a")], [], MACHINE, GPUS, limits
-    )
+    decisions = schedule([make_run(1, "a", n_gpus=1), make_run(2, "a", n_gpus=1), make_run(3, "a")], [], MACHINE, GPUS, limits)
     assert sorted(each.run.id for each in decisions if each.grant is not None) == ["000001", "000003"]
 
 

@@ -79,9 +79,7 @@ class Played(Executor):
             raise SubmitRejectedError("never")
         key = (launch.run_id, launch.attempt)
         if key not in self.nodes:
-            assert not any(
-                node.is_alive for (id, _), nodes in self.nodes.items() if id == launch.run_id for node in nodes
-            )
+            assert not any(node.is_alive for (id, _), nodes in self.nodes.items() if id == launch.run_id for node in nodes)
             self.launches.append(launch)
             self.nodes[key] = []
             for rank in range(launch.spec.n_nodes):
@@ -142,12 +140,7 @@ class Life(RuleBasedStateMachine):
         self.stale = getattr(self, "reconciler", None)
         self.reconciler = Reconciler(self.engine.settings, self.engine.db, self.executor, self.engine.all_hooks, epoch)
 
-    @rule(
-        target=made,
-        size=st.sampled_from([(1, 1), (1, 2), (2, 1)]),
-        gpus=st.integers(0, 1),
-        priority=st.integers(-1, 1),
-    )
+    @rule(target=made, size=st.sampled_from([(1, 1), (1, 2), (2, 1)]), gpus=st.integers(0, 1), priority=st.integers(-1, 1))
     def create(self, size: tuple[int, int], gpus: int, priority: int) -> Run:
         nodes, cores = size
         product = Product(1, "TRAIN", (1, 2), "p", "p", cores, 500, gpus)
@@ -232,10 +225,7 @@ class Life(RuleBasedStateMachine):
             grants = allocations.find_grants(connection)
             units = connection.exec_driver_sql("SELECT kind, unit, run_id FROM held_units").all()
         states = {run.id: run.state for run in self.all_runs()}
-        assert {states[id] for id in [*grants, *(row.run_id for row in units)]} <= {
-            RunState.PENDING,
-            RunState.IN_PROGRESS,
-        }
+        assert {states[id] for id in [*grants, *(row.run_id for row in units)]} <= {RunState.PENDING, RunState.IN_PROGRESS}
         assert sum(grant.total.n_cores for grant in grants.values()) <= 3
         assert sum(grant.total.n_gpus for grant in grants.values()) <= 2
         alive = {id for (id, _), nodes in self.executor.nodes.items() if any(node.is_alive for node in nodes)}
@@ -254,9 +244,7 @@ class Life(RuleBasedStateMachine):
     def numbers_are_dense_and_counts_are_those_of_the_rows(self) -> None:
         with self.engine.db.read() as connection:
             numbers = (
-                connection.exec_driver_sql("SELECT number FROM runs WHERE number IS NOT NULL ORDER BY number")
-                .scalars()
-                .all()
+                connection.exec_driver_sql("SELECT number FROM runs WHERE number IS NOT NULL ORDER BY number").scalars().all()
             )
             counted = connection.exec_driver_sql("SELECT state, n FROM run_counts WHERE scope = 'own' AND n > 0").all()
             shown = connection.exec_driver_sql(
@@ -326,6 +314,4 @@ def test_any_life_of_runs_follows_the_model() -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
     with patch.object(reconcile, "POLL_INTERVAL_S", 0.0), patch.object(reconcile, "CANCEL_INTERVAL_S", 0.0):
-        run_state_machine_as_test(
-            Life, settings=settings(max_examples=N_EXAMPLES, stateful_step_count=30, deadline=None)
-        )
+        run_state_machine_as_test(Life, settings=settings(max_examples=N_EXAMPLES, stateful_step_count=30, deadline=None))

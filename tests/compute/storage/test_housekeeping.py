@@ -51,9 +51,7 @@ def age(engine: Engine, table: str, column: str, by: timedelta) -> None:
         tx.exec_driver_sql(f"UPDATE {table} SET {column} = {column} - {int(by.total_seconds() * 1e6)}")
 
 
-def test_files_of_an_ended_run_go_after_the_retention_time_and_the_run_says_when(
-    still: Engine, keeper: Housekeeper
-) -> None:
+def test_files_of_an_ended_run_go_after_the_retention_time_and_the_run_says_when(still: Engine, keeper: Housekeeper) -> None:
     old, live = still.create_command(), still.create_command()
     still.move(old.id, *ENDED)
     still.move(live.id, *ENDED[:2])
@@ -106,9 +104,7 @@ def keep_code(engine: Engine, digest: str) -> Path:
     return path
 
 
-def test_code_goes_when_nothing_has_used_it_for_a_day_and_no_live_run_names_it(
-    still: Engine, keeper: Housekeeper
-) -> None:
+def test_code_goes_when_nothing_has_used_it_for_a_day_and_no_live_run_names_it(still: Engine, keeper: Housekeeper) -> None:
     unused, used, fresh = (keep_code(still, letter * 64) for letter in "abc")
     run = still.create_command(code_digest="b" * 64)
     age(still, "code_archives", "used_at", timedelta(hours=23))

@@ -151,9 +151,7 @@ def test_a_commit_that_fails_is_said_to_all_and_the_next_one_works(database: Dat
     with database.write() as tx:
         # Foreign keys that are looked at when the transaction ends make the commit itself fail.
         tx.execute(sa.text("CREATE TABLE parents (name TEXT PRIMARY KEY)"))
-        tx.execute(
-            sa.text("CREATE TABLE children (parent TEXT REFERENCES parents(name) DEFERRABLE INITIALLY DEFERRED)")
-        )
+        tx.execute(sa.text("CREATE TABLE children (parent TEXT REFERENCES parents(name) DEFERRABLE INITIALLY DEFERRED)"))
 
     def orphan() -> None:
         with database.write() as tx:

@@ -41,17 +41,7 @@ def test_0003_keeps_the_features_that_are_there_and_adds_profiles(tmp_path: Path
         for name in ("shopping_intents", "custom_attributes"):
             found = {index["name"] for index in tables.get_indexes(name)}
             assert found == {index.name for index in metadata.tables[name].indexes}
-    insert(
-        database,
-        "features",
-        id="g",
-        account_id="a",
-        name="April",
-        run_id="r",
-        created_at=2,
-        source_options="{}",
-        **place,
-    )
+    insert(database, "features", id="g", account_id="a", name="April", run_id="r", created_at=2, source_options="{}", **place)
     insert(
         database, "custom_attributes",
         id="c", account_id="a", name="runners", run_id="r", feature_id="f", keyword_set="run", created_at=3,

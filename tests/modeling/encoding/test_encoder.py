@@ -95,9 +95,7 @@ def test_bags_are_weighted_by_block_to_unit_length(encoder: Encoder, rows: tuple
     block = block_of(rows[0])
     encoded = encoder.encode(block.data_B, block.tab_N, block.end_N)
     bound_K = encoder.vocabulary.bound_K
-    weight_M = bag.weigh(
-        encoded.offset_N1, encoded.token_M, encoded.count_M, encoder.idf_V, bound_K, encoded.inverse_NK
-    )
+    weight_M = bag.weigh(encoded.offset_N1, encoded.token_M, encoded.count_M, encoder.idf_V, bound_K, encoded.inverse_NK)
     for n in (5, 24, 700):
         part = slice(encoded.offset_N1[n], encoded.offset_N1[n + 1])
         kind = np.searchsorted(bound_K, encoded.token_M[part], side="right")
@@ -132,9 +130,7 @@ def test_a_user_is_the_weighted_sum_of_its_tokens(n_dims: int) -> None:
     rng = np.random.default_rng(n_dims)
     vector_VD, idf_V = rng.normal(size=(40, n_dims)).astype(np.float32), rng.uniform(1, 9, 50).astype(np.float32)
     offset_N1, bound_K = np.array([0, 1, 1, 9, 30]), np.array([20, 40, 50])
-    token_M = np.concatenate([[45], np.sort(rng.permutation(50)[:8]), np.sort(rng.permutation(50)[:21])]).astype(
-        np.uint32
-    )
+    token_M = np.concatenate([[45], np.sort(rng.permutation(50)[:8]), np.sort(rng.permutation(50)[:21])]).astype(np.uint32)
     count_M = rng.integers(1, 255, token_M.size).astype(np.uint8)
     inverse_NK = rng.uniform(0.1, 1, (4, 3)).astype(np.float32)
     z_ND = fold_in(offset_N1, token_M, count_M, bound_K, inverse_NK, build_fold_table(vector_VD, idf_V))
@@ -193,9 +189,7 @@ def test_half_floats_are_those_of_numpy() -> None:
 
 
 def test_the_latent_space_puts_users_of_one_taste_together(encoder: Encoder) -> None:
-    block = block_of(
-        "a\t" + "->".join(["see red thing 1"] * 5) + "\nb\tsee red thing 1->see red thing 2\nc\tsee blue thing 9\n"
-    )
+    block = block_of("a\t" + "->".join(["see red thing 1"] * 5) + "\nb\tsee red thing 1->see red thing 2\nc\tsee blue thing 9\n")
     z = encoder.encode(block.data_B, block.tab_N, block.end_N).latent_ND.view(np.float16).astype(np.float32)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
     assert z[0] @ z[1] > z[0] @ z[2] + 0.1

@@ -109,9 +109,7 @@ def test_missing_values_have_a_byte_of_their_own() -> None:
     assert rank_A256[0, 255] == 0.5
 
 
-def test_an_encoder_keeps_what_it_knows_of_events(
-    made: tuple[Encoder, Feature, str, pl.DataFrame], tmp_path: Path
-) -> None:
+def test_an_encoder_keeps_what_it_knows_of_events(made: tuple[Encoder, Feature, str, pl.DataFrame], tmp_path: Path) -> None:
     encoder, feature = made[:2]
     assert encoder.schema == Schema(True, ("minutes",), ("place",))
     assert len(encoder.column_names) == encoder.n_columns == feature.layout["n_columns"]
@@ -136,9 +134,7 @@ def test_the_amounts_view_sees_what_counts_do_not(made: tuple[Encoder, Feature, 
     assert task.auroc > 0.85
 
 
-def test_scores_of_a_log_are_those_of_the_stack(
-    made: tuple[Encoder, Feature, str, pl.DataFrame], tmp_path: Path
-) -> None:
+def test_scores_of_a_log_are_those_of_the_stack(made: tuple[Encoder, Feature, str, pl.DataFrame], tmp_path: Path) -> None:
     _, feature, labels, _ = made
     answers = read_labels([make_source(labels.encode())])
     task = train_task(feature, answers, seed=1)

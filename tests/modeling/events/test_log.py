@@ -93,8 +93,7 @@ def as_sequences(behaviors: dict[str, list[str]]) -> Source:
 def test_a_log_holds_every_user_oldest_event_first(tmp_path: Path) -> None:
     frame = make_events()
     expected = {
-        str(id[0]): part.sort("timestamp")["behavior"].to_list()
-        for id, part in frame.group_by("user_id", maintain_order=True)
+        str(id[0]): part.sort("timestamp")["behavior"].to_list() for id, part in frame.group_by("user_id", maintain_order=True)
     }
     assert histories(read(parquet(frame), tmp_path)) == expected
 
@@ -116,9 +115,7 @@ def test_an_encoder_of_text_sees_the_text_of_a_log_alone(tmp_path: Path) -> None
     assert feature_bytes(log, encoder, tmp_path) == feature_bytes([source], encoder, tmp_path)
 
 
-def test_any_format_order_and_number_of_threads_give_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_format_order_and_number_of_threads_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = make_events()
     first = read(parquet(frame, row_group_size=100), tmp_path)
     encoder = fit_encoder(first, seed=SEED)
@@ -210,11 +207,7 @@ def test_few_events_long_after_the_others_are_told_with_a_remedy(tmp_path: Path)
 def test_columns_are_found_by_name_and_kind(tmp_path: Path) -> None:
     text = b"CustomerID,InvoiceDate,Event,Description,Quantity,StockCode,Country\n7,2011-01-05 10:00,buy, red cup ,3,123,UK\n"
     columns = read(make_source(text), tmp_path).columns
-    assert (columns.user_id, columns.timestamp, columns.behavior) == (
-        "CustomerID",
-        "InvoiceDate",
-        ("Event", "Description"),
-    )
+    assert (columns.user_id, columns.timestamp, columns.behavior) == ("CustomerID", "InvoiceDate", ("Event", "Description"))
     assert (columns.numeric, columns.categorical) == (("Quantity",), ("Event", "StockCode", "Country"))
     assert histories(read(make_source(text), tmp_path)) == {"7": ["buy red cup"]}
 
@@ -253,9 +246,7 @@ GOOD = b"a,2025-01-01T00:00:00Z,x,1\n" * 1500
         (HEAD, None, "NOT_EXIST_FILE", "no events"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_with_its_place(
-    data: bytes, line: int | None, name: str, words: str, tmp_path: Path
-) -> None:
+def test_what_is_wrong_is_named_with_its_place(data: bytes, line: int | None, name: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(make_source(data, "bucket/log"), tmp_path, personal_data="refuse")
     assert (caught.value.name, caught.value.line) == (name, line)
@@ -293,11 +284,7 @@ BESIDE = b"user_id,timestamp,%b,act\na,31/12/2024 10:00,2025-01-05,x\nb,30/12/20
             "'time' are no times: as seconds since 1970.*'date' holds dates. Name the right one",
         ),
         (b"user_id,event_time,act\na,1/31/2024 8:26,x\n", LogOptions(), "'event_time' is called as times are"),
-        (
-            BESIDE % b"loaded",
-            LogOptions(),
-            "'timestamp' is called as times are.*such as 'loaded', as \"timestamp\" in `columns`",
-        ),
+        (BESIDE % b"loaded", LogOptions(), "'timestamp' is called as times are.*such as 'loaded', as \"timestamp\" in `columns`"),
         (BESIDE % b"created_at", LogOptions(), "'timestamp' is called as times are.*such as 'created_at'"),
         (b"user_id,time,loaded,act\na,31/12/2024,2025-01-05,x\n", LogOptions(), "'time' is called as times are"),
         (b"user_id,act\na,x\n", LogOptions(observed_until=START), "`observed_until` needs times"),
@@ -353,9 +340,7 @@ def test_files_without_rows_say_nothing_of_a_log(empty: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("n_rows", [1, 1500])
 def test_numbers_that_are_no_json_are_missing(n_rows: int, tmp_path: Path) -> None:
     good = b'{"user_id": "a", "act": "x, NaN", "amount": 1.5}\n'
-    odd = b"".join(
-        b'{"user_id": "a", "act": "y", "amount": %b}\n' % word for word in (b"NaN", b"Infinity", b"-Infinity")
-    )
+    odd = b"".join(b'{"user_id": "a", "act": "y", "amount": %b}\n' % word for word in (b"NaN", b"Infinity", b"-Infinity"))
     log = read(make_source(good * n_rows + odd, "log.jsonl"), tmp_path)
     assert histories(log) == {"a": ["x, NaN"] * n_rows + ["y"] * 3}
     facts = log.read_users((0, 1024)).histories.facts
@@ -367,9 +352,7 @@ def test_numbers_that_are_no_json_are_missing(n_rows: int, tmp_path: Path) -> No
 def test_numbers_that_are_too_big_are_missing_and_told(tmp_path: Path) -> None:
     data = b"user_id,act,amount\n" + b"a,x,1\n" * 5 + b"\na,x,1e300\na,x,-1e390\na,x,inf\na,x,3e38\n"
     [warnings] = warnings_of(data, tmp_path)
-    assert (
-        warnings == "warning: log.csv, line 8: the first of 2 numbers of 'amount' beyond 3.4e38, which count as missing"
-    )
+    assert warnings == "warning: log.csv, line 8: the first of 2 numbers of 'amount' beyond 3.4e38, which count as missing"
     lines: list[str] = []
     table = pa.table({"user_id": ["a"] * 4, "act": ["x"] * 4, "amount": [1.0, float("inf"), float("nan"), -1e39]})
     log = read(parquet(table), tmp_path, log=lines.append)
@@ -435,9 +418,7 @@ def test_a_column_that_is_empty_in_the_first_part_is_what_the_next_ones_say(form
 def test_what_the_first_files_cannot_tell_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("footfall.modeling.events.log._MAX_PEEKED_FILES", 2)
     parts = [BARE["parquet"], BARE["parquet"], parquet(pa.table(AMOUNTS), "part-2")]
-    with pytest.raises(
-        DataError, match=r"part-2: the column 'amount' holds numbers, but is empty in the first 2 files"
-    ):
+    with pytest.raises(DataError, match=r"part-2: the column 'amount' holds numbers, but is empty in the first 2 files"):
         read(parts, tmp_path)
     assert read(parts, tmp_path, LogOptions(numeric=("amount",))).schema.numeric == ("amount",)
 
@@ -549,9 +530,7 @@ def test_a_log_of_many_chunks_and_blocks_is_whole(tmp_path: Path, monkeypatch: p
     assert list(histories(log)) == list(expected)
 
 
-def test_texts_beyond_the_table_get_new_numbers_and_the_same_feature(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_texts_beyond_the_table_get_new_numbers_and_the_same_feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = make_events(300)
     expected = histories(read(csv(frame), tmp_path))
     monkeypatch.setattr("footfall.modeling.events.texts.MAX_SLOTS", 1 << 12)
@@ -572,9 +551,7 @@ def test_numbers_are_read_as_python_reads_them(text: str) -> None:
     assert out[0] == pytest.approx(float(text), rel=1e-15)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "nan", "NULL", "None", "-inf", "Infinity", "n/a", "1,5", "0x10", "1e", "e5", "1 2", "--1"]
-)
+@pytest.mark.parametrize("text", ["", "nan", "NULL", "None", "-inf", "Infinity", "n/a", "1,5", "0x10", "1e", "e5", "1 2", "--1"])
 def test_what_is_missing_or_no_number(text: str) -> None:
     out = np.empty(1)
     is_missing = text in ("", "nan", "NULL", "None", "-inf", "Infinity")
@@ -597,8 +574,6 @@ def test_times_are_read_as_python_reads_them(text: str, at: datetime) -> None:
     assert out[0] == (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-@pytest.mark.parametrize(
-    "text", ["2025-13-01", "2025-02-29", "2025-01-01T25:00", "2025-1-1", "noon", "", "2025-01-01T10:00+99"]
-)
+@pytest.mark.parametrize("text", ["2025-13-01", "2025-02-29", "2025-01-01T25:00", "2025-1-1", "noon", "", "2025-01-01T10:00+99"])
 def test_what_is_no_time(text: str) -> None:
     assert parse_times(*pack([text]), np.nan, np.empty(1, np.int64)) == 0

@@ -46,9 +46,7 @@ def make_users(dense_NA: U8) -> Users:
     n, a = dense_NA.shape
     none = scipy.sparse.csr_matrix((n, 0), dtype=np.float32)
     bound_K, empty = np.zeros(3, np.int64), np.zeros(0, np.float32)
-    encoding = Encoding(
-        "made up", empty, bound_K, np.tile(np.linspace(0.001, 0.999, 256, dtype=np.float32), (a, 1)), empty
-    )
+    encoding = Encoding("made up", empty, bound_K, np.tile(np.linspace(0.001, 0.999, 256, dtype=np.float32), (a, 1)), empty)
     return Users(encoding, none, none, none, np.zeros((n, 0), np.float32), dense_NA)
 
 

@@ -87,9 +87,7 @@ def test_the_same_seed_gives_the_same_bytes_with_one_thread_or_two(
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_the_order_of_the_label_file_does_not_matter(
-    task: TrainedTask, feature: Feature, rows: tuple[str, str]
-) -> None:
+def test_the_order_of_the_label_file_does_not_matter(task: TrainedTask, feature: Feature, rows: tuple[str, str]) -> None:
     shuffled = "".join(sorted(rows[1].splitlines(keepends=True), key=hash))
     assert train_task(feature, labels_of(shuffled), seed=1).auroc == task.auroc
 

@@ -178,8 +178,6 @@ def test_personal_data_is_refused_with_the_line_and_never_the_value() -> None:
 
 
 def test_personal_data_is_only_noted_when_asked_to_warn() -> None:
-    blocks = [
-        b for b, _ in map_blocks([make_source(b"u1\tcall 010-1234-5678\n")], lambda b: None, personal_data="warn")
-    ]
+    blocks = [b for b, _ in map_blocks([make_source(b"u1\tcall 010-1234-5678\n")], lambda b: None, personal_data="warn")]
     assert blocks[0].personal == [(1, "a mobile phone number")]
     assert read(make_source(b"u1\tcall 010-1234-5678\n"), personal_data="off") == [b"u1"]

@@ -250,11 +250,7 @@ def test_tables_add_up_with_ties_and_without() -> None:
     label_N = (rng.random(503) < score_N).astype(np.uint8)
     quality = measure_quality(score_N, label_N)
     assert quality["average_precision"] == pytest.approx(average_precision_score(label_N, score_N))
-    assert (
-        sum(line["users"] for line in quality["calibration"])
-        == sum(line["users"] for line in quality["deciles"])
-        == 503
-    )
+    assert sum(line["users"] for line in quality["calibration"]) == sum(line["users"] for line in quality["deciles"]) == 503
     assert quality["deciles"][-1]["gain"] == pytest.approx(1)
     assert quality["roc"][0] == [0.0, 0.0]
     assert quality["roc"][-1] == [1.0, 1.0]

@@ -103,9 +103,7 @@ def test_a_word_is_not_found_within_another(match: Match) -> None:
 
 def test_the_keywords_own_tokens_count_in_full(tmp_path: Path) -> None:
     source = make_source("".join(topic_lines()).encode())
-    encoder = fit_encoder(
-        [source], seed=1, config=EncoderConfig(max_dims=2)
-    )  # too few for any word to be its own direction
+    encoder = fit_encoder([source], seed=1, config=EncoderConfig(max_dims=2))  # too few for any word to be its own direction
     encoder.save(tmp_path / "encoder")
     make_feature([source], encoder, tmp_path / "feature")
     scorer = build_scorer(tmp_path / "encoder", tmp_path / "feature", ["buy"])
@@ -158,9 +156,7 @@ def test_users_of_an_event_log_meet_keywords_too(tmp_path: Path) -> None:
     rows = ["user_id,timestamp,behavior,minutes,place"]
     for n in range(400):
         acts = ["run a marathon", "buy shoes"] if n % 2 else ["bake a cake", "buy herbs"]
-        rows += [
-            f"u{n},2025-05-{1 + (n + i) % 28:02d}T10:00:00Z,{act},{5 + n % 7},p{n % 3}" for i, act in enumerate(acts)
-        ]
+        rows += [f"u{n},2025-05-{1 + (n + i) % 28:02d}T10:00:00Z,{act},{5 + n % 7},p{n % 3}" for i, act in enumerate(acts)]
     (tmp_path / "log").mkdir()
     log = read_log([make_source("\n".join(rows).encode())], "csv", LogOptions(), tmp_path / "log", salt=1)
     encoder = fit_encoder(log, seed=1)
@@ -168,8 +164,7 @@ def test_users_of_an_event_log_meet_keywords_too(tmp_path: Path) -> None:
     make_feature(log, encoder, tmp_path / "feature")
     match_keywords(tmp_path / "encoder", tmp_path / "feature", ["marathon"], tmp_path / "out.tsv")
     similarity = {
-        user: float(value)
-        for user, value in (row.split("\t") for row in (tmp_path / "out.tsv").read_text().split("\n")[:-1])
+        user: float(value) for user, value in (row.split("\t") for row in (tmp_path / "out.tsv").read_text().split("\n")[:-1])
     }
     assert len(similarity) == 400
     assert min(similarity[f"u{n}"] for n in range(1, 400, 2)) > 0.5

@@ -40,9 +40,7 @@ def image_tar(path: Path, extra_bytes: int = 0) -> Path:
             libraries |= {word for word in linked if word.startswith("/")}
         parents = {str(each) for inside in libraries for each in Path(inside).parents}
         for parent in sorted({*parents, "/usr", "/usr/bin", "/etc", "/opt", "/srv"} - {"/"}):
-            add(
-                tar, parent[1:], kind=tarfile.DIRTYPE, mode=0o755
-            )  # docker lets nobody into those that a tar does not name
+            add(tar, parent[1:], kind=tarfile.DIRTYPE, mode=0o755)  # docker lets nobody into those that a tar does not name
         for path_inside in sorted(libraries):
             tar.add(os.path.realpath(path_inside), path_inside[1:])
         for tool, program in programs.items():
@@ -55,9 +53,7 @@ def image_tar(path: Path, extra_bytes: int = 0) -> Path:
     return path
 
 
-def add(
-    tar: tarfile.TarFile, name: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, mode: int = 0o644
-) -> None:
+def add(tar: tarfile.TarFile, name: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, mode: int = 0o644) -> None:
     member = tarfile.TarInfo(name)
     member.type, member.size, member.mode = kind, len(content), mode
     tar.addfile(member, io.BytesIO(content))
@@ -225,9 +221,7 @@ def test_a_stop_ends_an_unpacking_and_leaves_nothing(peer: Place, bench: RunnerB
     eventually(lambda: processes_of(run_id) == [])
 
 
-def test_what_a_killed_runner_was_unpacking_is_not_taken_for_whole(
-    peer: Place, bench: RunnerBench, tmp_path: Path
-) -> None:
+def test_what_a_killed_runner_was_unpacking_is_not_taken_for_whole(peer: Place, bench: RunnerBench, tmp_path: Path) -> None:
     run_id, handle = begin_slowly(peer, bench, tmp_path)
     [draft] = unpacked(bench)
     assert draft.name.endswith(".draft")
@@ -276,9 +270,7 @@ def test_a_full_disk_is_refused_and_leaves_nothing_half_done(
         subprocess.run(["umount", "--lazy", str(small)], check=True)
 
 
-def test_a_file_of_apptainer_is_unpacked_by_it(
-    bench: RunnerBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_apptainer_is_unpacked_by_it(bench: RunnerBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = tmp_path / "engines"
     programs.mkdir()
     # A peer that obeys ``build [--force] [--sandbox] TARGET SOURCE`` with tars for images.

@@ -17,13 +17,9 @@ NESTED = (
 
 
 @pytest.mark.parametrize("has_children", [True, False])
-def test_who_watches_sees_what_is_there_children_of_threads_too(
-    has_children: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_watches_sees_what_is_there_children_of_threads_too(has_children: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not has_children:  # as on a kernel that was built without
-        monkeypatch.setattr(
-            "footfall.runner.process.tree.os.path.exists", lambda path: not str(path).endswith("/children")
-        )
+        monkeypatch.setattr("footfall.runner.process.tree.os.path.exists", lambda path: not str(path).endswith("/children"))
     elif not Path("/proc/self/task", Path("/proc/self").resolve().name, "children").exists():
         pytest.skip("this kernel does not list children")
     program = subprocess.Popen([sys.executable, "-c", NESTED])

@@ -34,9 +34,7 @@ def test_row_14_the_key_file_the_database_and_other_files_of_the_server_cannot_b
     other.mkdir(parents=True)
     (other / "log.txt").write_text("another's log")
     paths = f"{key} {database} {other}/log.txt {bench.settings.home} /etc/shadow"
-    _, log = bench.run(
-        f"for f in {paths}; do cat $f && echo READ $f; done; ls -R {bench.settings.home} /root 2>/dev/null; ls /"
-    )
+    _, log = bench.run(f"for f in {paths}; do cat $f && echo READ $f; done; ls -R {bench.settings.home} /root 2>/dev/null; ls /")
     assert "READ" not in log
     assert not {"the key", "the database", "another's log", "footfall.db"} & set(log.splitlines())
     assert {"srv", "var", "boot"} & set(log.splitlines()) == set()
@@ -73,9 +71,7 @@ def test_row_14_the_service_answers_an_unsigned_request_with_401(bench: RunnerBe
 
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        code = (
-            f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{server.server_port}/nsml/v1/projects')"
-        )
+        code = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{server.server_port}/nsml/v1/projects')"
         _, log = bench.run(f'python -c "{code}"')
     assert "HTTP Error 401" in log
     assert seen == [None], "nothing in a run can sign"
@@ -129,12 +125,8 @@ def is_parent(pid: int, child: int) -> bool:
     return f"PPid:\t{pid}\n" in Path(f"/proc/{child}/status").read_text()
 
 
-def test_row_14_a_daemon_that_left_its_session_and_forgot_its_environment_is_gone_after_a_stop(
-    bench: RunnerBench,
-) -> None:
-    run_id, handle = bench.submit(
-        "env -i setsid sh -c 'sleep 98765 & setsid sleep 98765 &' & sleep 0.2; echo up; sleep 60"
-    )
+def test_row_14_a_daemon_that_left_its_session_and_forgot_its_environment_is_gone_after_a_stop(bench: RunnerBench) -> None:
+    run_id, handle = bench.submit("env -i setsid sh -c 'sleep 98765 & setsid sleep 98765 &' & sleep 0.2; echo up; sleep 60")
     bench.wait_log(run_id, "up")
     eventually(lambda: len(sleepers("98765")) == 2)
     bench.executor.cancel(handle)
@@ -188,9 +180,7 @@ def test_row_14_shared_memory_is_bounded_too(bench: RunnerBench) -> None:
 
 
 def test_row_14_nothing_of_the_system_can_be_written(bench: RunnerBench) -> None:
-    paths = (
-        "/usr/x /etc/x /x /bin/x /proc/sys/kernel/core_pattern /sys/x /dev/x /etc/passwd $(dirname $(which python))/x"
-    )
+    paths = "/usr/x /etc/x /x /bin/x /proc/sys/kernel/core_pattern /sys/x /dev/x /etc/passwd $(dirname $(which python))/x"
     _, log = bench.run(f"for f in {paths}; do echo x > $f && echo WROTE $f; done 2>/dev/null; echo done")
     assert log == "done\n"
 
@@ -206,9 +196,7 @@ def test_row_14_mounts_and_namespaces_are_refused(bench: RunnerBench) -> None:
 
 
 def test_row_15_a_command_has_no_rights_and_cannot_get_any(bench: RunnerBench) -> None:
-    _, log = bench.run(
-        "grep -E '^(Cap|NoNewPrivs|Seccomp:|Uid|Gid|Groups)' /proc/self/status; su -c id; sudo id; id -u"
-    )
+    _, log = bench.run("grep -E '^(Cap|NoNewPrivs|Seccomp:|Uid|Gid|Groups)' /proc/self/status; su -c id; sudo id; id -u")
     facts = dict(line.split(":\t") for line in log.splitlines() if ":\t" in line)
     assert {facts[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
     assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
@@ -302,9 +290,7 @@ def test_an_image_without_bash_drops_odd_names_and_says_so(bench: RunnerBench, t
     (root / "bin").mkdir(parents=True)
     copy_program("/usr/bin/dash", root)
     (root / "bin" / "dash").rename(root / "bin" / "sh")
-    status, log = bench.run(
-        "echo $A", image=Image("m", "rootfs", str(root)), environment={"A": "it's", "weight-decay": "1"}
-    )
+    status, log = bench.run("echo $A", image=Image("m", "rootfs", str(root)), environment={"A": "it's", "weight-decay": "1"})
     assert (status["exit_code"], log) == (0, "it's\n")
     assert "weight-decay" in status["message"]
 
@@ -343,9 +329,7 @@ def test_landlock_keeps_files_processes_and_signals_apart(home: Path) -> None:
     other, handle = bench.submit("echo up; sleep 60", secrets={"TOKEN": "of-the-other-run"})
     bench.wait_log(other, "up")
     victim = next(pid for pid in processes_of(other) if b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes())
-    status, log = bench.run(
-        f"cat {secret}; cat /proc/{victim}/environ; kill -9 {victim}; echo x > /tmp/x && echo WROTE; id -u"
-    )
+    status, log = bench.run(f"cat {secret}; cat /proc/{victim}/environ; kill -9 {victim}; echo x > /tmp/x && echo WROTE; id -u")
     assert status["exit_code"] == 0
     assert "the secret" not in log
     assert "of-the-other-run" not in log
@@ -370,9 +354,7 @@ def test_plain_is_refused_as_root_or_with_several_accounts_unless_it_is_wanted(h
         assert (status["reason"], "allow_plain" in status["details"]) == ("rejected", True)
 
 
-def test_a_level_that_does_not_work_here_is_a_setting_that_is_wrong(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_level_that_does_not_work_here_is_a_setting_that_is_wrong(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("footfall.machine.isolation._find_bubblewraps", list)
     with pytest.raises(ConfigError, match="no program bwrap"):
         find_isolation(load_settings(home, {}, isolation="bubblewrap"))
@@ -390,9 +372,7 @@ def test_how_a_node_is_kept_apart_is_written_down(bench: RunnerBench) -> None:
 def test_a_killed_runner_leaves_nothing_not_even_what_forgot_its_environment(any_bench: RunnerBench) -> None:
     bench = any_bench
     bench.executor.isolation.details["pids_cgroup"] = ""  # type: ignore[index]  # as on a machine without
-    run_id, handle = bench.submit(
-        "env -i setsid sh -c 'sleep 87654 & setsid sleep 87654 &' & sleep 0.2; echo up; sleep 60"
-    )
+    run_id, handle = bench.submit("env -i setsid sh -c 'sleep 87654 & setsid sleep 87654 &' & sleep 0.2; echo up; sleep 60")
     bench.wait_log(run_id, "up")
     eventually(lambda: len(sleepers("87654")) == 2)
     os.kill(int((bench.node(run_id) / "start").read_text()), signal.SIGKILL)

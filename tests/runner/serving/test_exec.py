@@ -64,10 +64,7 @@ def test_only_the_sandbox_is_seen_from_inside(live: tuple[RunnerBench, str]) -> 
     if bench.executor.isolation.level != "bubblewrap":
         pytest.skip("there is no sandbox at this level")
     done = enter_with_pipes(
-        bench.node(run_id),
-        "sh",
-        "-c",
-        "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; ls /; mount -t tmpfs x /tmp && printf D%s ID",
+        bench.node(run_id), "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; ls /; mount -t tmpfs x /tmp && printf D%s ID"
     )
     said = done.stdout.decode()
     assert "sleep 60" in said

@@ -57,12 +57,7 @@ print(json.dumps(call("GET")[1]))
     assert (second["loss"], "@step" in second, third["@step"]) == (0.25, False, 12)
     assert (str(third["loss"]), fourth["loss"]) == ("nan", float("-inf"))
     kept = points_of(node)
-    assert kept[:4] == [
-        ("loss", HAS_STEP, 10, 0.5),
-        ("lr", HAS_STEP, 10, 1),
-        ("@epoch", HAS_STEP, 10, 1),
-        ("loss", 0, 1, 0.25),
-    ]
+    assert kept[:4] == [("loss", HAS_STEP, 10, 0.5), ("lr", HAS_STEP, 10, 1), ("@epoch", HAS_STEP, 10, 1), ("loss", 0, 1, 0.25)]
     assert [flags for _, flags, _, _ in kept[4:]] == [HAS_STEP | IS_NON_FINITE, IS_NON_FINITE]
     summary = json.loads((node / "metrics.json").read_text())
     assert summary["droppedPoints"] == 0
@@ -92,9 +87,7 @@ print(call("POST", {"k1": 1}, url=os.environ["NSML_METRIC_API"][:-9] + "x/metric
     for key, line in zip(["text", "flag", "nothing", "list", "@step"], lines, strict=False):
         assert key in line
     assert "bad_one" in lines[7]
-    for key, line in zip(
-        [r"half \\\\ud800", r"bell \\\\x07", r"two\\\\nlines", r"del \\\\x7f"], lines[11:15], strict=True
-    ):
+    for key, line in zip([r"half \\\\ud800", r"bell \\\\x07", r"two\\\\nlines", r"del \\\\x7f"], lines[11:15], strict=True):
         assert key in line
     assert lines[15:20] == ["400"] * 5
     assert lines[20].startswith("(204, None) (400")
@@ -257,9 +250,7 @@ def test_row_25_connections_of_another_run_take_nobodys_place(bench: RunnerBench
     with contextlib.ExitStack() as stack:
         for n in range(200):
             stranger = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            stranger.sendall(
-                b"" if n % 2 else b"POST /x/metrics HTTP/1.1\r\nContent-Length: 16000000\r\n\r\n" + bytes(9)
-            )
+            stranger.sendall(b"" if n % 2 else b"POST /x/metrics HTTP/1.1\r\nContent-Length: 16000000\r\n\r\n" + bytes(9))
         (bench.project / "go").touch()
         status = bench.wait(run_id)
     assert (status["exit_code"], bench.log(run_id).split()[-1]) == (0, "posted")

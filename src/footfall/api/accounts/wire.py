@@ -1,16 +1,7 @@
 """From our records to the shapes of ``/accounts/v1``. The only place that knows both."""
 
 from footfall.api.nclue.wire import stamp
-from footfall.contract.accounts import (
-    AccountBody,
-    AccountMade,
-    ApiKeyBody,
-    ApiKeyMade,
-    BucketBody,
-    KeyBody,
-    KeyMade,
-    UserBody,
-)
+from footfall.contract.accounts import AccountBody, AccountMade, ApiKeyBody, ApiKeyMade, BucketBody, KeyBody, KeyMade, UserBody
 from footfall.db.access.accounts import NewAccount
 from footfall.db.access.api_keys import ApiKey
 from footfall.records import AccessKey, Account, Bucket, User
@@ -25,14 +16,7 @@ def account_made(new: NewAccount) -> AccountMade:
     """Return what is shown once of a new account."""
     account, user, key = new.account, new.user, new.key
     return AccountMade(
-        account.id,
-        account.name,
-        account.is_operator,
-        stamp(account.created_at),
-        user.id,
-        user.name,
-        key.id,
-        key.secret_key or "",
+        account.id, account.name, account.is_operator, stamp(account.created_at), user.id, user.name, key.id, key.secret_key or ""
     )
 
 

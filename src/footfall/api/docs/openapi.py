@@ -68,11 +68,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         paths.setdefault(_template(operation), {})[operation.method.lower()] = _describe(operation, references)
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": "Footfall",
-            "version": __version__,
-            "description": f"{_DESCRIPTION}{unsigned}.",
-        },
+        "info": {"title": "Footfall", "version": __version__, "description": f"{_DESCRIPTION}{unsigned}."},
         "servers": [{"url": "/"}],
         "security": [_SIGNED],
         "tags": [{"name": name} for name in _TAGS.values()],
@@ -137,11 +133,7 @@ def _responses(operation: Operation, references: dict[type[Any], Any]) -> dict[s
     schema = {} if operation.response is None else {"schema": references[operation.response]}
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in operation.response_headers}
     content = {} if operation.method == "HEAD" else {"content": {operation.content_type: schema}}
-    done: dict[str, Any] = {
-        "description": "Created." if operation.status == 201 else "Done.",
-        "headers": headers,
-        **content,
-    }
+    done: dict[str, Any] = {"description": "Created." if operation.status == 201 else "Done.", "headers": headers, **content}
     if operation.is_documented and operation.has_own_answer:
         done["x-ours"] = True
     responses: dict[str, Any] = {str(operation.status): done}

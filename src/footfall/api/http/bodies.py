@@ -80,9 +80,7 @@ def parse_body(kind: type[S], body: bytes) -> tuple[S, list[str]]:
         return kind(), []
     value = _parse_json(body)
     if not isinstance(value, dict):
-        raise InvalidFieldError(
-            "body", None, "type", "The body is no JSON object; send an object with the documented fields."
-        )
+        raise InvalidFieldError("body", None, "type", "The body is no JSON object; send an object with the documented fields.")
     try:
         struct = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

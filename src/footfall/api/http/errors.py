@@ -93,9 +93,7 @@ BAD_PATH = Code(422, "10103", "INVALID_PATH_CHARACTER", "A path breaks the path 
 BAD_TRAIN_PATH = Code(422, "10104", "INVALID_CHARACTER_IN_TRAIN_PATH", "train_file_path breaks the path rule.")
 BAD_TEST_PATH = Code(422, "10105", "INVALID_CHARACTER_IN_TEST_PATH", "test_file_path breaks the path rule.")
 PATH_NOT_FOUND = Code(404, "10106", "PATH_NOT_FOUND", "There is no such bucket or object.")
-TRAIN_PATH_NOT_FOUND = Code(
-    404, "10107", "TRAIN_PATH_NOT_FOUND", "There is no such bucket or object with train labels."
-)
+TRAIN_PATH_NOT_FOUND = Code(404, "10107", "TRAIN_PATH_NOT_FOUND", "There is no such bucket or object with train labels.")
 TEST_PATH_NOT_FOUND = Code(404, "10108", "TEST_PATH_NOT_FOUND", "There is no such bucket or object with test labels.")
 PERSONAL_DATA = Code(422, "10109", "PERSONAL_DATA_NOT_ALLOWED", "The data set holds personal data.")
 INVALID_REQUEST = Code(422, "10200", "INVALID_REQUEST", "A field is missing, of another kind or out of range.", False)

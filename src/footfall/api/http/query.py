@@ -34,9 +34,7 @@ def query_fields(kind: type[msgspec.Struct]) -> tuple[QueryField, ...]:
     fields = []
     for field in msgspec.structs.fields(kind):
         hint = hints[field.name]
-        annotated = (
-            hint if hasattr(hint, "__metadata__") else next(e for e in get_args(hint) if hasattr(e, "__metadata__"))
-        )
+        annotated = hint if hasattr(hint, "__metadata__") else next(e for e in get_args(hint) if hasattr(e, "__metadata__"))
         meta, of = annotated.__metadata__[0], annotated.__origin__
         schema: dict[str, Any] = {"type": "integer" if of is int else "string"}
         limits = {"minimum": meta.ge, "maximum": meta.le, "maxLength": meta.max_length, "default": field.default}

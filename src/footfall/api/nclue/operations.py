@@ -66,9 +66,7 @@ def _deleter(parameter: str, delete: Callable[..., Any], shape: Callable[[str], 
     return delete_one
 
 
-def _canceller(
-    kind: Resources[Any], parameter: str, body: Callable[[str, shapes.Status], Any]
-) -> Callable[[Request], Mutation]:
+def _canceller(kind: Resources[Any], parameter: str, body: Callable[[str, shapes.Status], Any]) -> Callable[[Request], Mutation]:
     def cancel_one(request: Request) -> Mutation:
         apply = cancel(request.context.behavior, request.caller, kind, request.params[parameter])
 

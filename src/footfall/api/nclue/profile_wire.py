@@ -9,9 +9,7 @@ from footfall.records import CustomAttributes, ShoppingIntent
 
 def shopping_intent_made(intent: ShoppingIntent) -> shapes.ShoppingIntentMade:
     """Return what POST shows of a shopping intent."""
-    return shapes.ShoppingIntentMade(
-        intent.id, intent.name, intent.task_id, intent.task_name, stamp(intent.run.created_at)
-    )
+    return shapes.ShoppingIntentMade(intent.id, intent.name, intent.task_id, intent.task_name, stamp(intent.run.created_at))
 
 
 def custom_attributes_made(attributes: CustomAttributes) -> shapes.CustomAttributesMade:
@@ -42,9 +40,7 @@ def shopping_intent_body(intent: ShoppingIntent, progress: ProgressBody | None =
     )
 
 
-def custom_attributes_body(
-    attributes: CustomAttributes, progress: ProgressBody | None = None
-) -> shapes.CustomAttributesBody:
+def custom_attributes_body(attributes: CustomAttributes, progress: ProgressBody | None = None) -> shapes.CustomAttributesBody:
     """Return what GET shows of custom attributes."""
     run, result = attributes.run, result_of(attributes.run, MakeCustomAttributesResult)
     return shapes.CustomAttributesBody(

@@ -4,13 +4,7 @@ from datetime import datetime
 from typing import TypedDict, TypeVar
 
 from footfall.contract import nclue as shapes
-from footfall.contract.jobs import (
-    JobStruct,
-    MakeFeatureResult,
-    PublishedResult,
-    SourceOptions,
-    TrainTaskResult,
-)
+from footfall.contract.jobs import JobStruct, MakeFeatureResult, PublishedResult, SourceOptions, TrainTaskResult
 from footfall.records import Encoder, Feature, RunStatus, Task, TaskRun
 from footfall.states import FailureReason, RunState
 

@@ -64,8 +64,7 @@ def remove_registry(request: Request) -> Mutation:
     account_id, context = request.caller.account_id, request.context
     host = registries.check_host(query.private_ep, context.settings.registry_hosts)
     return Mutation(
-        lambda tx: _registry_body(images.delete_registry(tx, account_id, host)),
-        lambda: context.catalogs.forget(account_id, host),
+        lambda tx: _registry_body(images.delete_registry(tx, account_id, host)), lambda: context.catalogs.forget(account_id, host)
     )
 
 

@@ -117,9 +117,7 @@ def file_download(file: int, path: str) -> Download:
     """Return an open file as an answer that closes it."""
     size = os.fstat(file).st_size
     name = quote(path.rpartition("/")[2], safe="")
-    return Download(
-        _pieces(file, size), size, [(b"content-disposition", f"attachment; filename*=UTF-8''{name}".encode("ascii"))]
-    )
+    return Download(_pieces(file, size), size, [(b"content-disposition", f"attachment; filename*=UTF-8''{name}".encode("ascii"))])
 
 
 def _pieces(file: int, left: int) -> Iterator[bytes]:

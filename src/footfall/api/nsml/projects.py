@@ -4,13 +4,7 @@ from typing import Any
 
 from footfall.api.http.errors import NSML_NOT_ACCEPTED, NSML_NOT_FOUND
 from footfall.api.http.operations import Operation
-from footfall.api.nsml.operations import (
-    ROOT,
-    created,
-    operation,
-    page_of,
-    stamp,
-)
+from footfall.api.nsml.operations import ROOT, created, operation, page_of, stamp
 from footfall.api.request import Mutation, Request
 from footfall.compute import projects as rules
 from footfall.compute.rules import check_nas_size
@@ -44,9 +38,7 @@ def list_projects(request: Request) -> shapes.ProjectList:
     page, page_size = page_of(query)
     is_internal = query.internal == "true"
     with request.context.database.read() as connection:
-        rows = projects.page(
-            connection, request.caller.account_id, is_internal=is_internal, page=page, page_size=page_size
-        )
+        rows = projects.page(connection, request.caller.account_id, is_internal=is_internal, page=page, page_size=page_size)
     return shapes.ProjectList([_item(project) for project in rows.items], rows.total)
 
 

@@ -4,13 +4,7 @@ from typing import Any
 
 from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Response
-from footfall.api.nsml.operations import (
-    ROOT,
-    created,
-    id_number,
-    operation,
-    page_of,
-)
+from footfall.api.nsml.operations import ROOT, created, id_number, operation, page_of
 from footfall.api.nsml.run_wire import STATUSES, node_body, run_body, run_item
 from footfall.api.request import Mutation, Request
 from footfall.compute import create, runs

@@ -8,14 +8,7 @@ from footfall.api.http.errors import NSML_NOT_FOUND, TOO_LARGE, UNAVAILABLE, Gat
 from footfall.api.http.operations import Operation
 from footfall.api.http.responses import Download, Response, encode_json
 from footfall.api.mutations import RequestMemory
-from footfall.api.nsml.operations import (
-    ROOT,
-    created,
-    id_number,
-    operation,
-    page_of,
-    stamp,
-)
+from footfall.api.nsml.operations import ROOT, created, id_number, operation, page_of, stamp
 from footfall.api.nsml.outputs import file_download
 from footfall.api.nsml.run_wire import node_id
 from footfall.api.quota import check_space

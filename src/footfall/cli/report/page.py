@@ -27,16 +27,8 @@ min-width: 130px; } .wide { grid-template-columns: repeat(auto-fit, minmax(min(4
 """
 
 _CHARTS = (
-    (
-        "roc",
-        "ROC curve",
-        "Right order: how many positives are found for the negatives that come along. Dashed: guessing.",
-    ),
-    (
-        "gain",
-        "Cumulative gains",
-        "Whom to ask: of the users with the best scores, how many of all positives are among them?",
-    ),
+    ("roc", "ROC curve", "Right order: how many positives are found for the negatives that come along. Dashed: guessing."),
+    ("gain", "Cumulative gains", "Whom to ask: of the users with the best scores, how many of all positives are among them?"),
     ("lift", "Lift by decile", "How many times as many positives a tenth of the users holds as a tenth drawn by lot."),
     (
         "calibration",
@@ -55,8 +47,7 @@ def make_page(report: Report, names: dict[str, str]) -> str:
     charts = draw_charts(report, names)
     name = escape(report["task_name"])
     figures = "".join(
-        f"<figure><b>{title}</b>{charts[chart]}<figcaption>{text}</figcaption></figure>"
-        for chart, title, text in _CHARTS
+        f"<figure><b>{title}</b>{charts[chart]}<figcaption>{text}</figcaption></figure>" for chart, title, text in _CHARTS
     )
     parts = [
         f"<h1>{name}</h1><p class=note>Report of a Footfall task · {escape(report['task_id'])}</p>",
@@ -93,9 +84,7 @@ def _tiles(report: Report) -> str:
 def _warnings(report: Report) -> str:
     if not report["warnings"]:
         return "<p class='warning fine'>The checks found nothing to be careful about.</p>"
-    lines = (
-        f"<div class=warning><b>{escape(each['code'])}</b>{escape(each['text'])}</div>" for each in report["warnings"]
-    )
+    lines = (f"<div class=warning><b>{escape(each['code'])}</b>{escape(each['text'])}</div>" for each in report["warnings"])
     return f"<h2>Warnings</h2>{''.join(lines)}"
 
 
@@ -129,9 +118,7 @@ def _tables(report: Report, names: dict[str, str]) -> str:
         [f"{b['from']:.2f} to {b['to']:.2f}", f"{b['users']:,}", _number(b["mean_score"]), _number(b["ones_share"])]
         for b in report["quality"]["calibration"]
     ]
-    models = [
-        [names.get(b["name"], b["name"]), _number(b["AUROC"]), _number(b["log_loss"])] for b in report["baselines"]
-    ]
+    models = [[names.get(b["name"], b["name"]), _number(b["AUROC"]), _number(b["log_loss"])] for b in report["baselines"]]
     views = [
         [
             f"{names[v['name']]} ({v['name']})" if v["name"] in names else v["name"],
@@ -178,9 +165,7 @@ def _table(titles: list[str], rows: list[list[str]], kind: str = "numbers") -> s
         return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     body = "".join(line(row, "td") for row in rows)
-    return (
-        f"<div class=scroll><table class={kind}><thead>{line(titles, 'th')}</thead><tbody>{body}</tbody></table></div>"
-    )
+    return f"<div class=scroll><table class={kind}><thead>{line(titles, 'th')}</thead><tbody>{body}</tbody></table></div>"
 
 
 def _percent(share: float | None) -> str:

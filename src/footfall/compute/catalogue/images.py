@@ -81,9 +81,7 @@ class Images:
         if isolation is None:
             return
         if image.kind == "rootfs" and isolation.level != "bubblewrap":
-            details = (
-                f"The image {image.name!r} is a root file system, which needs isolation by bubblewrap; here it is "
-            )
+            details = f"The image {image.name!r} is a root file system, which needs isolation by bubblewrap; here it is "
             raise ShortageError(f"{details}{isolation.level}. {isolation.why}".rstrip())
         needed = ("apptainer",) if image.path.startswith("/") else ("docker", "podman")
         if image.kind == "oci" and not set(needed) & set(isolation.engines.programs()):
@@ -142,7 +140,5 @@ def _image(name: str, tables_by_name: Mapping[str, _ImageTable]) -> Image:
     if one.kind in ("venv", "rootfs") and not one.target.startswith("/"):
         raise ConfigError("images", f"{one.name!r} needs target, the absolute path of a directory")
     if one.kind == "oci" and (one.target or one.name).startswith("-"):
-        raise ConfigError(
-            "images", f"{one.name!r} needs target, the name of an image or the path of a file; none begins with -"
-        )
+        raise ConfigError("images", f"{one.name!r} needs target, the name of an image or the path of a file; none begins with -")
     return Image(name, one.kind, one.target or (one.name if one.kind == "oci" else ""))

@@ -63,9 +63,7 @@ class Products:
         product = self._by_code.get(code)
         if product is None:
             known = ", ".join(str(each) for each in self._by_code) or "none, until the operator configures some"
-            raise InvalidFieldError(
-                "gpuSvrCode", code, "choice", f"There is no server product {code}; the codes are: {known}."
-            )
+            raise InvalidFieldError("gpuSvrCode", code, "choice", f"There is no server product {code}; the codes are: {known}.")
         return product
 
 
@@ -82,9 +80,7 @@ def _configured(tables: Sequence[Mapping[str, Any]], machine: Machine) -> Iterat
         shown = _model(one.gpu_model, is_fake)
         name = _marked(one.name, is_fake) or _name(one.use, one.cores, one.memory_mib, one.gpus, shown)
         code = one.product_code or _product_code(one.use, one.cores, one.memory_mib, one.gpus)
-        yield Product(
-            one.code, one.use, one.node_counts, name, code, one.cores, one.memory_mib, one.gpus, one.gpu_model
-        )
+        yield Product(one.code, one.use, one.node_counts, name, code, one.cores, one.memory_mib, one.gpus, one.gpu_model)
 
 
 def _check_product(one: _ProductTable, codes: set[int]) -> None:
@@ -113,20 +109,12 @@ def _of_machine(machine: Machine) -> Iterator[Product]:
         for position, ((model, is_fake), n_of_model) in enumerate(sorted(models.items())):
             for n_gpus in _doubling(n_of_model):
                 share = n_gpus / len(machine.gpus)
-                need = Capacity(
-                    max(1, int(capacity.n_cores * share)), _memory_mib(int(capacity.memory_mib * share)), n_gpus
-                )
+                need = Capacity(max(1, int(capacity.n_cores * share)), _memory_mib(int(capacity.memory_mib * share)), n_gpus)
                 yield _product(codes + 100 * position + n_gpus, use, capacity, need, model, n_of_model, is_fake)
 
 
 def _product(
-    code: int,
-    use: str,
-    capacity: Capacity,
-    need: Capacity,
-    model: str = "",
-    n_of_model: int = 0,
-    is_fake: bool = False,
+    code: int, use: str, capacity: Capacity, need: Capacity, model: str = "", n_of_model: int = 0, is_fake: bool = False
 ) -> Product:
     most = min(capacity.n_cores // need.n_cores, capacity.memory_mib // need.memory_mib, _MAX_NODES)
     if need.n_gpus:

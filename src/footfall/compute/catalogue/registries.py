@@ -127,9 +127,7 @@ class RegistryCatalogs:
             content = bytearray()
             while len(content) <= _MAX_BYTES and (piece := answer.read1(1 << 16)):
                 content += piece
-                if (
-                    time.monotonic() > deadline
-                ):  # a timeout of the socket never comes to one that says a little now and then
+                if time.monotonic() > deadline:  # a timeout of the socket never comes to one that says a little now and then
                     raise ValueError("too slow")
             catalog: dict[str, Any] = json.loads(content)
             return catalog

@@ -58,11 +58,7 @@ def parse(text: str) -> PublicKey:
     _check_blob(f"{kind} {canonical}".encode())
     digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()
     sha256 = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
-    return PublicKey(
-        f"{kind} {canonical}",
-        ":".join(digest[start : start + 2] for start in range(0, 32, 2)),
-        f"SHA256:{sha256}",
-    )
+    return PublicKey(f"{kind} {canonical}", ":".join(digest[start : start + 2] for start in range(0, 32, 2)), f"SHA256:{sha256}")
 
 
 def _check_blob(line: bytes) -> None:

@@ -121,9 +121,7 @@ class NodeLog:
         return LogPage(b"".join(lines), position - picker.n_held, is_end)
 
 
-def read_log(
-    runs_root: Path, run_id: str, attempts: int, rank: int = 0, offset: int = 0, limit: int = PAGE_BYTES
-) -> LogPage:
+def read_log(runs_root: Path, run_id: str, attempts: int, rank: int = 0, offset: int = 0, limit: int = PAGE_BYTES) -> LogPage:
     """Return at most ``limit`` bytes of the concatenated logs of a node's attempts, from ``offset`` on.
 
     Args:

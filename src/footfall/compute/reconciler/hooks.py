@@ -54,9 +54,7 @@ class CommandHooks:
             code = str(self._settings.data_dir / layout.code_path(run.project_id, workload.code_digest))
             if not run_inputs.touch_code(tx, run.project_id, workload.code_digest):
                 digest = workload.code_digest
-                raise SubmitRejectedError(
-                    f"The code archive {digest} is gone; send the code again with `footfall run`."
-                )
+                raise SubmitRejectedError(f"The code archive {digest} is gone; send the code again with `footfall run`.")
         return replace(
             run.spec,
             workload=replace(

@@ -62,9 +62,7 @@ def read_node(runs_root: Path, run_id: str, attempt: int, rank: int) -> NodeStat
     if started is None:
         return NodeStatus(None, None)
     flag: Rescheduled | None = _read_json(node / layout.RESCHEDULED)
-    return NodeStatus(
-        started["started_at"], None, started.get("message"), is_rescheduled=bool(flag and flag["rescheduled"])
-    )
+    return NodeStatus(started["started_at"], None, started.get("message"), is_rescheduled=bool(flag and flag["rescheduled"]))
 
 
 def read_nodes(runs_root: Path, row: RunRow) -> list[NodeView]:

@@ -70,9 +70,7 @@ def judge(run: Run, finals: Sequence[FinalStatus]) -> Outcome:
     if first is None:
         result = finals[0].get("result")
         text = None if result is None else json.dumps(result)
-        return Outcome(
-            RunState.COMPLETED, result_text=text, started_at=started_at, exit_code=exit_code, message=message
-        )
+        return Outcome(RunState.COMPLETED, result_text=text, started_at=started_at, exit_code=exit_code, message=message)
     if run.cancel_requested_at is not None:
         return Outcome(RunState.CANCELLED, started_at=started_at, exit_code=exit_code, message=message)
     return Outcome(

@@ -175,9 +175,7 @@ class Reconciler:
 
     def _record_start(self, tx: Connection, run: Run, started_at: float, message: str | None) -> None:
         at = int(started_at * 1_000_000)
-        runs.advance(
-            tx, run.id, RunState.PENDING, RunState.IN_PROGRESS, in_attempt=run.attempt, started_at=at, message=message
-        )
+        runs.advance(tx, run.id, RunState.PENDING, RunState.IN_PROGRESS, in_attempt=run.attempt, started_at=at, message=message)
 
     def _observe_start(self, run: Run, started_at: float) -> None:
         if run.attempt == 0:
@@ -200,9 +198,7 @@ class Reconciler:
 
     def _start_waiting(self, waiting: Sequence[Run], held: dict[str, Holder]) -> bool:
         with self._db.read() as connection:
-            fresh, self._next_project = runs.find_waiting(
-                connection, PENDING_PER_PROJECT, PROJECTS_PER_TICK, self._next_project
-            )
+            fresh, self._next_project = runs.find_waiting(connection, PENDING_PER_PROJECT, PROJECTS_PER_TICK, self._next_project)
         if not waiting and not fresh:
             return False
         started = self._submitter.give_turns(waiting, fresh, held)

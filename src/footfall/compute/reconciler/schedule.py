@@ -184,9 +184,7 @@ class _Look:
             return f"Waits for a run of its project to end: {limits.max_runs} may run at once."
         n_gpus = run.spec.n_gpus * run.spec.n_nodes
         if limits.max_gpus and n_gpus and usage.n_gpus + n_gpus > limits.max_gpus:
-            return (
-                f"Waits for GPUs of its project: it may have {limits.max_gpus} at once, and {usage.n_gpus} are in use."
-            )
+            return f"Waits for GPUs of its project: it may have {limits.max_gpus} at once, and {usage.n_gpus} are in use."
         return None
 
 
@@ -266,9 +264,7 @@ class _Room:
             (total.n_gpus, free, every, gpu),
         )
         return " and ".join(
-            form.format(need=need, have=max(0, have), all=all_, unit=unit)
-            for need, have, all_, unit in needs
-            if need > have
+            form.format(need=need, have=max(0, have), all=all_, unit=unit) for need, have, all_, unit in needs if need > have
         )
 
     @staticmethod

@@ -50,9 +50,7 @@ class Submitter:
     end: Callable[[Run, Outcome], None]
     refused: dict[str, Outcome] = field(default_factory=dict)
 
-    def give_turns(
-        self, waiting: Sequence[Run], fresh: Sequence[Run], held: Mapping[str, Holder]
-    ) -> list[tuple[Run, Grant]]:
+    def give_turns(self, waiting: Sequence[Run], fresh: Sequence[Run], held: Mapping[str, Holder]) -> list[tuple[Run, Grant]]:
         """Decide who starts; return those runs, now pending, with what they were given.
 
         Args:
@@ -140,9 +138,7 @@ class Submitter:
         run, grant = decision.run, decision.grant
         message = None if grant is not None else decision.message
         if run.state == RunState.REGISTERED:
-            if not runs.advance(
-                tx, run.id, RunState.REGISTERED, RunState.PENDING, in_attempt=run.attempt, message=message
-            ):
+            if not runs.advance(tx, run.id, RunState.REGISTERED, RunState.PENDING, in_attempt=run.attempt, message=message):
                 return None
             run = replace(run, state=RunState.PENDING)
         elif grant is None:

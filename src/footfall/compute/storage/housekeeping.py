@@ -44,12 +44,7 @@ class Housekeeper:
     """Keeps house while it is told to."""
 
     def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        internal: Store,
-        buckets: Buckets,
-        is_wanted: Callable[[], bool],
+        self, settings: Settings, database: Database, internal: Store, buckets: Buckets, is_wanted: Callable[[], bool]
     ) -> None:
         self._settings = settings
         self._root: Path = settings.runs_root

@@ -29,22 +29,13 @@ _ROLES: dict[tuple[str, str], Mapping[str, str]] = {
 }
 
 _SIGNER = Prepared(
-    select(
-        access_keys.c.secret,
-        access_keys.c.is_active,
-        users.c.id,
-        users.c.account_id,
-        users.c.role_nclue,
-        users.c.role_nsml,
-    )
+    select(access_keys.c.secret, access_keys.c.is_active, users.c.id, users.c.account_id, users.c.role_nclue, users.c.role_nsml)
     .join(users, users.c.id == access_keys.c.user_id)
     .where(access_keys.c.id == bindparam("id"), users.c.deleted_at.is_(None))
 )
 _SYSTEM_PROJECT = Prepared(
     select(projects.c.id).where(
-        projects.c.account_id == bindparam("account_id"),
-        projects.c.is_system.is_(True),
-        projects.c.deleted_at.is_(None),
+        projects.c.account_id == bindparam("account_id"), projects.c.is_system.is_(True), projects.c.deleted_at.is_(None)
     )
 )
 
@@ -93,9 +84,7 @@ def count_accounts(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(accounts)).scalar_one()
 
 
-def create_account(
-    tx: Connection, secrets: Secrets, *, name: str, user_name: str, is_operator: bool = False
-) -> NewAccount:
+def create_account(tx: Connection, secrets: Secrets, *, name: str, user_name: str, is_operator: bool = False) -> NewAccount:
     """Make an account with its system project, and a first user who manages every service and has a key.
 
     Raises:
@@ -108,11 +97,7 @@ def create_account(
     except IntegrityError as error:
         raise AlreadyExistsError("account", name) from error
     project_id = "".join(random.choice(_BASE_36) for _ in range(20))
-    tx.execute(
-        insert(projects).values(
-            id=project_id, account_id=account.id, name=SYSTEM_PROJECT, is_system=True, created_at=now
-        )
-    )
+    tx.execute(insert(projects).values(id=project_id, account_id=account.id, name=SYSTEM_PROJECT, is_system=True, created_at=now))
     user = create_user(tx, account.id, name=user_name, roles=dict.fromkeys(SERVICES, "MANAGER"))
     return NewAccount(account, user, create_key(tx, secrets, account.id, user.id))
 
@@ -284,9 +269,7 @@ def delete_key(tx: Connection, account_id: str, id: str) -> None:
         WrongStateError: it is active; stop it first.
     """
     if get_key(tx, account_id, id).is_active:
-        raise WrongStateError(
-            "access key", id, "active", ("stopped",), f"The access key {id} is active; stop it first."
-        )
+        raise WrongStateError("access key", id, "active", ("stopped",), f"The access key {id} is active; stop it first.")
     tx.execute(delete(access_keys).where(access_keys.c.id == id, access_keys.c.is_active.is_(False)))
 
 

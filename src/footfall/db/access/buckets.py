@@ -65,14 +65,11 @@ def _load(connection: Connection, account_id: str, name: str | None) -> list[Buc
         query = query.where(buckets.c.name == name)
     rows = connection.execute(query).all()
     grants: dict[str, list[str]] = {}
-    shared = select(bucket_grants.c.bucket, bucket_grants.c.account_id).join(
-        buckets, buckets.c.name == bucket_grants.c.bucket
-    )
+    shared = select(bucket_grants.c.bucket, bucket_grants.c.account_id).join(buckets, buckets.c.name == bucket_grants.c.bucket)
     for bucket, account in connection.execute(shared.where(buckets.c.account_id == account_id)):
         grants.setdefault(bucket, []).append(account)
     return [
-        Bucket(bucket, owner, from_us(created_at), tuple(sorted(grants.get(bucket, ()))))
-        for bucket, owner, created_at in rows
+        Bucket(bucket, owner, from_us(created_at), tuple(sorted(grants.get(bucket, ())))) for bucket, owner, created_at in rows
     ]
 
 
@@ -110,6 +107,4 @@ def grant(tx: Connection, name: str, to_account_id: str) -> None:
 
 def revoke(tx: Connection, name: str, from_account_id: str) -> None:
     """End a grant; one that is not there is fine."""
-    tx.execute(
-        delete(bucket_grants).where(bucket_grants.c.bucket == name, bucket_grants.c.account_id == from_account_id)
-    )
+    tx.execute(delete(bucket_grants).where(bucket_grants.c.bucket == name, bucket_grants.c.account_id == from_account_id))

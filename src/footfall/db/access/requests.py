@@ -11,9 +11,7 @@ from footfall.db.tables import idempotency_keys, seen_requests
 from footfall.errors import AlreadyExistsError
 
 _FIND_MARK = Prepared(select(seen_requests.c.expires_at).where(seen_requests.c.digest == bindparam("digest")))
-_MARK = Prepared(
-    text("INSERT INTO seen_requests (digest, expires_at) VALUES (:digest, :expires_at) ON CONFLICT DO NOTHING")
-)
+_MARK = Prepared(text("INSERT INTO seen_requests (digest, expires_at) VALUES (:digest, :expires_at) ON CONFLICT DO NOTHING"))
 _FIND_ANSWER = Prepared(
     select(idempotency_keys.c.digest, idempotency_keys.c.status, idempotency_keys.c.body).where(
         idempotency_keys.c.account_id == bindparam("account_id"),
@@ -76,12 +74,8 @@ def forget_expired(tx: Connection, now: int, limit: int = 1000) -> int:
     marks = select(seen_requests.c.digest).where(seen_requests.c.expires_at <= now).limit(limit)
     gone = tx.execute(delete(seen_requests).where(seen_requests.c.digest.in_(marks))).rowcount
     old = tx.execute(
-        select(idempotency_keys.c.account_id, idempotency_keys.c.key)
-        .where(idempotency_keys.c.expires_at <= now)
-        .limit(limit)
+        select(idempotency_keys.c.account_id, idempotency_keys.c.key).where(idempotency_keys.c.expires_at <= now).limit(limit)
     ).all()
     for account_id, key in old:
-        tx.execute(
-            delete(idempotency_keys).where(idempotency_keys.c.account_id == account_id, idempotency_keys.c.key == key)
-        )
+        tx.execute(delete(idempotency_keys).where(idempotency_keys.c.account_id == account_id, idempotency_keys.c.key == key))
     return gone + len(old)

@@ -26,9 +26,7 @@ class SshKey:
     created_at: datetime
 
 
-def insert_key(
-    tx: Connection, account_id: str, *, title: str, key: str, fingerprint: str, fingerprint_sha256: str
-) -> SshKey:
+def insert_key(tx: Connection, account_id: str, *, title: str, key: str, fingerprint: str, fingerprint_sha256: str) -> SshKey:
     """Add a key.
 
     Raises:
@@ -57,9 +55,7 @@ def list_keys(connection: Connection, account_id: str) -> list[SshKey]:
     """Return the keys of an account, newest first."""
     query = select(ssh_keys).where(ssh_keys.c.account_id == account_id)
     rows = connection.execute(query.order_by(ssh_keys.c.created_at.desc(), ssh_keys.c.name))
-    return [
-        SshKey(row.name, row.title, row.fingerprint, row.fingerprint_sha256, from_us(row.created_at)) for row in rows
-    ]
+    return [SshKey(row.name, row.title, row.fingerprint, row.fingerprint_sha256, from_us(row.created_at)) for row in rows]
 
 
 def delete_key(tx: Connection, account_id: str, title: str, name: str) -> SshKey:

@@ -52,15 +52,11 @@ class Secrets:
             self._load()
         cipher = self._keys.get(key_id)
         if cipher is None:
-            raise SecretUnreadableError(
-                f"A secret was sealed with the key {key_id.hex()}, which is not in {self._file}."
-            )
+            raise SecretUnreadableError(f"A secret was sealed with the key {key_id.hex()}, which is not in {self._file}.")
         try:
             return cipher.decrypt(nonce, sealed[_ID_BYTES + _NONCE_BYTES :], bound_to.encode())
         except InvalidTag as error:
-            raise SecretUnreadableError(
-                f"The secret of {bound_to} was changed, or belongs to something else."
-            ) from error
+            raise SecretUnreadableError(f"The secret of {bound_to} was changed, or belongs to something else.") from error
 
     def _stamp(self) -> tuple[int, int]:
         status = self._file.stat()

@@ -141,6 +141,4 @@ def _translate_errors() -> Iterator[None]:
         raise
     except (OperationalError, sqlite3.OperationalError, sa.exc.TimeoutError) as error:
         text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-        raise DatabaseUnavailableError(
-            f"The database cannot be used now ({text}); nothing was changed, try again."
-        ) from error
+        raise DatabaseUnavailableError(f"The database cannot be used now ({text}); nothing was changed, try again.") from error

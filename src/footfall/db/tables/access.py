@@ -1,17 +1,6 @@
 """Tables of accounts, users, keys, buckets and received requests."""
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    String,
-    Table,
-)
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, String, Table
 
 from footfall.db.tables.schema import ID, metadata, unique_alive_name
 

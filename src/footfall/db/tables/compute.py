@@ -1,31 +1,8 @@
 """Tables of projects, runs, allocations, volumes, images, registries and SSH keys."""
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    String,
-    Table,
-    Text,
-)
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
-from footfall.db.tables.schema import (
-    ALIVE,
-    ALL_STATES,
-    GONE,
-    ID,
-    KEPT,
-    LIVE_RUN,
-    SHOWN,
-    UNSWEPT,
-    metadata,
-    unique_alive_name,
-)
+from footfall.db.tables.schema import ALIVE, ALL_STATES, GONE, ID, KEPT, LIVE_RUN, SHOWN, UNSWEPT, metadata, unique_alive_name
 
 projects = Table(
     "projects",
@@ -41,15 +18,11 @@ projects = Table(
     Column("note", Text, nullable=False, server_default=""),
     Column("nas_gb", Integer, nullable=False, server_default="500"),
     Column("updated_at", BigInteger),
-    Column(
-        "last_run", Integer, nullable=False, server_default="0"
-    ),  # the highest run number given, also to deleted runs
+    Column("last_run", Integer, nullable=False, server_default="0"),  # the highest run number given, also to deleted runs
     Column("n_runs", Integer, nullable=False, server_default="0"),
     Column("n_nodes", Integer, nullable=False, server_default="0"),  # of the runs that are there
     unique_alive_name("projects"),
-    Index(
-        "ix_projects_page", "account_id", "created_at", "id", "is_system", sqlite_where=ALIVE, postgresql_where=ALIVE
-    ),
+    Index("ix_projects_page", "account_id", "created_at", "id", "is_system", sqlite_where=ALIVE, postgresql_where=ALIVE),
 )
 
 runs = Table(

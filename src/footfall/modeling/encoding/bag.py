@@ -89,15 +89,7 @@ def _find_indices(hash_L: U64, key_S: U64, value_S: I32) -> I32:
 
 @njit(cache=True, nogil=True)
 def _describe(
-    data_B: U8,
-    start_L: I64,
-    end_L: I64,
-    index_L: I32,
-    log_number_U: F32,
-    group_U: I32,
-    key_S: U64,
-    value_S: I32,
-    n: int,
+    data_B: U8, start_L: I64, end_L: I64, index_L: I32, log_number_U: F32, group_U: I32, key_S: U64, value_S: I32, n: int
 ) -> tuple[F32, I32]:
     log_number_L, group_L = np.empty(index_L.size, np.float32), np.empty(index_L.size, np.int32)
     for i in range(index_L.size):
@@ -211,9 +203,7 @@ def _count(
     at = 0
     for n in range(offset_N1.size - 1):
         start, end = offset_N1[n], offset_N1[n + 1]
-        n_ngrams = _hash_ngrams(
-            hash_L[start:end], ngram, ngram_filter_F, hash_J
-        )  # their slots arrive while texts are counted
+        n_ngrams = _hash_ngrams(hash_L[start:end], ngram, ngram_filter_F, hash_J)  # their slots arrive while texts are counted
         k = _add_texts(start, end, index_L, text, count_V, seen_V)
         k = _add_ngrams(hash_J[:n_ngrams], ngram, count_V, seen_V, k)
         if at + k > token_M.size:

@@ -76,9 +76,7 @@ class DensePlan:
             parts.append(np.full((histories.n_users, len(timing.NAMES)), np.nan, np.float32))
         if schema.numeric:
             parts.append(
-                amounts.count_numbers(
-                    offset_N1, facts.number_LQ, visit_L, facts.time_L, facts.until_us, len(amounts.PER_NUMBER)
-                )
+                amounts.count_numbers(offset_N1, facts.number_LQ, visit_L, facts.time_L, facts.until_us, len(amounts.PER_NUMBER))
             )
         value_L = self.value_of(facts)
         if schema.categorical:
@@ -104,11 +102,7 @@ def align(histories: Histories, schema: Schema) -> Facts:
     """Return the facts of histories in the columns of ``schema``; what is missing is NaN, or 0 for categories."""
     n_events = int(histories.hash_L.size)
     facts = histories.facts or Facts(
-        Schema(),
-        0,
-        np.zeros(n_events, np.int64),
-        np.zeros((n_events, 0), np.float32),
-        np.zeros((n_events, 0), np.uint64),
+        Schema(), 0, np.zeros(n_events, np.int64), np.zeros((n_events, 0), np.float32), np.zeros((n_events, 0), np.uint64)
     )
     if facts.schema == schema:
         return facts
@@ -156,18 +150,10 @@ def choose_columns(raw_NA: F32, names: list[str]) -> I64:
             seen.setdefault(x_N.tobytes(), a)
     kept = sorted(seen.values())
     # frequency and recency are dropped last, positions of rare groups first
-    surplus = [
-        a for part in _DROP_ORDER for a in reversed(kept) if names[a].startswith(part[0]) and names[a].endswith(part[1])
-    ]
+    surplus = [a for part in _DROP_ORDER for a in reversed(kept) if names[a].startswith(part[0]) and names[a].endswith(part[1])]
     dropped = set(surplus[: max(0, len(kept) - MAX_COLUMNS)])
     columns = [a for a in kept if a not in dropped][:MAX_COLUMNS]
     return np.array(columns or [0], np.int64)
 
 
-_DROP_ORDER = (
-    ("group_", "_since"),
-    ("group_", "_share"),
-    ("behavior_", "_count"),
-    ("group_", "_count"),
-    ("value_", "_count"),
-)
+_DROP_ORDER = (("group_", "_since"), ("group_", "_share"), ("behavior_", "_count"), ("group_", "_count"), ("value_", "_count"))

@@ -197,9 +197,7 @@ def _encode(offset_N1: I32, id_B: U8, histories: Histories, encoder: Encoder) ->
 
 def _fixed(x_ND: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     values = pa.Array.from_buffers(kind, x_ND.size, [None, pa.py_buffer(np.ascontiguousarray(x_ND))])
-    return pa.FixedSizeListArray.from_arrays(
-        values, type=pa.list_(pa.field("item", kind, nullable=False), x_ND.shape[1])
-    )
+    return pa.FixedSizeListArray.from_arrays(values, type=pa.list_(pa.field("item", kind, nullable=False), x_ND.shape[1]))
 
 
 def _lists(n: int, offset: pa.Buffer, x_M: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:

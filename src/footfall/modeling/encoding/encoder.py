@@ -124,9 +124,7 @@ class Encoder:
         """Write ``encoder.json`` and ``encoder.safetensors`` into ``directory``."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "encoder.json").write_text(self._header())
-        save_file(
-            {name: np.ascontiguousarray(a) for name, a in self._arrays().items()}, directory / "encoder.safetensors"
-        )
+        save_file({name: np.ascontiguousarray(a) for name, a in self._arrays().items()}, directory / "encoder.safetensors")
 
     def _header(self) -> str:
         header = {
@@ -139,14 +137,7 @@ class Encoder:
         own = {name: getattr(self, name) for name in _OWN_ARRAYS} | {n: getattr(self.plan, n) for n in _PLAN_ARRAYS}
         return own | {name: getattr(self.vocabulary, name) for name in _VOCABULARY_ARRAYS}
 
-    def encode(
-        self,
-        data_B: U8,
-        tab_N: I64,
-        end_N: I64,
-        *,
-        max_tokens_per_user: int | None = None,
-    ) -> Encoded:
+    def encode(self, data_B: U8, tab_N: I64, end_N: I64, *, max_tokens_per_user: int | None = None) -> Encoded:
         """Encode the users whose texts are ``data_B[tab + 1:end]``."""
         return self.encode_histories(split_texts(data_B, tab_N, end_N, max_tokens_per_user or 0))
 
@@ -244,9 +235,7 @@ def fit_encoder(
     return fit_sample(sample, seed=seed, progress=progress, config=config)
 
 
-def fit_sample(
-    sample: Sample, *, seed: int, progress: Progress = keep_quiet, config: EncoderConfig | None = None
-) -> Encoder:
+def fit_sample(sample: Sample, *, seed: int, progress: Progress = keep_quiet, config: EncoderConfig | None = None) -> Encoder:
     """Fit an encoder on a sample that was taken before."""
     config = config or EncoderConfig()
     histories = sample.histories
@@ -319,9 +308,7 @@ def load_encoder(directory: Path) -> Encoder:
     """
     header = json.loads((directory / "encoder.json").read_text())
     if header["format"] != FORMAT:
-        raise DataError(
-            "COMMON_ERROR", f"the encoder has format {header['format']}; this release reads {FORMAT}. Fit a new one."
-        )
+        raise DataError("COMMON_ERROR", f"the encoder has format {header['format']}; this release reads {FORMAT}. Fit a new one.")
     # copies of all but the largest, because compiled code takes writable arrays and read-only ones for different types
     mapped = map_arrays(directory / "encoder.safetensors")
     arrays: dict[str, Any] = {name: a if name == "vector_VD" else a.copy() for name, a in mapped.items()}
@@ -330,9 +317,7 @@ def load_encoder(directory: Path) -> Encoder:
     stored = header["schema"]
     schema = Schema(stored["has_time"], tuple(stored["numeric"]), tuple(stored["categorical"]))
     vocabulary = Vocabulary(
-        n_tail=config.vocabulary.n_tail,
-        has_facts=schema != Schema(),
-        **{name: arrays[name] for name in _VOCABULARY_ARRAYS},
+        n_tail=config.vocabulary.n_tail, has_facts=schema != Schema(), **{name: arrays[name] for name in _VOCABULARY_ARRAYS}
     )
     plan = DensePlan(
         vocabulary.group_hash_C.size, schema, header["value_column"], **{name: arrays[name] for name in _PLAN_ARRAYS}

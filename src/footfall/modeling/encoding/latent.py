@@ -87,9 +87,7 @@ def _fold_in(
             a_D, b_D = step_VD[token_of_M[g]], step_VD[token_of_M[g + 1]]
             c_D, d_D = step_VD[token_of_M[g + 2]], step_VD[token_of_M[g + 3]]
             for i in range(n_dims):
-                z_D[i] += (
-                    a * np.float32(a_D[i]) + b * np.float32(b_D[i]) + c * np.float32(c_D[i]) + d * np.float32(d_D[i])
-                )
+                z_D[i] += a * np.float32(a_D[i]) + b * np.float32(b_D[i]) + c * np.float32(c_D[i]) + d * np.float32(d_D[i])
     return z_ND
 
 

@@ -58,9 +58,7 @@ def sample_users(
     def hash_users(block: Block) -> U64:
         return _hash_ids(block.data_B, block.start_N, block.tab_N, salt)
 
-    blocks = map_blocks(
-        sources, hash_users, personal_data=personal_data, unique_ids=unique_ids, stage=stage, progress=progress
-    )
+    blocks = map_blocks(sources, hash_users, personal_data=personal_data, unique_ids=unique_ids, stage=stage, progress=progress)
     for block, hash_N in blocks:
         n_users += hash_N.size
         pieces.append(_take(block, hash_N, below))
@@ -84,9 +82,7 @@ class _Piece:
         keep_N = self.hash_N < np.uint64(below)
         end_N = np.cumsum(self.length_N)
         start_N = end_N - self.length_N
-        return _Piece(
-            self.hash_N[keep_N], gather_bytes(self.data_B, start_N[keep_N], end_N[keep_N])[0], self.length_N[keep_N]
-        )
+        return _Piece(self.hash_N[keep_N], gather_bytes(self.data_B, start_N[keep_N], end_N[keep_N])[0], self.length_N[keep_N])
 
 
 def _take(block: Block, hash_N: U64, below: int) -> _Piece:

@@ -115,10 +115,7 @@ def _fill_user(time_L: I64, visit_L: I32, until_us: int, out_A: F32) -> None:
         early += -90.0 < day_V[v] <= -30.0
     out_A[Column.recent_half], out_A[Column.visit_trend] = recent / n, (late + 0.5) / (early / 2 + 0.5)
     out_A[Column.visits_decayed_30], out_A[Column.visits_decayed_90] = fast, slow
-    out_A[Column.visits_per_day], out_A[Column.visit_minutes] = (
-        n_visits / (since_first + 1.0),
-        in_visits / n_visits / 60e6,
-    )
+    out_A[Column.visits_per_day], out_A[Column.visit_minutes] = (n_visits / (since_first + 1.0), in_visits / n_visits / 60e6)
     _fill_windows(time_L, day_V, until_us, out_A)
     _fill_profile(time_L, out_A)
 

@@ -120,11 +120,7 @@ def _choose_categories(sample: Sample, min_users: int, limit: int) -> dict[str, 
     facts, texts = sample.histories.facts, sample.categories
     if facts is None or texts is None or facts.schema == Schema():
         none = np.zeros(0, np.uint64)
-        return {
-            "category_hash_W": none,
-            "category_text_B": np.zeros(0, np.uint8),
-            "category_end_W": none.astype(np.int64),
-        }
+        return {"category_hash_W": none, "category_text_B": np.zeros(0, np.uint8), "category_end_W": none.astype(np.int64)}
     n_columns = facts.category_LC.shape[1]
     hash_A, of_L = np.unique(facts.category_LC.ravel(), return_inverse=True)
     users_A = _count_users(sample.histories.offset_N1 * n_columns, of_L.astype(np.int64), hash_A.size)
@@ -271,9 +267,7 @@ def find_text_tokens(
 
 
 @njit(cache=True, nogil=True)
-def _text_tokens(
-    data_B: U8, start_U: I64, end_U: I64, key_S: U64, value_S: I32, tail: tuple[int, int]
-) -> tuple[I64, I32]:
+def _text_tokens(data_B: U8, start_U: I64, end_U: I64, key_S: U64, value_S: I32, tail: tuple[int, int]) -> tuple[I64, I32]:
     """Return the token numbers of each behavior as (offsets, numbers)."""
     longest, total = 0, 0
     for u in range(start_U.size):

@@ -262,12 +262,7 @@ def kind_of(values: pa.Array, *, is_typed: bool) -> str:
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return TIME
-    if (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_decimal(kind)
-    ):
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
         return NUMBER
     texts = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not (

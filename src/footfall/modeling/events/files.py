@@ -101,9 +101,7 @@ def _open_parquet(source: Source, scratch: Path) -> EventFile:
 
 
 def _no_parquet(path: str, cause: Exception) -> DataError:
-    return DataError(
-        "UNEXPECTED_FILE_TYPE", f"the file cannot be read as Parquet ({cause}). Write it again.", path=path
-    )
+    return DataError("UNEXPECTED_FILE_TYPE", f"the file cannot be read as Parquet ({cause}). Write it again.", path=path)
 
 
 def _twice(path: str, name: str) -> DataError:

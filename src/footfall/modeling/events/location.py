@@ -56,12 +56,7 @@ def find_line(source: Source, ordinal: int) -> int:
     line = 0
     for block in whole_lines(decompress(source.name, source.open())):
         n_lines = block.count(b"\n")
-        if (
-            n_lines < ordinal
-            and b"\n\n" not in block
-            and b"\r\n\r" not in block
-            and not block.startswith((b"\n", b"\r"))
-        ):
+        if n_lines < ordinal and b"\n\n" not in block and b"\r\n\r" not in block and not block.startswith((b"\n", b"\r")):
             line, ordinal = line + n_lines, ordinal - n_lines
             continue
         for text in block.split(b"\n"):
@@ -89,9 +84,7 @@ def peek(source: Source) -> bytes:
         encoding = "UTF-32" if b"\0\0" in start else "UTF-16"
         raise DataError("UNEXPECTED_TXT_FORMAT", f"the file is {encoding}. Save it as UTF-8.", path=source.name)
     if start in _WORKBOOKS:
-        sentence = (
-            "the file is a ZIP archive or an Excel workbook. Save it as CSV, plain or compressed by gzip or Zstandard."
-        )
+        sentence = "the file is a ZIP archive or an Excel workbook. Save it as CSV, plain or compressed by gzip or Zstandard."
         raise DataError("UNEXPECTED_FILE_TYPE", sentence, path=source.name)
     return head.removeprefix(BOM)
 

@@ -143,9 +143,7 @@ def read_log(
     columns = find_columns(options, kinds, first.name)
     for line in describe_columns(columns, options, kinds):
         log(line)
-    unsure = {
-        name for name in columns.categorical if kinds[name] == EMPTY and not (options.categorical or is_code(name))
-    }
+    unsure = {name for name in columns.categorical if kinds[name] == EMPTY and not (options.categorical or is_code(name))}
     dates = [name for name, kind in kinds.items() if kind == TIME and name != columns.timestamp]
     times = Times(columns.timestamp, [] if options.timestamp else dates)
     writer = _Writer(columns, options, times, scratch, salt, personal_data)
@@ -179,10 +177,7 @@ def _peek_kinds(files: Iterator[EventFile]) -> tuple[list[EventFile], EventFile,
     for file in files:
         opened.append(file)
         if file.has_rows:
-            kinds = {
-                name: file.kinds.get(name, EMPTY) if kind == EMPTY else kind
-                for name, kind in (kinds or file.kinds).items()
-            }
+            kinds = {name: file.kinds.get(name, EMPTY) if kind == EMPTY else kind for name, kind in (kinds or file.kinds).items()}
             if EMPTY not in kinds.values() or len(opened) >= _MAX_PEEKED_FILES:
                 break
     first = next((file for file in opened if file.has_rows), max(opened, key=lambda file: len(file.kinds)))
@@ -229,8 +224,7 @@ def _log_summary(event_log: EventLog, writer: "_Writer", log: Log) -> None:
             "warning: "
             + str(
                 location.error(
-                    row,
-                    f"the first of {n_big:,} number{'s' * (n_big > 1)} of {name!r} beyond 3.4e38, which count as missing",
+                    row, f"the first of {n_big:,} number{'s' * (n_big > 1)} of {name!r} beyond 3.4e38, which count as missing"
                 )
             )
         )
@@ -275,9 +269,7 @@ class _Writer:
             name: read_texts(batch[name], location)
             for name in (columns.user_id, *columns.behavior, *columns.categorical)
         }  # fmt: skip
-        user_N, hash_N, suspect_ids = self._ids.add(
-            texts[columns.user_id], location, personal_data=self._personal, are_ids=True
-        )
+        user_N, hash_N, suspect_ids = self._ids.add(texts[columns.user_id], location, personal_data=self._personal, are_ids=True)
         if user_N.size and user_N.min() < 0:
             raise location.error(int(user_N.argmin()), "the user id is blank. Give every event a user.")
         acts = read_texts([batch[name] for name in columns.behavior], location)

@@ -80,13 +80,7 @@ class TextTable:
         )  # fmt: skip
 
     def add(
-        self,
-        texts: tuple[U8, I64],
-        location: Location,
-        *,
-        column: str = "",
-        personal_data: str = "off",
-        are_ids: bool = False,
+        self, texts: tuple[U8, I64], location: Location, *, column: str = "", personal_data: str = "off", are_ids: bool = False
     ) -> tuple[I64, U64, list[tuple[int, str]]]:
         """Return (code_N, hash_N, (row, kind) of new texts that look like personal data if they are only noted).
 
@@ -276,9 +270,7 @@ def _intern(
     for n in range(first, offset_N1.size - 1):
         if n == hashed_to:
             hashed_to = min(n + _AHEAD, offset_N1.size - 1)
-            _hash_ahead(
-                data_B, offset_N1[n : hashed_to + 1], kind, seed, name_hash, key_S, value_S, start_R, end_R, hash_N[n:]
-            )
+            _hash_ahead(data_B, offset_N1[n : hashed_to + 1], kind, seed, name_hash, key_S, value_S, start_R, end_R, hash_N[n:])
         start, end, key = start_R[(n - first) % _AHEAD], end_R[(n - first) % _AHEAD], hash_N[n]
         if key == np.uint64(0):
             code_N[n] = NONE

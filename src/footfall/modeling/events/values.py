@@ -158,11 +158,7 @@ def _clock(data_B: U8, i: int, end: int) -> tuple[int, int]:
 @njit(cache=True, nogil=True)
 def _iso(data_B: U8, start: int, end: int) -> int:
     """Return the microseconds of an ISO 8601 text, ``NO_TIME`` if it is none."""
-    year, month, day = (
-        _field(data_B, start, end, 4),
-        _field(data_B, start + 5, end, 2),
-        _field(data_B, start + 8, end, 2),
-    )
+    year, month, day = (_field(data_B, start, end, 4), _field(data_B, start + 5, end, 2), _field(data_B, start + 8, end, 2))
     if year < 0 or not 1 <= month <= 12 or not 1 <= day <= 31 or data_B[start + 4] != data_B[start + 7]:
         return NO_TIME
     if data_B[start + 4] != 45 and data_B[start + 4] != 47 and data_B[start + 4] != 46:
@@ -232,10 +228,7 @@ def find_lookalike(value_N: F64) -> tuple[str, int]:
         is_like_N = (value_N >= _DAYS_OF_1990) & (value_N < _DAYS_OF_2050)
         lookalike = "days since 1900, as spreadsheets count them"
         if not is_like_N.any():
-            is_like_N, lookalike = (
-                is_whole_N & (value_N >= _DAYS_OF_2000) & (value_N < _DAYS_OF_2040),
-                "days since 1970",
-            )
+            is_like_N, lookalike = (is_whole_N & (value_N >= _DAYS_OF_2000) & (value_N < _DAYS_OF_2040), "days since 1970")
     elif n_digits == 4:
         lookalike, is_like_N = "years as numbers", is_whole_N & (value_N >= 1900) & (value_N <= 2100)
     return (lookalike, int(is_like_N.argmax())) if is_like_N.sum() >= _NEARLY * known_N.size else ("", -1)

@@ -48,9 +48,7 @@ class Matched:
     """Labelled users that are not in the feature."""
 
 
-def read_labels(
-    sources: Sequence[Source], *, personal_data: PersonalData = "refuse", progress: Progress = keep_quiet
-) -> Labels:
+def read_labels(sources: Sequence[Source], *, personal_data: PersonalData = "refuse", progress: Progress = keep_quiet) -> Labels:
     """Read the labels of ``sources``.
 
     Raises:
@@ -64,9 +62,7 @@ def read_labels(
     places: list[tuple[Source, int]] = []
     n_lines = 0
     warnings: list[str] = []
-    blocks = map_blocks(
-        sources, _parse, personal_data=personal_data, unique_ids=False, stage="read labels", progress=progress
-    )
+    blocks = map_blocks(sources, _parse, personal_data=personal_data, unique_ids=False, stage="read labels", progress=progress)
     for block, (id_B, length_N, label_N) in blocks:
         ids.append(id_B)
         lengths.append(length_N)
@@ -83,10 +79,7 @@ def read_labels(
         other, other_line = _locate(firsts, places, earlier)
         where = f"line {other_line}" if other is source else f"{other.name}, line {other_line}"
         raise DataError(
-            "UNEXPECTED_LABEL",
-            f"the user has another label in {where}. Keep one label for a user.",
-            path=source.name,
-            line=line,
+            "UNEXPECTED_LABEL", f"the user has another label in {where}. Keep one label for a user.", path=source.name, line=line
         )
     return Labels(*_keep(id_B, offset_N1, label_N, first_N), n_lines, tuple(warnings), sources[0].name)
 

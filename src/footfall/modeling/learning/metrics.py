@@ -34,15 +34,11 @@ def measure_log_loss(p_N: npt.NDArray[np.floating], label_N: npt.NDArray[np.inte
     return float(-np.where(label_N == 1, np.log(p_N), np.log1p(-p_N)).mean())
 
 
-def measure_calibration_error(
-    p_N: npt.NDArray[np.floating], label_N: npt.NDArray[np.integer], n_bins: int = 15
-) -> float:
+def measure_calibration_error(p_N: npt.NDArray[np.floating], label_N: npt.NDArray[np.integer], n_bins: int = 15) -> float:
     """Return the expected calibration error over ``n_bins`` bins of equal width. Source: Guo et al. 2017, eq. 3."""
     bin_N = np.minimum((p_N * n_bins).astype(np.int64), n_bins - 1)
     count_B = np.bincount(bin_N, minlength=n_bins)
-    gap_B = np.abs(
-        np.bincount(bin_N, weights=p_N, minlength=n_bins) - np.bincount(bin_N, weights=label_N, minlength=n_bins)
-    )
+    gap_B = np.abs(np.bincount(bin_N, weights=p_N, minlength=n_bins) - np.bincount(bin_N, weights=label_N, minlength=n_bins))
     return float(gap_B[count_B > 0].sum() / max(1, p_N.size))
 
 

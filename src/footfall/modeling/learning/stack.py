@@ -153,14 +153,7 @@ def refit_stack(
 
 
 def _fit_views(
-    stack: Stack,
-    heads: dict[str, View],
-    users: Users,
-    label_N: U8,
-    *,
-    seed: int,
-    prior: float,
-    step: Callable[[], None],
+    stack: Stack, heads: dict[str, View], users: Users, label_N: U8, *, seed: int, prior: float, step: Callable[[], None]
 ) -> Stack:
     kinds = find_views()
 
@@ -266,13 +259,7 @@ def _repeat_folds(label_N: U8, repeats: int, *, seed: int) -> Iterator[tuple[I64
 
 
 def _predict_out_of_fold(
-    kinds: dict[str, type[View]],
-    strengths: dict[str, float],
-    users: Users,
-    label_N: U8,
-    *,
-    seed: int,
-    step: Callable[[], None],
+    kinds: dict[str, type[View]], strengths: dict[str, float], users: Users, label_N: U8, *, seed: int, step: Callable[[], None]
 ) -> tuple[F64, dict[str, View]]:
     """Return (N, K) log-odds, each from heads that did not see the user, and a head of each view."""
 

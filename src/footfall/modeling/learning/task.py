@@ -155,18 +155,14 @@ def _require(matched: Matched, labels: Labels, minimum: int) -> None:
         )
 
 
-def _train_and_hold_out(
-    feature: Feature, train: Matched, prior: float, seed: int, meter: _Steps
-) -> tuple[Stack, Evidence]:
+def _train_and_hold_out(feature: Feature, train: Matched, prior: float, seed: int, meter: _Steps) -> tuple[Stack, Evidence]:
     sample_N = sample_rows(train.label_N, MAX_USERS, seed=seed)
     row_N, label_N = train.row_N[sample_N], train.label_N[sample_N]
     users, n_behaviors_N = gather_users(feature, row_N)
     is_active_N = n_behaviors_N > 0
     kept_N, held_N = hold_out(label_N, _TEST_SHARE, seed=seed)
     learn_N = kept_N[is_active_N[kept_N]]
-    first = fit_stack(
-        users.take(learn_N), label_N[learn_N], seed=seed, prior=float(label_N[kept_N].mean()), step=meter.step
-    )
+    first = fit_stack(users.take(learn_N), label_N[learn_N], seed=seed, prior=float(label_N[kept_N].mean()), step=meter.step)
     held = users.take(held_N)
     held_level_NK = first.predict_first_level(held)
     score_N = np.where(is_active_N[held_N], first.predict(held, held_level_NK), first.prior)

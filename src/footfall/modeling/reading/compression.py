@@ -136,12 +136,8 @@ def _guarded(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _check_size(name: str, n_in: int, n_out: int) -> None:
     if n_out > MAX_BYTES or (n_out > FREE_BYTES and n_out > MAX_RATIO * n_in):
-        raise _broken(
-            name, f"it unpacks to more than {MAX_RATIO} times its size ({n_in:,} bytes gave {n_out:,} so far)"
-        )
+        raise _broken(name, f"it unpacks to more than {MAX_RATIO} times its size ({n_in:,} bytes gave {n_out:,} so far)")
 
 
 def _broken(name: str, what: str) -> DataError:
-    return DataError(
-        "UNEXPECTED_FILE_TYPE", f"{what}. Compress the file again with gzip or zstd, or send it plain.", path=name
-    )
+    return DataError("UNEXPECTED_FILE_TYPE", f"{what}. Compress the file again with gzip or zstd, or send it plain.", path=name)

@@ -84,9 +84,7 @@ def keep_events(histories: Histories, keep_L: BOOL) -> Histories:
     before_L1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep_L)])
     facts = histories.facts
     if facts is not None:
-        facts = Facts(
-            facts.schema, facts.until_us, facts.time_L[keep_L], facts.number_LQ[keep_L], facts.category_LC[keep_L]
-        )
+        facts = Facts(facts.schema, facts.until_us, facts.time_L[keep_L], facts.number_LQ[keep_L], facts.category_LC[keep_L])
     return Histories(
         histories.data_B, before_L1[histories.offset_N1], histories.hash_L[keep_L], histories.start_L[keep_L],
         histories.end_L[keep_L], histories.n_words_L[keep_L], histories.n_tokens_N, histories.n_cut_N, facts,
@@ -97,9 +95,7 @@ def join_histories(parts: list[Histories]) -> Histories:
     """Return histories of one event log behind each other."""
     first = parts[0]
     shifts = np.cumsum([0, *(int(part.hash_L.size) for part in parts)])
-    offset_N1 = np.concatenate(
-        [np.zeros(1, np.int64), *(p.offset_N1[1:] + s for p, s in zip(parts, shifts, strict=False))]
-    )
+    offset_N1 = np.concatenate([np.zeros(1, np.int64), *(p.offset_N1[1:] + s for p, s in zip(parts, shifts, strict=False))])
     known = [part.facts for part in parts if part.facts is not None]
     facts = None
     if first.facts is not None:

@@ -38,10 +38,7 @@ _SENTENCES = {
     scanner.BAD_UTF8: (_FORMAT, "the bytes are not UTF-8; save the file as UTF-8"),
     scanner.BLANK_LINE: (_FORMAT, "the line is blank; remove it"),
     scanner.BLANK_ID: (_FORMAT, "the user id is blank; give every user an id"),
-    scanner.LONG_ID: (
-        "LIMIT_ERROR_MID_LENGTH",
-        f"the user id is longer than {scanner.MAX_ID_CHARS} characters; shorten it",
-    ),
+    scanner.LONG_ID: ("LIMIT_ERROR_MID_LENGTH", f"the user id is longer than {scanner.MAX_ID_CHARS} characters; shorten it"),
 }
 
 

@@ -21,9 +21,7 @@ N_BEHAVIORS = 12
 MIN_USERS = 3
 
 
-def find_contributing_behaviors(
-    stack: Stack, users: Users, label_N: U8, names: Names
-) -> dict[str, list[dict[str, Any]]]:
+def find_contributing_behaviors(stack: Stack, users: Users, label_N: U8, names: Names) -> dict[str, list[dict[str, Any]]]:
     """Return the behaviors that contribute most ``for`` label 1 and ``against`` it; none if there is no bag view.
 
     Each is {text, weight, users (labelled users who have it), ones_share (of them, on the weight's side of all users')}.

@@ -115,9 +115,7 @@ def rate_columns(dense_NA: U8, label_N: U8) -> F64:
     def shares(label: int) -> F64:
         some_NA = dense_NA[label_N == label]
         cell_N = (some_NA + np.arange(n_columns, dtype=np.int64) * 256).ravel()
-        share_AB: F64 = np.bincount(cell_N, minlength=n_columns * 256).reshape(n_columns, 256) / max(
-            1, some_NA.shape[0]
-        )
+        share_AB: F64 = np.bincount(cell_N, minlength=n_columns * 256).reshape(n_columns, 256) / max(1, some_NA.shape[0])
         return share_AB
 
     one_AB, zero_AB = shares(1), shares(0)

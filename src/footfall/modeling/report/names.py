@@ -93,10 +93,7 @@ def _shorten(raw: bytes) -> str:
 
 def name_leaks(leaks: list[dict[str, Any]], names: Names | None) -> list[dict[str, Any]]:
     """Return leaks of ``checks.find_leaks`` for display, {kind, name or None, AUROC}: those with a name first."""
-    named = [
-        {"kind": leak["kind"], "name": _name_leak(leak, names), "AUROC": leak["AUROC"]}
-        for leak in leaks[:_MAX_LOOKED_UP]
-    ]
+    named = [{"kind": leak["kind"], "name": _name_leak(leak, names), "AUROC": leak["AUROC"]} for leak in leaks[:_MAX_LOOKED_UP]]
     return sorted(named, key=lambda leak: leak["name"] is None)[:MAX_LEAKS]
 
 
@@ -106,9 +103,5 @@ def _name_leak(leak: dict[str, Any], names: Names | None) -> str | None:
         return name if name is None else str(name)
     if kind == "column":
         return names.column(name)
-    name_of: dict[str, Callable[[int], str | None]] = {
-        "behavior": names.behavior,
-        "word": names.word,
-        "fact": names.fact,
-    }
+    name_of: dict[str, Callable[[int], str | None]] = {"behavior": names.behavior, "word": names.word, "fact": names.fact}
     return name_of[kind](token)

@@ -24,26 +24,13 @@ def describe_report(report: Report) -> str:
     )  # fmt: skip
     return (
         f"Of two users, one with label 1 and one with label 0, the task puts the right one first in "
-        f"{100 * quality['AUROC']:.1f} of 100 cases (with 95 % confidence {low:.1f} to {high:.1f}; 50 is guessing)."
-        + lift
+        f"{100 * quality['AUROC']:.1f} of 100 cases (with 95 % confidence {low:.1f} to {high:.1f}; 50 is guessing)." + lift
     )
 
 
 def warn(report: Report) -> list[dict[str, str]]:
     """Return the warnings, the gravest first: {code, text}."""
-    rules = (
-        _leak,
-        _shared,
-        _uninformative,
-        _wide,
-        _baseline,
-        _unmatched,
-        _coverage,
-        _drift,
-        _calibration,
-        _more,
-        _sample,
-    )
+    rules = (_leak, _shared, _uninformative, _wide, _baseline, _unmatched, _coverage, _drift, _calibration, _more, _sample)
     return [{"code": code, "text": text} for rule in rules for code, text in rule(report)]
 
 
@@ -57,9 +44,7 @@ def _leak(report: Report) -> Iterator[tuple[str, str]]:
         what = f"The {leak['kind']} {leak['name']!r}" if leak["name"] else f"A {leak['kind']}"
         first = f" {what} alone tells the labels apart (AUROC {leak['AUROC']:.3f})."
     good = (
-        f"an AUROC of {auroc:.3f} is too good to be true"
-        if auroc >= _MAX_CREDIBLE_AUROC
-        else "the data may give the label away"
+        f"an AUROC of {auroc:.3f} is too good to be true" if auroc >= _MAX_CREDIBLE_AUROC else "the data may give the label away"
     )
     yield (
         "LEAKAGE_SUSPECTED",
@@ -80,10 +65,7 @@ def _shared(report: Report) -> Iterator[tuple[str, str]]:
 
 def _uninformative(report: Report) -> Iterator[tuple[str, str]]:
     quality = report["quality"]
-    if (
-        sum(n > 0 for n in map(sum, zip(*quality["score_histogram"].values(), strict=True))) == 1
-        and len(quality["roc"]) == 2
-    ):
+    if sum(n > 0 for n in map(sum, zip(*quality["score_histogram"].values(), strict=True))) == 1 and len(quality["roc"]) == 2:
         yield (
             "CONSTANT_SCORES",
             "All users get the same score: they are all alike in this feature, so nothing can be learned. "

@@ -147,9 +147,7 @@ def _choose(target_U: I64, base_U: I64, n_target: int, n_users: int) -> I64:
     return enough_U[np.argsort(-contribution_U, kind="stable")[:MAX_BEHAVIORS]]
 
 
-def _attributes(
-    counts: _Counts, others: Sequence[OtherTask], n_target: int, n_users: int
-) -> list[tuple[float, float, str]]:
+def _attributes(counts: _Counts, others: Sequence[OtherTask], n_target: int, n_users: int) -> list[tuple[float, float, str]]:
     """Return (share in the target, share of all, name) of each other task, by falling lift."""
     shares = zip((counts.target_T / n_target).tolist(), (counts.base_T / n_users).tolist(), others, strict=True)
     rows = [(share, base, other.name) for share, base, other in shares]

@@ -54,9 +54,7 @@ class KeywordScorer:
     def score(self, block: FeatureBlock) -> F64:
         """Return (N,) similarities in [0, 1]."""
         similarity_N = np.empty(block.n_users)
-        _score(
-            block.offset_N1, block.token_M, block.count_M, block.inverse_NK, self.bound_K, self.weight_VQ, similarity_N
-        )
+        _score(block.offset_N1, block.token_M, block.count_M, block.inverse_NK, self.bound_K, self.weight_VQ, similarity_N)
         return similarity_N
 
 
@@ -151,9 +149,7 @@ def _direction(space: _Space, keyword: Keyword) -> F32:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _score(
-    offset_N1: I32, token_M: U32, count_M: U8, inverse_NK: F32, bound_K: I64, weight_VQ: F32, similarity_N: F64
-) -> None:
+def _score(offset_N1: I32, token_M: U32, count_M: U8, inverse_NK: F32, bound_K: I64, weight_VQ: F32, similarity_N: F64) -> None:
     n_tokens, n_keywords = weight_VQ.shape
     sum_Q = np.empty(n_keywords, np.float32)
     for n in range(similarity_N.size):

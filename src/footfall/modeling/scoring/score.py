@@ -168,15 +168,7 @@ def score_feature(
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _add_tokens(
-    offset_N1: I32,
-    token_M: U32,
-    count_M: U8,
-    inverse_NK: F32,
-    bound_K: I64,
-    token_V: F32,
-    low: int,
-    high: int,
-    z_N: F32,
+    offset_N1: I32, token_M: U32, count_M: U8, inverse_NK: F32, bound_K: I64, token_V: F32, low: int, high: int, z_N: F32
 ) -> None:
     for n in range(z_N.size):
         i, end = np.int64(offset_N1[n]), np.int64(offset_N1[n + 1])
@@ -215,9 +207,7 @@ def _add_bytes(dense_NA: U8, byte_A256: F32, z_N: F32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _add_trees(
-    dense_NA: U8, first_level_KN: F32, edge_KE: F32, node_TW: U32, keep_TW: U16, leaf_TL: F32, z_N: F32
-) -> None:
+def _add_trees(dense_NA: U8, first_level_KN: F32, edge_KE: F32, node_TW: U32, keep_TW: U16, leaf_TL: F32, z_N: F32) -> None:
     n_columns, n_heard = dense_NA.shape[1], edge_KE.shape[0]
     column_AB = np.zeros((n_columns + n_heard, BLOCK_USERS), np.uint8)
     for first in range(0, z_N.size, BLOCK_USERS):
@@ -235,9 +225,7 @@ def _log_sigmoid(z: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _combine(
-    z_KN: F32, log_p_K: F64, log_q_K: F64, bias: float, x_J: F64, y_J: F64, n_behaviors_N: U32, score_N: F64
-) -> None:
+def _combine(z_KN: F32, log_p_K: F64, log_q_K: F64, bias: float, x_J: F64, y_J: F64, n_behaviors_N: U32, score_N: F64) -> None:
     for n in range(score_N.size):
         if n_behaviors_N[n] == 0:
             continue

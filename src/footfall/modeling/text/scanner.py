@@ -149,14 +149,7 @@ def _check_id(data_B: U8, start: int, tab: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def scan_lines(
-    data_B: U8,
-    seed: np.uint64,
-    start_N: I64,
-    tab_N: I64,
-    end_N: I64,
-    id_hash_N: U64,
-) -> tuple[int, int]:
+def scan_lines(data_B: U8, seed: np.uint64, start_N: I64, tab_N: I64, end_N: I64, id_hash_N: U64) -> tuple[int, int]:
     """Fill the extents of each line and the hash of its id; return (lines read, error of the line after them).
 
     A line is ``id = data_B[start:tab]``, ``text = data_B[tab + 1:end]``. Stops at the first line that is wrong.

@@ -25,9 +25,7 @@ _FIRST_OF_WIDE_SPACE = 0xC2
 """No white space beyond the blank begins with a lower byte."""
 
 # 1 for bytes that words are made of: letters, digits, and all of a character beyond ASCII
-WORD_256 = np.array(
-    [1 if b > 127 or 48 <= b <= 57 or 65 <= b <= 90 or 97 <= b <= 122 else 0 for b in range(256)], dtype=np.uint8
-)
+WORD_256 = np.array([1 if b > 127 or 48 <= b <= 57 or 65 <= b <= 90 or 97 <= b <= 122 else 0 for b in range(256)], dtype=np.uint8)
 _IS_PATH_256 = np.array([1 if chr(b) in "/>|:" else 0 for b in range(256)], dtype=np.uint8)
 
 
@@ -98,9 +96,7 @@ def _trim_right(data_B: U8, start: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _split(
-    data_B: U8, start: int, end: int, at: int, hash_L: U64, start_L: I64, end_L: I64, n_words_L: I32
-) -> tuple[int, int]:
+def _split(data_B: U8, start: int, end: int, at: int, hash_L: U64, start_L: I64, end_L: I64, n_words_L: I32) -> tuple[int, int]:
     """Append the behaviors of one text from index ``at``; return (next index, tokens of the text)."""
     total, arrows, i = 0, -1, start
     while i <= end:

@@ -27,10 +27,7 @@ class LatentView(LinearView):
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """See ``View``."""
-        return {
-            "bias": np.array([self.head.bias]),
-            "latent_D": (self.head.weight_V * self._scale_D).astype(np.float32),
-        }
+        return {"bias": np.array([self.head.bias]), "latent_D": (self.head.weight_V * self._scale_D).astype(np.float32)}
 
     def _select(self, users: Users) -> F32:
         return users.latent_ND * self._scale_D

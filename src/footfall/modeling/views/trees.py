@@ -63,10 +63,7 @@ class TreesView(View):
         """See ``View``; the trees of a short model are the first ones of a long one."""
         booster = self._boost(train, label_N, int(max(self.strengths)), seed)
         held_NA = self._columns(held)
-        return [
-            np.asarray(booster.predict(held_NA, num_iteration=int(n), raw_score=True)) + self._bias
-            for n in self.strengths
-        ]
+        return [np.asarray(booster.predict(held_NA, num_iteration=int(n), raw_score=True)) + self._bias for n in self.strengths]
 
     def _boost(self, users: Users, label_N: U8, n_trees: int, seed: int) -> lightgbm.Booster:
         self._bias = prior_log_odds(label_N)
@@ -92,17 +89,12 @@ class TreesView(View):
             "enable_bundle": False,
             "verbosity": -1,
         }
-        data = lightgbm.Dataset(
-            self._columns(users), label=label_N, init_score=np.full(n_users, self._bias), params=parameters
-        )
+        data = lightgbm.Dataset(self._columns(users), label=label_N, init_score=np.full(n_users, self._bias), params=parameters)
         return lightgbm.train(parameters, data, num_boost_round=n_trees)
 
     def _columns(self, users: Users) -> U8:
         """Return (N, A + K): the dense bytes, then how many edges lie below the log-odds of each view."""
-        levels = [
-            np.searchsorted(edge_E, users.first_level_NK[:, k]).astype(np.uint8)
-            for k, edge_E in enumerate(self._edge_KE)
-        ]
+        levels = [np.searchsorted(edge_E, users.first_level_NK[:, k]).astype(np.uint8) for k, edge_E in enumerate(self._edge_KE)]
         return np.ascontiguousarray(np.column_stack([users.dense_NA, *levels]))
 
 

@@ -46,11 +46,7 @@ class EngineImage:
 
 
 def take_image(
-    image: ImageSpec,
-    engines: EngineAccess,
-    data_directory: str,
-    marker: str,
-    wait: Callable[[float], None],
+    image: ImageSpec, engines: EngineAccess, data_directory: str, marker: str, wait: Callable[[float], None]
 ) -> EngineImage:
     """Return an image of an engine, unpacked and held.
 
@@ -91,14 +87,10 @@ def _ask_child(work: Callable[[int], None], name: str, wait: Callable[[float], N
         pid = fork_python(functools.partial(work, tell), keep=(tell,))
     finally:
         os.close(tell)
-    output, is_done = collect_output(
-        pid, pipe, wait, poll_interval_s=_POLL_INTERVAL_S, stop_timeout_s=CLEAN_UP_TIMEOUT_S
-    )
+    output, is_done = collect_output(pid, pipe, wait, poll_interval_s=_POLL_INTERVAL_S, stop_timeout_s=CLEAN_UP_TIMEOUT_S)
     if not is_done:
         details = output.decode("utf-8", "replace")
-        raise LaunchError(
-            details or f"The image {name!r} could not be unpacked: that was ended, or took too much memory."
-        )
+        raise LaunchError(details or f"The image {name!r} could not be unpacked: that was ended, or took too much memory.")
     content: dict[str, Any] = json.loads(output)
     return content
 

@@ -118,9 +118,7 @@ class _Unpacking:
 
     def _find_file(self, image: ImageSpec) -> _Image:
         if "apptainer" not in self._programs:
-            raise LaunchError(
-                f"The image {image['name']!r} is a file, which needs apptainer; that does not work on this node."
-            )
+            raise LaunchError(f"The image {image['name']!r} is a file, which needs apptainer; that does not work on this node.")
         path = os.path.realpath(image["path"])
         try:
             status = os.stat(path)
@@ -161,12 +159,7 @@ class _Unpacking:
                 self._export(resolved, name, root, lock)
             _restrict_permissions(root)
             _make_etc(root / "etc")
-            config = {
-                "engine": resolved.engine,
-                "id": resolved.id,
-                "name": name,
-                "variables": resolved.variables,
-            }
+            config = {"engine": resolved.engine, "id": resolved.id, "name": name, "variables": resolved.variables}
             (draft / "config.json").write_text(json.dumps(config), "utf-8")
             kernel.sync_file_system(str(draft))
             draft.rename(whole)
@@ -182,14 +175,7 @@ class _Unpacking:
         try:
             # An image may name no program, and then one must be given; it is never started.
             created = self._ask(
-                resolved.engine,
-                "create",
-                "--pull=never",
-                "--network=none",
-                "--name",
-                container,
-                resolved.source,
-                "/bin/true",
+                resolved.engine, "create", "--pull=never", "--network=none", "--name", container, resolved.source, "/bin/true"
             )
             if created.returncode:
                 raise _failed(name, resolved.engine, created.stderr, root)
@@ -202,11 +188,7 @@ class _Unpacking:
             export = self._start(argv, stdout=subprocess.PIPE, stderr=output)
             started.callback(_end, export)
             tar = self._start(
-                [*_TAR, f"--directory={root}"],
-                stdin=export.stdout,
-                stderr=tar_output,
-                stdout=tar_output,
-                pass_fds=(lock,),
+                [*_TAR, f"--directory={root}"], stdin=export.stdout, stderr=tar_output, stdout=tar_output, pass_fds=(lock,)
             )
             started.callback(_end, tar)
             assert export.stdout is not None
@@ -295,9 +277,7 @@ def _failed(name: str, program: str, output: bytes, root: Path) -> LaunchError:
 
 
 def _last_line(output: bytes) -> str:
-    lines = [
-        line for line in output.decode("utf-8", "replace").strip().splitlines() if "Exiting with failure" not in line
-    ]
+    lines = [line for line in output.decode("utf-8", "replace").strip().splitlines() if "Exiting with failure" not in line]
     return (lines or ["nothing"])[-1][:_MAX_OUTPUT_BYTES].rstrip(". ")
 
 

@@ -45,9 +45,7 @@ def filter_calls(program: bytes) -> None:
         _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
     filter_program = Program(len(program) // 8, program)
-    _check(
-        _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filter_program), 0, 0), "prctl(PR_SET_SECCOMP)"
-    )
+    _check(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filter_program), 0, 0), "prctl(PR_SET_SECCOMP)")
 
 
 def unshare(flags: int) -> None:

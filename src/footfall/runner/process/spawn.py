@@ -19,9 +19,7 @@ _ABOVE = 20  # descriptors that are handed on are kept above those they are hand
 _MAX_DESCRIPTORS = 1 << 16
 
 
-def spawn(
-    argv: Sequence[str], environment: Mapping[str, str], output: int, inherit: Mapping[int, int] | None = None
-) -> int:
+def spawn(argv: Sequence[str], environment: Mapping[str, str], output: int, inherit: Mapping[int, int] | None = None) -> int:
     """Start a program; ``inherit`` maps its descriptors to ours. Raises OSError when it cannot be started."""
     actions: list[tuple[object, ...]] = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -32,13 +30,7 @@ def spawn(
     actions += [(os.POSIX_SPAWN_DUP2, source, target) for target, source in raised.items()]
     try:
         return os.posix_spawn(
-            argv[0],
-            list(argv),
-            environment,
-            file_actions=actions,
-            setsid=True,
-            setsigmask=(),
-            setsigdef=(_SIGPIPE, _SIGXFSZ),
+            argv[0], list(argv), environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=(_SIGPIPE, _SIGXFSZ)
         )
     finally:
         for fd in raised.values():

@@ -32,9 +32,7 @@ def make() -> None:
             _unshare_as_user()
         _raise_loopback()
     except OSError as error:
-        raise LaunchError(
-            f"A network of the run's own (network = run) cannot be made here: {error.strerror}."
-        ) from error
+        raise LaunchError(f"A network of the run's own (network = run) cannot be made here: {error.strerror}.") from error
 
 
 def enter(pid: int) -> None:

@@ -34,12 +34,7 @@ def build_filter(*, may_join: bool = False) -> bytes | None:
         return None
     architecture, clone, unshare, refused = known
     setns = refused[3]
-    lines = [
-        (_LOAD, 0, 0, _ARCHITECTURE),
-        (_EQUAL, 1, 0, architecture),
-        (_RETURN, 0, 0, _EPERM),
-        (_LOAD, 0, 0, _NUMBER),
-    ]
+    lines = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _EPERM), (_LOAD, 0, 0, _NUMBER)]
     if architecture == _MACHINES["x86_64"][0]:
         lines += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _ENOSYS)]  # the x32 numbers of the same calls
     for number in (*refused, *_EVERYWHERE):

@@ -17,20 +17,7 @@ READ_SCRIPT = f". /proc/self/fd/{SCRIPT_FD}"
 HOLD = "while :; do sleep 3600; done"
 """The script of a node that is held until it is stopped."""
 _SHELL_VARIABLES = frozenset(
-    {
-        "SHELLOPTS",
-        "BASHOPTS",
-        "UID",
-        "EUID",
-        "PPID",
-        "GROUPS",
-        "POSIXLY_CORRECT",
-        "SHLVL",
-        "_",
-        "OLDPWD",
-        "IFS",
-        "OPTIND",
-    }
+    {"SHELLOPTS", "BASHOPTS", "UID", "EUID", "PPID", "GROUPS", "POSIXLY_CORRECT", "SHLVL", "_", "OLDPWD", "IFS", "OPTIND"}
 )
 
 

@@ -130,9 +130,7 @@ class ExecServer:
                 descriptors = (slave, slave, slave)
                 size = struct.pack("HHHH", int(request["rows"]), int(request["columns"]), 0, 0)
                 fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
-            pid = self._start(
-                [str(word) for word in request["argv"]], str(request["term"]), descriptors, bool(terminal)
-            )
+            pid = self._start([str(word) for word in request["argv"]], str(request["term"]), descriptors, bool(terminal))
             self._clients[pid] = client
             self._poller.register(client.fileno(), lambda _: self._client_left(pid))
             try:
@@ -182,20 +180,12 @@ class ExecServer:
         finally:
             os.close(script)
 
-    def _join(
-        self, environment: Mapping[str, str], descriptors: tuple[int, int, int], script: int, has_terminal: bool
-    ) -> int:
+    def _join(self, environment: Mapping[str, str], descriptors: tuple[int, int, int], script: int, has_terminal: bool) -> int:
         """Start a shell in the namespaces of the sandbox; it drops its rights as the command's did."""
         context = self._context
         argv = ["nsenter", "--target", str(context.first), "--mount", "--uts", "--ipc", "--pid", "--wd=/"]
         argv += [] if context.uid is not None else ["--user", "--preserve-credentials"]
-        argv += [
-            "--",
-            *bubblewrap.drop_rights(context.isolation, context.image),
-            context.image.shell,
-            "-c",
-            shell.READ_SCRIPT,
-        ]
+        argv += ["--", *bubblewrap.drop_rights(context.isolation, context.image), context.image.shell, "-c", shell.READ_SCRIPT]
         names = ("FOOTFALL_RUN_ID", "FOOTFALL_RUN_MARKER")
         bare = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **{name: environment[name] for name in names}}
         calls = seccomp.build_filter(may_join=True)

@@ -157,9 +157,7 @@ class Server:
             return respond(400, {"error": 'The body must be {"rescheduled": true} or {"rescheduled": false}.'})
         self._report(f"rescheduled {int(body['rescheduled'])}")
         # Found here should the runner be lost; on a full disk it is enough that the runner has been told.
-        replace_file(
-            os.path.join(self._directory, layout.RESCHEDULED), json.dumps({"rescheduled": body["rescheduled"]})
-        )
+        replace_file(os.path.join(self._directory, layout.RESCHEDULED), json.dumps({"rescheduled": body["rescheduled"]}))
         return respond(200, {"rescheduled": body["rescheduled"]})
 
     def _tidy(self) -> None:

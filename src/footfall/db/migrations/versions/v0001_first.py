@@ -193,8 +193,7 @@ def upgrade() -> None:
         sa.Column("result", sa.Text(), nullable=True),
         sa.CheckConstraint("(state = 'failed') = (reason IS NOT NULL)", name=op.f("ck_runs_reason")),
         sa.CheckConstraint(
-            "state IN ('registered', 'pending', 'in_progress', 'completed', 'failed', 'cancelled')",
-            name=op.f("ck_runs_state"),
+            "state IN ('registered', 'pending', 'in_progress', 'completed', 'failed', 'cancelled')", name=op.f("ck_runs_state")
         ),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_runs_account_id")),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_runs_project_id")),

@@ -53,9 +53,7 @@ def _index(table: str, parents: tuple[str, ...]) -> None:
     for parent in parents:
         op.create_index(op.f(f"ix_{table}_{parent}"), table, [parent])
     op.create_index(f"ix_{table}_run", table, ["run_id"])
-    op.create_index(
-        f"ux_{table}_name", table, ["account_id", "name"], unique=True, sqlite_where=alive, postgresql_where=alive
-    )
+    op.create_index(f"ux_{table}_name", table, ["account_id", "name"], unique=True, sqlite_where=alive, postgresql_where=alive)
     op.create_index(
         f"ix_{table}_page", table, ["account_id", "created_at", "id", "deleted_at"],
         sqlite_where=alive, postgresql_where=alive,
