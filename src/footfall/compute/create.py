@@ -48,7 +48,6 @@ def plan_run(connection: Connection, launcher: Launcher, caller: Caller, project
     variables = environment.split((new.env if new.envs is None else new.envs) or {}, new.secret_envs or ())
     image = launcher.images.resolve(connection, new.image_type, new.image_path)
     spec = _spec(launcher.settings, project, product, new, image, variables.plain)
-    _check_possible(connection, launcher, spec)
     request = RunRequest(
         command=new.command or "",
         envs=variables.shown,
@@ -64,10 +63,12 @@ def plan_run(connection: Connection, launcher: Launcher, caller: Caller, project
         output_limit_bytes=new.output_limit_bytes,
         log_limit_bytes=new.log_limit_bytes,
     )
-    return PlannedRun(
+    plan = PlannedRun(
         caller.account_id, caller.user_id, project.id, spec, product.run_type, product.code, new.priority or 0, request,
         variables.secret,
     )  # fmt: skip
+    _check_possible(connection, launcher, spec)
+    return plan
 
 
 def plan_restart(connection: Connection, launcher: Launcher, caller: Caller, run_id: str, request: RunRequest) -> PlannedRun:
