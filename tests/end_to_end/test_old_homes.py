@@ -1,7 +1,7 @@
 """A home that an earlier version made opens and works: ``tests/homes`` has one of each, made by that version's own commands.
 
-In it: a bucket, two features (of sequences and of an event log), a task, a task run, two profiles, a project with a block storage,
-one run that completed with a secret, a metric and an artifact, and one that failed.
+In it: a bucket, two features (of sequences and of an event log), a task, a task run, two profiles, a project with a volume, one
+run that completed with a secret, a metric and an artifact, and one that failed.
 """
 
 import tarfile
