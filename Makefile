@@ -28,7 +28,7 @@ check: .venv/ready-test  ## style, types, architecture
 	$(BIN)/lint-imports --no-cache
 
 tests: .venv/ready-test  ## the tests alone
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal  # contiguous halves: fixtures of a module are made once
 
 faults: .venv/ready-test  ## the fault suite at length
 	FOOTFALL_FAULTS=100 $(BIN)/pytest tests/faults -q -s

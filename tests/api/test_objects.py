@@ -290,7 +290,7 @@ def test_a_client_that_goes_away_is_one_line_of_the_log(
     gc.collect()
     written = "".join(capfd.readouterr())
     assert "Traceback" not in written + caplog.text
-    assert written.count("client gone") >= 6
+    assert written.count("client_disconnected") >= 6
     assert [record.levelname for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
 
 

@@ -87,7 +87,7 @@ def test_answers_are_counted_by_status_and_timed_by_operation() -> None:
 
 
 def test_health_tells_how_long_the_oldest_run_waits_and_who_looked_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "QUEUE_KEPT_S", 0.0)
+    monkeypatch.setattr(loop_module, "QUEUE_TTL_S", 0.0)
     with open_engine(tmp_path / "home", local_cores=1) as engine, open_engine(tmp_path / "home") as other:
         first = engine.create("sleep", "60")
         waiting = engine.create("true")
@@ -110,7 +110,7 @@ def test_health_tells_how_long_the_oldest_run_waits_and_who_looked_last(tmp_path
 def test_a_queue_that_nobody_looks_at_is_stuck_and_health_says_so_with_503(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop_module, "QUEUE_KEPT_S", 0.0)
+    monkeypatch.setattr(loop_module, "QUEUE_TTL_S", 0.0)
     monkeypatch.setattr(loop_module, "STUCK_S", 0.2)
     still = Engine(load_settings(tmp_path / "home", {}))
     loop = still.make_loop()

@@ -11,7 +11,7 @@ from footfall import Client
 from footfall.executors.local import MARKER_VARIABLE
 from live_server import LiveServer, live_server
 
-ROUNDS = int(os.environ.get("FOOTFALL_FAULTS", "20"))
+ROUNDS = int(os.environ.get("FOOTFALL_FAULTS", "10"))
 SEED = int(os.environ.get("FOOTFALL_SEED", str(time.time_ns() % 1_000_000)))
 FINAL = {"completed", "failed", "cancelled"}
 ENVIRONMENT = {"FOOTFALL_BEHAVIOR_CORES": "1", "FOOTFALL_STOP_GRACE_S": "2"}

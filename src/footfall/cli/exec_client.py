@@ -47,9 +47,11 @@ def enter(node_dir: Path, argv: Sequence[str]) -> int:
         proof = os.open(node_dir / layout.SPEC, os.O_RDONLY | os.O_CLOEXEC)
         try:
             socket.send_fds(connection, [json.dumps(request).encode()], [proof] if is_terminal else [proof, 0, 1, 2])
+            data, descriptors, _, _ = socket.recv_fds(connection, _MAX_BYTES, 1)
+        except ConnectionError as error:  # the node ended between accepting the connection and answering
+            raise NotFoundError("running node", str(node_dir)) from error
         finally:
             os.close(proof)
-        data, descriptors, _, _ = socket.recv_fds(connection, _MAX_BYTES, 1)
         first, _, rest = data.partition(b"\n")
         reply: ExecReply = json.loads(first or b'{"error": "its runner ended"}')
         if "error" in reply:

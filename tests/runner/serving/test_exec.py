@@ -5,12 +5,14 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from engine_helpers import eventually
+from footfall import layout
 from footfall.cli.exec_client import enter
 from footfall.errors import NotFoundError
 from runner_bench import RunnerBench
@@ -132,6 +134,24 @@ def test_a_node_that_does_not_run_cannot_be_entered(bench: RunnerBench) -> None:
     with pytest.raises(NotFoundError):
         enter(bench.node(run_id), ["true"])
     assert json.loads((bench.node(run_id) / "status.json").read_text())["exit_code"] == 0
+
+
+def test_a_node_that_ends_while_it_is_asked_is_one_that_does_not_run(tmp_path: Path) -> None:
+    (tmp_path / layout.SPEC).touch()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / layout.EXEC_SOCKET))
+        listener.listen()
+
+        def end_unread() -> None:
+            connection, _ = listener.accept()
+            select.select([connection], [], [], 10)
+            connection.close()  # with bytes that nobody has read: the kernel says reset, not end
+
+        thread = threading.Thread(target=end_unread)
+        thread.start()
+        with pytest.raises(NotFoundError):
+            enter(tmp_path, ["true"])
+        thread.join()
 
 
 @pytest.mark.parametrize("shown", ["nothing", "another file", "only a path"])
