@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "footfall"
 FILES = sorted(SOURCE.rglob("*.py"))
 BUDGETS = {  # lines a room may have; raise one knowingly
-    "api": 6500, "behavior": 1700, "cli": 4200, "compute": 3900, "db": 4900, "executors": 400, "jobs": 950,
-    "modeling": 9_600, "runner": 4900,
+    "api": 4800, "behavior": 1550, "cli": 3750, "client": 2450, "compute": 3700, "contract": 1950, "db": 4700, "executors": 350,
+    "files": 450, "jobs": 800, "machine": 450, "modeling": 9_200, "runner": 4900, "stores": 900,
 }  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def test_no_file_is_longer_than_400_lines() -> None:
 
 def test_the_package_is_small_and_so_are_its_files() -> None:
     lengths = [n_lines(path) for path in FILES]
-    assert sum(lengths) <= 40_500
+    assert sum(lengths) <= 41_150  # aimed at: 40,500
     assert statistics.median(lengths) <= 120
 
 

@@ -280,7 +280,7 @@ def _show_lift(client: Client, scores: Mapping[str, float]) -> list[dict[str, ob
             ]
         )
     _print(f"Lift: the {len(scored):,} customers of {INPUTS[2]} by score, best first; {buyers:,} of them bought again.")
-    columns = ["TENTH", "MEAN SCORE", "CUSTOMERS", "BOUGHT", "RATE", "LIFT", "BUYERS REACHED"]
+    columns = ["DECILE", "MEAN SCORE", "CUSTOMERS", "BOUGHT", "RATE", "LIFT", "BUYERS REACHED"]
     if not choices().json:
         output.table(columns, rows, numbers=range(7))
     return [dict(zip((column.lower().replace(" ", "_") for column in columns), row, strict=True)) for row in rows]

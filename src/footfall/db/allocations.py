@@ -5,8 +5,6 @@ An allocation says how much; ``held_units`` says which, and its key keeps any co
 
 from collections.abc import Sequence
 
-import sqlalchemy as sa
-
 from footfall.db.engine.engine import Connection, now_us
 from footfall.db.engine.prepared import Prepared
 from footfall.records import Capacity, Grant, NodeShare, Run
@@ -69,16 +67,12 @@ def _grant(total: Capacity, units: Sequence[tuple[str, str, int]]) -> Grant:
 
 
 _ALLOCATE = Prepared(
-    sa.text(
-        "INSERT INTO allocations (run_id, attempt, n_cores, memory_mib, n_gpus, epoch) "
-        "VALUES (:run_id, :attempt, :n_cores, :memory_mib, :n_gpus, :epoch)"
-    )
+    "INSERT INTO allocations (run_id, attempt, n_cores, memory_mib, n_gpus, epoch) "
+    "VALUES (:run_id, :attempt, :n_cores, :memory_mib, :n_gpus, :epoch)"
 )
-_HOLD = Prepared(
-    sa.text("INSERT INTO held_units (kind, unit, run_id, attempt, rank) VALUES (:kind, :unit, :run_id, :attempt, :rank)")
-)
-_ALLOCATIONS = Prepared(sa.text("SELECT run_id, n_cores, memory_mib, n_gpus FROM allocations"))
-_UNITS = Prepared(sa.text("SELECT run_id, kind, unit, rank FROM held_units"))
-_RELEASE = Prepared(sa.text("DELETE FROM allocations WHERE run_id = :run_id"))
-_RELEASE_UNITS = Prepared(sa.text("DELETE FROM held_units WHERE run_id = :run_id"))
-_RELEASE_VOLUMES = Prepared(sa.text("UPDATE volumes SET run_id = NULL, updated_at = :at WHERE run_id = :run_id"))
+_HOLD = Prepared("INSERT INTO held_units (kind, unit, run_id, attempt, rank) VALUES (:kind, :unit, :run_id, :attempt, :rank)")
+_ALLOCATIONS = Prepared("SELECT run_id, n_cores, memory_mib, n_gpus FROM allocations")
+_UNITS = Prepared("SELECT run_id, kind, unit, rank FROM held_units")
+_RELEASE = Prepared("DELETE FROM allocations WHERE run_id = :run_id")
+_RELEASE_UNITS = Prepared("DELETE FROM held_units WHERE run_id = :run_id")
+_RELEASE_VOLUMES = Prepared("UPDATE volumes SET run_id = NULL, updated_at = :at WHERE run_id = :run_id")

@@ -114,7 +114,7 @@ TASK_RUNS: Resources[TaskRun] = Resources(
 )
 
 _RESERVE = Prepared(
-    text("INSERT INTO result_reservations (bucket, key, run_id) VALUES (:bucket, :key, :run_id) ON CONFLICT DO NOTHING")
+    "INSERT INTO result_reservations (bucket, key, run_id) VALUES (:bucket, :key, :run_id) ON CONFLICT DO NOTHING"
 )
 _MARK_FOR_DELETION = text("INSERT INTO tombstones (prefix, created_at) VALUES (:prefix, :at) ON CONFLICT DO NOTHING")
 _RESERVED = Prepared(

@@ -1,7 +1,5 @@
 """Code archives of projects: digests, and when each was last used."""
 
-from sqlalchemy import text
-
 from footfall.db.engine.engine import Connection, now_us
 from footfall.db.engine.prepared import Prepared
 from footfall.errors import NotFoundError
@@ -24,10 +22,8 @@ def use(tx: Connection, project_id: str, digest: str) -> None:
 
 
 _KEEP = Prepared(
-    text(
-        "INSERT INTO code_archives (project_id, digest, size_bytes, created_at, used_at) "
-        "VALUES (:project_id, :digest, :size_bytes, :now, :now) "
-        "ON CONFLICT (project_id, digest) DO UPDATE SET used_at = excluded.used_at"
-    )
+    "INSERT INTO code_archives (project_id, digest, size_bytes, created_at, used_at) "
+    "VALUES (:project_id, :digest, :size_bytes, :now, :now) "
+    "ON CONFLICT (project_id, digest) DO UPDATE SET used_at = excluded.used_at"
 )
-_USE = Prepared(text("UPDATE code_archives SET used_at = :now WHERE project_id = :project_id AND digest = :digest"))
+_USE = Prepared("UPDATE code_archives SET used_at = :now WHERE project_id = :project_id AND digest = :digest")

@@ -1,7 +1,5 @@
 """Counters of resources by account and kind, so that neither a page nor a limit counts rows."""
 
-from sqlalchemy import text
-
 from footfall.db.engine.engine import Connection
 from footfall.db.engine.prepared import Prepared
 from footfall.errors import QuotaExceededError
@@ -34,7 +32,7 @@ def remove(tx: Connection, account_id: str, kind: str, n: int = 1) -> None:
 
 
 _OF = "WHERE account_id = :account_id AND kind = :kind"
-_COUNT = Prepared(text(f"SELECT n FROM resource_counts {_OF}"))
-_FIRST = Prepared(text("INSERT INTO resource_counts (account_id, kind, n) VALUES (:account_id, :kind, 0) ON CONFLICT DO NOTHING"))
-_ADD = Prepared(text(f"UPDATE resource_counts SET n = n + 1 {_OF} AND n < :max"))
-_REMOVE = Prepared(text(f"UPDATE resource_counts SET n = n - :n {_OF}"))
+_COUNT = Prepared(f"SELECT n FROM resource_counts {_OF}")
+_FIRST = Prepared("INSERT INTO resource_counts (account_id, kind, n) VALUES (:account_id, :kind, 0) ON CONFLICT DO NOTHING")
+_ADD = Prepared(f"UPDATE resource_counts SET n = n + 1 {_OF} AND n < :max")
+_REMOVE = Prepared(f"UPDATE resource_counts SET n = n - :n {_OF}")

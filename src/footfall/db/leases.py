@@ -47,6 +47,6 @@ def last_beat(connection: Connection, name: str) -> int | None:
     return int(row[0]) if row is not None and row[0] else None
 
 
-_EPOCH = Prepared(sa.text("SELECT epoch FROM leases WHERE name = :name"))
-_BEAT = Prepared(sa.text("UPDATE leases SET beat = :at WHERE name = :name AND epoch = :epoch"))
-_LAST_BEAT = Prepared(sa.text("SELECT beat FROM leases WHERE name = :name"))
+_EPOCH = Prepared("SELECT epoch FROM leases WHERE name = :name")
+_BEAT = Prepared("UPDATE leases SET beat = :at WHERE name = :name AND epoch = :epoch")
+_LAST_BEAT = Prepared("SELECT beat FROM leases WHERE name = :name")

@@ -5,7 +5,7 @@ A project that is being deleted stays in the lists until its files are gone; the
 
 import secrets as random
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import bindparam, func, select, update
 
 from footfall.db import counters
 from footfall.db.engine.engine import Connection, from_us, now_us
@@ -152,23 +152,17 @@ _NAME = Prepared(
     )
 )
 _INSERT = Prepared(
-    text(
-        "INSERT INTO projects (id, account_id, user_id, name, note, nas_gb, is_system, status, created_at, updated_at) "
-        f"VALUES (:id, :account_id, :user_id, :name, :note, :nas_gb, FALSE, '{ProjectStatus.CREATED}', :now, :now) "
-        "ON CONFLICT DO NOTHING"
-    )
+    "INSERT INTO projects (id, account_id, user_id, name, note, nas_gb, is_system, status, created_at, updated_at) "
+    f"VALUES (:id, :account_id, :user_id, :name, :note, :nas_gb, FALSE, '{ProjectStatus.CREATED}', :now, :now) "
+    "ON CONFLICT DO NOTHING"
 )
 _CLOSING = Prepared(
-    text(
-        f"SELECT id FROM projects WHERE status = '{ProjectStatus.DELETING}' AND deleted_at IS NULL "
-        "ORDER BY updated_at, id LIMIT :limit"
-    )
+    f"SELECT id FROM projects WHERE status = '{ProjectStatus.DELETING}' AND deleted_at IS NULL "
+    "ORDER BY updated_at, id LIMIT :limit"
 )
 _FINISH = Prepared(
-    text(
-        f"UPDATE projects SET status = '{ProjectStatus.DELETED}', deleted_at = :now, updated_at = :now "
-        f"WHERE id = :id AND status = '{ProjectStatus.DELETING}' AND deleted_at IS NULL RETURNING account_id"
-    )
+    f"UPDATE projects SET status = '{ProjectStatus.DELETED}', deleted_at = :now, updated_at = :now "
+    f"WHERE id = :id AND status = '{ProjectStatus.DELETING}' AND deleted_at IS NULL RETURNING account_id"
 )
 _LIVE = Prepared(
     select(runs.c.number)

@@ -1,7 +1,5 @@
 """Queue statistics for health and metrics; reads indexes alone."""
 
-from sqlalchemy import text
-
 from footfall.db.engine.engine import Connection
 from footfall.db.engine.prepared import Prepared
 from footfall.db.tables.schema import IS_ENDED, IS_LIVE
@@ -23,8 +21,8 @@ def find_oldest_waiting(connection: Connection) -> str | None:
     return None if row is None or row[0] is None else str(row[0])
 
 
-_LIVE = Prepared(text(f"SELECT state, COUNT(*) FROM runs WHERE {IS_LIVE} GROUP BY state"))
+_LIVE = Prepared(f"SELECT state, COUNT(*) FROM runs WHERE {IS_LIVE} GROUP BY state")
 _ENDED = Prepared(
-    text(f"SELECT state, SUM(n) FROM run_counts JOIN accounts ON accounts.id = run_counts.scope WHERE {IS_ENDED} GROUP BY state")
+    f"SELECT state, SUM(n) FROM run_counts JOIN accounts ON accounts.id = run_counts.scope WHERE {IS_ENDED} GROUP BY state"
 )
-_OLDEST = Prepared(text(f"SELECT MIN(id) FROM runs WHERE {IS_LIVE} AND state IN ('pending', 'registered')"))
+_OLDEST = Prepared(f"SELECT MIN(id) FROM runs WHERE {IS_LIVE} AND state IN ('pending', 'registered')")

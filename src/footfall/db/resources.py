@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Column, Table, bindparam, select, text, update
+from sqlalchemy import Column, Table, bindparam, select, update
 from sqlalchemy.sql.selectable import FromClause
 
 from footfall.db import counters
@@ -144,7 +144,7 @@ class Resources(Generic[T]):
         if known is None:
             # The only unique key that a new row can break is that of the names.
             statement = f"INSERT INTO {self.table.name} ({', '.join(columns)}) VALUES (:{', :'.join(columns)})"
-            known = self._inserts[columns] = Prepared(text(f"{statement} ON CONFLICT DO NOTHING"))
+            known = self._inserts[columns] = Prepared(f"{statement} ON CONFLICT DO NOTHING")
         return known
 
     def hide(self, tx: Connection, account_id: str, id: str) -> None:

@@ -75,26 +75,20 @@ def forget_project(tx: Connection, project_id: str, limit: int) -> bool:
 _KEPT = "ended_at IS NOT NULL AND data_removed_at IS NULL"
 _UNSWEPT = "deleted_at IS NOT NULL AND data_removed_at IS NULL"
 _SHOWN_RUNS = Prepared(
-    sa.text(
-        "SELECT id FROM runs WHERE project_id = :project_id AND number > 0 AND deleted_at IS NULL ORDER BY number LIMIT :limit"
-    )
+    "SELECT id FROM runs WHERE project_id = :project_id AND number > 0 AND deleted_at IS NULL ORDER BY number LIMIT :limit"
 )
-_UNSWEPT_RUNS = Prepared(
-    sa.text(f"SELECT id FROM runs WHERE {_UNSWEPT} AND project_id = :project_id ORDER BY deleted_at LIMIT :limit")
-)
-_VOLUMES = Prepared(sa.text("SELECT number FROM volumes WHERE project_id = :project_id"))
-_FORGET_CODE = Prepared(sa.text("DELETE FROM code_archives WHERE project_id = :project_id"))
+_UNSWEPT_RUNS = Prepared(f"SELECT id FROM runs WHERE {_UNSWEPT} AND project_id = :project_id ORDER BY deleted_at LIMIT :limit")
+_VOLUMES = Prepared("SELECT number FROM volumes WHERE project_id = :project_id")
+_FORGET_CODE = Prepared("DELETE FROM code_archives WHERE project_id = :project_id")
 _EXPIRED = Prepared(
-    sa.text(
-        f"SELECT id FROM projects WHERE status = '{ProjectStatus.DELETED}' AND deleted_at < :before AND NOT is_system "
-        "ORDER BY deleted_at "
-        "LIMIT :limit"
-    )
+    f"SELECT id FROM projects WHERE status = '{ProjectStatus.DELETED}' AND deleted_at < :before AND NOT is_system "
+    "ORDER BY deleted_at "
+    "LIMIT :limit"
 )
-_RUNS_OF = Prepared(sa.text("SELECT id FROM runs WHERE project_id = :project_id AND deleted_at IS NOT NULL LIMIT :limit"))
+_RUNS_OF = Prepared("SELECT id FROM runs WHERE project_id = :project_id AND deleted_at IS NOT NULL LIMIT :limit")
 _FORGET_PROJECT = (
-    Prepared(sa.text("DELETE FROM run_counts WHERE scope = :project_id")),
-    Prepared(sa.text("DELETE FROM run_gaps WHERE scope = :project_id")),
-    Prepared(sa.text("DELETE FROM volumes WHERE project_id = :project_id")),
-    Prepared(sa.text("DELETE FROM projects WHERE id = :project_id")),
+    Prepared("DELETE FROM run_counts WHERE scope = :project_id"),
+    Prepared("DELETE FROM run_gaps WHERE scope = :project_id"),
+    Prepared("DELETE FROM volumes WHERE project_id = :project_id"),
+    Prepared("DELETE FROM projects WHERE id = :project_id"),
 )

@@ -1,7 +1,5 @@
 """Inputs of a user's run from other tables (secrets, SSH keys, code), and code archives that no run needs."""
 
-from sqlalchemy import text
-
 from footfall.db.engine.engine import Connection, now_us
 from footfall.db.engine.prepared import Prepared
 from footfall.db.tables.schema import IS_LIVE
@@ -38,9 +36,9 @@ def forget_code(tx: Connection, project_id: str, digest: str, before: int) -> bo
     return _FORGET.change(tx, project_id=project_id, digest=digest, before=before) == 1
 
 
-_SEALED = Prepared(text("SELECT sealed FROM runs WHERE id = :id"))
-_KEYS = Prepared(text("SELECT key FROM ssh_keys WHERE account_id = :account_id ORDER BY created_at, name"))
-_TOUCH = Prepared(text("UPDATE code_archives SET used_at = :now WHERE project_id = :project_id AND digest = :digest"))
-_UNUSED = Prepared(text("SELECT project_id, digest FROM code_archives WHERE used_at < :before ORDER BY used_at LIMIT :limit"))
-_USER = Prepared(text(f"SELECT id FROM runs WHERE {IS_LIVE} AND project_id = :project_id AND spec LIKE :names LIMIT 1"))
-_FORGET = Prepared(text("DELETE FROM code_archives WHERE project_id = :project_id AND digest = :digest AND used_at < :before"))
+_SEALED = Prepared("SELECT sealed FROM runs WHERE id = :id")
+_KEYS = Prepared("SELECT key FROM ssh_keys WHERE account_id = :account_id ORDER BY created_at, name")
+_TOUCH = Prepared("UPDATE code_archives SET used_at = :now WHERE project_id = :project_id AND digest = :digest")
+_UNUSED = Prepared("SELECT project_id, digest FROM code_archives WHERE used_at < :before ORDER BY used_at LIMIT :limit")
+_USER = Prepared(f"SELECT id FROM runs WHERE {IS_LIVE} AND project_id = :project_id AND spec LIKE :names LIMIT 1")
+_FORGET = Prepared("DELETE FROM code_archives WHERE project_id = :project_id AND digest = :digest AND used_at < :before")

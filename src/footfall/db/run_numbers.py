@@ -5,8 +5,6 @@ the insert, so that nothing refused or killed leaves a hole. Counts move with th
 thousand numbers: together they find any page of a list without counting or skipping rows.
 """
 
-from sqlalchemy import text
-
 from footfall.db.engine.engine import Connection
 from footfall.db.engine.prepared import Prepared
 from footfall.errors import NotFoundError, WrongStateError
@@ -94,29 +92,23 @@ def _refusal(tx: Connection, account_id: str, project_id: str) -> NotFoundError 
 
 
 _NEXT_NUMBER = Prepared(
-    text(
-        "UPDATE projects SET last_run = last_run + 1, n_runs = n_runs + 1, n_nodes = n_nodes + :n_nodes "
-        f"WHERE id = :id AND account_id = :account_id AND status = '{ProjectStatus.CREATED}' AND deleted_at IS NULL "
-        "AND NOT is_system RETURNING last_run"
-    )
+    "UPDATE projects SET last_run = last_run + 1, n_runs = n_runs + 1, n_nodes = n_nodes + :n_nodes "
+    f"WHERE id = :id AND account_id = :account_id AND status = '{ProjectStatus.CREATED}' AND deleted_at IS NULL "
+    "AND NOT is_system RETURNING last_run"
 )
-_NEXT_SERIAL = Prepared(text("UPDATE accounts SET last_serial = last_serial + 1 WHERE id = :id RETURNING last_serial"))
-_SHRINK_PROJECT = Prepared(text("UPDATE projects SET n_runs = n_runs - 1, n_nodes = n_nodes - :n_nodes WHERE id = :id"))
+_NEXT_SERIAL = Prepared("UPDATE accounts SET last_serial = last_serial + 1 WHERE id = :id RETURNING last_serial")
+_SHRINK_PROJECT = Prepared("UPDATE projects SET n_runs = n_runs - 1, n_nodes = n_nodes - :n_nodes WHERE id = :id")
 _STATUS = Prepared(
-    text("SELECT status FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL AND NOT is_system")
+    "SELECT status FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL AND NOT is_system"
 )
 _COUNT = Prepared(
-    text(
-        "INSERT INTO run_counts (scope, run_type, state, n) "
-        "VALUES (:account_id, :run_type, :state, :n), (:project_id, :run_type, :state, :n) "
-        "ON CONFLICT (scope, run_type, state) DO UPDATE SET n = run_counts.n + excluded.n"
-    )
+    "INSERT INTO run_counts (scope, run_type, state, n) "
+    "VALUES (:account_id, :run_type, :state, :n), (:project_id, :run_type, :state, :n) "
+    "ON CONFLICT (scope, run_type, state) DO UPDATE SET n = run_counts.n + excluded.n"
 )
-_COUNTS = Prepared(text("SELECT run_type, state, n FROM run_counts WHERE scope = :scope"))
+_COUNTS = Prepared("SELECT run_type, state, n FROM run_counts WHERE scope = :scope")
 _ADD_GAP = Prepared(
-    text(
-        "INSERT INTO run_gaps (scope, thousand, n) VALUES (:scope, :thousand, 1) "
-        "ON CONFLICT (scope, thousand) DO UPDATE SET n = run_gaps.n + 1"
-    )
+    "INSERT INTO run_gaps (scope, thousand, n) VALUES (:scope, :thousand, 1) "
+    "ON CONFLICT (scope, thousand) DO UPDATE SET n = run_gaps.n + 1"
 )
-_GAPS = Prepared(text("SELECT thousand, n FROM run_gaps WHERE scope = :scope ORDER BY thousand DESC"))
+_GAPS = Prepared("SELECT thousand, n FROM run_gaps WHERE scope = :scope ORDER BY thousand DESC")

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import text
 
 from footfall.contract.runs import RunRequest
 from footfall.db import run_numbers
@@ -187,18 +186,14 @@ _SELECT = f"SELECT {', '.join(_LISTED.columns)} {_FROM}"
 _SHOWN = {"serial": "runs.number IS NOT NULL AND runs.deleted_at IS NULL", "number": "runs.deleted_at IS NULL"}
 _OWNERS = {"serial": "account_id", "number": "project_id"}
 
-_ATTEMPT = Prepared(
-    text("SELECT id, attempt FROM runs WHERE project_id = :project_id AND number = :number AND deleted_at IS NULL")
-)
+_ATTEMPT = Prepared("SELECT id, attempt FROM runs WHERE project_id = :project_id AND number = :number AND deleted_at IS NULL")
 _GET = Prepared(
-    text(
-        f"{_SELECT_ONE} WHERE runs.project_id = :project_id AND runs.number = :number AND {_SHOWN['number']} "
-        "AND runs.account_id = :account_id AND (NOT projects.is_system OR :is_internal)"
-    )
+    f"{_SELECT_ONE} WHERE runs.project_id = :project_id AND runs.number = :number AND {_SHOWN['number']} "
+    "AND runs.account_id = :account_id AND (NOT projects.is_system OR :is_internal)"
 )
-_LAST_SERIAL = Prepared(text("SELECT last_serial FROM accounts WHERE id = :id"))
+_LAST_SERIAL = Prepared("SELECT last_serial FROM accounts WHERE id = :id")
 _LAST_NUMBER = Prepared(
-    text("SELECT last_run FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL AND NOT is_system")
+    "SELECT last_run FROM projects WHERE id = :id AND account_id = :account_id AND deleted_at IS NULL AND NOT is_system"
 )
 
 
@@ -209,7 +204,7 @@ def _page_of(column: str) -> Prepared:
         f"ORDER BY runs.{column} DESC LIMIT :limit OFFSET :skip"
     )
     return Prepared(
-        text(f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) ORDER BY runs.{column} DESC")
+        f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) ORDER BY runs.{column} DESC"
     )
 
 
@@ -225,7 +220,7 @@ def _filter(column: str, n_states: int, n_run_types: int, is_backwards: bool) ->
     )
     keys = f"SELECT place FROM ({branches} ORDER BY place {order} LIMIT :limit OFFSET :skip) AS places"
     return Prepared(
-        text(f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) ORDER BY runs.{column} DESC")
+        f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) ORDER BY runs.{column} DESC"
     )
 
 

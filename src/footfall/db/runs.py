@@ -226,11 +226,9 @@ def _add_event(
 def _advance_of(names: tuple[str, ...]) -> Prepared:
     columns = "".join(f", {name} = :{name}" for name in names)
     statement = Prepared(
-        sa.text(
-            f"UPDATE runs SET state = :to{columns} WHERE id = :this AND state = :from_ "
-            "AND (CAST(:in_attempt AS INTEGER) IS NULL OR attempt = :in_attempt) "
-            "RETURNING attempt, number, account_id, project_id, run_type"
-        )
+        f"UPDATE runs SET state = :to{columns} WHERE id = :this AND state = :from_ "
+        "AND (CAST(:in_attempt AS INTEGER) IS NULL OR attempt = :in_attempt) "
+        "RETURNING attempt, number, account_id, project_id, run_type"
     )
     _ADVANCES[names] = statement
     return statement
@@ -273,29 +271,23 @@ _RUNS = sa.select(*_RUN.columns, sa.func.coalesce(runs.c.not_before, 0))
 _NOT_BEFORE = len(_RUN.columns)
 _ADVANCES: dict[tuple[str, ...], Prepared] = {}
 _SET_HANDLE = Prepared(
-    sa.text("UPDATE runs SET handle = :handle, message = NULL WHERE id = :id AND attempt = :attempt AND state = 'pending'")
+    "UPDATE runs SET handle = :handle, message = NULL WHERE id = :id AND attempt = :attempt AND state = 'pending'"
 )
-_SET_MESSAGE = Prepared(
-    sa.text("UPDATE runs SET message = :message WHERE id = :id AND message IS DISTINCT FROM CAST(:message AS TEXT)")
-)
+_SET_MESSAGE = Prepared("UPDATE runs SET message = :message WHERE id = :id AND message IS DISTINCT FROM CAST(:message AS TEXT)")
 _NEW_RUN = (
     "id", "account_id", "project_id", "kind", "turn_key", "state", "attempt", "spec", "n_cores", "memory_mib", "n_gpus",
     "n_nodes", "created_at", "updated_at", "user_id", "number", "serial", "run_type", "product_code", "priority", "request",
     "sealed",
 )  # fmt: skip
-_INSERT = Prepared(sa.text(f"INSERT INTO runs ({', '.join(_NEW_RUN)}) VALUES (:{', :'.join(_NEW_RUN)})"))
+_INSERT = Prepared(f"INSERT INTO runs ({', '.join(_NEW_RUN)}) VALUES (:{', :'.join(_NEW_RUN)})")
 _IS_WAITING = Prepared(
-    sa.text(
-        "SELECT id FROM runs WHERE id = :id AND attempt = :attempt AND state = 'pending' AND handle IS NULL "
-        "AND cancel_requested_at IS NULL"
-    )
+    "SELECT id FROM runs WHERE id = :id AND attempt = :attempt AND state = 'pending' AND handle IS NULL "
+    "AND cancel_requested_at IS NULL"
 )
 _HIDE = Prepared(
-    sa.text(
-        "UPDATE runs SET deleted_at = :at, updated_at = :at WHERE id = :id AND number IS NOT NULL AND deleted_at IS NULL "
-        f"AND {IS_ENDED} "
-        "RETURNING account_id, project_id, run_type, state, number, serial, n_nodes"
-    )
+    "UPDATE runs SET deleted_at = :at, updated_at = :at WHERE id = :id AND number IS NOT NULL AND deleted_at IS NULL "
+    f"AND {IS_ENDED} "
+    "RETURNING account_id, project_id, run_type, state, number, serial, n_nodes"
 )
 _INSERT_EVENT = Prepared(
     sa.insert(run_events).values({column.name: sa.bindparam(column.name) for column in run_events.c if column.name != "id"})

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import text
-
 from footfall.db import counters
 from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
@@ -123,27 +121,21 @@ _SELECT = (
     f"SELECT {', '.join(_VOLUME.columns)} FROM volumes LEFT JOIN runs ON runs.id = volumes.run_id "
     "WHERE volumes.account_id = :account_id AND volumes.deleted_at IS NULL"
 )
-_GET = Prepared(text(f"{_SELECT} AND volumes.number = :number"))
-_PAGE = Prepared(text(f"{_SELECT} ORDER BY volumes.number DESC LIMIT :limit OFFSET :skip"))
+_GET = Prepared(f"{_SELECT} AND volumes.number = :number")
+_PAGE = Prepared(f"{_SELECT} ORDER BY volumes.number DESC LIMIT :limit OFFSET :skip")
 _INSERT = Prepared(
-    text(
-        "INSERT INTO volumes (account_id, project_id, name, size_gb, created_at, updated_at) "
-        "VALUES (:account_id, :project_id, :name, :size_gb, :now, :now) RETURNING number"
-    )
+    "INSERT INTO volumes (account_id, project_id, name, size_gb, created_at, updated_at) "
+    "VALUES (:account_id, :project_id, :name, :size_gb, :now, :now) RETURNING number"
 )
 _TAKE = Prepared(
-    text(
-        "UPDATE volumes SET run_id = :run_id, updated_at = :now WHERE number = :number AND account_id = :account_id "
-        "AND run_id IS NULL AND deleted_at IS NULL"
-    )
+    "UPDATE volumes SET run_id = :run_id, updated_at = :now WHERE number = :number AND account_id = :account_id "
+    "AND run_id IS NULL AND deleted_at IS NULL"
 )
 _DELETE = Prepared(
-    text(
-        "UPDATE volumes SET deleted_at = :now, updated_at = :now WHERE number = :number AND account_id = :account_id "
-        "AND run_id IS NULL AND deleted_at IS NULL"
-    )
+    "UPDATE volumes SET deleted_at = :now, updated_at = :now WHERE number = :number AND account_id = :account_id "
+    "AND run_id IS NULL AND deleted_at IS NULL"
 )
 _DELETE_ALL = Prepared(
-    text("UPDATE volumes SET deleted_at = :now, updated_at = :now WHERE project_id = :project_id AND deleted_at IS NULL")
+    "UPDATE volumes SET deleted_at = :now, updated_at = :now WHERE project_id = :project_id AND deleted_at IS NULL"
 )
-_ACCOUNT = Prepared(text("SELECT account_id FROM projects WHERE id = :project_id"))
+_ACCOUNT = Prepared("SELECT account_id FROM projects WHERE id = :project_id")

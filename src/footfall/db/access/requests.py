@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, select, text
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 
 from footfall.db.engine.engine import Connection
@@ -11,7 +11,7 @@ from footfall.db.tables import idempotency_keys, seen_requests
 from footfall.errors import AlreadyExistsError
 
 _FIND_MARK = Prepared(select(seen_requests.c.expires_at).where(seen_requests.c.digest == bindparam("digest")))
-_MARK = Prepared(text("INSERT INTO seen_requests (digest, expires_at) VALUES (:digest, :expires_at) ON CONFLICT DO NOTHING"))
+_MARK = Prepared("INSERT INTO seen_requests (digest, expires_at) VALUES (:digest, :expires_at) ON CONFLICT DO NOTHING")
 _FIND_ANSWER = Prepared(
     select(idempotency_keys.c.digest, idempotency_keys.c.status, idempotency_keys.c.body).where(
         idempotency_keys.c.account_id == bindparam("account_id"),

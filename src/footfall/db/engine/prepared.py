@@ -7,6 +7,7 @@ objects; everything else does not.
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.expression import ClauseElement
 
@@ -14,10 +15,10 @@ from footfall.errors import DatabaseUnavailableError
 
 
 class Prepared:
-    """A statement without parameters that expand, and its text for each dialect it has met."""
+    """A statement without parameters that expand, as an expression or as SQL, and its text for each dialect it has met."""
 
-    def __init__(self, statement: ClauseElement) -> None:
-        self._statement = statement
+    def __init__(self, statement: ClauseElement | str) -> None:
+        self._statement = text(statement) if isinstance(statement, str) else statement
         self._texts: dict[str, tuple[str, tuple[str, ...] | None, dict[str, Any]]] = {}
 
     def all(self, connection: Connection, **values: Any) -> list[Sequence[Any]]:
@@ -49,14 +50,14 @@ class Prepared:
 
     def _run(self, connection: Connection, values: dict[str, Any]) -> Any:
         dialect = connection.dialect
-        text, names, constants = self._texts.get(dialect.name) or self._compile(connection)
+        sql, names, constants = self._texts.get(dialect.name) or self._compile(connection)
         if constants:
             values = constants | values
         driver = connection.connection.dbapi_connection
         assert driver is not None
         cursor = driver.cursor()
         try:
-            cursor.execute(text, values if names is None else [values[name] for name in names])
+            cursor.execute(sql, values if names is None else [values[name] for name in names])
         except dialect.loaded_dbapi.OperationalError as error:
             if dialect.is_disconnect(error, driver, cursor):
                 connection.invalidate(error)
