@@ -67,15 +67,9 @@ def get_docs(request: Request) -> Response:
 OPERATIONS: tuple[Operation, ...] = (
     Operation("get_health", "GET", "/healthz", "Is the server well?", get_health, "open", "none", response=Health),
     Operation(
-        "get_metrics",
-        "GET",
-        "/metrics",
-        "What the server counts of itself, for Prometheus.",
-        get_metrics,
-        "open",
-        "none",
+        "get_metrics", "GET", "/metrics", "What the server counts of itself, for Prometheus.", get_metrics, "open", "none",
         content_type="text/plain",
     ),
     Operation("get_openapi", "GET", "/openapi.json", "This API as an OpenAPI document.", get_openapi, "open", "none"),
     Operation("get_docs", "GET", "/docs", "This API as a page.", get_docs, "open", "none", content_type="text/html"),
-)
+)  # fmt: skip
