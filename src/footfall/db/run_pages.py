@@ -35,7 +35,7 @@ class RunRow:
     state: RunState
     run_type: str
     product_code: int
-    request: RunRequest
+    request: RunRequest | None  # None in lists
     user_number: int | None
     created_at: datetime
     updated_at: datetime
@@ -177,7 +177,7 @@ _FIELDS: dict[str, Any] = {
     "priority": "runs.priority",
 }
 _ONE = RowReader(RunRow, **_FIELDS)
-_LISTED = RowReader(RunRow, **_FIELDS | {"metrics": "NULL"})
+_LISTED = RowReader(RunRow, **_FIELDS | {"request": "NULL", "metrics": "NULL"})
 _FROM = "FROM runs JOIN projects ON projects.id = runs.project_id LEFT JOIN users ON users.id = runs.user_id "
 _SELECT_ONE = f"SELECT {', '.join(_ONE.columns)} {_FROM}"
 _SELECT = f"SELECT {', '.join(_LISTED.columns)} {_FROM}"

@@ -48,6 +48,7 @@ def run_item(row: RunRow) -> shapes.RunItem:
 def run_body(row: RunRow, isolation: str | None) -> shapes.RunBody:
     """Return what GET shows of a run."""
     request = row.request
+    assert request is not None
     return shapes.RunBody(
         run_name=str(row.number),
         project_id=row.project_id,
@@ -86,6 +87,7 @@ def run_body(row: RunRow, isolation: str | None) -> shapes.RunBody:
 
 def node_body(row: RunRow, node: NodeView) -> shapes.NodeBody:
     """Return what a list shows of a node."""
+    assert row.request is not None
     return shapes.NodeBody(
         node_id=node_id(row.project_id, row.number, node.rank),
         project_id=row.project_id,

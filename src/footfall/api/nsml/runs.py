@@ -34,6 +34,7 @@ def restart_run(request: Request) -> Mutation:
     context, caller = request.context, request.caller
     with context.database.read() as connection:
         row = _find(request, connection)
+        assert row.request is not None
         plan = create.plan_restart(connection, context.launcher, caller, row.id, row.request)
     return Mutation(lambda tx: _created(tx, plan, context.secrets))
 
