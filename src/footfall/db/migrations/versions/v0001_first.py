@@ -3,8 +3,11 @@
 import sqlalchemy as sa
 from alembic import op
 
+from footfall.db.migrations.steps import ALIVE, PAGE, create_partial_index, create_resource_table
+
 revision = "0001"
 down_revision = None
+_LIVE = "state IN ('in_progress', 'pending', 'registered')"
 
 
 def upgrade() -> None:
@@ -78,14 +81,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_encoders_account_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_encoders")),
     )
-    op.create_index(
-        "ix_encoders_page",
-        "encoders",
-        ["account_id", "created_at", "id", "deleted_at"],
-        unique=False,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
+    create_partial_index("ix_encoders_page", "encoders", PAGE, ALIVE)
     op.create_table(
         "idempotency_keys",
         sa.Column("account_id", sa.String(length=36), nullable=False),
@@ -109,14 +105,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_projects_account_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
     )
-    op.create_index(
-        "ux_projects_name",
-        "projects",
-        ["account_id", "name"],
-        unique=True,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
+    create_partial_index("ux_projects_name", "projects", ["account_id", "name"], ALIVE, unique=True)
     op.create_table(
         "resource_counts",
         sa.Column("account_id", sa.String(length=36), nullable=False),
@@ -140,14 +129,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_users_account_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
     )
-    op.create_index(
-        "ux_users_name",
-        "users",
-        ["account_id", "name"],
-        unique=True,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
+    create_partial_index("ux_users_name", "users", ["account_id", "name"], ALIVE, unique=True)
     op.create_table(
         "access_keys",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -201,22 +183,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_runs_ended", "runs", ["ended_at"], unique=False)
     op.create_index("ix_runs_page", "runs", ["project_id", "created_at", "id"], unique=False)
-    op.create_index(
-        "ix_runs_turn",
-        "runs",
-        ["turn_key", "id"],
-        unique=False,
-        sqlite_where=sa.text("state IN ('in_progress', 'pending', 'registered')"),
-        postgresql_where=sa.text("state IN ('in_progress', 'pending', 'registered')"),
-    )
-    op.create_index(
-        "ix_runs_waiting",
-        "runs",
-        ["state", "turn_key", "id"],
-        unique=False,
-        sqlite_where=sa.text("state IN ('in_progress', 'pending', 'registered')"),
-        postgresql_where=sa.text("state IN ('in_progress', 'pending', 'registered')"),
-    )
+    create_partial_index("ix_runs_turn", "runs", ["turn_key", "id"], _LIVE)
+    create_partial_index("ix_runs_waiting", "runs", ["state", "turn_key", "id"], _LIVE)
     op.create_table(
         "allocations",
         sa.Column("run_id", sa.String(length=36), nullable=False),
@@ -227,42 +195,19 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_allocations_run_id")),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_allocations")),
     )
-    op.create_table(
+    create_resource_table(
         "features",
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("account_id", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=100), nullable=False),
-        sa.Column("run_id", sa.String(length=36), nullable=False),
         sa.Column("source_bucket", sa.String(length=63), nullable=False),
         sa.Column("source_file_path", sa.String(length=1024), nullable=False),
         sa.Column("encoder_id", sa.String(length=36), nullable=True),
         sa.Column("coverage", sa.Float(), nullable=True),
         sa.Column("disk_usage", sa.BigInteger(), nullable=True),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_features_account_id")),
-        sa.ForeignKeyConstraint(["encoder_id"], ["encoders.id"], name=op.f("fk_features_encoder_id")),
-        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_features_run_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_features")),
+        parents={"account_id": "accounts", "encoder_id": "encoders", "run_id": "runs"},
     )
     op.create_index("ix_features_encoder", "features", ["encoder_id"], unique=False)
-    op.create_index(
-        "ix_features_page",
-        "features",
-        ["account_id", "created_at", "id", "deleted_at"],
-        unique=False,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
+    create_partial_index("ix_features_page", "features", PAGE, ALIVE)
     op.create_index("ix_features_run", "features", ["run_id"], unique=False)
-    op.create_index(
-        "ux_features_name",
-        "features",
-        ["account_id", "name"],
-        unique=True,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
+    create_partial_index("ux_features_name", "features", ["account_id", "name"], ALIVE, unique=True)
     op.create_table(
         "result_reservations",
         sa.Column("bucket", sa.String(length=63), nullable=False),
@@ -285,12 +230,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run_events")),
     )
     op.create_index(op.f("ix_run_events_run_id"), "run_events", ["run_id"], unique=False)
-    op.create_table(
+    create_resource_table(
         "tasks",
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("account_id", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=100), nullable=False),
-        sa.Column("run_id", sa.String(length=36), nullable=False),
         sa.Column("encoder_id", sa.String(length=36), nullable=False),
         sa.Column("train_feature_id", sa.String(length=36), nullable=False),
         sa.Column("train_bucket", sa.String(length=63), nullable=False),
@@ -300,69 +241,30 @@ def upgrade() -> None:
         sa.Column("test_file_path", sa.String(length=1024), nullable=True),
         sa.Column("line_count", sa.BigInteger(), nullable=False),
         sa.Column("disk_usage", sa.BigInteger(), nullable=True),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_tasks_account_id")),
-        sa.ForeignKeyConstraint(["encoder_id"], ["encoders.id"], name=op.f("fk_tasks_encoder_id")),
-        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_tasks_run_id")),
-        sa.ForeignKeyConstraint(["test_feature_id"], ["features.id"], name=op.f("fk_tasks_test_feature_id")),
-        sa.ForeignKeyConstraint(["train_feature_id"], ["features.id"], name=op.f("fk_tasks_train_feature_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_tasks")),
+        parents={
+            "account_id": "accounts",
+            "encoder_id": "encoders",
+            "run_id": "runs",
+            "test_feature_id": "features",
+            "train_feature_id": "features",
+        },
     )
     op.create_index(op.f("ix_tasks_encoder_id"), "tasks", ["encoder_id"], unique=False)
-    op.create_index(
-        "ix_tasks_page",
-        "tasks",
-        ["account_id", "created_at", "id", "deleted_at"],
-        unique=False,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
+    create_partial_index("ix_tasks_page", "tasks", PAGE, ALIVE)
     op.create_index("ix_tasks_run", "tasks", ["run_id"], unique=False)
     op.create_index(op.f("ix_tasks_test_feature_id"), "tasks", ["test_feature_id"], unique=False)
     op.create_index(op.f("ix_tasks_train_feature_id"), "tasks", ["train_feature_id"], unique=False)
-    op.create_index(
-        "ux_tasks_name",
-        "tasks",
-        ["account_id", "name"],
-        unique=True,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
-    op.create_table(
+    create_partial_index("ux_tasks_name", "tasks", ["account_id", "name"], ALIVE, unique=True)
+    create_resource_table(
         "task_runs",
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("account_id", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=100), nullable=False),
-        sa.Column("run_id", sa.String(length=36), nullable=False),
         sa.Column("task_id", sa.String(length=36), nullable=False),
         sa.Column("feature_id", sa.String(length=36), nullable=False),
         sa.Column("result_bucket", sa.String(length=63), nullable=False),
         sa.Column("result_file_path", sa.String(length=1100), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_task_runs_account_id")),
-        sa.ForeignKeyConstraint(["feature_id"], ["features.id"], name=op.f("fk_task_runs_feature_id")),
-        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_task_runs_run_id")),
-        sa.ForeignKeyConstraint(["task_id"], ["tasks.id"], name=op.f("fk_task_runs_task_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_task_runs")),
+        parents={"account_id": "accounts", "feature_id": "features", "run_id": "runs", "task_id": "tasks"},
     )
     op.create_index(op.f("ix_task_runs_feature_id"), "task_runs", ["feature_id"], unique=False)
-    op.create_index(
-        "ix_task_runs_page",
-        "task_runs",
-        ["account_id", "created_at", "id", "deleted_at"],
-        unique=False,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
+    create_partial_index("ix_task_runs_page", "task_runs", PAGE, ALIVE)
     op.create_index("ix_task_runs_run", "task_runs", ["run_id"], unique=False)
     op.create_index(op.f("ix_task_runs_task_id"), "task_runs", ["task_id"], unique=False)
-    op.create_index(
-        "ux_task_runs_name",
-        "task_runs",
-        ["account_id", "name"],
-        unique=True,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
+    create_partial_index("ux_task_runs_name", "task_runs", ["account_id", "name"], ALIVE, unique=True)

@@ -6,8 +6,12 @@ The system project of each account gets a name that no user can give, so that so
 import sqlalchemy as sa
 from alembic import op
 
+from footfall.db.migrations.steps import ALIVE, create_partial_index
+
 revision = "0002"
 down_revision = "0001"
+_LIVE = "state IN ('in_progress', 'pending', 'registered')"
+_SHOWN = "number IS NOT NULL AND deleted_at IS NULL"
 
 
 def upgrade() -> None:
@@ -90,14 +94,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_volumes")),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        "ix_volumes_page",
-        "volumes",
-        ["account_id", "number"],
-        unique=False,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
+    create_partial_index("ix_volumes_page", "volumes", ["account_id", "number"], ALIVE)
     op.create_index(op.f("ix_volumes_project_id"), "volumes", ["project_id"], unique=False)
     op.create_index(op.f("ix_volumes_run_id"), "volumes", ["run_id"], unique=False)
     op.add_column("accounts", sa.Column("last_serial", sa.Integer(), server_default="0", nullable=False))
@@ -118,14 +115,7 @@ def upgrade() -> None:
     op.add_column("projects", sa.Column("last_run", sa.Integer(), server_default="0", nullable=False))
     op.add_column("projects", sa.Column("n_runs", sa.Integer(), server_default="0", nullable=False))
     op.add_column("projects", sa.Column("n_nodes", sa.Integer(), server_default="0", nullable=False))
-    op.create_index(
-        "ix_projects_page",
-        "projects",
-        ["account_id", "created_at", "id", "is_system"],
-        unique=False,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
-    )
+    create_partial_index("ix_projects_page", "projects", ["account_id", "created_at", "id", "is_system"], ALIVE)
     op.add_column("runs", sa.Column("user_id", sa.String(length=36), nullable=True))
     op.add_column("runs", sa.Column("number", sa.Integer(), nullable=True))
     op.add_column("runs", sa.Column("serial", sa.Integer(), nullable=True))
@@ -145,70 +135,14 @@ def upgrade() -> None:
     op.drop_index("ix_runs_page", "runs")
     op.drop_index("ix_runs_ended", "runs")
     op.drop_index("ix_runs_waiting", "runs")
-    op.create_index(
-        "ix_runs_waiting",
-        "runs",
-        ["state", "turn_key", "project_id", "priority", "id"],
-        unique=False,
-        sqlite_where=sa.text("state IN ('in_progress', 'pending', 'registered')"),
-        postgresql_where=sa.text("state IN ('in_progress', 'pending', 'registered')"),
-    )
-    op.create_index(
-        "ix_runs_kept",
-        "runs",
-        ["ended_at"],
-        unique=False,
-        sqlite_where=sa.text("ended_at IS NOT NULL AND data_removed_at IS NULL"),
-        postgresql_where=sa.text("ended_at IS NOT NULL AND data_removed_at IS NULL"),
-    )
-    op.create_index(
-        "ix_runs_deleted",
-        "runs",
-        ["deleted_at"],
-        unique=False,
-        sqlite_where=sa.text("deleted_at IS NOT NULL AND data_removed_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NOT NULL AND data_removed_at IS NULL"),
-    )
-    op.create_index(
-        "ix_runs_gone",
-        "runs",
-        ["project_id"],
-        unique=False,
-        sqlite_where=sa.text("deleted_at IS NOT NULL"),
-        postgresql_where=sa.text("deleted_at IS NOT NULL"),
-    )
-    op.create_index(
-        "ux_runs_number",
-        "runs",
-        ["project_id", "number"],
-        unique=True,
-        sqlite_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
-        postgresql_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
-    )
-    op.create_index(
-        "ux_runs_serial",
-        "runs",
-        ["account_id", "serial"],
-        unique=True,
-        sqlite_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
-        postgresql_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
-    )
-    op.create_index(
-        "ix_runs_account_state",
-        "runs",
-        ["account_id", "state", "run_type", "serial"],
-        unique=False,
-        sqlite_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
-        postgresql_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
-    )
-    op.create_index(
-        "ix_runs_project_state",
-        "runs",
-        ["project_id", "state", "run_type", "number"],
-        unique=False,
-        sqlite_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
-        postgresql_where=sa.text("number IS NOT NULL AND deleted_at IS NULL"),
-    )
+    create_partial_index("ix_runs_waiting", "runs", ["state", "turn_key", "project_id", "priority", "id"], _LIVE)
+    create_partial_index("ix_runs_kept", "runs", ["ended_at"], "ended_at IS NOT NULL AND data_removed_at IS NULL")
+    create_partial_index("ix_runs_deleted", "runs", ["deleted_at"], "deleted_at IS NOT NULL AND data_removed_at IS NULL")
+    create_partial_index("ix_runs_gone", "runs", ["project_id"], "deleted_at IS NOT NULL")
+    create_partial_index("ux_runs_number", "runs", ["project_id", "number"], _SHOWN, unique=True)
+    create_partial_index("ux_runs_serial", "runs", ["account_id", "serial"], _SHOWN, unique=True)
+    create_partial_index("ix_runs_account_state", "runs", ["account_id", "state", "run_type", "serial"], _SHOWN)
+    create_partial_index("ix_runs_project_state", "runs", ["project_id", "state", "run_type", "number"], _SHOWN)
     op.add_column("users", sa.Column("number", sa.Integer(), nullable=True))
     op.create_index("ux_users_number", "users", ["number"], unique=True)
 
