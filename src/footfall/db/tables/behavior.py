@@ -6,7 +6,7 @@ state of its own: its run has.
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, String, Table, Text
 
-from footfall.db.tables.schema import ID, metadata, page_index, unique_alive_name
+from footfall.db.tables.schema import ID, metadata, page_index, resource_table
 
 encoders = Table(
     "encoders",
@@ -32,34 +32,19 @@ resource_counts = Table(
     sqlite_with_rowid=False,
 )
 
-features = Table(
+features = resource_table(
     "features",
-    metadata,
-    Column("id", ID, primary_key=True),
-    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
-    Column("name", String(100), nullable=False),
-    Column("run_id", ID, ForeignKey("runs.id"), nullable=False),
     Column("source_bucket", String(63), nullable=False),
     Column("source_file_path", String(1024), nullable=False),
     Column("source_options", Text),  # how to read it, as JSON; None: find out
     Column("encoder_id", ID, ForeignKey("encoders.id")),
     Column("coverage", Float),
     Column("disk_usage", BigInteger),
-    Column("created_at", BigInteger, nullable=False),
-    Column("deleted_at", BigInteger),
     Index("ix_features_encoder", "encoder_id"),
-    Index("ix_features_run", "run_id"),
-    unique_alive_name("features"),
-    page_index("features"),
 )
 
-tasks = Table(
+tasks = resource_table(
     "tasks",
-    metadata,
-    Column("id", ID, primary_key=True),
-    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
-    Column("name", String(100), nullable=False),
-    Column("run_id", ID, ForeignKey("runs.id"), nullable=False),
     Column("encoder_id", ID, ForeignKey("encoders.id"), nullable=False, index=True),
     Column("train_feature_id", ID, ForeignKey("features.id"), nullable=False, index=True),
     Column("train_bucket", String(63), nullable=False),
@@ -69,29 +54,14 @@ tasks = Table(
     Column("test_file_path", String(1024)),
     Column("line_count", BigInteger, nullable=False),  # users of the distinct features, known when the task is made
     Column("disk_usage", BigInteger),
-    Column("created_at", BigInteger, nullable=False),
-    Column("deleted_at", BigInteger),
-    Index("ix_tasks_run", "run_id"),
-    unique_alive_name("tasks"),
-    page_index("tasks"),
 )
 
-task_runs = Table(
+task_runs = resource_table(
     "task_runs",
-    metadata,
-    Column("id", ID, primary_key=True),
-    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
-    Column("name", String(100), nullable=False),
-    Column("run_id", ID, ForeignKey("runs.id"), nullable=False),
     Column("task_id", ID, ForeignKey("tasks.id"), nullable=False, index=True),
     Column("feature_id", ID, ForeignKey("features.id"), nullable=False, index=True),
     Column("result_bucket", String(63), nullable=False),
     Column("result_file_path", String(1100), nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("deleted_at", BigInteger),
-    Index("ix_task_runs_run", "run_id"),
-    unique_alive_name("task_runs"),
-    page_index("task_runs"),
 )
 
 result_reservations = Table(

@@ -1,8 +1,8 @@
 """Tables of projects, runs, allocations, volumes, images, registries and SSH keys."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Integer, LargeBinary, String, Table, Text, text
 
-from footfall.db.tables.schema import ALIVE, ALL_STATES, GONE, ID, KEPT, LIVE_RUN, SHOWN, UNSWEPT, metadata, unique_alive_name
+from footfall.db.tables.schema import ALL_STATES, ID, LIVE_RUN, SHOWN, metadata, partial_index, unique_alive_name
 
 projects = Table(
     "projects",
@@ -22,7 +22,7 @@ projects = Table(
     Column("n_runs", Integer, nullable=False, server_default="0"),
     Column("n_nodes", Integer, nullable=False, server_default="0"),  # of the runs that are there
     unique_alive_name("projects"),
-    Index("ix_projects_page", "account_id", "created_at", "id", "is_system", sqlite_where=ALIVE, postgresql_where=ALIVE),
+    partial_index("ix_projects_page", "account_id", "created_at", "id", "is_system"),
 )
 
 runs = Table(
@@ -68,25 +68,16 @@ runs = Table(
     Column("data_removed_at", BigInteger),
     CheckConstraint(f"state IN ({ALL_STATES})", name="state"),
     CheckConstraint("(state = 'failed') = (reason IS NOT NULL)", name="reason"),
-    Index(
-        "ix_runs_waiting", "state", "turn_key", "project_id", "priority", "id",
-        sqlite_where=LIVE_RUN, postgresql_where=LIVE_RUN,
-    ),
-    Index("ix_runs_turn", "turn_key", "id", sqlite_where=LIVE_RUN, postgresql_where=LIVE_RUN),
-    Index("ix_runs_kept", "ended_at", sqlite_where=KEPT, postgresql_where=KEPT),
-    Index("ix_runs_deleted", "deleted_at", sqlite_where=UNSWEPT, postgresql_where=UNSWEPT),
-    Index("ix_runs_gone", "project_id", sqlite_where=GONE, postgresql_where=GONE),
-    Index("ux_runs_number", "project_id", "number", unique=True, sqlite_where=SHOWN, postgresql_where=SHOWN),
-    Index("ux_runs_serial", "account_id", "serial", unique=True, sqlite_where=SHOWN, postgresql_where=SHOWN),
-    Index(
-        "ix_runs_account_state", "account_id", "state", "run_type", "serial",
-        sqlite_where=SHOWN, postgresql_where=SHOWN,
-    ),
-    Index(
-        "ix_runs_project_state", "project_id", "state", "run_type", "number",
-        sqlite_where=SHOWN, postgresql_where=SHOWN,
-    ),
-)  # fmt: skip
+    partial_index("ix_runs_waiting", "state", "turn_key", "project_id", "priority", "id", where=LIVE_RUN),
+    partial_index("ix_runs_turn", "turn_key", "id", where=LIVE_RUN),
+    partial_index("ix_runs_kept", "ended_at", where=text("ended_at IS NOT NULL AND data_removed_at IS NULL")),
+    partial_index("ix_runs_deleted", "deleted_at", where=text("deleted_at IS NOT NULL AND data_removed_at IS NULL")),
+    partial_index("ix_runs_gone", "project_id", where=text("deleted_at IS NOT NULL")),
+    partial_index("ux_runs_number", "project_id", "number", where=SHOWN, unique=True),
+    partial_index("ux_runs_serial", "account_id", "serial", where=SHOWN, unique=True),
+    partial_index("ix_runs_account_state", "account_id", "state", "run_type", "serial", where=SHOWN),
+    partial_index("ix_runs_project_state", "project_id", "state", "run_type", "number", where=SHOWN),
+)
 
 run_events = Table(
     "run_events",
@@ -152,7 +143,7 @@ volumes = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
-    Index("ix_volumes_page", "account_id", "number", sqlite_where=ALIVE, postgresql_where=ALIVE),
+    partial_index("ix_volumes_page", "account_id", "number"),
     sqlite_autoincrement=True,  # a number is never given twice
 )
 
