@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from sqlalchemy import select
+
 from footfall.compute.reconciler.hooks import CommandHooks, HooksByKind
 from footfall.compute.reconciler.loop import ReconcileLoop
 from footfall.compute.reconciler.reconcile import Reconciler
@@ -17,7 +19,7 @@ from footfall.db import runs
 from footfall.db.engine.encryption import open_secrets
 from footfall.db.engine.engine import Database, now_us, sqlite_url
 from footfall.db.engine.migrate import migrate
-from footfall.db.tables import accounts, projects, users
+from footfall.db.tables import accounts, projects, run_events, users
 from footfall.executor import load_executor
 from footfall.executors.local import MARKER_VARIABLE
 from footfall.records import Image, Product, Run, RunSpec, Workload
@@ -151,7 +153,8 @@ class Engine:
 
     def events(self, run_id: str) -> list[tuple[str | None, str]]:
         with self.db.read() as connection:
-            return [(event["from_state"], event["to_state"]) for event in runs.find_events(connection, run_id)]
+            query = select(run_events.c["from_state", "to_state"]).where(run_events.c.run_id == run_id).order_by(run_events.c.id)
+            return [(from_state, to_state) for from_state, to_state in connection.execute(query)]
 
     def node_dir(self, run: Run, rank: int = 0) -> Path:
         return self.settings.runs_root / "runs" / run.id / str(run.attempt) / "nodes" / str(rank)

@@ -1,15 +1,15 @@
 """Images that the operator imported, and the logins of image repositories of accounts. Secrets come and go sealed."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, delete, insert, select
 
 from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
+from footfall.db.engine.rows import check_limit, insert_new
 from footfall.db.tables import imported_images, registries
-from footfall.errors import AlreadyExistsError, NotFoundError, QuotaExceededError
+from footfall.errors import NotFoundError
 from footfall.records import Image
 
 MAX_REGISTRIES = 20
@@ -50,10 +50,8 @@ def insert_imported(tx: Connection, image: Image) -> None:
     Raises:
         AlreadyExistsError: the name is taken.
     """
-    try:
-        tx.execute(insert(imported_images).values(name=image.name, kind=image.kind, path=image.path, created_at=now_us()))
-    except IntegrityError as error:
-        raise AlreadyExistsError("image", image.name) from error
+    new = insert(imported_images).values(name=image.name, kind=image.kind, path=image.path, created_at=now_us())
+    insert_new(tx, new, "image", image.name)
 
 
 def list_registries(connection: Connection, account_id: str) -> list[Registry]:
@@ -70,22 +68,9 @@ def insert_registry(tx: Connection, account_id: str, registry: Registry, created
         AlreadyExistsError: the account has one for this host.
         QuotaExceededError: the account has ``MAX_REGISTRIES`` already.
     """
-    n = tx.execute(select(func.count()).where(registries.c.account_id == account_id)).scalar_one()
-    if n >= MAX_REGISTRIES:
-        raise QuotaExceededError("image repositories of an account", MAX_REGISTRIES, 1)
-    try:
-        tx.execute(
-            insert(registries).values(
-                account_id=account_id,
-                private_ep=registry.private_ep,
-                access_key=registry.access_key,
-                secret=registry.secret,
-                secret_end=registry.secret_end,
-                created_at=created_us,
-            )
-        )
-    except IntegrityError as error:
-        raise AlreadyExistsError("image repository", registry.private_ep) from error
+    check_limit(tx, registries.c.account_id == account_id, MAX_REGISTRIES, "image repositories of an account")
+    values = asdict(registry) | {"account_id": account_id, "created_at": created_us}
+    insert_new(tx, insert(registries).values(values), "image repository", registry.private_ep)
 
 
 def delete_registry(tx: Connection, account_id: str, private_ep: str) -> Registry:

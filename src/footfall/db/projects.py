@@ -10,11 +10,11 @@ from sqlalchemy import bindparam, func, select, update
 from footfall.db import counters
 from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
-from footfall.db.engine.rows import RowReader
+from footfall.db.engine.rows import RowReader, existing
 from footfall.db.resources import Page
 from footfall.db.tables import projects, runs, users
 from footfall.db.tables.schema import LIVE_RUN, SHOWN
-from footfall.errors import AlreadyExistsError, NotFoundError
+from footfall.errors import AlreadyExistsError
 from footfall.records import Project
 from footfall.states import ProjectStatus
 
@@ -57,9 +57,7 @@ def get(connection: Connection, account_id: str, id: str) -> Project:
         NotFoundError: there is none, or it is another account's.
     """
     row = _GET.one(connection, account_id=account_id, id=id, horizon=now_us() - KEPT_DAYS * 86_400_000_000)
-    if row is None:
-        raise NotFoundError("project", id)
-    return _PROJECT.read(row)
+    return _PROJECT.read(existing(row, "project", id))
 
 
 def page(connection: Connection, account_id: str, *, is_internal: bool, page: int, page_size: int) -> Page[Project]:
@@ -73,8 +71,7 @@ def page(connection: Connection, account_id: str, *, is_internal: bool, page: in
     take = min(page_size, total - index)
     if take <= 0:
         return Page([], total)
-    shown = [False, is_internal]
-    values = {"account_id": account_id, "limit": take, "skip": index, "first": shown[0], "second": shown[1]}
+    values = {"account_id": account_id, "limit": take, "skip": index, "first": False, "second": is_internal}
     return Page([_PROJECT.read(row) for row in _PAGE.all(connection, **values)], total)
 
 
@@ -111,15 +108,8 @@ def live_runs(connection: Connection, id: str, limit: int = 10) -> list[int]:
 
 _PROJECT = RowReader(
     Project,
-    id=projects.c.id,
-    account_id=projects.c.account_id,
-    name=projects.c.name,
-    status=projects.c.status,
-    note=projects.c.note,
-    nas_gb=projects.c.nas_gb,
+    projects.c.__getitem__,
     user_number=users.c.number,
-    n_runs=projects.c.n_runs,
-    n_nodes=projects.c.n_nodes,
     is_system=(projects.c.is_system, bool),
     created_at=(projects.c.created_at, from_us),
     updated_at=(func.coalesce(projects.c.updated_at, projects.c.created_at), from_us),

@@ -4,6 +4,7 @@ A page of all runs is found by its numbers (``run_numbers.seek``), wherever it l
 nearer end.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,8 @@ from footfall.contract.runs import RunRequest
 from footfall.db import run_numbers
 from footfall.db.engine.engine import Connection, from_us, from_us_or_none
 from footfall.db.engine.prepared import Prepared
-from footfall.db.engine.rows import RowReader
+from footfall.db.engine.rows import RowReader, existing
 from footfall.db.resources import Page
-from footfall.errors import NotFoundError
 from footfall.records import Json
 from footfall.states import FailureReason, RunState
 
@@ -64,9 +64,7 @@ def get(connection: Connection, account_id: str, project_id: str, number: int, *
         NotFoundError: there is none, it was deleted, or it is another account's.
     """
     row = _GET.one(connection, account_id=account_id, project_id=project_id, number=number, is_internal=is_internal)
-    if row is None:
-        raise NotFoundError("run", f"{project_id}/{number}")
-    return _ONE.read(row)
+    return _ONE.read(existing(row, "run", f"{project_id}/{number}"))
 
 
 def find_attempt(connection: Connection, project_id: str, number: int) -> tuple[str, int] | None:
@@ -113,9 +111,7 @@ def _scope(connection: Connection, account_id: str, project_id: str | None) -> t
     if project_id is None:
         row = _LAST_SERIAL.one(connection, id=account_id)
         return "serial", account_id, 0 if row is None else int(row[0])
-    row = _LAST_NUMBER.one(connection, id=project_id, account_id=account_id)
-    if row is None:
-        raise NotFoundError("project", project_id)
+    row = existing(_LAST_NUMBER.one(connection, id=project_id, account_id=account_id), "project", project_id)
     return "number", project_id, int(row[0])
 
 
@@ -124,10 +120,7 @@ def _filtered(
 ) -> list[Sequence[Any]]:
     behind = total - index - take
     is_backwards = behind < index
-    key = (column, len(states), len(run_types), is_backwards)
-    statement = _FILTERED.get(key)
-    if statement is None:
-        statement = _FILTERED[key] = _filter(column, len(states), len(run_types), is_backwards)
+    statement = _filter(column, len(states), len(run_types), is_backwards)
     values = {f"state{n}": each for n, each in enumerate(states)}
     values |= {f"run_type{n}": each for n, each in enumerate(run_types)}
     skip = behind if is_backwards else index
@@ -151,33 +144,21 @@ def _summary(text: str | None) -> Json | None:
 _decode = msgspec.json.Decoder().decode
 _decode_request = msgspec.json.Decoder(RunRequest).decode
 _FIELDS: dict[str, Any] = {
-    "id": "runs.id",
-    "number": "runs.number",
-    "project_id": "runs.project_id",
     "project_name": "projects.name",
     "state": ("runs.state", RunState),
-    "run_type": "runs.run_type",
-    "product_code": "runs.product_code",
     "request": ("runs.request", _decode_request),
     "user_number": "users.number",
     "created_at": ("runs.created_at", from_us),
     "updated_at": ("COALESCE(runs.updated_at, runs.created_at)", from_us),
     "started_at": ("runs.started_at", from_us_or_none),
     "ended_at": ("runs.ended_at", from_us_or_none),
-    "exit_code": "runs.exit_code",
     "reason": ("runs.reason", lambda reason: FailureReason(reason) if reason else None),
-    "fail_details": "runs.fail_details",
-    "message": "runs.message",
-    "attempt": "runs.attempt",
-    "n_nodes": "runs.n_nodes",
     "metrics": ("runs.metrics", _summary),
     "data_removed_at": ("runs.data_removed_at", from_us_or_none),
     "cancel_requested_at": ("runs.cancel_requested_at", from_us_or_none),
-    "cancelled_by": "runs.cancelled_by",
-    "priority": "runs.priority",
 }
-_ONE = RowReader(RunRow, **_FIELDS)
-_LISTED = RowReader(RunRow, **_FIELDS | {"request": "NULL", "metrics": "NULL"})
+_ONE = RowReader(RunRow, "runs.{}".format, **_FIELDS)
+_LISTED = RowReader(RunRow, "runs.{}".format, **_FIELDS | {"request": "NULL", "metrics": "NULL"})
 _FROM = "FROM runs JOIN projects ON projects.id = runs.project_id LEFT JOIN users ON users.id = runs.user_id "
 _SELECT_ONE = f"SELECT {', '.join(_ONE.columns)} {_FROM}"
 _SELECT = f"SELECT {', '.join(_LISTED.columns)} {_FROM}"
@@ -208,6 +189,7 @@ def _page_of(column: str) -> Prepared:
     )
 
 
+@functools.cache
 def _filter(column: str, n_states: int, n_run_types: int, is_backwards: bool) -> Prepared:
     # One branch for each pair, each in the order of its index and merged by the database: nothing is sorted.
     owner, shown = _OWNERS[column], _SHOWN[column]
@@ -225,4 +207,3 @@ def _filter(column: str, n_states: int, n_run_types: int, is_backwards: bool) ->
 
 
 _PAGE = {column: _page_of(column) for column in _OWNERS}
-_FILTERED: dict[tuple[str, int, int, bool], Prepared] = {}

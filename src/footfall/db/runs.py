@@ -4,6 +4,7 @@ What is counted of users' runs (those with a number) moves in the same transacti
 ``db/allocations.py``, and goes with the attempt.
 """
 
+import functools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -15,10 +16,9 @@ from footfall.contract.runs import RunRequest
 from footfall.db import allocations, run_numbers
 from footfall.db.engine.engine import Connection, from_us, from_us_or_none, now_us, to_us
 from footfall.db.engine.prepared import Prepared
-from footfall.db.engine.rows import RowReader
+from footfall.db.engine.rows import RowReader, existing
 from footfall.db.tables import run_events, runs
 from footfall.db.tables.schema import IS_ENDED, LIVE_RUN
-from footfall.errors import NotFoundError
 from footfall.records import Run, RunSpec
 from footfall.states import ACTIVE_STATES, LIVE_STATES, FailureReason, RunState, check_transition
 
@@ -72,10 +72,7 @@ def get(connection: Connection, run_id: str) -> Run:
     Raises:
         NotFoundError: there is none with this id.
     """
-    row = _GET.one(connection, id=run_id)
-    if row is None:
-        raise NotFoundError("run", run_id)
-    return _RUN.read(row)
+    return _RUN.read(existing(_GET.one(connection, id=run_id), "run", run_id))
 
 
 def advance(tx: Connection, run_id: str, from_: RunState, to: RunState, *, in_attempt: int | None = None, **columns: Any) -> bool:
@@ -94,8 +91,7 @@ def advance(tx: Connection, run_id: str, from_: RunState, to: RunState, *, in_at
         columns.setdefault("ended_at", at)
     columns["updated_at"] = at
     names = tuple(sorted(columns))
-    statement = _ADVANCES.get(names) or _advance_of(names)
-    done = statement.one(tx, this=run_id, from_=from_.value, to=to.value, in_attempt=in_attempt, **columns)
+    done = _advance_of(names).one(tx, this=run_id, from_=from_.value, to=to.value, in_attempt=in_attempt, **columns)
     if done is None:
         return False
     attempt, number, account_id, project_id, run_type = done
@@ -209,12 +205,6 @@ def _first_of(connection: Connection, project_id: str, limit: int, now: int) -> 
     return first
 
 
-def find_events(connection: Connection, run_id: str) -> list[dict[str, Any]]:
-    """Return the history of a run, oldest first."""
-    query = sa.select(run_events).where(run_events.c.run_id == run_id).order_by(run_events.c.id)
-    return [dict(row._mapping) for row in connection.execute(query)]
-
-
 def _add_event(
     tx: Connection, run_id: str, from_: RunState | None, to: RunState, *, attempt: int, at: int, reason: str | None = None
 ) -> None:
@@ -223,15 +213,14 @@ def _add_event(
     )
 
 
+@functools.cache
 def _advance_of(names: tuple[str, ...]) -> Prepared:
     columns = "".join(f", {name} = :{name}" for name in names)
-    statement = Prepared(
+    return Prepared(
         f"UPDATE runs SET state = :to{columns} WHERE id = :this AND state = :from_ "
         "AND (CAST(:in_attempt AS INTEGER) IS NULL OR attempt = :in_attempt) "
         "RETURNING attempt, number, account_id, project_id, run_type"
     )
-    _ADVANCES[names] = statement
-    return statement
 
 
 def _states(states: Sequence[RunState]) -> tuple[sa.TextClause, sa.TextClause]:
@@ -241,35 +230,19 @@ def _states(states: Sequence[RunState]) -> tuple[sa.TextClause, sa.TextClause]:
 
 _RUN = RowReader(
     Run,
-    id=runs.c.id,
-    account_id=runs.c.account_id,
-    project_id=runs.c.project_id,
+    runs.c.__getitem__,
     state=(runs.c.state, RunState),
     spec=(runs.c.spec, msgspec.json.Decoder(RunSpec).decode),
-    attempt=runs.c.attempt,
     created_at=(runs.c.created_at, from_us),
-    kind=runs.c.kind,
-    turn_key=runs.c.turn_key,
-    handle=runs.c.handle,
-    message=runs.c.message,
     started_at=(runs.c.started_at, from_us_or_none),
     ended_at=(runs.c.ended_at, from_us_or_none),
     reason=(runs.c.reason, lambda reason: FailureReason(reason) if reason else None),
-    fail_name=runs.c.fail_name,
-    fail_details=runs.c.fail_details,
     cancel_requested_at=(runs.c.cancel_requested_at, from_us_or_none),
-    cancelled_by=runs.c.cancelled_by,
     result=(runs.c.result, lambda text: json.loads(text) if text else None),
-    number=runs.c.number,
-    run_type=runs.c.run_type,
-    product_code=runs.c.product_code,
-    user_id=runs.c.user_id,
-    priority=runs.c.priority,
     overtaken_at=(runs.c.overtaken_at, from_us_or_none),
 )
 _RUNS = sa.select(*_RUN.columns, sa.func.coalesce(runs.c.not_before, 0))
 _NOT_BEFORE = len(_RUN.columns)
-_ADVANCES: dict[tuple[str, ...], Prepared] = {}
 _SET_HANDLE = Prepared(
     "UPDATE runs SET handle = :handle, message = NULL WHERE id = :id AND attempt = :attempt AND state = 'pending'"
 )

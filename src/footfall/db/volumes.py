@@ -6,7 +6,7 @@ from datetime import datetime
 from footfall.db import counters
 from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
-from footfall.db.engine.rows import RowReader
+from footfall.db.engine.rows import RowReader, existing
 from footfall.db.resources import Page
 from footfall.errors import InUseError, NotFoundError
 
@@ -48,9 +48,7 @@ def get(connection: Connection, account_id: str, number: int) -> Volume:
         NotFoundError: there is none, or it is another account's.
     """
     row = _GET.one(connection, account_id=account_id, number=number) if 0 < number <= _MAX_NUMBER else None
-    if row is None:
-        raise NotFoundError("block storage", str(number))
-    return _VOLUME.read(row)
+    return _VOLUME.read(existing(row, "block storage", str(number)))
 
 
 def page(connection: Connection, account_id: str, page: int, page_size: int) -> Page[Volume]:
@@ -101,18 +99,13 @@ def delete_of_project(tx: Connection, project_id: str) -> None:
 
 
 def _in_use(volume: Volume) -> InUseError:
-    return InUseError(
-        "block storage", str(volume.number), [f"run {volume.project_id}/{volume.run_number}"],
-        "Stop that run, or wait until it ends.",
-    )  # fmt: skip
+    holder = f"run {volume.project_id}/{volume.run_number}"
+    return InUseError("block storage", str(volume.number), [holder], "Stop that run, or wait until it ends.")
 
 
 _VOLUME = RowReader(
     Volume,
-    number="volumes.number",
-    project_id="volumes.project_id",
-    name="volumes.name",
-    size_gb="volumes.size_gb",
+    "volumes.{}".format,
     run_number="runs.number",
     created_at=("volumes.created_at", from_us),
     updated_at=("volumes.updated_at", from_us),

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from footfall.db.engine.encryption import Secrets
 from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
+from footfall.db.engine.rows import check_limit, existing, insert_new
 from footfall.db.tables import access_keys, accounts, projects, users
-from footfall.errors import AlreadyExistsError, InUseError, NotFoundError, QuotaExceededError, WrongStateError
+from footfall.errors import InUseError, WrongStateError
 from footfall.records import AccessKey, Account, User, new_id
 
 MAX_KEYS_OF_USER = 2
@@ -66,17 +66,12 @@ class NewAccount:
 def find_signer(connection: Connection, access_key: str) -> Signer | None:
     """Return whose access key this is, or None."""
     row = _SIGNER.one(connection, id=access_key)
-    if row is None:
-        return None
-    return Signer(row[0], bool(row[1]), row[2], row[3], _ROLES[row[4], row[5]])
+    return None if row is None else Signer(row[0], bool(row[1]), row[2], row[3], _ROLES[row[4], row[5]])
 
 
 def system_project(connection: Connection, account_id: str) -> str:
     """Return the project in which the behavior wing runs for an account; it is made with the account."""
-    row = _SYSTEM_PROJECT.one(connection, account_id=account_id)
-    if row is None:
-        raise NotFoundError("system project of account", account_id)
-    return str(row[0])
+    return str(existing(_SYSTEM_PROJECT.one(connection, account_id=account_id), "system project of account", account_id)[0])
 
 
 def count_accounts(connection: Connection) -> int:
@@ -92,10 +87,8 @@ def create_account(tx: Connection, secrets: Secrets, *, name: str, user_name: st
     """
     now = now_us()
     account = Account(new_id(), name, is_operator, from_us(now))
-    try:
-        tx.execute(insert(accounts).values(id=account.id, name=name, is_operator=is_operator, created_at=now))
-    except IntegrityError as error:
-        raise AlreadyExistsError("account", name) from error
+    new = insert(accounts).values(id=account.id, name=name, is_operator=is_operator, created_at=now)
+    insert_new(tx, new, "account", name)
     project_id = "".join(random.choice(_BASE_36) for _ in range(20))
     tx.execute(insert(projects).values(id=project_id, account_id=account.id, name=SYSTEM_PROJECT, is_system=True, created_at=now))
     user = create_user(tx, account.id, name=user_name, roles=dict.fromkeys(SERVICES, "MANAGER"))
@@ -114,10 +107,7 @@ def get_account(connection: Connection, id: str) -> Account:
     Raises:
         NotFoundError: there is none.
     """
-    row = connection.execute(select(accounts).where(accounts.c.id == id)).first()
-    if row is None:
-        raise NotFoundError("account", id)
-    return _account(row)
+    return _account(existing(connection.execute(select(accounts).where(accounts.c.id == id)).first(), "account", id))
 
 
 def find_account(connection: Connection, name_or_id: str) -> Account:
@@ -127,10 +117,8 @@ def find_account(connection: Connection, name_or_id: str) -> Account:
         NotFoundError: there is none.
     """
     query = select(accounts).where((accounts.c.id == name_or_id) | (accounts.c.name == name_or_id))
-    rows = connection.execute(query).all()
-    if not rows:
-        raise NotFoundError("account", name_or_id)
-    return _account(next((row for row in rows if row.id == name_or_id), rows[0]))
+    first = connection.execute(query.order_by(accounts.c.id != name_or_id)).first()
+    return _account(existing(first, "account", name_or_id))
 
 
 def create_user(tx: Connection, account_id: str, *, name: str, roles: Mapping[str, str]) -> User:
@@ -141,20 +129,11 @@ def create_user(tx: Connection, account_id: str, *, name: str, roles: Mapping[st
     """
     now = now_us()
     user = User(new_id(), account_id, name, _ROLES[roles.get("nclue", "NONE"), roles.get("nsml", "NONE")], from_us(now))
-    try:
-        tx.execute(
-            insert(users).values(
-                id=user.id,
-                account_id=account_id,
-                name=name,
-                role_nclue=user.roles["nclue"],
-                role_nsml=user.roles["nsml"],
-                created_at=now,
-                number=_NEXT_NUMBER,
-            )
-        )
-    except IntegrityError as error:
-        raise AlreadyExistsError("user", name) from error
+    roles_by_column = {f"role_{service}": role for service, role in user.roles.items()}
+    new = insert(users).values(
+        id=user.id, account_id=account_id, name=name, created_at=now, number=_NEXT_NUMBER, **roles_by_column
+    )
+    insert_new(tx, new, "user", name)
     return user
 
 
@@ -171,10 +150,7 @@ def get_user(connection: Connection, account_id: str, id: str) -> User:
         NotFoundError: there is none.
     """
     query = select(users).where(users.c.id == id, users.c.account_id == account_id, users.c.deleted_at.is_(None))
-    row = connection.execute(query).first()
-    if row is None:
-        raise NotFoundError("user", id)
-    return _user(row)
+    return _user(existing(connection.execute(query).first(), "user", id))
 
 
 def set_roles(tx: Connection, account_id: str, id: str, roles: Mapping[str, str]) -> User:
@@ -214,9 +190,7 @@ def create_key(tx: Connection, secrets: Secrets, account_id: str, user_id: str) 
     """
     get_user(tx, account_id, user_id)
     tx.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
-    n_keys = tx.execute(select(func.count()).where(access_keys.c.user_id == user_id)).scalar_one()
-    if n_keys >= MAX_KEYS_OF_USER:
-        raise QuotaExceededError("access keys of a user", MAX_KEYS_OF_USER, 1)
+    check_limit(tx, access_keys.c.user_id == user_id, MAX_KEYS_OF_USER, "access keys of a user")
     return _insert_key(tx, secrets, user_id)
 
 
@@ -232,7 +206,7 @@ def list_keys(connection: Connection, account_id: str, user_id: str | None = Non
     query = _keys_of(account_id).order_by(access_keys.c.created_at, access_keys.c.id)
     if user_id is not None:
         query = query.where(users.c.id == user_id)
-    return [AccessKey(row[0], row[1], row[2], from_us(row[3])) for row in connection.execute(query)]
+    return [_key(row) for row in connection.execute(query)]
 
 
 def get_key(connection: Connection, account_id: str, id: str) -> AccessKey:
@@ -242,9 +216,7 @@ def get_key(connection: Connection, account_id: str, id: str) -> AccessKey:
         NotFoundError: no such key.
     """
     row = connection.execute(_keys_of(account_id).where(access_keys.c.id == id)).first()
-    if row is None:
-        raise NotFoundError("access key", id)
-    return AccessKey(row[0], row[1], row[2], from_us(row[3]))
+    return _key(existing(row, "access key", id))
 
 
 def set_key_active(tx: Connection, account_id: str, id: str, is_active: bool) -> AccessKey:
@@ -284,17 +256,12 @@ def make_manager_key(tx: Connection, secrets: Secrets, account_name: str | None 
     Raises:
         NotFoundError: no such account, or nobody manages it.
     """
-    account = (
-        find_account(tx, account_name)
-        if account_name is not None
-        else next((each for each in list_accounts(tx) if each.is_operator), None)
-    )
-    if account is None:
-        raise NotFoundError("account", "of the operator")
+    if account_name is not None:
+        account = find_account(tx, account_name)
+    else:
+        account = existing(next((each for each in list_accounts(tx) if each.is_operator), None), "account", "of the operator")
     query = select(users.c.id).where(*_manages(account.id)).order_by(users.c.created_at, users.c.id)
-    user_id = tx.execute(query).scalars().first()
-    if user_id is None:
-        raise NotFoundError("manager of the account", account.name)
+    user_id = existing(tx.execute(query).scalars().first(), "manager of the account", account.name)
     keys = list_keys(tx, account.id, user_id)
     stopped = [key for key in keys if not key.is_active]
     if len(keys) >= MAX_KEYS_OF_USER and stopped:
@@ -331,6 +298,10 @@ def _manages(account_id: str) -> tuple[ColumnElement[bool], ...]:
 
 def _account(row: Row[Any]) -> Account:
     return Account(row.id, row.name, row.is_operator, from_us(row.created_at))
+
+
+def _key(row: Row[Any]) -> AccessKey:
+    return AccessKey(row.id, row.user_id, row.is_active, from_us(row.created_at))
 
 
 def _user(row: Row[Any]) -> User:

@@ -1,17 +1,17 @@
 """API keys of an account: two values each, both valid, of which only the hashes are stored."""
 
 import secrets as random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
+from footfall.db.engine.rows import check_limit, existing
 from footfall.db.tables import api_keys
-from footfall.errors import NotFoundError, QuotaExceededError
 from footfall.records import new_id
 
 MAX_API_KEYS = 20
@@ -45,21 +45,10 @@ def create_api_key(tx: Connection, account_id: str, name: str) -> ApiKey:
     Raises:
         QuotaExceededError: the account has as many as it may.
     """
-    count = select(func.count()).where(api_keys.c.account_id == account_id)
-    if tx.execute(count).scalar_one() >= MAX_API_KEYS:
-        raise QuotaExceededError("API keys of an account", MAX_API_KEYS, 1)
+    check_limit(tx, api_keys.c.account_id == account_id, MAX_API_KEYS, "API keys of an account")
     id, primary, secondary, now = new_id(), _new_value(), _new_value(), now_us()
-    tx.execute(
-        insert(api_keys).values(
-            id=id,
-            account_id=account_id,
-            name=name,
-            primary_hash=_hash(primary),
-            secondary_hash=_hash(secondary),
-            is_enabled=True,
-            created_at=now,
-        )
-    )
+    hashes = {"primary_hash": _hash(primary), "secondary_hash": _hash(secondary)}
+    tx.execute(insert(api_keys).values(id=id, account_id=account_id, name=name, is_enabled=True, created_at=now, **hashes))
     return ApiKey(id, name, True, from_us(now), primary, secondary)
 
 
@@ -76,9 +65,7 @@ def get_api_key(connection: Connection, account_id: str, id: str) -> ApiKey:
         NotFoundError: no such key.
     """
     row = connection.execute(select(api_keys).where(api_keys.c.id == id, api_keys.c.account_id == account_id)).first()
-    if row is None:
-        raise NotFoundError("API key", id)
-    return _api_key(row)
+    return _api_key(existing(row, "API key", id))
 
 
 def reissue(tx: Connection, account_id: str, id: str, *, which: str) -> ApiKey:
@@ -91,7 +78,7 @@ def reissue(tx: Connection, account_id: str, id: str, *, which: str) -> ApiKey:
     column = "primary_hash" if which == "primary" else "secondary_hash"
     tx.execute(update(api_keys).where(api_keys.c.id == id).values({column: _hash(value)}))
     primary, secondary = (value, None) if which == "primary" else (None, value)
-    return ApiKey(key.id, key.name, key.is_enabled, key.created_at, primary, secondary)
+    return replace(key, primary=primary, secondary=secondary)
 
 
 def set_enabled(tx: Connection, account_id: str, id: str, is_enabled: bool) -> ApiKey:

@@ -1,12 +1,11 @@
 """Buckets: owner and grants."""
 
 from sqlalchemy import bindparam, delete, exists, insert, or_, select
-from sqlalchemy.exc import IntegrityError
 
 from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
+from footfall.db.engine.rows import existing, insert_new
 from footfall.db.tables import bucket_grants, buckets
-from footfall.errors import AlreadyExistsError, NotFoundError
 from footfall.records import Bucket
 
 _OWNER = Prepared(select(buckets.c.account_id).where(buckets.c.name == bindparam("name")))
@@ -43,10 +42,8 @@ def get_bucket(connection: Connection, account_id: str, name: str) -> Bucket:
     Raises:
         NotFoundError: there is none, or it is another account's.
     """
-    own = [b for b in _load(connection, account_id, name) if b.account_id == account_id]
-    if not own:
-        raise NotFoundError("bucket", name)
-    return own[0]
+    own = (bucket for bucket in _load(connection, account_id, name) if bucket.account_id == account_id)
+    return existing(next(own, None), "bucket", name)
 
 
 def list_buckets(connection: Connection, account_id: str) -> list[Bucket]:
@@ -80,10 +77,7 @@ def insert_bucket(tx: Connection, account_id: str, name: str) -> Bucket:
         AlreadyExistsError: it is somebody's.
     """
     now = now_us()
-    try:
-        tx.execute(insert(buckets).values(name=name, account_id=account_id, created_at=now))
-    except IntegrityError as error:
-        raise AlreadyExistsError("bucket", name) from error
+    insert_new(tx, insert(buckets).values(name=name, account_id=account_id, created_at=now), "bucket", name)
     return Bucket(name, account_id, from_us(now))
 
 

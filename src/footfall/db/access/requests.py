@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, select
-from sqlalchemy.exc import IntegrityError
 
 from footfall.db.engine.engine import Connection
 from footfall.db.engine.prepared import Prepared
+from footfall.db.engine.rows import insert_new
 from footfall.db.tables import idempotency_keys, seen_requests
-from footfall.errors import AlreadyExistsError
 
 _FIND_MARK = Prepared(select(seen_requests.c.expires_at).where(seen_requests.c.digest == bindparam("digest")))
 _MARK = Prepared("INSERT INTO seen_requests (digest, expires_at) VALUES (:digest, :expires_at) ON CONFLICT DO NOTHING")
@@ -54,19 +53,10 @@ def remember_answer(tx: Connection, account_id: str, key: str, answer: FirstAnsw
     """
     this = (idempotency_keys.c.account_id == account_id) & (idempotency_keys.c.key == key)
     tx.execute(delete(idempotency_keys).where(this))
-    try:
-        tx.execute(
-            idempotency_keys.insert().values(
-                account_id=account_id,
-                key=key,
-                digest=answer.digest,
-                status=answer.status,
-                body=answer.body,
-                expires_at=expires_at,
-            )
-        )
-    except IntegrityError as error:
-        raise AlreadyExistsError("idempotency key", key) from error
+    new = idempotency_keys.insert().values(
+        account_id=account_id, key=key, digest=answer.digest, status=answer.status, body=answer.body, expires_at=expires_at
+    )
+    insert_new(tx, new, "idempotency key", key)
 
 
 def forget_expired(tx: Connection, now: int, limit: int = 1000) -> int:

@@ -1,14 +1,14 @@
 """SSH keys of accounts, with which their owners log in to nodes."""
 
 import secrets as random
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, insert, select
 
 from footfall.db.engine.engine import Connection, from_us, now_us
+from footfall.db.engine.rows import check_limit, existing
 from footfall.db.tables import ssh_keys
-from footfall.errors import NotFoundError, QuotaExceededError
 
 MAX_KEYS = 100
 _NAME_LENGTH = 33
@@ -32,23 +32,12 @@ def insert_key(tx: Connection, account_id: str, *, title: str, key: str, fingerp
     Raises:
         QuotaExceededError: the account has as many as it may.
     """
-    count = select(func.count()).where(ssh_keys.c.account_id == account_id)
-    if tx.execute(count).scalar_one() >= MAX_KEYS:
-        raise QuotaExceededError("SSH keys of an account", MAX_KEYS, 1)
+    check_limit(tx, ssh_keys.c.account_id == account_id, MAX_KEYS, "SSH keys of an account")
     now = now_us()
     name = "".join(random.choice(_ALPHABET) for _ in range(_NAME_LENGTH))
-    tx.execute(
-        insert(ssh_keys).values(
-            account_id=account_id,
-            name=name,
-            title=title,
-            key=key,
-            fingerprint=fingerprint,
-            fingerprint_sha256=fingerprint_sha256,
-            created_at=now,
-        )
-    )
-    return SshKey(name, title, fingerprint, fingerprint_sha256, from_us(now))
+    made = SshKey(name, title, fingerprint, fingerprint_sha256, from_us(now))
+    tx.execute(insert(ssh_keys).values(asdict(made) | {"account_id": account_id, "key": key, "created_at": now}))
+    return made
 
 
 def list_keys(connection: Connection, account_id: str) -> list[SshKey]:
@@ -64,8 +53,7 @@ def delete_key(tx: Connection, account_id: str, title: str, name: str) -> SshKey
     Raises:
         NotFoundError: the account has none of this title and name.
     """
-    matches = [key for key in list_keys(tx, account_id) if (key.title, key.name) == (title, name)]
-    if not matches:
-        raise NotFoundError("authentication key", f"{title}/{name}")
+    matches = (key for key in list_keys(tx, account_id) if (key.title, key.name) == (title, name))
+    key = existing(next(matches, None), "authentication key", f"{title}/{name}")
     tx.execute(delete(ssh_keys).where(ssh_keys.c.account_id == account_id, ssh_keys.c.name == name))
-    return matches[0]
+    return key
