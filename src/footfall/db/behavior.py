@@ -1,14 +1,14 @@
 """Features, tasks, task runs and encoders, each joined to the run that makes it; who uses what; what runs leave behind."""
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Row, bindparam, case, func, insert, or_, select, text, union_all, update
 
 from footfall.db.engine.engine import Connection, from_us, now_us
 from footfall.db.engine.prepared import Prepared
-from footfall.db.resources import RUN_COLUMNS, Page, Resources, run_status
+from footfall.db.engine.rows import RowReader, existing
+from footfall.db.resources import Page, Resources, decode_or_none, status_reader
 from footfall.db.tables import (
     custom_attributes,
     encoders,
@@ -20,7 +20,7 @@ from footfall.db.tables import (
     tasks,
 )
 from footfall.db.tables.schema import LIVE_RUN
-from footfall.errors import AlreadyExistsError, NotFoundError
+from footfall.errors import AlreadyExistsError
 from footfall.records import Encoder, Feature, Task, TaskRun
 from footfall.states import LIVE_STATES
 
@@ -29,88 +29,44 @@ _train = features.alias("train")
 _test = features.alias("test")
 
 
-def _feature(row: Sequence[Any]) -> Feature:
-    return Feature(
-        row[0], row[1], row[2], row[3], run_status(row[9:], row[4]), row[5], row[6], row[7], row[8] and json.loads(row[8])
-    )
+def _task_result(text: str | None, line_count: int) -> Any:
+    result = decode_or_none(text)
+    return None if result is None else {"line_count": line_count} | result
 
 
-def _task(row: Sequence[Any]) -> Task:
-    status = run_status(row[13:], row[11])
-    if status.result is not None:
-        status.result.setdefault("line_count", row[12])
-    values: Any = (*row[:11], status)
-    return Task(*values)
-
-
-def _task_run(row: Sequence[Any]) -> TaskRun:
-    values: Any = (*row[:8], run_status(row[9:], row[8]))
-    return TaskRun(*values)
-
-
-FEATURES: Resources[Feature] = Resources(
+FEATURES = Resources(
     "feature",
     features,
-    features.join(runs, runs.c.id == features.c.run_id).outerjoin(encoders, encoders.c.id == features.c.encoder_id),
-    (
-        features.c.id,
-        features.c.name,
-        features.c.source_bucket,
-        features.c.source_file_path,
-        features.c.created_at,
-        features.c.encoder_id,
-        encoders.c.name,
-        features.c.coverage,
-        features.c.source_options,
-        *RUN_COLUMNS,
+    {"encoder_id": encoders},
+    RowReader(
+        Feature,
+        features.c.__getitem__,
+        run=status_reader(features),
+        encoder_name=encoders.c.name,
+        source_options=(features.c.source_options, decode_or_none),
     ),
-    _feature,
 )
 
-TASKS: Resources[Task] = Resources(
+TASKS = Resources(
     "task",
     tasks,
-    tasks.join(runs, runs.c.id == tasks.c.run_id)
-    .join(_train, _train.c.id == tasks.c.train_feature_id)
-    .outerjoin(_test, _test.c.id == tasks.c.test_feature_id),
-    (
-        tasks.c.id,
-        tasks.c.name,
-        tasks.c.train_feature_id,
-        _train.c.name,
-        tasks.c.train_bucket,
-        tasks.c.train_file_path,
-        tasks.c.test_feature_id,
-        _test.c.name,
-        tasks.c.test_bucket,
-        tasks.c.test_file_path,
-        tasks.c.encoder_id,
-        tasks.c.created_at,
-        tasks.c.line_count,
-        *RUN_COLUMNS,
+    {"train_feature_id": _train, "test_feature_id": _test},
+    RowReader(
+        Task,
+        tasks.c.__getitem__,
+        train_feature_name=_train.c.name,
+        test_feature_name=_test.c.name,
+        run=status_reader(tasks, result=(runs.c.result, tasks.c.line_count, _task_result)),
     ),
-    _task,
 )
 
-TASK_RUNS: Resources[TaskRun] = Resources(
+TASK_RUNS = Resources(
     "task run",
     task_runs,
-    task_runs.join(runs, runs.c.id == task_runs.c.run_id)
-    .join(tasks, tasks.c.id == task_runs.c.task_id)
-    .join(features, features.c.id == task_runs.c.feature_id),
-    (
-        task_runs.c.id,
-        task_runs.c.name,
-        task_runs.c.task_id,
-        tasks.c.name,
-        task_runs.c.feature_id,
-        features.c.name,
-        task_runs.c.result_bucket,
-        task_runs.c.result_file_path,
-        task_runs.c.created_at,
-        *RUN_COLUMNS,
+    {"task_id": tasks, "feature_id": features},
+    RowReader(
+        TaskRun, task_runs.c.__getitem__, task_name=tasks.c.name, feature_name=features.c.name, run=status_reader(task_runs)
     ),
-    _task_run,
 )
 
 _RESERVE = Prepared(
@@ -191,9 +147,7 @@ def get_encoder(connection: Connection, account_id: str, id: str) -> Encoder:
         NotFoundError: there is none, or it is another account's.
     """
     row = connection.execute(_encoders_of(account_id).where(encoders.c.id == id)).first()
-    if row is None:
-        raise NotFoundError("encoder", id)
-    return _encoder(row)
+    return _encoder(existing(row, "encoder", id))
 
 
 def find_encoder(connection: Connection, account_id: str, name_or_id: str) -> Encoder | None:

@@ -1,59 +1,28 @@
 """Profiles, each joined to the run that makes it and to what it was made from."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from sqlalchemy import select, update
 
 from footfall.db.engine.engine import Connection
-from footfall.db.resources import RUN_COLUMNS, Resources, run_status
+from footfall.db.engine.rows import RowReader
+from footfall.db.resources import Resources, status_reader
 from footfall.db.tables import custom_attributes, features, runs, shopping_intents, tasks
 from footfall.records import CustomAttributes, ShoppingIntent
 from footfall.states import RunState
 
-
-def _shopping_intent(row: Sequence[Any]) -> ShoppingIntent:
-    return ShoppingIntent(row[0], row[1], row[2], row[3], row[4], run_status(row[6:], row[5]))
-
-
-def _custom_attributes(row: Sequence[Any]) -> CustomAttributes:
-    return CustomAttributes(row[0], row[1], row[2], row[3], row[4], row[5], row[6], run_status(row[8:], row[7]))
-
-
-SHOPPING_INTENTS: Resources[ShoppingIntent] = Resources(
+SHOPPING_INTENTS = Resources(
     "shopping intent",
     shopping_intents,
-    shopping_intents.join(runs, runs.c.id == shopping_intents.c.run_id).join(tasks, tasks.c.id == shopping_intents.c.task_id),
-    (
-        shopping_intents.c.id,
-        shopping_intents.c.name,
-        shopping_intents.c.task_id,
-        tasks.c.name,
-        shopping_intents.c.feature_id,
-        shopping_intents.c.created_at,
-        *RUN_COLUMNS,
-    ),
-    _shopping_intent,
+    {"task_id": tasks},
+    RowReader(ShoppingIntent, shopping_intents.c.__getitem__, task_name=tasks.c.name, run=status_reader(shopping_intents)),
 )
 
-CUSTOM_ATTRIBUTES: Resources[CustomAttributes] = Resources(
+CUSTOM_ATTRIBUTES = Resources(
     "custom attribute",
     custom_attributes,
-    custom_attributes.join(runs, runs.c.id == custom_attributes.c.run_id).join(
-        features, features.c.id == custom_attributes.c.feature_id
+    {"feature_id": features},
+    RowReader(
+        CustomAttributes, custom_attributes.c.__getitem__, feature_name=features.c.name, run=status_reader(custom_attributes)
     ),
-    (
-        custom_attributes.c.id,
-        custom_attributes.c.name,
-        custom_attributes.c.feature_id,
-        features.c.name,
-        custom_attributes.c.keyword_set,
-        custom_attributes.c.result_bucket,
-        custom_attributes.c.result_file_path,
-        custom_attributes.c.created_at,
-        *RUN_COLUMNS,
-    ),
-    _custom_attributes,
 )
 
 

@@ -4,17 +4,18 @@ A deleted row is hidden, not removed. How many an account has is kept beside the
 counts them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Column, Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.sql.selectable import FromClause
 
 from footfall.db import counters
 from footfall.db.engine.engine import Connection, from_us, from_us_or_none, now_us
 from footfall.db.engine.prepared import Prepared
+from footfall.db.engine.rows import RowReader, existing
 from footfall.db.tables import runs
 from footfall.errors import AlreadyExistsError, NotFoundError
 from footfall.records import RunStatus
@@ -22,18 +23,8 @@ from footfall.states import FailureReason, RunState
 
 T = TypeVar("T")
 
-RUN_COLUMNS = (
-    runs.c.id,
-    runs.c.state,
-    runs.c.attempt,
-    runs.c.ended_at,
-    runs.c.reason,
-    runs.c.fail_name,
-    runs.c.fail_details,
-    runs.c.result,
-)
 _STATES = {state.value: state for state in RunState}
-_REASONS = {reason.value: reason for reason in FailureReason}
+_REASONS = {None: None} | {reason.value: reason for reason in FailureReason}
 _decode = msgspec.json.Decoder().decode
 
 
@@ -45,37 +36,41 @@ class Page(Generic[T]):
     total: int
 
 
-def run_status(row: Sequence[Any], created_at: int) -> RunStatus:
-    """Return what ``RUN_COLUMNS`` say of a run."""
-    id, state, attempt, ended_at, reason, fail_name, fail_details, result = row
-    return RunStatus(
-        id,
-        _STATES[state],
-        attempt,
-        from_us(created_at),
-        from_us_or_none(ended_at),
-        _REASONS[reason] if reason else None,
-        fail_name,
-        fail_details,
-        _decode(result) if result else None,
+def decode_or_none(text: str | None) -> Any:
+    """Return the value of a JSON text; None of none."""
+    return _decode(text) if text else None
+
+
+def status_reader(table: Table, **sources: Any) -> RowReader[RunStatus]:
+    """Return what reads the status of the run that makes a row of a table; its time is the row's."""
+    sources = {"result": (runs.c.result, decode_or_none)} | sources
+    return RowReader(
+        RunStatus,
+        runs.c.__getitem__,
+        run_id=runs.c.id,
+        state=(runs.c.state, _STATES.__getitem__),
+        created_at=(table.c.created_at, from_us),
+        ended_at=(runs.c.ended_at, from_us_or_none),
+        reason=(runs.c.reason, _REASONS.__getitem__),
+        **sources,
     )
 
 
 class Resources(Generic[T]):
-    """The rows of one kind, each read with what it shows of other tables.
+    """The rows of one kind, each read with what it shows of other tables, and with the run that makes it.
 
     Args:
         kind: the word for it, e.g. ``task run``.
-        source: the table joined to the others.
-        columns: what ``make`` gets of a row.
+        parents: the table that each column of a foreign key refers to; one whose column may be empty may be missing.
     """
 
-    def __init__(
-        self, kind: str, table: Table, source: FromClause, columns: Sequence[Column[Any]], make: Callable[[Sequence[Any]], T]
-    ) -> None:
-        self.kind, self.table, self._make = kind, table, make
+    def __init__(self, kind: str, table: Table, parents: Mapping[str, FromClause], reader: RowReader[T]) -> None:
+        self.kind, self.table, self._read = kind, table, reader.read
+        source = table.join(runs, runs.c.id == table.c.run_id)
+        for key, parent in parents.items():
+            source = source.join(parent, parent.c.id == table.c[key], isouter=bool(table.c[key].nullable))
         mine = (table.c.account_id == bindparam("account_id"), table.c.deleted_at.is_(None))
-        base = select(*columns).select_from(source)
+        base = select(*reader.columns).select_from(source)
         self._get = Prepared(base.where(table.c.id == bindparam("id"), *mine))
         self._name = Prepared(select(table.c.id).where(table.c.name == bindparam("name"), *mine))
         self._lock = Prepared(select(table.c.id).where(table.c.id == bindparam("id"), *mine).with_for_update())
@@ -93,10 +88,7 @@ class Resources(Generic[T]):
         Raises:
             NotFoundError: there is none, or it is another account's.
         """
-        row = self._get.one(connection, account_id=account_id, id=id)
-        if row is None:
-            raise NotFoundError(self.kind, id)
-        return self._make(row)
+        return self._read(existing(self._get.one(connection, account_id=account_id, id=id), self.kind, id))
 
     def page(self, connection: Connection, account_id: str, index: int, limit: int) -> Page[T]:
         """Return ``limit`` of an account from the ``index``-th on, newest first, walking from the nearer end."""
@@ -108,7 +100,7 @@ class Resources(Generic[T]):
         backwards = behind < index
         skip = behind if backwards else index
         rows = self._pages[backwards].all(connection, account_id=account_id, limit=take, skip=skip)
-        return Page([self._make(row) for row in rows], total)
+        return Page([self._read(row) for row in rows], total)
 
     def count(self, connection: Connection, account_id: str) -> int:
         """Return how many an account has."""
@@ -124,8 +116,7 @@ class Resources(Generic[T]):
         Raises:
             NotFoundError: it is gone.
         """
-        if self._lock.one(tx, account_id=account_id, id=id) is None:
-            raise NotFoundError(self.kind, id)
+        existing(self._lock.one(tx, account_id=account_id, id=id), self.kind, id)
 
     def insert(self, tx: Connection, account_id: str, *, name: str, limit: int, **values: Any) -> None:
         """Add one.

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class RowReader(Generic[T]):
-    """The fields of a dataclass, each with its column or (column, what makes its value of the column's).
+    """The fields of a dataclass, each with its source: a column; (column, …, what makes its value of theirs); or a reader.
 
     Rows are read by position, but the position is known here alone.
 
@@ -31,11 +31,23 @@ class RowReader(Generic[T]):
             sources = {name: column_of(name) for name in names if name not in sources} | sources
         if set(names) != sources.keys():
             raise TypeError(f"{record.__name__}: {sorted(set(names) ^ sources.keys())} are not in both")
-        pairs = [source if isinstance(source, tuple) else (source, None) for source in map(sources.__getitem__, names)]
-        self.columns: tuple[Any, ...] = tuple(column for column, _ in pairs)
+        self.columns: tuple[Any, ...] = ()
+        values: list[str] = []
+        scope: dict[str, Any] = {"record": record}
+        for name, source in ((name, sources[name]) for name in names):
+            first = len(self.columns)
+            if isinstance(source, RowReader):
+                self.columns += source.columns
+                scope[f"read_{name}"], value = source.read, f"read_{name}(row[{first}:])"
+            elif isinstance(source, tuple):
+                self.columns += source[:-1]
+                cells = ", ".join(f"row[{n}]" for n in range(first, len(self.columns)))
+                scope[f"read_{name}"], value = source[-1], f"read_{name}({cells})"
+            else:
+                self.columns += (source,)
+                value = f"row[{first}]"
+            values.append(value)
         # One expression, as a dataclass makes its __init__: a loop over the decoders takes a third longer.
-        values = [f"row[{n}]" if decode is None else f"decode{n}(row[{n}])" for n, (_, decode) in enumerate(pairs)]
-        scope = {f"decode{n}": decode for n, (_, decode) in enumerate(pairs)} | {"record": record}
         self.read: Callable[[Sequence[Any]], T] = eval(f"lambda row: record({', '.join(values)})", scope)
         """Return the record of a row of ``columns``; what the row has behind them is passed over."""
 
