@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from footfall.errors import ConfigError, FootfallError
+from footfall.files.durable import publish
 
 _ID_BYTES, _NONCE_BYTES, _KEY_BYTES = 4, 12, 32
 _KEPT_KEYS = 2
@@ -133,14 +134,6 @@ def _write_keys(key_file: Path, keys: Mapping[bytes, bytes]) -> None:
     new = key_file.with_name(key_file.name + ".new")
     new.unlink(missing_ok=True)
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(handle, "".join(f"{i.hex()} {k.hex()}\n" for i, k in keys.items()).encode("ascii"))
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    new.replace(key_file)
-    directory = os.open(key_file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.writelines(f"{id.hex()} {key.hex()}\n" for id, key in keys.items())
+    publish(new, key_file)
