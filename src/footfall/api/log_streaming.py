@@ -81,7 +81,7 @@ class LogBroadcaster:
         """Send a log until its run has ended or the client has gone.
 
         Raises:
-            BrokenOffError: the server stops, the run was deleted, or the client took nothing for too long.
+            StreamClosed: the server stops, the run was deleted, or the client took nothing for too long.
         """
         await send(_head(stream.offset, trace_id))
         follower = asyncio.ensure_future(self._follow(stream, send))

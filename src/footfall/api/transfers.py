@@ -49,7 +49,7 @@ class Transfers:
 
         Raises:
             GatewayError: every thread is busy; the body is too large, or silent for too long.
-            ClientGoneError: the connection broke off.
+            ClientDisconnect: the connection broke off.
         """
         with self._slot(account_id) as bridge:
             return await bridge.run(self._pool, work, self._pieces(bridge, receive))
@@ -59,7 +59,7 @@ class Transfers:
 
         Raises:
             GatewayError: every thread is busy.
-            GivenUpError: nobody reads any more.
+            TransferAborted: nobody reads any more.
         """
         with self._slot(request.caller.account_id) as bridge:
             download = await bridge.run(self._pool, work)
@@ -150,7 +150,7 @@ class _Bridge:
         """Return what a coroutine returns in the event loop, from the thread.
 
         Raises:
-            GivenUpError: the event loop, or the client, wants no more of this.
+            TransferAborted: the event loop, or the client, wants no more of this.
         """
         if self.is_gone.is_set():
             coroutine.close()

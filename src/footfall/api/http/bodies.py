@@ -38,7 +38,7 @@ async def read_body(receive: Receive, limit_bytes: int, timeout_s: float) -> byt
 
     Raises:
         GatewayError: it is too large, or silent for too long.
-        ClientGoneError: the connection broke off.
+        ClientDisconnect: the connection broke off.
     """
     chunks: list[bytes] = []
     size = 0
@@ -58,7 +58,7 @@ async def read_chunk(receive: Receive, timeout_s: float) -> tuple[bytes, bool]:
 
     Raises:
         GatewayError: nothing came for too long.
-        ClientGoneError: the connection broke off.
+        ClientDisconnect: the connection broke off.
     """
     try:
         message = await asyncio.wait_for(receive(), timeout_s)

@@ -38,9 +38,9 @@ class Operation:
 
     Args:
         path: a template; ``{name}`` is one segment, ``{name...}`` at the end is all that follow.
-        handler: gets a ``Request``. A ``read`` returns a struct or an ``Response``, a ``change`` returns a ``Mutation``; an
-            ``upload`` also gets the pieces of the body and the ``RequestMemory``, and returns an ``Response``.
-        needs: None: to read needs a viewer of the service (NCLUE if it has no roles of its own), all else a manager.
+        handler: gets a ``Request``. A ``read`` returns a struct or a ``Response``, a ``change`` returns a ``Mutation``; an
+            ``upload`` also gets the pieces of the body and the ``RequestMemory``, and returns a ``Response``.
+        requires: None: to read needs a viewer of the service (NCLUE if it has no roles of its own), all else a manager.
         query: the struct of its query string, see ``api/http/query.py``.
         creates: it makes something that takes space and starts a run or an upload.
         wakes: it may make, cancel or free something that the reconciler waits for.
