@@ -20,8 +20,7 @@ class Roles(msgspec.Struct):
 
     def given(self) -> dict[str, str]:
         """Return the roles that were given, by service."""
-        pairs: list[tuple[str, str | None]] = [("nclue", self.nclue), ("nsml", self.nsml)]
-        return {service: role for service, role in pairs if role is not None}
+        return {service: role for service, role in msgspec.structs.asdict(self).items() if role is not None}
 
 
 class NewName(msgspec.Struct):
@@ -76,13 +75,9 @@ class AccountBody(msgspec.Struct):
     created_at: Stamp
 
 
-class AccountMade(msgspec.Struct):
+class AccountMade(AccountBody):
     """A new account, its first user and that user's key."""
 
-    account_id: str
-    account_name: str
-    is_operator: bool
-    created_at: Stamp
     user_id: str
     user_name: str
     access_key: str
@@ -108,13 +103,9 @@ class KeyBody(msgspec.Struct):
     created_at: Stamp
 
 
-class KeyMade(msgspec.Struct):
+class KeyMade(KeyBody):
     """A new access key and its secret, which is shown this once."""
 
-    access_key: str
-    user_id: str
-    is_active: bool
-    created_at: Stamp
     secret_key: str
 
 
@@ -127,13 +118,9 @@ class ApiKeyBody(msgspec.Struct):
     created_at: Stamp
 
 
-class ApiKeyMade(msgspec.Struct):
+class ApiKeyMade(ApiKeyBody):
     """An API key and the values that were just made, which are shown this once."""
 
-    api_key_id: str
-    name: str
-    is_enabled: bool
-    created_at: Stamp
     primary_key: str | None
     secondary_key: str | None
 

@@ -78,13 +78,7 @@ def put_roles(request: Request) -> Mutation:
 
 def remove_user(request: Request) -> Mutation:
     """Delete a user and the user's keys."""
-    account_id, id = request.caller.account_id, request.params["user_id"]
-
-    def apply(tx: Connection) -> shapes.UserId:
-        accounts.delete_user(tx, account_id, id)
-        return shapes.UserId(id)
-
-    return Mutation(apply)
+    return _removal(request, request.params["user_id"], accounts.delete_user, shapes.UserId)
 
 
 def list_keys(request: Request) -> shapes.KeyList:
@@ -115,13 +109,7 @@ def _key_switch(is_active: bool) -> Callable[[Request], Mutation]:
 
 def remove_key(request: Request) -> Mutation:
     """Delete a stopped access key."""
-    id, account_id = _own_key(request), request.caller.account_id
-
-    def apply(tx: Connection) -> shapes.KeyId:
-        accounts.delete_key(tx, account_id, id)
-        return shapes.KeyId(id)
-
-    return Mutation(apply)
+    return _removal(request, _own_key(request), accounts.delete_key, shapes.KeyId)
 
 
 def list_api_keys(request: Request) -> shapes.ApiKeyList:
@@ -154,13 +142,7 @@ def _api_key_switch(is_enabled: bool) -> Callable[[Request], Mutation]:
 
 def remove_api_key(request: Request) -> Mutation:
     """Delete an API key."""
-    account_id, id = request.caller.account_id, request.params["api_key_id"]
-
-    def apply(tx: Connection) -> shapes.ApiKeyId:
-        api_keys.delete_api_key(tx, account_id, id)
-        return shapes.ApiKeyId(id)
-
-    return Mutation(apply)
+    return _removal(request, request.params["api_key_id"], api_keys.delete_api_key, shapes.ApiKeyId)
 
 
 def list_buckets(request: Request) -> shapes.BucketList:
@@ -207,6 +189,16 @@ def _grant(request: Request, account: str, change: Callable[[Connection, str, st
         ownership.get_owned(context, tx, account_id, name)
         change(tx, name, accounts.find_account(tx, account).id)
         return wire.bucket_body(buckets.get_bucket(tx, account_id, name))
+
+    return Mutation(apply)
+
+
+def _removal(request: Request, id: str, delete: Callable[[Connection, str, str], None], shape: Callable[[str], Any]) -> Mutation:
+    account_id = request.caller.account_id
+
+    def apply(tx: Connection) -> Any:
+        delete(tx, account_id, id)
+        return shape(id)
 
     return Mutation(apply)
 
@@ -275,9 +267,8 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(NO_SUCH, IN_USE),
     ),
     _operation(
-        "start_key", "member", "POST", "/keys/{access_key}/start", "Start a stopped access key.",
-        _key_switch(True), shapes.KeyBody,
-        errors=(NO_SUCH,),
+        "start_key", "member", "POST", "/keys/{access_key}/start", "Start a stopped access key.", _key_switch(True),
+        shapes.KeyBody, errors=(NO_SUCH,),
     ),
     _operation(
         "delete_key", "member", "DELETE", "/keys/{access_key}", "Delete a stopped access key.", remove_key, shapes.KeyId,
@@ -318,8 +309,7 @@ OPERATIONS: tuple[Operation, ...] = (
         shapes.BucketBody, request=shapes.NewGrant, errors=(*_BODY, NO_SUCH),
     ),
     _operation(
-        "revoke_bucket", "owner", "DELETE", "/buckets/{name}/grants/{account_id}", "End a grant.",
-        remove_grant, shapes.BucketBody,
-        errors=(NO_SUCH,),
+        "revoke_bucket", "owner", "DELETE", "/buckets/{name}/grants/{account_id}", "End a grant.", remove_grant,
+        shapes.BucketBody, errors=(NO_SUCH,),
     ),
 )  # fmt: skip
