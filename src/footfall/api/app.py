@@ -5,7 +5,7 @@ import functools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -26,6 +26,7 @@ from footfall.errors import FootfallError
 log = structlog.get_logger("footfall.api")
 
 Scope = Any
+T = TypeVar("T")
 OPERATION = "footfall.operation"
 """Where a scope names the operation that answers it, for the count of requests; all that reach none count as ``none``."""
 
@@ -105,15 +106,13 @@ class Application:
     async def _read(self, request: Request, _receive: Receive, _send: Send) -> Response:
         if self._may_answer_inline and request.operation.is_quick:
             return self._authenticate_and_read(request)
-        response: Response = await self._in_thread(self._authenticate_and_read, request)
-        return response
+        return await self._in_thread(self._authenticate_and_read, request)
 
     async def _change(self, request: Request, receive: Receive, _send: Send) -> Response:
         settings = self._context.settings
         await self._authenticate(request)
         request.body = await read_body(receive, settings.max_body_bytes, settings.body_timeout_s)
-        response: Response = await self._in_thread(_traced, handle_mutation, request)
-        return response
+        return await self._in_thread(_traced, handle_mutation, request)
 
     async def _upload(self, request: Request, receive: Receive, _send: Send) -> Response:
         await self._authenticate(request)
@@ -123,8 +122,7 @@ class Application:
 
     async def _download(self, request: Request, receive: Receive, send: Send) -> None:
         await self._authenticate(request)
-        work = functools.partial(_traced, _checked, request)
-        await self._transfers.download(work, request, receive, send)
+        await self._transfers.download(functools.partial(_traced, _checked, request), request, receive, send)
 
     async def _stream(self, request: Request, receive: Receive, send: Send) -> Response | None:
         await self._authenticate(request)
@@ -147,11 +145,11 @@ class Application:
         value = request.operation.handler(request)
         return value if isinstance(value, Response) else json_response(value)
 
-    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
 
-def _traced(work: Callable[..., Any], request: Request, *arguments: Any) -> Any:
+def _traced(work: Callable[..., T], request: Request, *arguments: Any) -> T:
     with bound_contextvars(trace_id=request.trace_id):
         response = work(request, *arguments)
         log.info("request_answered", operation=request.operation.id, account_id=request.caller.account_id)

@@ -6,7 +6,6 @@ account's, for one path, and a second request waits while the first is under way
 secrets that are shown once.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from hashlib import sha256
@@ -20,7 +19,7 @@ from footfall.api.quota import check_space
 from footfall.api.request import Mutation, Request
 from footfall.db.access import requests
 from footfall.db.access.requests import FirstAnswer
-from footfall.db.engine.engine import Connection
+from footfall.db.engine.engine import Connection, now_us
 from footfall.errors import DatabaseUnavailableError, FootfallError, InUseError, InvalidFieldError
 from footfall.signing import WINDOW_MS
 
@@ -154,12 +153,8 @@ class RequestMemory:
             try:
                 stack.enter_context(self._context.idempotency_lock.hold(self._bound_to, IDEMPOTENCY_TIMEOUT_S))
             except TimeoutError as error:
-                raise InUseError(
-                    "idempotency key",
-                    "of this request",
-                    ["another request that is still under way"],
-                    "Ask again when that one has been answered.",
-                ) from error
+                user, remedy = "another request that is still under way", "Ask again when that one has been answered."
+                raise InUseError("idempotency key", "of this request", [user], remedy) from error
             yield
 
     def know_body(self, body_digest: bytes) -> None:
@@ -182,7 +177,7 @@ class RequestMemory:
         """
         if self._mark is not None and not requests.mark(tx, self._mark, self._expires_at):
             raise ReplayedError
-        if self._key is not None and requests.find_answer(tx, self._account_id, self._key, _now_us()) is not None:
+        if self._key is not None and requests.find_answer(tx, self._account_id, self._key, now_us()) is not None:
             raise _RaceError
 
     def mark_alone(self) -> None:
@@ -207,16 +202,12 @@ class RequestMemory:
         if self._key is None:
             return None
         with self._context.database.read() as connection:
-            known = requests.find_answer(connection, self._account_id, self._key, _now_us())
+            known = requests.find_answer(connection, self._account_id, self._key, now_us())
         if known is None:
             return None
         if known.digest != self._digest:
-            raise InvalidFieldError(
-                "x-idempotency-key",
-                None,
-                "idempotency",
-                "x-idempotency-key was used for another request within 24 hours; take a new key for a new request.",
-            )
+            details = "x-idempotency-key was used for another request within 24 hours; take a new key for a new request."
+            raise InvalidFieldError("x-idempotency-key", None, "idempotency", details)
         location, _, body = self._context.secrets.open(known.body, self._bound_to).rpartition(b"\n")
         return Response(body, known.status, headers=[(b"location", location)] if location else [])
 
@@ -227,15 +218,11 @@ class RequestMemory:
             location = next((value for name, value in response.headers if name == b"location"), b"")
             sealed = self._context.secrets.seal(location + b"\n" + response.body, self._bound_to)
             first = FirstAnswer(self._digest, response.status, sealed)
-            requests.remember_answer(tx, self._account_id, self._key, first, _now_us() + IDEMPOTENCY_US)
+            requests.remember_answer(tx, self._account_id, self._key, first, now_us() + IDEMPOTENCY_US)
 
     @property
     def _bound_to(self) -> str:
         return f"{self._account_id} {self._key}"
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 def _idempotency_key(request: Request) -> str | None:

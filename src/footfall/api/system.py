@@ -28,14 +28,14 @@ class Health(msgspec.Struct):
 def get_health(request: Request) -> Response:
     """Return 200 if the database answers and runs are looked at, else 503."""
     details = request.context.health()
+    status, database = "stuck" if details.get("queue") == "stuck" else "ok", "ok"
     try:
         with request.context.database.read() as connection:
             accounts.count_accounts(connection)
     except DatabaseUnavailableError:
-        return Response(msgspec.json.encode(Health("unavailable", __version__, "unavailable", details)), 503)
-    if details.get("queue") == "stuck":
-        return Response(msgspec.json.encode(Health("stuck", __version__, "ok", details)), 503)
-    return Response(msgspec.json.encode(Health("ok", __version__, "ok", details)))
+        status = database = "unavailable"
+    health = Health(status, __version__, database, details)
+    return Response(msgspec.json.encode(health), 200 if status == "ok" else 503)
 
 
 def get_metrics(request: Request) -> Response:

@@ -42,12 +42,8 @@ def check_bucket_name(name: str) -> str:
         InvalidFieldError: otherwise.
     """
     if not _BUCKET.fullmatch(name) or ".." in name or _IP.fullmatch(name):
-        raise InvalidFieldError(
-            "bucket",
-            name,
-            "bucket_name",
-            f"{name!r} is no bucket name: take 3 to 63 lower-case letters, digits, '.' and '-', a letter or digit at both ends.",
-        )
+        form = "3 to 63 lower-case letters, digits, '.' and '-', a letter or digit at both ends"
+        raise InvalidFieldError("bucket", name, "bucket_name", f"{name!r} is no bucket name: take {form}.")
     return name
 
 

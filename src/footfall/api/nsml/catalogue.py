@@ -1,5 +1,6 @@
 """``/nsml/v1``: server products, images, image repositories and SSH keys."""
 
+from functools import partial
 from typing import Any
 
 from footfall.api.http.errors import NSML_NOT_FOUND
@@ -129,43 +130,36 @@ def _key_body(key: ssh_keys.SshKey) -> shapes.SshKeyBody:
     return shapes.SshKeyBody(key.name, key.title, key.fingerprint, stamp(key.created_at), key.fingerprint_sha256)
 
 
-_DOCUMENTED: dict[str, Any] = {"is_documented": True}
+_operation = partial(operation, is_documented=True)
 
 OPERATIONS: tuple[Operation, ...] = (
-    operation(
-        "list_products", "GET", "/server-products", "List server products.", list_products, response=shapes.ProductList,
-        **_DOCUMENTED,
+    _operation("list_products", "GET", "/server-products", "List server products.", list_products, response=shapes.ProductList),
+    _operation("list_base_images", "GET", "/images/base", "List base images.", list_base_images, response=shapes.ImageList),
+    _operation(
+        "list_custom_images", "GET", "/images/custom", "List custom images.", list_custom_images, response=shapes.ImageList
     ),
-    operation(
-        "list_base_images", "GET", "/images/base", "List base images.", list_base_images, response=shapes.ImageList,
-        **_DOCUMENTED,
-    ),
-    operation(
-        "list_custom_images", "GET", "/images/custom", "List custom images.", list_custom_images, response=shapes.ImageList,
-        **_DOCUMENTED,
-    ),
-    operation(
+    _operation(
         "create_registry", "POST", "/images/secret", "Create an image repository: store its login.", post_registry,
-        request=shapes.NewRegistry, response=shapes.RegistryBody, status=201, has_own_answer=True, **_DOCUMENTED,
+        request=shapes.NewRegistry, response=shapes.RegistryBody, status=201, has_own_answer=True,
     ),
-    operation(
+    _operation(
         "list_registries", "GET", "/images/secret", "List image repositories, newest first.", list_registries,
-        response=shapes.RegistryList, **_DOCUMENTED,
+        response=shapes.RegistryList,
     ),
-    operation(
+    _operation(
         "delete_registry", "DELETE", "/images/secret", "Delete an image repository: forget its login.", remove_registry,
-        response=shapes.RegistryBody, query=RegistryQuery, errors=(NSML_NOT_FOUND,), has_own_answer=True, **_DOCUMENTED,
+        response=shapes.RegistryBody, query=RegistryQuery, errors=(NSML_NOT_FOUND,), has_own_answer=True,
     ),
-    operation(
+    _operation(
         "create_ssh_key", "POST", "/auth-keys", "Create an authentication key: store an SSH key.", post_key,
-        request=shapes.NewSshKey, response=shapes.SshKeyBody, status=201, has_own_answer=True, **_DOCUMENTED,
+        request=shapes.NewSshKey, response=shapes.SshKeyBody, status=201, has_own_answer=True,
     ),
-    operation(
+    _operation(
         "list_ssh_keys", "GET", "/auth-keys", "List authentication keys, newest first.", list_keys,
-        response=shapes.SshKeyList, **_DOCUMENTED,
+        response=shapes.SshKeyList,
     ),
-    operation(
+    _operation(
         "delete_ssh_key", "DELETE", "/auth-keys/title/{title}/name/{keyName}", "Delete an authentication key.", remove_key,
-        response=shapes.SshKeyBody, has_own_answer=True, **_DOCUMENTED,
+        response=shapes.SshKeyBody, has_own_answer=True,
     ),
 )  # fmt: skip

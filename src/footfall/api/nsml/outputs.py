@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 from footfall.api.http.errors import NSML_NOT_FOUND, GatewayError
@@ -78,7 +77,7 @@ def get_metrics(request: Request) -> Response:
         return json_response(
             MetricsBody(
                 [CurveBody(one.key, one.node, one.n_points, one.points) for one in curves],
-                {key: SummaryBody(**_fields(one)) for key, one in summary.items()},
+                {key: _summary_body(one) for key, one in summary.items()},
                 dropped,
             )
         )
@@ -89,8 +88,8 @@ def _split_keys(text: str) -> list[str]:
     return [_ESCAPED.sub(r"\1", part) for part in re.findall(r"(?:\\[\\,]|[^,])+", text)]
 
 
-def _fields(summary: metrics.Summary) -> dict[str, Any]:
-    return {name: getattr(summary, name) for name in SummaryBody.__struct_fields__}
+def _summary_body(one: metrics.Summary) -> SummaryBody:
+    return SummaryBody(one.last, one.min, one.max, one.count, one.non_finite, one.last_non_finite_step)
 
 
 def list_artifacts(request: Request) -> ArtifactList:
