@@ -10,20 +10,17 @@ from urllib.parse import quote
 import msgspec
 
 from footfall.client.replies import AccessKey, Account, ApiKey, Bucket, User, reply
-from footfall.client.transport import Transport
+from footfall.client.transport import Operations
 from footfall.contract import accounts as contract
 
 _ROOT = "/accounts/v1"
 
 
-class _Collection:
+class _Collection(Operations):
     """One kind of thing below ``/accounts/v1``."""
 
     noun = ""
     array = ""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     def _request(self, method: str, *steps: str, body: Mapping[str, Any] | msgspec.Struct | None = None) -> Any:
         path = "/".join((_ROOT, self.noun, *(quote(step, safe="") for step in steps)))

@@ -23,7 +23,7 @@ from footfall.client.frames import read_frame
 from footfall.client.profiles import CustomAttributes, Profiles, ShoppingIntents
 from footfall.client.projects import Catalogue, Projects, SshKeys, Storage, Volumes
 from footfall.client.replies import Encoder, Feature, ObjectSummary, Resource, Task, TaskRun, reply
-from footfall.client.resources import PAGE, Resources
+from footfall.client.resources import PAGE, Resources, object_path
 from footfall.client.runs import Runs
 from footfall.client.transport import TRIES, Transport, find_credentials
 from footfall.client.upload import Source, chunks_of
@@ -241,7 +241,7 @@ class Client:
         repeatable = isinstance(source, bytes | str | os.PathLike)
         answer = self.transport.call(
             "PUT",
-            _object_path(bucket, key),
+            object_path(bucket, key),
             body=lambda: chunks_of(source, callback),
             headers=headers,
             tries=TRIES if repeatable else 1,
@@ -254,7 +254,7 @@ class Client:
 
     def open_object(self, bucket: str, key: str) -> tuple[int, Iterator[bytes]]:
         """Return the size of an object in bytes, and its bytes as ``get_object`` yields them."""
-        answer = self.transport.call("GET", _object_path(bucket, key))
+        answer = self.transport.call("GET", object_path(bucket, key))
         return int(answer.headers.get("content-length", 0)), self.transport.stream(answer)
 
     def list_objects(self, bucket: str, prefix: str = "") -> Iterator[ObjectSummary]:
@@ -271,7 +271,7 @@ class Client:
 
     def delete_object(self, bucket: str, key: str) -> None:
         """Remove an object."""
-        self.transport.read(self.transport.call("DELETE", _object_path(bucket, key)))
+        self.transport.read(self.transport.call("DELETE", object_path(bucket, key)))
 
     def scores(self, task_run: TaskRun) -> "polars.DataFrame":
         """Return the result of a completed task run: ``user_id`` (text) and ``score`` (0 to 1), in the feature's order.
@@ -303,7 +303,3 @@ class Client:
             replies.CustomAttributes: self.custom_attributes,
         }
         return kinds[type(resource)]
-
-
-def _object_path(bucket: str, key: str) -> str:
-    return f"/data/v1/{quote(bucket, safe='')}/{quote(key, safe='/')}"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from footfall.client.frames import read_frame
 from footfall.client.replies import CustomAttributes as Attributes
 from footfall.client.replies import ShoppingIntent
-from footfall.client.resources import Resources
+from footfall.client.resources import Resources, object_path
 from footfall.client.transport import Transport
 from footfall.contract.profiles import NewCustomAttributes, NewShoppingIntent
 from footfall.errors import InputError, ServiceError
@@ -92,12 +92,8 @@ class CustomAttributes(Resources[Attributes]):
         """
         if attributes.status != "completed":
             raise InputError(f"The profile {attributes.name!r} is {attributes.status}; wait() until it is completed.")
-        content = b"".join(self._read(attributes))
-        return read_frame(content, SIMILARITY_COLUMNS)
-
-    def _read(self, attributes: Attributes) -> Iterator[bytes]:
-        bucket, key = quote(attributes.result_bucket, safe=""), quote(attributes.result_file_path, safe="/")
-        return self._transport.stream(self._transport.call("GET", f"/data/v1/{bucket}/{key}"))
+        answer = self._transport.call("GET", object_path(attributes.result_bucket, attributes.result_file_path))
+        return read_frame(self._transport.read(answer), SIMILARITY_COLUMNS)
 
 
 class Profiles:

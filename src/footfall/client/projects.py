@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from footfall.client.nsml_replies import Artifact, Image, Product, Project, Registry, SshKey, Volume
 from footfall.client.replies import reply
-from footfall.client.transport import Transport
+from footfall.client.transport import Operations, Transport
 from footfall.client.upload import chunks_of
 from footfall.contract import nsml as contract
 from footfall.errors import InputError, ServiceError
@@ -20,7 +20,7 @@ PAGE = 100
 _ID_LENGTH = 20
 
 
-class Projects:
+class Projects(Operations):
     """Sets of runs, each with one storage.
 
     Example:
@@ -29,9 +29,6 @@ class Projects:
         True
         >>> client.projects.resize_nas(project.id, 600)
     """
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     def create(self, name: str, *, nas_gb: int = 500, note: str | None = None) -> Project:
         """Create a project; ``nas_gb`` is the nominal size of its storage, 500 to 5,000 in steps of 100."""
@@ -79,7 +76,7 @@ class Projects:
         self._transport.json("PATCH", project_path(id, "nas"), body=contract.NewNasSize(nas_gb))
 
 
-class Storage:
+class Storage(Operations):
     """The files of a project's storage, which its runs see at ``$NSML_PRJ_DIR``.
 
     Example:
@@ -91,9 +88,6 @@ class Storage:
         b'one two'
         >>> client.storage.delete(vision.id, "data/words.txt")
     """
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     def list(self, project_id: str, directory: str = "") -> Iterator[Artifact]:
         """Yield the files below a directory of the storage, by path, requesting more pages as they are needed."""
@@ -111,21 +105,21 @@ class Storage:
         """Send bytes or a file to the storage; it appears there whole or not at all."""
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         headers = {"content-type": "application/octet-stream", "content-length": str(size)}
-        target = project_path(project_id, "files") + "/" + quote(path, safe="/")
-        answer = self._transport.call("PUT", target, body=lambda: chunks_of(source, callback), headers=headers)
+        answer = self._transport.call(
+            "PUT", _file_path(project_id, path), body=lambda: chunks_of(source, callback), headers=headers
+        )
         self._transport.read(answer)
 
     def get(self, project_id: str, path: str) -> Iterator[bytes]:
         """Yield the bytes of a file of the storage."""
-        target = project_path(project_id, "files") + "/" + quote(path, safe="/")
-        return self._transport.stream(self._transport.call("GET", target))
+        return self._transport.stream(self._transport.call("GET", _file_path(project_id, path)))
 
     def delete(self, project_id: str, path: str) -> None:
         """Remove a file of the storage."""
-        self._transport.json("DELETE", project_path(project_id, "files") + "/" + quote(path, safe="/"))
+        self._transport.json("DELETE", _file_path(project_id, path))
 
 
-class Catalogue:
+class Catalogue(Operations):
     """What a run may use: server products and images.
 
     Example:
@@ -135,9 +129,6 @@ class Catalogue:
         >>> client.catalogue.images()[0].type
         'BASE'
     """
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     def products(self) -> list[Product]:
         """Return the server products."""
@@ -169,7 +160,7 @@ class Catalogue:
         self._transport.json("DELETE", f"{NSML}/images/secret", {"privateEp": endpoint})
 
 
-class Volumes:
+class Volumes(Operations):
     """Block storages: directories that one run at a time may hold.
 
     Example:
@@ -179,9 +170,6 @@ class Volumes:
         [('scratch', 100)]
         >>> client.volumes.delete(volume.number)
     """
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     def create(self, name: str, project_id: str, size_gb: int) -> Volume:
         """Create a block storage for the runs of a project."""
@@ -198,7 +186,7 @@ class Volumes:
         self._transport.json("DELETE", f"{NSML}/blk-storages/{number}")
 
 
-class SshKeys:
+class SshKeys(Operations):
     """Public keys with which their owner logs in to nodes.
 
     Example:
@@ -208,9 +196,6 @@ class SshKeys:
         ['laptop']
         >>> client.ssh_keys.delete(key.title, key.name)
     """
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     def create(self, title: str, key: str) -> SshKey:
         """Store a public key, as a line of ``id_ed25519.pub`` has it."""
@@ -229,6 +214,10 @@ class SshKeys:
 def project_path(id: str, *steps: str) -> str:
     """Return the route of a project, or of something in it."""
     return "/".join((f"{NSML}/projects", *(quote(step, safe="") for step in (id, *steps))))
+
+
+def _file_path(project_id: str, path: str) -> str:
+    return f"{project_path(project_id, 'files')}/{quote(path, safe='/')}"
 
 
 def pages(transport: Transport, path: str, array: str, query: dict[str, Any] | None = None) -> Iterator[Any]:

@@ -18,6 +18,11 @@ PAGE = 100
 LOG_CHUNK_BYTES = 1 << 20
 
 
+def object_path(bucket: str, key: str) -> str:
+    """Return the route of an object."""
+    return f"/data/v1/{quote(bucket, safe='')}/{quote(key, safe='/')}"
+
+
 class Resources(Generic[R]):
     """The verbs that every kind has: get, list, delete, cancel, log."""
 

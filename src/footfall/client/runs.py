@@ -92,19 +92,16 @@ class Runs:
             callback: called with the bytes sent so far and in all.
         """
         with code if isinstance(code, Archive) else pack(code) as archive:
-            return self._send_code(project_id, archive, callback)
 
-    def _send_code(self, project_id: str, archive: Archive, callback: Callable[[int, int], None] | None) -> str:
-        target = project_path(project_id, "code", archive.digest)
-        headers = {"content-type": "application/gzip", "content-length": str(archive.size_bytes)}
+            def body() -> Iterator[bytes]:
+                archive.file.seek(0)
+                chunks = iter(lambda: archive.file.read(CHUNK_BYTES), b"")
+                return chunks_of(chunks, None if callback is None else lambda sent: callback(sent, archive.size_bytes))
 
-        def body() -> Iterator[bytes]:
-            archive.file.seek(0)
-            chunks = iter(lambda: archive.file.read(CHUNK_BYTES), b"")
-            return chunks_of(chunks, None if callback is None else lambda sent: callback(sent, archive.size_bytes))
-
-        self._transport.read(self._transport.call("PUT", target, body=body, headers=headers))
-        return archive.digest
+            target = project_path(project_id, "code", archive.digest)
+            headers = {"content-type": "application/gzip", "content-length": str(archive.size_bytes)}
+            self._transport.read(self._transport.call("PUT", target, body=body, headers=headers))
+            return archive.digest
 
     def list(
         self, project_id: str | None = None, *, status: str | None = None, run_type: str | None = None, limit: int | None = None

@@ -251,12 +251,8 @@ class Transport:
         try:
             return msgspec.json.decode(data) if data else None
         except msgspec.DecodeError as error:
-            raise ServiceError(
-                answer.status,
-                "",
-                "NOT_JSON",
-                f"{self.credentials.endpoint} answered with something that is no JSON; is it a Footfall server?",
-            ) from error
+            details = f"{self.credentials.endpoint} answered with something that is no JSON; is it a Footfall server?"
+            raise ServiceError(answer.status, "", "NOT_JSON", details) from error
 
     def read(self, answer: urllib3.BaseHTTPResponse) -> bytes:
         """Return the whole body of an answer."""
@@ -344,6 +340,13 @@ class Transport:
         failure = ServiceError(0, "", "UNREACHABLE", f"The service at {self.credentials.endpoint} {what} ({reason}). {advice}")
         failure.__cause__ = error
         return failure
+
+
+class Operations:
+    """Operations that go over one transport."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
 
 def _refusal(answer: urllib3.BaseHTTPResponse) -> ServiceError:
