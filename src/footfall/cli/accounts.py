@@ -7,7 +7,7 @@ import click
 
 from footfall.cli import output
 from footfall.cli.context import Group, choices, open_client
-from footfall.cli.show import day, done, show_list
+from footfall.cli.show import day, done, show_list, show_record
 from footfall.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +37,24 @@ def key() -> None:
     """Keys: access keys of users, and the account's API keys."""
 
 
+def _add_verb(group: click.Group, noun: str, names: tuple[str, str], verb: str, help: str, state: str) -> None:
+    """Add a command that calls a verb of the client for one thing, which is in a state then.
+
+    Args:
+        names: of the argument, and of the field of the ``--json`` output that repeats it.
+    """
+    argument, field = names
+    collection = f"{noun.lower().replace(' ', '_')}s"
+
+    @group.command(verb, help=help)
+    @click.argument(argument)
+    def change(**values: str) -> None:
+        id = values[argument]
+        with open_client() as client:
+            getattr(getattr(client, collection), verb)(id)
+        done(f"The {noun} {id} is {state}.", **{field: id}, action=verb)
+
+
 @bucket.command("create")
 @click.argument("name")
 def create_bucket(name: str) -> None:
@@ -55,13 +73,7 @@ def list_buckets() -> None:
     show_list(buckets, ["NAME", "CREATED", "GRANTED TO"], rows, empty="There are no buckets; `footfall data put` creates one.")
 
 
-@bucket.command("delete")
-@click.argument("name")
-def delete_bucket(name: str) -> None:
-    """Delete the empty bucket NAME."""
-    with open_client() as client:
-        client.buckets.delete(name)
-    done(f"The bucket {name} is deleted.", bucket=name, action="delete")
+_add_verb(bucket, "bucket", ("name", "bucket"), "delete", "Delete the empty bucket NAME.", "deleted")
 
 
 @bucket.command("grant")
@@ -174,18 +186,12 @@ def list_keys() -> None:
     show_list(keys, ["ACCESS KEY", "USER", "STATE", "CREATED"], rows, empty="")
 
 
-def _add_key_verb(verb: str, help: str, state: str) -> None:
-    @key.command(verb, help=help)
-    @click.argument("access_key")
-    def change(access_key: str) -> None:
-        with open_client() as client:
-            getattr(client.keys, verb)(access_key)
-        done(f"The key {access_key} is {state}.", access_key=access_key, action=verb)
-
-
-_add_key_verb("stop", "Make a key invalid until it is started again.", "stopped")
-_add_key_verb("start", "Make a stopped key valid again.", "valid")
-_add_key_verb("delete", "Delete a stopped key.", "deleted")
+for _verb, _help, _state in (
+    ("stop", "Make a key invalid until it is started again.", "stopped"),
+    ("start", "Make a stopped key valid again.", "valid"),
+    ("delete", "Delete a stopped key.", "deleted"),
+):
+    _add_verb(key, "key", ("access_key", "access_key"), _verb, _help, _state)
 
 
 @key.command("rotate-master")
@@ -253,18 +259,12 @@ def reissue_api_key(id: str, secondary: bool) -> None:
     _say_secret(made.wire)
 
 
-def _add_api_key_verb(verb: str, help: str, state: str) -> None:
-    @api.command(verb, help=help)
-    @click.argument("id")
-    def change(id: str) -> None:
-        with open_client() as client:
-            getattr(client.api_keys, verb)(id)
-        done(f"The API key {id} is {state}.", api_key_id=id, action=verb)
-
-
-_add_api_key_verb("enable", "Make an API key valid.", "valid")
-_add_api_key_verb("disable", "Make an API key invalid.", "invalid")
-_add_api_key_verb("delete", "Delete an API key.", "deleted")
+for _verb, _help, _state in (
+    ("enable", "Make an API key valid.", "valid"),
+    ("disable", "Make an API key invalid.", "invalid"),
+    ("delete", "Delete an API key.", "deleted"),
+):
+    _add_verb(api, "API key", ("id", "api_key_id"), _verb, _help, _state)
 
 
 def _user_id(client: "Client", which: str) -> str:
@@ -275,8 +275,6 @@ def _user_id(client: "Client", which: str) -> str:
 
 
 def _say_secret(wire: Mapping[str, object]) -> None:
-    if choices().json:
-        output.json_value(wire)
-        return
-    output.record(wire)
-    output.note("Keep the secrets now: they are not shown again.")
+    show_record(wire)
+    if not choices().json:
+        output.note("Keep the secrets now: they are not shown again.")

@@ -5,9 +5,8 @@ from typing import Any
 
 import click
 
-from footfall.cli import output
-from footfall.cli.context import Group, bucket_and_key, choices, open_client
-from footfall.cli.show import moment
+from footfall.cli.context import Group, bucket_and_key, open_client
+from footfall.cli.show import moment, show_list, show_record
 from footfall.cli.verbs import add_verbs, show_or_wait, timeout_option, wait_option
 
 
@@ -127,14 +126,11 @@ for _group, _kind in ((feature, "feature"), (task, "task"), (task_run, "task-run
 def list_encoders() -> None:
     """List the encoders, newest first."""
     with open_client() as client:
-        found = client.encoders()
-    if choices().json:
-        output.json_value([item.wire for item in found])
-        return
-    rows = [[item.name, item.n_users, item.n_features, moment(item.created_at), item.id] for item in found]
-    output.table(
+        encoders = client.encoders()
+    show_list(
+        encoders,
         ["NAME", "FITTED ON USERS", "USED BY FEATURES", "CREATED (UTC)", "ID"],
-        rows,
+        [[item.name, item.n_users, item.n_features, moment(item.created_at), item.id] for item in encoders],
         numbers=[1, 2],
         empty="There are no encoders yet; the first feature fits one.",
     )
@@ -158,7 +154,4 @@ def show_encoder(which: str) -> None:
     with open_client() as client:
         named = [item.id for item in client.encoders() if item.name == which]
         found = client.encoder(named[0] if named else which)
-    if choices().json:
-        output.json_value(found.wire)
-    else:
-        output.record({**found.wire, "created_at": moment(found.created_at)})
+    show_record(found.wire, {**found.wire, "created_at": moment(found.created_at)})

@@ -1,6 +1,5 @@
 """What every command shares: the options ``--home`` and ``--json``, and the client."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,40 +34,23 @@ def choices() -> Choices:
     return root.ensure_object(Choices)
 
 
-def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+def _shared(name: str, help: str, **more: Any) -> click.Option:
+    """Return an option that sets a field of ``Choices``."""
+
     def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
         chosen = ctx.find_root().ensure_object(Choices)
         if value:
             setattr(chosen, name, value)
 
-    return callback
+    return click.Option([f"--{name.replace('_', '-')}"], expose_value=False, callback=callback, help=help, **more)
 
 
 def shared_options() -> list[click.Option]:
     """Return the options that every command takes."""
     return [
-        click.Option(
-            ["--home"],
-            metavar="DIR",
-            expose_value=False,
-            callback=_set("home"),
-            help="Home directory of the server; else FOOTFALL_HOME, else ~/.footfall.",
-        ),
-        click.Option(
-            ["--json"],
-            is_flag=True,
-            expose_value=False,
-            callback=_set("json"),
-            help="Print JSON on stdout and nothing else there.",
-        ),
-        click.Option(
-            ["--ca-file"],
-            metavar="FILE",
-            envvar="FOOTFALL_CA_FILE",
-            expose_value=False,
-            callback=_set("ca_file"),
-            help="Authority that signed the server's certificate (PEM).",
-        ),
+        _shared("home", "Home directory of the server; else FOOTFALL_HOME, else ~/.footfall.", metavar="DIR"),
+        _shared("json", "Print JSON on stdout and nothing else there.", is_flag=True),
+        _shared("ca_file", "Authority that signed the server's certificate (PEM).", metavar="FILE", envvar="FOOTFALL_CA_FILE"),
     ]
 
 

@@ -10,6 +10,7 @@ import click
 from footfall.cli import output
 from footfall.cli.context import Group, bucket_and_key, choices, open_client
 from footfall.cli.files import QUIET_S, fetch, free_path, size_text
+from footfall.cli.show import moment, show_list
 from footfall.errors import InputError, ServiceError
 from footfall.stores.names import check_bucket_name, check_key
 
@@ -36,13 +37,11 @@ def put(file: str, target: str) -> None:
     bucket, key = bucket_and_key(target)
     plan = list(_plan_upload(file, key))
     _check_names(bucket, plan)
-    done = []
     with open_client() as client:
-        for source, source_key in plan:
-            done.append(_put_one(client, source, bucket, source_key))
+        done = [_put_one(client, source, bucket, source_key) for source, source_key in plan]
     if choices().json:
-        found = [{"bucket": bucket, "key": item.key, "size_bytes": item.size_bytes} for item in done]
-        output.json_value(found if Path(file).is_dir() else found[0])
+        objects = [{"bucket": bucket, "key": item.key, "size_bytes": item.size_bytes} for item in done]
+        output.json_value(objects if Path(file).is_dir() else objects[0])
         return
     for item in done:
         output.line(f"{bucket}/{item.key}  {size_text(item.size_bytes)}")
@@ -119,18 +118,14 @@ def list_objects(where: str) -> None:
     with open_client() as client:
         if not where:
             buckets = client.buckets.list()
-            if choices().json:
-                output.json_value([item.wire for item in buckets])
-                return
-            output.table(["BUCKET"], [[item.name] for item in buckets], empty="There are no buckets; `data put` creates one.")
+            show_list(
+                buckets, ["BUCKET"], [[item.name] for item in buckets], empty="There are no buckets; `data put` creates one."
+            )
             return
         bucket, prefix = bucket_and_key(where)
         objects = list(client.list_objects(bucket, prefix))
-    if choices().json:
-        output.json_value([item.wire for item in objects])
-        return
-    rows = [[item.key, item.size_bytes, f"{item.created_at:%Y-%m-%d %H:%M:%S}" if item.created_at else None] for item in objects]
-    output.table(["KEY", "BYTES", "MODIFIED (UTC)"], rows, numbers=[1], empty=f"Nothing is at {where}.")
+    rows = [[item.key, item.size_bytes, moment(item.created_at)] for item in objects]
+    show_list(objects, ["KEY", "BYTES", "MODIFIED (UTC)"], rows, numbers=[1], empty=f"Nothing is at {where}.")
 
 
 @data.command("rm")
@@ -139,10 +134,12 @@ def list_objects(where: str) -> None:
 def remove(targets: tuple[str, ...], recursive: bool) -> None:
     """Remove objects; if one of them is not there, none is removed."""
     with open_client() as client:
-        matches = [(bucket_and_key(target)[0], key) for target in targets for key in _keys_at(client, target, recursive)]
-        for bucket, key in dict.fromkeys(matches):
+        matches = dict.fromkeys(
+            (bucket_and_key(target)[0], key) for target in targets for key in _keys_at(client, target, recursive)
+        )
+        for bucket, key in matches:
             client.delete_object(bucket, key)
-    removed = [f"{bucket}/{key}" for bucket, key in dict.fromkeys(matches)]
+    removed = [f"{bucket}/{key}" for bucket, key in matches]
     if choices().json:
         output.json_value({"removed": removed})
     else:

@@ -267,18 +267,9 @@ def _show_lift(client: Client, scores: Mapping[str, float]) -> list[dict[str, ob
         part = scored[len(scored) * decile // 10 : len(scored) * (decile + 1) // 10]
         bought = sum(label for _, label in part)
         met += bought
-        rate = bought / len(part)
-        rows.append(
-            [
-                str(decile + 1),
-                f"{sum(score for score, _ in part) / len(part):.2f}",
-                len(part),
-                bought,
-                f"{rate:.2f}",
-                f"{rate * len(scored) / buyers:.2f}",
-                f"{100 * met / buyers:.0f} %",
-            ]
-        )
+        rate, mean = bought / len(part), sum(score for score, _ in part) / len(part)
+        lift, reached = rate * len(scored) / buyers, 100 * met / buyers
+        rows.append([str(decile + 1), f"{mean:.2f}", len(part), bought, f"{rate:.2f}", f"{lift:.2f}", f"{reached:.0f} %"])
     _print(f"Lift: the {len(scored):,} customers of {INPUTS[2]} by score, best first; {buyers:,} of them bought again.")
     columns = ["DECILE", "MEAN SCORE", "CUSTOMERS", "BOUGHT", "RATE", "LIFT", "BUYERS REACHED"]
     if not choices().json:

@@ -36,6 +36,11 @@ class Finding:
     advice: str = ""
 
 
+def _check(check: str, is_right: bool, found: str, advice: str, *, otherwise: str = "wrong") -> Finding:
+    """Return the result of a check that has advice only where something is not right."""
+    return Finding(check, "ok", found) if is_right else Finding(check, otherwise, found, advice)
+
+
 @click.command(cls=Command)
 @click.option("--settings", "show_settings", is_flag=True, help="List every setting with its value and stop.")
 def doctor(show_settings: bool) -> None:
@@ -83,35 +88,22 @@ def _report(findings: list[Finding]) -> None:
 
 
 def _machine() -> Iterator[Finding]:
-    right = sys.version_info >= (3, 11)
-    yield Finding(
-        "python",
-        "ok" if right else "wrong",
-        f"{platform.python_version()} at {sys.executable}",
-        "" if right else "Take 3.11 or newer.",
-    )
+    python = f"{platform.python_version()} at {sys.executable}"
+    yield _check("python", sys.version_info >= (3, 11), python, "Take 3.11 or newer.")
     installed, missing = [], []
     for name in PACKAGES:
         try:
             installed.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             missing.append(name)
-    yield Finding(
-        "packages",
-        "wrong" if missing else "ok",
-        f"missing: {', '.join(missing)}" if missing else ", ".join(installed),
-        "Install Footfall again." if missing else "",
-    )
+    packages = f"missing: {', '.join(missing)}" if missing else ", ".join(installed)
+    yield _check("packages", not missing, packages, "Install Footfall again.")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     page = os.sysconf("SC_PAGE_SIZE")
     total, available = page * os.sysconf("SC_PHYS_PAGES"), _available_bytes()
-    little = available < 1 << 30
-    yield Finding(
-        "machine",
-        "warn" if little else "ok",
-        f"{cores} cores, {total / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB of it free",
-        "Jobs may end for lack of memory; free some." if little else "",
-    )
+    machine = f"{cores} cores, {total / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB of it free"
+    advice = "Jobs may end for lack of memory; free some."
+    yield _check("machine", available >= 1 << 30, machine, advice, otherwise="warn")
 
 
 def _available_bytes() -> int:
@@ -142,17 +134,14 @@ def _home(home: Path, settings: "Settings | None") -> Iterator[Finding]:
         yield Finding("home", "wrong", f"{home} is no directory", "Name another with --home or FOOTFALL_HOME.")
         return
     usable = os.access(home, os.R_OK | os.W_OK | os.X_OK)
-    yield Finding(
-        "home", "ok" if usable else "wrong", str(home), "" if usable else "Give this user the right to read and write it."
-    )
+    yield _check("home", usable, str(home), "Give this user the right to read and write it.")
     for name in ("credentials.toml", "secret/key"):
         file = home / name
         if not file.exists():
             continue
         mode = stat.S_IMODE(file.stat().st_mode)
-        private = not mode & 0o077
-        advice = "" if private else f"Run `chmod 600 {file}`; and since others could read it, make new keys."
-        yield Finding(name, "ok" if private else "wrong", f"mode {mode:04o}", advice)
+        advice = f"Run `chmod 600 {file}`; and since others could read it, make new keys."
+        yield _check(name, not mode & 0o077, f"mode {mode:04o}", advice)
     free_mib = shutil.disk_usage(home).free >> 20
     min_free_mib = settings.min_free_mib if settings is not None else 64
     state = "wrong" if free_mib < min_free_mib else "warn" if free_mib < LOW_SPACE_MIB else "ok"
@@ -176,13 +165,9 @@ def _server() -> Iterator[Finding]:
             yield Finding("server", "warn" if error.status == 0 else "wrong", str(error).partition(". ")[0], advice)
             return
         own, theirs = version("footfall"), str(health.get("version", "?"))
-        same = theirs in (own, "?")
-        yield Finding(
-            "server",
-            "ok" if same else "warn",
-            f"{client.endpoint} answers, version {theirs}",
-            "" if same else f"This command is version {own}; install the same on both sides.",
-        )
+        advice = f"This command is version {own}; install the same on both sides."
+        answers = f"{client.endpoint} answers, version {theirs}"
+        yield _check("server", theirs in (own, "?"), answers, advice, otherwise="warn")
         details = dict(health.get("details", {}))
         yield _queue(details)
         yield _gpus(details)
@@ -216,15 +201,14 @@ def _isolation(settings: "Settings") -> Iterator[Finding]:
 def _gpus(details: dict[str, object]) -> Finding:
     n_gpus, fake = details.get("n_gpus", 0), details.get("has_fake_gpus")
     status = "none" if not n_gpus else f"{n_gpus}, all of them FAKE: fake_gpus is set" if fake else str(n_gpus)
-    return Finding("GPUs", "warn" if fake else "ok", status, "Runs that ask for GPUs start and find none." if fake else "")
+    return _check("GPUs", not fake, status, "Runs that ask for GPUs start and find none.", otherwise="warn")
 
 
 def _queue(details: dict[str, object]) -> Finding:
-    stuck = details.get("queue") == "stuck"
     status = f"{details.get('queue', 'unknown')}, last pass {details.get('last_look_s')} s ago"
     waiting = details.get("oldest_waiting_s")
     status += "" if waiting is None else f"; the oldest waiting run waits for {waiting} s"
-    return Finding("queue", "wrong" if stuck else "ok", status, "The server's log says why; start it again." if stuck else "")
+    return _check("queue", details.get("queue") != "stuck", status, "The server's log says why; start it again.")
 
 
 def _store(settings: "Settings") -> Iterator[Finding]:
@@ -234,8 +218,7 @@ def _store(settings: "Settings") -> Iterator[Finding]:
         if location.url.startswith("file://"):
             directory = Path(location.url.removeprefix("file://"))
             good = not directory.exists() or os.access(directory, os.R_OK | os.W_OK | os.X_OK)
-            advice = "" if good else "Give the user of the server the right to read and write it."
-            yield Finding(name, "ok" if good else "wrong", str(directory), advice)
+            yield _check(name, good, str(directory), "Give the user of the server the right to read and write it.")
             continue
         if location.url.rstrip("/") == "s3:":
             yield Finding(name, "ok", f"S3 at {location.endpoint or 'AWS'}; each bucket is checked when it is used")
@@ -275,13 +258,8 @@ def _list_settings(settings: "Settings | None") -> None:
         value = getattr(settings, setting.name) if settings is not None else setting.default
         if setting.name in SECRET_SETTINGS and value:
             value = "(set)"
-        rows.append(
-            {
-                "name": setting.name,
-                "value": value if isinstance(value, int | float | bool) else str(value),
-                "what": setting.metadata["doc"],
-            }
-        )
+        value = value if isinstance(value, int | float) else str(value)
+        rows.append({"name": setting.name, "value": value, "what": setting.metadata["doc"]})
     if choices().json:
         output.json_value(rows)
     else:

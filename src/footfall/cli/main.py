@@ -26,34 +26,14 @@ def cli() -> None:
     """
 
 
-cli.add_command(serve.up)
-cli.add_command(serve.demo)
-cli.add_command(data.data)
-cli.add_command(behavior.feature)
-cli.add_command(behavior.task)
 behavior.task.add_command(report)
-cli.add_command(behavior.task_run)
-cli.add_command(profile.profile)
-cli.add_command(behavior.encoder)
-cli.add_command(projects.project)
-cli.add_command(runs.run)
-cli.add_command(runs.runs)
-cli.add_command(follow.logs)
-cli.add_command(runs.stop)
-cli.add_command(exec.exec_)
-cli.add_command(runs.metrics)
-cli.add_command(runs.artifacts)
-cli.add_command(projects.products)
-cli.add_command(projects.image)
-cli.add_command(projects.volume)
-cli.add_command(projects.storage)
-cli.add_command(projects.ssh_key)
-cli.add_command(accounts.bucket)
-cli.add_command(accounts.account)
-cli.add_command(accounts.user)
-cli.add_command(accounts.key)
-cli.add_command(doctor.doctor)
-cli.add_command(serve.completion)
+for _command in (
+    serve.up, serve.demo, data.data, behavior.feature, behavior.task, behavior.task_run, profile.profile, behavior.encoder,
+    projects.project, runs.run, runs.runs, follow.logs, runs.stop, exec.exec_, runs.metrics, runs.artifacts, projects.products,
+    projects.image, projects.volume, projects.storage, projects.ssh_key, accounts.bucket, accounts.account, accounts.user,
+    accounts.key, doctor.doctor, serve.completion,
+):  # fmt: skip
+    cli.add_command(_command)
 
 
 def main() -> None:

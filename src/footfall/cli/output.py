@@ -29,11 +29,6 @@ def strip_controls(text: str) -> str:
     return _CONTROLS.sub("", text)
 
 
-def is_terminal(stream: TextIO) -> bool:
-    """Whether a stream is a terminal."""
-    return stream.isatty()
-
-
 def console(stream: TextIO | None = None) -> "Console":
     """Return a rich console on stdout or another stream; without a terminal it writes plain text."""
     from rich.console import Console
@@ -53,7 +48,7 @@ def note(text: str) -> None:
 
 def problem(text: str) -> None:
     """Print an error."""
-    if is_terminal(sys.stderr):
+    if sys.stderr.isatty():
         text = f"\x1b[1;31mError:\x1b[0m {strip_controls(text)}"
         print(text, file=sys.stderr, flush=True)
     else:
@@ -62,7 +57,7 @@ def problem(text: str) -> None:
 
 def raw(chunk: bytes) -> None:
     """Write bytes to stdout; to a terminal without control characters."""
-    if is_terminal(sys.stdout):
+    if sys.stdout.isatty():
         sys.stdout.write(strip_controls(chunk.decode("utf-8", "replace")))
         sys.stdout.flush()
     else:
@@ -90,7 +85,7 @@ class LogPrinter:
 
     def show(self, chunk: bytes, *, is_last: bool = False) -> None:
         """Print the next chunk."""
-        if not _is_json() and not is_terminal(sys.stdout):
+        if not _is_json() and not sys.stdout.isatty():
             raw(chunk)
             return
         text = self._decoder.decode(chunk, is_last)
@@ -145,7 +140,7 @@ def table(
     out = console()
     widths = [max(map(cell_len, column)) for column in zip(columns, *listed, strict=True)]
     gap = 3
-    if is_terminal(sys.stdout):
+    if sys.stdout.isatty():
         headers = [widths[index] if index in whole else cell_len(column) for index, column in enumerate(columns)]
         widths = _fit(widths, headers, out.width - gap * (len(columns) - 1))
     out.width = max(out.width, sum(widths) + gap * (len(columns) - 1))
@@ -206,7 +201,7 @@ def _cell(value: object) -> str:
 
 
 def _write(stream: TextIO, text: str, *, clean: bool = True) -> None:
-    print(strip_controls(text) if clean and is_terminal(stream) else text, file=stream, flush=True)
+    print(strip_controls(text) if clean and stream.isatty() else text, file=stream, flush=True)
 
 
 class ProgressLine:
@@ -232,7 +227,7 @@ class ProgressLine:
         if self.elapsed_s < self._delay_s:
             return
         text = strip_controls(f"{stage} {detail}".rstrip())
-        if is_terminal(sys.stderr):
+        if sys.stderr.isatty():
             if self._bar is None:
                 self._bar, self._task = _new_bar(self._title)
             self._bar.update(self._task, completed=done, total=total or None, stage=text)
@@ -287,7 +282,7 @@ _WAITING = {"registered": "waiting for its turn", "pending": "waiting for cores 
 def verdict(state: str, text: str) -> None:
     """Print the result of a check after ``ok``, ``warn`` or ``wrong``."""
     style = {"ok": "32", "warn": "33", "wrong": "31"}[state]
-    if is_terminal(sys.stdout):
+    if sys.stdout.isatty():
         print(f"\x1b[{style}m{state:<6}\x1b[0m{strip_controls(text)}")
     else:
         print(f"{state:<6}{text}")

@@ -8,7 +8,7 @@ import click
 from footfall.cli import output
 from footfall.cli.context import Command, Group, choices, open_client
 from footfall.cli.files import QUIET_S, fetch, size_text
-from footfall.cli.show import done, moment, show_list, show_made
+from footfall.cli.show import done, moment, show_list, show_made, show_record
 from footfall.errors import InputError
 
 
@@ -71,11 +71,9 @@ def show_project(which: str) -> None:
     with open_client() as client:
         project_ = client.projects.get(client.projects.find(which).id)
         nas = client.projects.nas(project_.id)
-    if choices().json:
-        output.json_value({**project_.wire, "nas": nas})
-        return
-    used = nas.get("usedSize")
-    output.record(
+    used = "-" if nas.get("usedSize") is None else size_text(nas["usedSize"])
+    show_record(
+        {**project_.wire, "nas": nas},
         {
             "name": project_.name,
             "id": project_.id,
@@ -83,8 +81,8 @@ def show_project(which: str) -> None:
             "note": project_.note or "",
             "runs": project_.run_count,
             "created (UTC)": moment(project_.created_at),
-            "storage": f"{project_.nas_gb} GB nominal, {_size(used)} used at {nas.get('nasPath')}",
-        }
+            "storage": f"{project_.nas_gb} GB nominal, {used} used at {nas.get('nasPath')}",
+        },
     )
 
 
@@ -306,10 +304,6 @@ def delete_ssh_key(title: str, name: str | None) -> None:
             name = named[0]
         client.ssh_keys.delete(title, name)
     done(f"The key {title} is deleted.", title=title, name=name, action="delete")
-
-
-def _size(size_bytes: int | None) -> str:
-    return "-" if size_bytes is None else size_text(size_bytes)
 
 
 def _project_and_path(text: str) -> tuple[str, str]:

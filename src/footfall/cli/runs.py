@@ -271,10 +271,7 @@ def _end(ended: "Run") -> None:
         output.note(f"{ended.name} is completed.")
     else:
         output.problem(f"{ended.name} is {ended.state}. {ended.message or ''}".rstrip())
-    code = ended.exit_code
-    if ended.state == "completed":
-        raise click.exceptions.Exit(0)
-    raise click.exceptions.Exit(code if code else OWN_FAILURE)
+    raise click.exceptions.Exit(0 if ended.state == "completed" else ended.exit_code or OWN_FAILURE)
 
 
 def _announce(made: "Run") -> None:

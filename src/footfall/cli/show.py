@@ -49,6 +49,14 @@ def show_list(
         output.table(columns, rows, numbers=numbers, empty=empty, whole=whole)
 
 
+def show_record(wire: Mapping[str, object], fields: Mapping[str, object] | None = None) -> None:
+    """Show one thing: its JSON, or its fields for people, which are those of the JSON if none are given."""
+    if choices().json:
+        output.json_value(wire)
+    else:
+        output.record(wire if fields is None else fields)
+
+
 def moment(at: datetime | None) -> str:
     """Return a time as a table shows it."""
     return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"

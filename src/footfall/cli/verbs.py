@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from footfall.cli import output
-from footfall.cli.context import Group, RunFailed, choices, open_client
-from footfall.cli.show import done, moment, show_list, show_made
+from footfall.cli.context import Group, RunFailed, open_client
+from footfall.cli.show import done, moment, show_list, show_made, show_record
 
 if TYPE_CHECKING:
     from footfall.client import Client
@@ -58,21 +58,20 @@ def add_verbs(group: Group, kind: str) -> None:
         with open_client() as client:
             _wait_and_show(client, kind, resources(client, kind).find(which), timeout_s)
 
-    @group.command("cancel", help=f"Stop a {words} that has not ended.")
-    @click.argument("which", metavar="ID|NAME")
-    def cancel(which: str) -> None:
-        with open_client() as client:
-            item = resources(client, kind).find(which)
-            resources(client, kind).cancel(item.id)
-        done(f"The {words} {item.name} is being stopped.", kind=kind, id=item.id, name=item.name, action="cancel")
+    _add_change(group, kind, "cancel", f"Stop a {words} that has not ended.", "being stopped")
+    _add_change(group, kind, "delete", f"Delete a {words}.", "deleted")
 
-    @group.command("delete", help=f"Delete a {words}.")
+
+def _add_change(group: Group, kind: str, verb: str, help: str, state: str) -> None:
+    @group.command(verb, help=help)
     @click.argument("which", metavar="ID|NAME")
-    def delete(which: str) -> None:
+    def change(which: str) -> None:
         with open_client() as client:
-            item = resources(client, kind).find(which)
-            resources(client, kind).delete(item.id)
-        done(f"The {words} {item.name} is deleted.", kind=kind, id=item.id, name=item.name, action="delete")
+            verbs = resources(client, kind)
+            item = verbs.find(which)
+            getattr(verbs, verb)(item.id)
+        words = kind.replace("-", " ")
+        done(f"The {words} {item.name} is {state}.", kind=kind, id=item.id, name=item.name, action=verb)
 
 
 def _brief(item: "Resource", field: str) -> Any:
@@ -115,14 +114,10 @@ def _wait_and_show(client: "Client", kind: str, item: "Resource", timeout_s: flo
 
 
 def _show(item: "Resource") -> None:
-    if choices().json:
-        output.json_value(item.wire)
-        return
     fields = dict(item.wire)
-    now = item.progress
-    if now is not None:
+    if (now := item.progress) is None:
+        fields.pop("progress", None)
+    else:
         share = f" {100 * now.done / now.total:.0f} %" if now.total else ""
         fields["progress"] = f"{now.stage}{share}"
-    else:
-        fields.pop("progress", None)
-    output.record(fields)
+    show_record(item.wire, fields)
