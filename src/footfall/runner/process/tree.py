@@ -34,14 +34,18 @@ class Tree:
         pids: list[int] = []
         queue = [os.getpid() if root is None else root]
         while queue:
-            descendants = self.children.get(queue.pop(), [])
-            pids += descendants
-            queue += descendants
+            children = self.children_of(queue.pop())
+            pids += children
+            queue += children
         return pids
+
+    def children_of(self, pid: int) -> list[int]:
+        """Return the children of a process."""
+        return self.children.get(pid, [])
 
 
 class Watched(Tree):
-    """The same for who only watches: found from process to child, for a fraction of the time that all of /proc takes.
+    """The same for watching only, zombies too: found from process to child, for a fraction of the time that all of /proc takes.
 
     The kernel may leave out a sibling of a process that ends just then, so nothing is ended by this.
     Source: proc(5), ``/proc/pid/task/tid/children``; on kernels without it all of /proc is read.
@@ -53,32 +57,22 @@ class Watched(Tree):
             return
         self.children = {}
 
-    def descendants(self, root: int | None = None) -> list[int]:
-        """Return all descendants of ``root``, or else of this process, parents before children; zombies too."""
+    def children_of(self, pid: int) -> list[int]:
+        """Return the children of a process."""
         if self.children:
-            return super().descendants(root)
-        pids: list[int] = []
-        queue = [os.getpid() if root is None else root]
-        while queue:
-            descendants = _children_of(queue.pop())
-            pids += descendants
-            queue += descendants
-        return pids
-
-
-def _children_of(pid: int) -> list[int]:
-    children: list[int] = []
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return children  # it ended meanwhile
-    for thread in threads:
+            return super().children_of(pid)
+        children: list[int] = []
         try:
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                children += map(int, file.read().split())
+            threads = os.listdir(f"/proc/{pid}/task")
         except OSError:
-            continue  # the thread has; others may have started something
-    return children
+            return children  # it ended meanwhile
+        for thread in threads:
+            try:
+                with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                    children += map(int, file.read().split())
+            except OSError:
+                continue  # the thread has; others may have started something
+        return children
 
 
 def signal_all(pids: list[int], number: int) -> None:
