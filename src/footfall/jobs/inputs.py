@@ -6,7 +6,7 @@ Knows stores and files, no arrays. The rules of a data set of several files are 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from footfall.errors import ObjectNotFoundError, StoreFullError
+from footfall.errors import ObjectNotFoundError
 from footfall.modeling.reading.source import Source
 from footfall.stores.buckets import Buckets
 from footfall.stores.datasets import find_objects
@@ -56,20 +56,6 @@ def put_artefact(internal: Store, key: str, directory: Path, progress: Callable[
         done += size
     progress("save", total, total)
     return total
-
-
-def require_quota(size_bytes: int, quota_left_bytes: int | None) -> None:
-    """Refuse what would pass the account's disk quota.
-
-    Raises:
-        StoreFullError: it would.
-    """
-    if quota_left_bytes is not None and size_bytes > quota_left_bytes:
-        raise StoreFullError(
-            f"This takes {size_bytes:,} bytes and the account's disk quota has {quota_left_bytes:,} left. "
-            "Delete what is no longer needed and try again.",
-            operation="write",
-        )
 
 
 def _opener(store: Store, info: ObjectInfo) -> Callable[[], Iterator[bytes]]:

@@ -12,7 +12,8 @@ from msgspec import structs
 from footfall.contract.jobs import EncoderCandidate, MakeFeature, MakeFeatureResult, UsedEncoder
 from footfall.errors import DataError
 from footfall.jobs.context import JobContext, run_job
-from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, require_quota
+from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact
+from footfall.jobs.outputs import keep_artefact
 from footfall.layout import artefact_dir
 from footfall.modeling.encoding.dense import find_missing
 from footfall.modeling.encoding.encode import make_feature
@@ -65,11 +66,8 @@ def main(context: JobContext[MakeFeature]) -> MakeFeatureResult:
     context.log(f"the encoder {choice.facts.name!r} knows {summary.coverage:.1%} of the behaviors")
     for place in summary.personal_data_lines:
         context.log(f"warning: {place}")
-    require_quota(summary.disk_usage, job.quota_left_bytes)
-    artefact = artefact_dir(job.kind, job.feature_id, context.attempt)
-    put_artefact(context.internal, artefact, directory, context.progress)
     return MakeFeatureResult(
-        artefact=artefact,
+        artefact=keep_artefact(context, job.feature_id, directory, summary.disk_usage),
         encoder=choice.facts,
         coverage=round(summary.coverage, 6),
         disk_usage=summary.disk_usage,

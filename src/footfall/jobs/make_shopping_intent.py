@@ -6,8 +6,9 @@ Source: the contract, 9-17.
 from footfall.contract.jobs import MakeShoppingIntent, MakeShoppingIntentResult
 from footfall.errors import ObjectNotFoundError
 from footfall.jobs.context import JobContext, run_job
-from footfall.jobs.inputs import fetch_artefact, put_artefact, require_quota
-from footfall.layout import PROFILE, artefact_dir
+from footfall.jobs.inputs import fetch_artefact
+from footfall.jobs.outputs import keep_artefact
+from footfall.layout import PROFILE
 from footfall.modeling.scoring.audience import OtherTask, describe_audience
 from footfall.modeling.scoring.score import load_scorer
 
@@ -31,9 +32,7 @@ def main(context: JobContext[MakeShoppingIntent]) -> MakeShoppingIntentResult:
         f"{audience.n_behaviors} behaviors are over-represented among them"
     )
     size_bytes = path.stat().st_size
-    require_quota(size_bytes, job.quota_left_bytes)
-    artefact = artefact_dir(job.kind, job.profile_id, context.attempt)
-    put_artefact(context.internal, artefact, directory, context.progress)
+    artefact = keep_artefact(context, job.profile_id, directory, size_bytes)
     return MakeShoppingIntentResult(line_count=audience.line_count, disk_usage=size_bytes, artefact=artefact)
 
 

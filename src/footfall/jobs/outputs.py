@@ -1,4 +1,4 @@
-"""Publish a job's result in a user's bucket, once, whatever attempts there were.
+"""Keep a job's artefact inside the service, or publish its result in a user's bucket, once, whatever attempts there were.
 
 The name and SHA-256 of the result are recorded before it is published, so that a later attempt knows its own work; other
 content is never overwritten. Source: the contract, 9-6.
@@ -9,13 +9,36 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-from footfall.contract.jobs import PublishingJob
-from footfall.errors import ObjectNotFoundError
+from footfall.contract.jobs import MakeFeature, MakeShoppingIntent, PublishingJob, TrainTask
+from footfall.errors import ObjectNotFoundError, StoreFullError
 from footfall.jobs.context import JobContext, ResultExistsError
+from footfall.jobs.inputs import put_artefact
 from footfall.layout import artefact_dir
 from footfall.stores.store import Store
 
 P = TypeVar("P", bound=PublishingJob)
+K = TypeVar("K", MakeFeature, TrainTask, MakeShoppingIntent)
+
+
+def keep_artefact(context: JobContext[K], id: str, directory: Path, size_bytes: int) -> str:
+    """Move the files of a directory, of ``size_bytes`` in all, into the internal store; return their key.
+
+    Args:
+        id: of the resource that the job makes.
+
+    Raises:
+        StoreFullError: they would pass the account's disk quota.
+    """
+    job = context.parameters
+    if job.quota_left_bytes is not None and size_bytes > job.quota_left_bytes:
+        raise StoreFullError(
+            f"This takes {size_bytes:,} bytes and the account's disk quota has {job.quota_left_bytes:,} left. "
+            "Delete what is no longer needed and try again.",
+            operation="write",
+        )
+    artefact = artefact_dir(job.kind, id, context.attempt)
+    put_artefact(context.internal, artefact, directory, context.progress)
+    return artefact
 
 
 def publish_result(context: JobContext[P], id: str, path: Path) -> tuple[str, str]:

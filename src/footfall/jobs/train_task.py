@@ -8,8 +8,9 @@ from typing import Any
 
 from footfall.contract.jobs import TaskInput, TrainTask, TrainTaskResult
 from footfall.jobs.context import JobContext, run_job
-from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact, require_quota
-from footfall.layout import REPORT, artefact_dir
+from footfall.jobs.inputs import fetch_artefact, open_sources
+from footfall.jobs.outputs import keep_artefact
+from footfall.layout import REPORT
 from footfall.modeling.encoding.encode import Feature, open_feature
 from footfall.modeling.learning.labels import Labels, read_labels
 from footfall.modeling.learning.task import train_task
@@ -42,9 +43,7 @@ def main(context: JobContext[TrainTask]) -> TrainTaskResult:
         context.log(f"{warning['code']}: {warning['text']}")
     context.progress("report", 1, 1)
     size_bytes = sum(path.stat().st_size for path in directory.iterdir())
-    require_quota(size_bytes, job.quota_left_bytes)
-    artefact = artefact_dir(job.kind, job.task_id, context.attempt)
-    put_artefact(context.internal, artefact, directory, context.progress)
+    artefact = keep_artefact(context, job.task_id, directory, size_bytes)
     summary = {**task.summary, "AUROC": f"{task.auroc:.4f}"}
     return TrainTaskResult.from_json({**summary, "disk_usage": size_bytes, "artefact": artefact, "report": REPORT})
 
