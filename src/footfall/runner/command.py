@@ -53,7 +53,7 @@ class Command(ABC):
             OSError: it cannot be started.
         """
 
-    def serve(self, pid: int, poller: Poller, stop: Callable[[str], None]) -> None:
+    def serve(self, poller: Poller, stop: Callable[[str], None]) -> None:
         """Serve the command from now on; ``stop`` ends it, for a reason."""
 
     def tick(self, now: float) -> float | None:

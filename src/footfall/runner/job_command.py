@@ -52,7 +52,7 @@ class JobCommand(Command):
             for fd in (null, *ends):
                 os.close(fd)
 
-    def serve(self, pid: int, poller: Poller, stop: Callable[[str], None]) -> None:
+    def serve(self, poller: Poller, stop: Callable[[str], None]) -> None:
         """Read its reports."""
         self._poller = poller
         if self._report >= 0:

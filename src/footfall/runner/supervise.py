@@ -103,7 +103,7 @@ class Supervisor:
         self._exit_reason.started_at = self._files.write_started(command.notes)
         self._wake()
         self._receive_signals()
-        command.serve(self._pid, self._poller, self._stop)
+        command.serve(self._poller, self._stop)
 
     def _make_command(self) -> Command:
         if self._launch.workload is None:

@@ -100,7 +100,7 @@ class UserCommand(Command):
 
         self.endpoints.port = listen_on_loopback()
 
-    def serve(self, pid: int, poller: Poller, stop: Callable[[str], None]) -> None:
+    def serve(self, poller: Poller, stop: Callable[[str], None]) -> None:
         """Start the sidecar after ``SIDECAR_DELAY_S``, or at the first connection: a command that ends sooner costs nothing."""
         self._sidecar_at = time.monotonic() + SIDECAR_DELAY_S
         self._serving = (poller, stop)

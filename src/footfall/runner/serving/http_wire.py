@@ -88,7 +88,7 @@ class Connection:
             self.socket.setblocking(False)
 
     def _take(self, now: float) -> Request | None:
-        if self._head is None and not self._parse_head(now):
+        if self._head is None and not self._parse_head():
             return None
         assert self._head is not None
         method, target, headers, start, length = self._head
@@ -103,7 +103,7 @@ class Connection:
             self.is_open = False
         return Request(method, target, headers, body)
 
-    def _parse_head(self, now: float) -> bool:
+    def _parse_head(self) -> bool:
         end = self._data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
         if end < 0:
             if len(self._data) >= MAX_HEAD_BYTES:
