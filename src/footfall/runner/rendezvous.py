@@ -29,7 +29,7 @@ class Rendezvous:
     """The nodes of one attempt, seen from one of them.
 
     Args:
-        listen: waits so many seconds while signals are handled; raises what ends the wait.
+        wait: waits so many seconds while signals are handled; raises what ends the wait.
     """
 
     def __init__(self, files: NodeFiles, spec: NodeSpec, wait: Callable[[float], None]) -> None:

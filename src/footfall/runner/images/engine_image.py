@@ -55,7 +55,7 @@ def take_image(
         engines: ``programs``, the path of each engine that works, by name; ``environment``, the variables of these programs.
         data_directory: where unpacked images are kept, below a directory of their own.
         marker: what marks the processes of this run.
-        listen: waits so many seconds while signals are handled; raises what ends the wait.
+        wait: waits so many seconds while signals are handled; raises what ends the wait.
 
     Raises:
         LaunchError: no engine has it, or it cannot be unpacked.

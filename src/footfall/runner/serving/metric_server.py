@@ -37,7 +37,7 @@ def serve_endpoints(directory: str, endpoints: Endpoints, listener: int, report_
 
     Args:
         directory: the node's, where the points go.
-        tell: takes lines: ``dropped COUNT`` and ``rescheduled 0|1``.
+        report_fd: takes lines: ``dropped COUNT`` and ``rescheduled 0|1``.
     """
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     with socket.socket(fileno=listener) as bound:

@@ -37,11 +37,11 @@ class Sidecar:
     """The sidecar of one command.
 
     Args:
-        around: what a program that is started inside has around it.
         directories: what the command leaves there is counted against ``limit_bytes``.
         memory_bytes: what the command may hold in memory, mapped or not.
         processes: returns those of the command.
         stop: ends the command, for a reason.
+        context: what a program that is started inside has around it.
     """
 
     def __init__(
