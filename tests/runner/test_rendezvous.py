@@ -92,7 +92,7 @@ import os, socket, time, urllib.request
 if os.environ["NSML_RANK"] == "0":
     with socket.create_server(("127.0.0.1", 4000)) as server:
         server.settimeout(20)
-        print("heard", server.accept()[0].recv(5).decode())
+        print("received", server.accept()[0].recv(5).decode())
 else:
     while True:
         try:
@@ -112,5 +112,5 @@ print(urllib.request.urlopen(request).status)
         run_id, _ = bench.submit("exec python try.py", n_nodes=2, network="run")
         for rank in range(2):
             assert bench.wait(run_id, rank)["exit_code"] == 0, bench.log(run_id, rank)
-    assert bench.log(run_id, 0).split() == ["heard", "hello", "refused", "204"]
+    assert bench.log(run_id, 0).split() == ["received", "hello", "refused", "204"]
     assert bench.log(run_id, 1).split() == ["refused", "204"]

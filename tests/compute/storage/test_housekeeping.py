@@ -34,7 +34,7 @@ def still(tmp_path: Path) -> Engine:
 
 
 @pytest.fixture
-def keeper(still: Engine) -> Housekeeper:
+def housekeeper(still: Engine) -> Housekeeper:
     internal, buckets = open_store(still.settings.internal_location()), Buckets(still.settings.buckets_location())
     return Housekeeper(still.settings, still.db, internal, buckets, lambda: True)
 
@@ -51,22 +51,22 @@ def age(engine: Engine, table: str, column: str, by: timedelta) -> None:
         tx.exec_driver_sql(f"UPDATE {table} SET {column} = {column} - {int(by.total_seconds() * 1e6)}")
 
 
-def test_files_of_an_ended_run_go_after_the_retention_time_and_the_run_says_when(still: Engine, keeper: Housekeeper) -> None:
+def test_files_of_an_ended_run_go_after_the_retention_time_and_the_run_says_when(still: Engine, housekeeper: Housekeeper) -> None:
     old, live = still.create_command(), still.create_command()
     still.move(old.id, *ENDED)
     still.move(live.id, *ENDED[:2])
     files = [with_files(still, run) for run in (old, live)]
-    keeper.keep()
+    housekeeper.keep()
     assert all(each.exists() for each in files)
     age(still, "runs", "ended_at", timedelta(days=still.settings.run_retention_days))
-    keeper.keep()
+    housekeeper.keep()
     assert [each.exists() for each in files] == [False, True]
     with still.db.read() as connection:
         assert run_pages.get(connection, "acc", "own", 1).data_removed_at is not None
         assert run_pages.get(connection, "acc", "own", 2).data_removed_at is None
 
 
-def test_nodes_of_a_run_past_retention_show_what_the_run_itself_knows(still: Engine, keeper: Housekeeper) -> None:
+def test_nodes_of_a_run_past_retention_show_what_the_run_itself_knows(still: Engine, housekeeper: Housekeeper) -> None:
     run = still.create_command()
     still.move(run.id, *ENDED[:2], RunState.FAILED, exit_code=3, started_at=1_000_000, ended_at=2_000_000)
     node = with_files(still, run) / "0/nodes/0"
@@ -78,20 +78,20 @@ def test_nodes_of_a_run_past_retention_show_what_the_run_itself_knows(still: Eng
             return read_nodes(still.settings.runs_root, run_pages.get(connection, "acc", "own", 1))
 
     before = views()
-    keeper.keep()
+    housekeeper.keep()
     assert not node.exists()
     assert views() == before
     assert before[0].exit_code == 3
     assert before[0].started_at is not None
 
 
-def test_files_of_a_deleted_run_go_at_once(still: Engine, keeper: Housekeeper) -> None:
+def test_files_of_a_deleted_run_go_at_once(still: Engine, housekeeper: Housekeeper) -> None:
     run = still.create_command()
     still.move(run.id, *ENDED)
     files = with_files(still, run)
     with still.db.write() as tx:
         delete_run(tx, run)
-    keeper.keep()
+    housekeeper.keep()
     assert not files.exists()
 
 
@@ -104,19 +104,19 @@ def keep_code(engine: Engine, digest: str) -> Path:
     return path
 
 
-def test_code_goes_when_nothing_has_used_it_for_a_day_and_no_live_run_names_it(still: Engine, keeper: Housekeeper) -> None:
+def test_code_goes_when_nothing_has_used_it_for_a_day_and_no_live_run_names_it(still: Engine, housekeeper: Housekeeper) -> None:
     unused, used, fresh = (keep_code(still, letter * 64) for letter in "abc")
     run = still.create_command(code_digest="b" * 64)
     age(still, "code_archives", "used_at", timedelta(hours=23))
-    keeper.keep()
+    housekeeper.keep()
     assert unused.exists()
     age(still, "code_archives", "used_at", timedelta(hours=2))
     keep_code(still, "c" * 64)
-    keeper.keep()
+    housekeeper.keep()
     assert [path.exists() for path in (unused, used, fresh)] == [False, True, True]
     still.move(run.id, RunState.CANCELLED)
     age(still, "code_archives", "used_at", timedelta(hours=25))
-    keeper.keep()
+    housekeeper.keep()
     assert not used.exists()
     with still.db.read() as connection:
         assert connection.execute(code_archives.select()).all() == []
@@ -148,9 +148,9 @@ def status(engine: Engine) -> str | None:
         return connection.exec_driver_sql("SELECT status FROM projects WHERE id = 'own'").scalar()
 
 
-def test_a_closed_project_loses_all_its_files_and_then_is_deleted(still: Engine, keeper: Housekeeper) -> None:
+def test_a_closed_project_loses_all_its_files_and_then_is_deleted(still: Engine, housekeeper: Housekeeper) -> None:
     paths = close_project(still)
-    keeper.keep()
+    housekeeper.keep()
     assert [path for path in paths if path.exists()] == []
     assert Path("/etc/passwd").exists()
     assert status(still) == "DELETED"
@@ -161,28 +161,28 @@ def test_a_closed_project_loses_all_its_files_and_then_is_deleted(still: Engine,
 
 
 def test_a_closed_project_whose_files_cannot_all_go_stays_deleting_until_they_can(
-    still: Engine, keeper: Housekeeper, monkeypatch: pytest.MonkeyPatch
+    still: Engine, housekeeper: Housekeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = close_project(still)
     with monkeypatch.context() as broken:
         broken.setattr(housekeeping, "remove_tree", refuse)
-        keeper.keep()
+        housekeeper.keep()
     assert status(still) == "DELETING"
-    keeper.keep()
+    housekeeper.keep()
     assert status(still) == "DELETED"
     assert [path for path in paths if path.exists()] == []
 
 
 def test_the_rows_of_a_deleted_project_go_after_30_days_and_numbers_of_the_account_stay_right(
-    still: Engine, keeper: Housekeeper
+    still: Engine, housekeeper: Housekeeper
 ) -> None:
     close_project(still)
-    keeper.keep()
+    housekeeper.keep()
     age(still, "projects", "deleted_at", timedelta(days=29))
-    keeper.keep()
+    housekeeper.keep()
     assert status(still) == "DELETED"
     age(still, "projects", "deleted_at", timedelta(days=2))
-    keeper.keep()
+    housekeeper.keep()
     assert status(still) is None
     with still.db.write() as tx:
         assert tx.execute(runs.select()).all() == []
@@ -196,7 +196,7 @@ def test_the_rows_of_a_deleted_project_go_after_30_days_and_numbers_of_the_accou
 
 
 def test_a_step_that_fails_leaves_the_others_their_turn(
-    still: Engine, keeper: Housekeeper, monkeypatch: pytest.MonkeyPatch
+    still: Engine, housekeeper: Housekeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = still.create_command()
     still.move(run.id, *ENDED)
@@ -204,11 +204,11 @@ def test_a_step_that_fails_leaves_the_others_their_turn(
     with still.db.write() as tx:
         delete_run(tx, run)
     monkeypatch.setattr(DirectoryStore, "sweep_drafts", refuse)
-    keeper.keep()
+    housekeeper.keep()
     assert not files.exists()
 
 
-def test_directories_deeper_than_recursion_go_with_their_run(still: Engine, keeper: Housekeeper) -> None:
+def test_directories_deeper_than_recursion_go_with_their_run(still: Engine, housekeeper: Housekeeper) -> None:
     run = still.create_command()
     still.move(run.id, *ENDED)
     files = with_files(still, run)
@@ -221,12 +221,12 @@ def test_directories_deeper_than_recursion_go_with_their_run(still: Engine, keep
     os.close(here)
     with still.db.write() as tx:
         delete_run(tx, run)
-    keeper.keep()
+    housekeeper.keep()
     assert not files.exists()
 
 
 def test_one_bad_directory_stops_nothing_whatever_it_raises(
-    still: Engine, keeper: Housekeeper, monkeypatch: pytest.MonkeyPatch
+    still: Engine, housekeeper: Housekeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = []
     for _ in range(3):
@@ -242,12 +242,12 @@ def test_one_bad_directory_stops_nothing_whatever_it_raises(
             raise RecursionError("too deep")
         remove(path)
 
-    assert keeper.last_round_s is None
+    assert housekeeper.last_round_s is None
     with monkeypatch.context() as broken:
         broken.setattr(housekeeping, "remove_tree", remove_tree)
-        keeper.keep()
+        housekeeper.keep()
     assert [path.exists() for path in files] == [True, False, False]
-    assert keeper.last_round_s is not None
-    assert 0 <= keeper.last_round_s < 30
-    keeper.keep()
+    assert housekeeper.last_round_s is not None
+    assert 0 <= housekeeper.last_round_s < 30
+    housekeeper.keep()
     assert not files[0].exists()

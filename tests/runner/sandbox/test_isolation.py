@@ -108,12 +108,12 @@ def test_a_run_goes_on_and_ends_as_it_should_when_the_process_above_its_runner_i
     run_id, handle = bench.submit("setsid sleep 76543 & echo up; sleep 60", grace_s=1.0)
     bench.wait_log(run_id, "up")
     runner = int((bench.node(run_id) / "start").read_text())
-    [keeper] = [
+    [reaper] = [
         pid
         for pid in processes_of(run_id)
         if pid != runner and b"__main__.py" in Path(f"/proc/{pid}/cmdline").read_bytes() and is_parent(pid, runner)
     ]
-    os.kill(keeper, signal.SIGKILL)
+    os.kill(reaper, signal.SIGKILL)
     assert not bench.is_gone(handle)
     bench.executor.cancel(handle)
     assert bench.wait(run_id)["reason"] == "stopped"
