@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "footfall"
 FILES = sorted(SOURCE.rglob("*.py"))
 BUDGETS = {  # lines a room may have; raise one knowingly
-    "api": 4800, "behavior": 1550, "cli": 3750, "client": 2450, "compute": 3700, "contract": 1950, "db": 4700, "executors": 350,
+    "api": 4800, "behavior": 1550, "cli": 4350, "client": 3000, "compute": 3700, "contract": 1950, "db": 4700, "executors": 350,
     "files": 450, "jobs": 800, "machine": 450, "modeling": 9_200, "runner": 4900, "stores": 900,
 }  # fmt: skip
 
@@ -33,7 +33,7 @@ def test_no_file_is_longer_than_400_lines() -> None:
 
 def test_the_package_is_small_and_so_are_its_files() -> None:
     lengths = [n_lines(path) for path in FILES]
-    assert sum(lengths) <= 40_500
+    assert sum(lengths) <= 40_600
     assert statistics.median(lengths) <= 120
 
 
@@ -133,7 +133,7 @@ def test_broad_catches_stand_only_at_the_doors() -> None:
 
 def test_only_the_settings_and_the_edges_of_processes_read_the_environment() -> None:
     readers = {
-        "config.py", "client/transport.py",  # settings of the server, and of clients
+        "config.py", "client/credentials.py",  # settings of the server, and of clients
         "machine/isolation.py",  # PATH for the probe
         "executors/local.py", "runner/environment.py", "jobs/context.py",  # PATH for children; what a runner gives its job
     }  # fmt: skip

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from footfall import Client
+from footfall.cli import context
+from footfall.client import waiting
 from live_server import Footfall, LiveServer, clean_environment, live_server, run_footfall
 
 PROJECT = "vision"
@@ -104,7 +106,36 @@ def test_several_nodes_are_shown_line_by_line_with_their_number(footfall: Footfa
     assert footfall("logs", name[0], "--since", "soon").code == 2
 
 
-def test_a_log_that_is_followed_survives_a_server_that_is_killed_and_started_again(tmp_path: Path) -> None:
+def shorten_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a second of silence, or of absence, what a minute is to users."""
+    monkeypatch.setattr(context, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(waiting, "AWAY_TIMEOUT_S", 0.8)
+
+
+@pytest.mark.parametrize("nodes", ["1", "2"])
+def test_silence_longer_than_the_timeout_ends_no_following(
+    footfall: Footfall, nodes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten_patience(monkeypatch)
+    made = ("--project", PROJECT, "--no-code", "--nodes", nodes, "--", "echo epoch 1; sleep 3; echo epoch 2; sleep 2; exit 7")
+    done = footfall("run", *made)
+    assert (done.code, done.out.count("epoch 1\n"), done.out.count("epoch 2\n")) == (7, int(nodes), int(nodes)), done.err
+    name = footfall("run", "-d", *made).out.strip()
+    followed = footfall("logs", "-f", "--grep", "epoch 2", name)
+    assert (followed.code, followed.out.count("epoch 1\n"), followed.out.count("epoch 2\n")) == (0, 0, int(nodes)), followed.err
+
+
+def test_a_long_wait_in_the_queue_ends_no_following(footfall: Footfall, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_patience(monkeypatch)
+    before = [detached(footfall, "--", "sleep 4") for _ in os.sched_getaffinity(0)]
+    done = footfall("run", "--project", PROJECT, "--no-code", "--", "echo it began")
+    assert (done.code, done.out) == (0, "it began\n"), done.err
+    assert "Waits for" in done.err
+    assert all(footfall("runs", "wait", name).code == 0 for name in before)
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_a_log_that_is_followed_survives_a_server_that_is_killed_and_started_again(tmp_path: Path, is_elsewhere: bool) -> None:
     home = tmp_path / "home"
     with live_server(home) as first:
         port = first.endpoint.rpartition(":")[2]
@@ -118,7 +149,7 @@ def test_a_log_that_is_followed_survives_a_server_that_is_killed_and_started_aga
         os.kill(first.process.pid, signal.SIGKILL)
         first.process.wait()
         time.sleep(0.5)
-        with live_server(home, "--port", port):
+        with live_server(home, "--port", "0" if is_elsewhere else port):
             rest, printed = follower.communicate(timeout=60)
     assert follower.returncode == 0, printed
     assert (first_line + rest).decode() == "".join(f"line {number}\n" for number in range(1, 61))

@@ -254,16 +254,23 @@ def test_following_a_log_ends_with_the_job(client: Client) -> None:
     assert followed == b"".join(client.log(made))
 
 
-def test_waiting_survives_a_server_that_is_killed_and_started_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_waiting_survives_a_server_that_is_killed_and_started_again(tmp_path: Path, is_elsewhere: bool) -> None:
     home = tmp_path / "home"
     with live_server(home) as first, Client(home=home) as client:
         client.put_object("restart", "s.csv", sequences(20_000))
         made = client.features.create("restarted", "restart", "s.csv")
         seen: list[str] = []
         waiting = threading.Thread(target=lambda: seen.append(client.wait(made).status))
-        waiting.start()
+        logs: list[bytes] = []
+        following = threading.Thread(target=lambda: logs.extend(client.log(made, follow=True)))
+        for thread in (waiting, following):
+            thread.start()
         first.process.kill()
         first.process.wait()
-        with live_server(home, "--port", first.endpoint.rpartition(":")[2]):
+        with live_server(home, "--port", "0" if is_elsewhere else first.endpoint.rpartition(":")[2]) as second:
             waiting.join(60)
+            following.join(60)
+            assert client.endpoint == second.endpoint
+            assert b"".join(logs) == b"".join(client.log(made))
         assert seen == ["completed"]

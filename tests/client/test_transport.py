@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from footfall import signing
-from footfall.client.transport import Credentials, SigningClock, Transport, find_credentials
+from footfall.client.credentials import Credentials, find_credentials
+from footfall.client.transport import SigningClock, Transport
 from footfall.errors import ConfigError, ServiceError
 
 
@@ -324,6 +325,38 @@ def test_no_server_is_status_0_and_says_what_to_do() -> None:
     with pytest.raises(ServiceError, match=r"Connection refused.*footfall up") as caught:
         Transport(Credentials(f"http://127.0.0.1:{port}", "key", "secret")).call("GET", "/", tries=1)
     assert (caught.value.status, caught.value.symbol) == (0, "UNREACHABLE")
+
+
+def test_a_server_that_moved_to_another_port_is_found_again_in_the_file() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        gone = Credentials(f"http://127.0.0.1:{listener.getsockname()[1]}", "key", "secret")
+    with scripted() as (there, script):
+        script.answers = [FINE]
+        moved = Transport(gone, find=lambda: there.credentials)
+        assert moved.json("POST", "/api/v1/features") == {"ok": True}
+        assert moved.credentials == there.credentials
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_stranger_on_the_old_port_is_no_reason_to_give_up(status: int) -> None:
+    with scripted() as (old, stranger), scripted() as (there, script):
+        stranger.answers = [(status, {}, b"who are you?")]
+        script.answers = [FINE]
+        assert Transport(old.credentials, find=lambda: there.credentials).json("DELETE", "/api/v1/features/x") == {"ok": True}
+
+
+def test_what_the_right_server_refuses_is_not_sent_again() -> None:
+    with scripted() as (transport, script):
+        script.answers = [(404, {}, b"no such thing")]
+        found: list[Credentials] = []
+
+        def find() -> Credentials:
+            found.append(transport.credentials)
+            return transport.credentials
+
+        with pytest.raises(ServiceError, match="no such thing"):
+            Transport(transport.credentials, find=find).json("GET", "/api/v1/features/x")
+    assert (len(script.requests), len(found)) == (1, 1)
 
 
 def test_a_ca_file_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from footfall.client import Client
 
 
+TIMEOUT_S = 60.0
+"""Longest wait for the server within one request."""
+
+
 class RunFailed(FootfallError):
     """What a command waited for ended as failed: exit code 1."""
 
@@ -90,7 +94,7 @@ def open_client() -> "Client":
     from footfall.client import Client
 
     chosen = choices()
-    return Client(home=chosen.home, ca_file=chosen.ca_file)
+    return Client(home=chosen.home, ca_file=chosen.ca_file, timeout_s=TIMEOUT_S)
 
 
 def bucket_and_key(text: str, *, what: str = "BUCKET/KEY") -> tuple[str, str]:

@@ -10,6 +10,7 @@
 Knows routes and resources; ``transport.py`` sends requests, ``replies.py`` has the types of the answers.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -19,13 +20,14 @@ from urllib.parse import quote
 
 from footfall.client import replies
 from footfall.client.administration import Accounts, ApiKeys, Buckets, Keys, Users
+from footfall.client.credentials import find_credentials
 from footfall.client.frames import read_frame
 from footfall.client.profiles import CustomAttributes, Profiles, ShoppingIntents
 from footfall.client.projects import Catalogue, Projects, SshKeys, Storage, Volumes
 from footfall.client.replies import Encoder, Feature, ObjectSummary, Resource, Task, TaskRun, reply
 from footfall.client.resources import PAGE, Resources, object_path
 from footfall.client.runs import Runs
-from footfall.client.transport import TRIES, Transport, find_credentials
+from footfall.client.transport import TRIES, Transport
 from footfall.client.upload import Source, chunks_of
 from footfall.client.waiting import wait_until_final
 from footfall.contract import nclue as contract
@@ -153,7 +155,7 @@ class Client:
         ca_file: str | os.PathLike[str] | None = None,
         timeout_s: float = 60.0,
     ) -> None:
-        """Find the keys; no request is sent yet.
+        """Find the keys, and find them again when the server cannot be reached or refuses them; no request is sent yet.
 
         Arguments left out are taken from ``FOOTFALL_ENDPOINT``, ``FOOTFALL_ACCESS_KEY``, ``FOOTFALL_SECRET_KEY``
         and ``FOOTFALL_API_KEY``, then in ``credentials.toml`` of the home directory, then ``NCLOUD_ACCESS_KEY`` and
@@ -161,10 +163,10 @@ class Client:
 
         Args:
             ca_file: PEM file of the authority that signed the server's certificate, where the system's do not know it.
-            timeout_s: longest wait for the server within one request.
+            timeout_s: longest wait for the server within one request; a log that is followed may be silent for longer.
         """
-        credentials = find_credentials(endpoint, access_key, secret_key, api_key, home)
-        self.transport = Transport(credentials, ca_file, timeout_s)
+        find = functools.partial(find_credentials, endpoint, access_key, secret_key, api_key, home)
+        self.transport = Transport(find(), ca_file, timeout_s, find)
         self.features = Features(self.transport, Feature, "/api/v1/features", "features")
         self.tasks = Tasks(self.transport, Task, "/api/v1/tasks", "tasks")
         self.task_runs = TaskRuns(self.transport, TaskRun, "/api/v1/task-runs", "runs")

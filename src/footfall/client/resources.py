@@ -9,7 +9,7 @@ import msgspec
 
 from footfall.client.replies import Resource, reply
 from footfall.client.transport import Transport
-from footfall.client.waiting import FIRST_PAUSE_S, MAX_PAUSE_S
+from footfall.client.waiting import FIRST_PAUSE_S, MAX_PAUSE_S, Patience
 from footfall.errors import InputError, ServiceError
 
 R = TypeVar("R", bound=Resource)
@@ -79,11 +79,19 @@ class Resources(Generic[R]):
 
     def log(self, id: str, *, follow: bool = False, offset: int = 0) -> Iterator[bytes]:
         """Yield the log of the job from a byte offset; with ``follow``, until the job has ended."""
-        pause_s = FIRST_PAUSE_S
+        pause_s, patience = FIRST_PAUSE_S, Patience()
         while True:
             query = {"offset": offset, "limit": LOG_CHUNK_BYTES}
-            answer = self._transport.call("GET", self._one(id) + "/log", query)
-            chunk = self._transport.read(answer)
+            try:
+                answer = self._transport.call("GET", self._one(id) + "/log", query)
+                chunk = self._transport.read(answer)
+            except ServiceError as error:
+                if not follow:
+                    raise
+                patience.bear(error)
+                time.sleep(MAX_PAUSE_S)
+                continue
+            patience.reset()
             if chunk:
                 yield chunk
                 pause_s = FIRST_PAUSE_S

@@ -16,12 +16,15 @@ from footfall.client.packing import Archive, pack
 from footfall.client.projects import NSML, Projects, pages, project_path
 from footfall.client.replies import reply
 from footfall.client.resources import LOG_CHUNK_BYTES
-from footfall.client.transport import CHUNK_BYTES, Transport
+from footfall.client.transport import CHUNK_BYTES, SilentStreamError, Transport
 from footfall.client.upload import chunks_of
-from footfall.client.waiting import AWAY_TIMEOUT_S, FIRST_PAUSE_S, is_away, wait_until_final
+from footfall.client.waiting import FIRST_PAUSE_S, Patience, wait_until_final
 from footfall.contract.runs import ImageType, NewRun
 from footfall.errors import InputError, ServiceError
 from footfall.lines import LinePicker
+
+STOOD_S = 1.0
+"""A stream that broke off after standing for longer was no failure to connect, though it was silent."""
 
 
 class Runs:
@@ -205,23 +208,28 @@ class Runs:
         grep = query.pop("grep")
         lines = LinePicker(grep.encode()) if grep else None
         path = self._path(run.project_id, run.number) + "/logs"
-        last_seen = time.monotonic()
+        patience = Patience()
         while True:
+            began_at = None
             try:
                 answer = self._transport.call("GET", path, query | {"follow": "true", "limit": None})
+                began_at = time.monotonic()
                 offset = int(answer.headers["x-start-offset"])
                 query |= {"tail": None, "since": None, "offset": offset}
                 for chunk in self._transport.stream(answer):
                     offset += len(chunk)
                     query["offset"] = offset
-                    last_seen = time.monotonic()
+                    patience.reset()
                     yield lines.take(chunk) if lines else chunk
                 if lines:
                     yield lines.rest()
                 return
+            except SilentStreamError:
+                patience.reset()  # the service took the request; whether it is still there shows when we come back
             except ServiceError as error:
-                if not is_away(error) or time.monotonic() - last_seen > AWAY_TIMEOUT_S:
-                    raise
+                if began_at is not None and time.monotonic() - began_at > STOOD_S:
+                    patience.reset()
+                patience.bear(error)
                 time.sleep(FIRST_PAUSE_S * 3)
 
     def metrics(self, run: Run, *, keys: Sequence[str] = (), max_points: int = 1000) -> Metrics:

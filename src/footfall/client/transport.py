@@ -1,11 +1,11 @@
-"""Signed HTTP: credentials, one signature an attempt, retries. Knows no resource.
+"""Signed HTTP: one signature an attempt, retries, the credentials read again. Knows no resource.
 
 A request is signed over the target exactly as it is sent. One key never signs twice in one millisecond within a
 process, since the service takes the same signature over the same body for a replay. What may be sent again: reads, and
 puts of whole objects; anything that was refused before it was looked at (no connection, 503, 429); and creates, because
 they carry an idempotency key.
 
-Source: ``docs/reference/api.md``; the order in which keys are looked for is ours.
+Source: ``docs/reference/api.md``.
 """
 
 import os
@@ -13,12 +13,10 @@ import random
 import ssl
 import threading
 import time
-import tomllib
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -27,7 +25,7 @@ import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationParseError, NewConnectionError, ReadTimeoutError, SSLError
 
 from footfall import signing
-from footfall.config import home_dir
+from footfall.client.credentials import Credentials
 from footfall.errors import ConfigError, ServiceError
 
 Body = bytes | Callable[[], Iterable[bytes]]
@@ -40,98 +38,6 @@ _REPEATABLE = frozenset({"GET", "HEAD", "PUT"})
 _START_IT = "Is it running? Start it with `footfall up`, or check the endpoint with `footfall doctor`."
 _NOT_AUTHENTICATED = "200"
 _REPLAYED = "This request was already received."
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """The address of the service and the keys of the caller."""
-
-    endpoint: str
-    access_key: str
-    secret_key: str = field(repr=False)
-    api_key: str | None = field(default=None, repr=False)
-    source: str = "arguments"
-
-
-def find_credentials(
-    endpoint: str | None = None,
-    access_key: str | None = None,
-    secret_key: str | None = None,
-    api_key: str | None = None,
-    home: str | os.PathLike[str] | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Credentials:
-    """Find endpoint and keys: arguments, ``FOOTFALL_…`` variables, ``credentials.toml``, then ``NCLOUD_…`` variables.
-
-    A ``home`` given as an argument is one: its ``credentials.toml`` wins over variables. Both keys come from one place.
-
-    Raises:
-        ConfigError: no keys, half a pair of them, or no endpoint anywhere.
-    """
-    env = os.environ if environment is None else environment
-    file = home_dir(home, env) / "credentials.toml"
-    names = ("endpoint", "access_key", "secret_key", "api_key")
-    arguments = dict(zip(names, (endpoint, access_key, secret_key, api_key), strict=True))
-    variables = {name: env.get("FOOTFALL_" + name.upper()) for name in names}
-    ncloud = {name: env.get("NCLOUD_" + name.upper()) for name in ("access_key", "secret_key")}
-    written = (str(file), _read_credentials(file))
-    own = [("the variables FOOTFALL_ACCESS_KEY and FOOTFALL_SECRET_KEY", variables), written]
-    sources: list[tuple[str, Mapping[str, str | None]]] = [("the arguments", arguments)]
-    sources += reversed(own) if home is not None else own
-    sources += [("the variables NCLOUD_ACCESS_KEY and NCLOUD_SECRET_KEY", ncloud)]
-    endpoint_ = next((s["endpoint"] for _, s in sources if s.get("endpoint")), None)
-    api_key_ = next((s["api_key"] for _, s in sources if s.get("api_key")), None)
-    for where, source in sources:
-        access, secret = source.get("access_key"), source.get("secret_key")
-        if bool(access) != bool(secret):
-            missing = "secret_key" if access else "access_key"
-            raise ConfigError(missing, f"{where} give only the other half of the pair; give both, or neither")
-        if access and secret:
-            if not endpoint_:
-                break
-            return Credentials(_check_endpoint(endpoint_), access, secret, api_key_, where)
-    else:
-        raise ConfigError("access_key", _no_keys(file))
-    details = f"set FOOTFALL_ENDPOINT, or start the server again, which writes it (there is none in {file})"
-    raise ConfigError("endpoint", f"keys were found but no address of the service; {details}")
-
-
-def _no_keys(file: Path) -> str:
-    there = f"{file} has no keys" if file.exists() else f"there is no {file}"
-    remedy = "Start a server on this machine with `footfall up`"
-    if file.exists() or (file.parent / "secret" / "key").exists():
-        remedy = f"On the server's machine `footfall key recover --home {file.parent}` writes new ones"
-    return (
-        f"no keys were found: {there}, and FOOTFALL_ACCESS_KEY and FOOTFALL_SECRET_KEY are not set. "
-        f"{remedy}; or set those variables and FOOTFALL_ENDPOINT."
-    )
-
-
-def _read_credentials(file: Path) -> dict[str, str | None]:
-    try:
-        return {name: str(value) for name, value in tomllib.loads(file.read_text("utf-8")).items()}
-    except FileNotFoundError:
-        return {}
-    except PermissionError as error:
-        raise ConfigError(str(file), "may not be read by this user; it belongs to whoever started the server") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        details = f"cannot be read: {error}; correct it, or move it away and write it anew with `footfall key recover`"
-        raise ConfigError(str(file), details) from error
-    except OSError as error:
-        details = f"cannot be read: {error.strerror}; name the home directory of the server, with --home or FOOTFALL_HOME"
-        raise ConfigError(str(file), details) from error
-
-
-def _check_endpoint(endpoint: str) -> str:
-    try:
-        parts = urlsplit(endpoint)
-        right = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/") and not parts.query
-        _ = parts.port
-    except ValueError:
-        right = False
-    if not right:
-        raise ConfigError("endpoint", f"{endpoint!r} should read like http://127.0.0.1:8600, without a path")
-    return endpoint.rstrip("/")
 
 
 class SigningClock:
@@ -159,27 +65,69 @@ class SigningClock:
 _clock = SigningClock()
 
 
-class Transport:
-    """A pool of connections to one service, and one pair of keys."""
+class SilentStreamError(ServiceError):
+    """Nothing came within the time limit from a stream whose connection stands: silence, which says nothing of the service."""
 
-    def __init__(self, credentials: Credentials, ca_file: str | os.PathLike[str] | None = None, timeout_s: float = 60.0) -> None:
-        self.credentials = credentials
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    credentials: Credentials
+    pool: urllib3.HTTPConnectionPool
+
+
+class Transport:
+    """A pool of connections to one service, and one pair of keys.
+
+    Args:
+        find: reads the credentials again when the service cannot be reached or refuses the keys, for a server that was started
+            again may have another port.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        ca_file: str | os.PathLike[str] | None = None,
+        timeout_s: float = 60.0,
+        find: Callable[[], Credentials] | None = None,
+    ) -> None:
+        self._ca_file, self._find, self._lock = ca_file, find, threading.Lock()
         self._timeout = urllib3.Timeout(connect=min(10.0, timeout_s), read=timeout_s)
-        parts = urlsplit(credentials.endpoint)
+        self._service = _Service(credentials, self._open_pool(credentials.endpoint))
+
+    @property
+    def credentials(self) -> Credentials:
+        """The address and the keys that are used now."""
+        return self._service.credentials
+
+    def _open_pool(self, endpoint: str) -> urllib3.HTTPConnectionPool:
+        parts = urlsplit(endpoint)
         host = parts.hostname or ""
-        self._pool: urllib3.HTTPConnectionPool
         try:
             if parts.scheme == "https":
-                context = ssl.create_default_context(cafile=ca_file)
-                self._pool = urllib3.HTTPSConnectionPool(host, parts.port, maxsize=8, ssl_context=context)
-            else:
-                self._pool = urllib3.HTTPConnectionPool(host, parts.port, maxsize=8)
+                context = ssl.create_default_context(cafile=self._ca_file)
+                return urllib3.HTTPSConnectionPool(host, parts.port, maxsize=8, ssl_context=context)
+            return urllib3.HTTPConnectionPool(host, parts.port, maxsize=8)
         except (LocationParseError, OSError) as error:
-            raise ConfigError("endpoint" if ca_file is None else "ca_file", f"cannot be used: {error}") from error
+            raise ConfigError("endpoint" if self._ca_file is None else "ca_file", f"cannot be used: {error}") from error
+
+    def _has_moved(self, used: _Service) -> bool:
+        """Whether the credentials are others than those used, read again now or by another thread."""
+        with self._lock:
+            if self._service is not used or self._find is None:
+                return self._service is not used
+            try:
+                found = self._find()
+            except ConfigError:
+                return False  # the failure that made us look says more
+            if found == used.credentials:
+                return False
+            self._service = _Service(found, self._open_pool(found.endpoint))
+            used.pool.close()
+            return True
 
     def close(self) -> None:
         """Close every idle connection."""
-        self._pool.close()
+        self._service.pool.close()
 
     def call(
         self,
@@ -206,10 +154,15 @@ class Transport:
         repeatable = method in _REPEATABLE or "x-idempotency-key" in fixed
         attempt = 1
         while True:
-            error, retry, after_s = self._attempt(method, target, body, fixed, signed, repeatable)
+            service = self._service
+            error, retry, after_s = self._attempt(service, method, target, body, fixed, signed, repeatable)
             if not isinstance(error, ServiceError):
                 return error
-            if not retry or attempt >= tries:
+            is_refused_elsewhere = error.status == 401 or (400 <= error.status < 500 and not error.error_code)
+            if attempt >= tries or not (retry or is_refused_elsewhere):
+                raise error
+            has_moved = (error.status == 0 or is_refused_elsewhere) and self._has_moved(service)
+            if not (retry or has_moved):
                 raise error
             time.sleep(min(MAX_PAUSE_S, after_s or 0.2 * 2**attempt * random.uniform(0.5, 1.0)))
             attempt += 1
@@ -263,19 +216,22 @@ class Transport:
         try:
             yield from answer.stream(CHUNK_BYTES, decode_content=False)
             answer.release_conn()  # before close, which would else drop a connection that can be used again
+        except ReadTimeoutError as error:
+            failure = self._unreachable(error, "broke off within its answer")
+            raise SilentStreamError(0, "", failure.symbol, str(failure)) from error
         except (HTTPError, OSError) as error:
             raise self._unreachable(error, "broke off within its answer") from error
         finally:
             answer.close()
 
     def _attempt(
-        self, method: str, target: str, body: Body, headers: Mapping[str, str], signed: bool, repeatable: bool
+        self, service: _Service, method: str, target: str, body: Body, headers: Mapping[str, str], signed: bool, repeatable: bool
     ) -> tuple[ServiceError | urllib3.BaseHTTPResponse, bool, float | None]:
         """Return an answer, or an error, whether it is safe to try again, and the pause that the service requests."""
         content = body if isinstance(body, bytes) else body()
-        all_headers = dict(headers) | (self._signature(method, target) if signed else {})
+        all_headers = dict(headers) | (_signature(service.credentials, method, target) if signed else {})
         try:
-            answer = self._pool.urlopen(
+            answer = service.pool.urlopen(
                 method,
                 target,
                 body=content or None,
@@ -306,20 +262,6 @@ class Transport:
             refusal = ServiceError(401, refusal.error_code, refusal.symbol, details, refusal.trace_id)
         return refusal, unseen or replayed or (repeatable and answer.status in (502, 503, 504)), after_s
 
-    def _signature(self, method: str, target: str) -> dict[str, str]:
-        who = self.credentials
-        stamp = str(_clock.next_ms(who.access_key))
-        key = who.access_key.encode()
-        signature = signing.sign(who.secret_key.encode(), method, target.encode("ascii"), stamp.encode("ascii"), key)
-        headers = {
-            signing.TIMESTAMP_HEADER: stamp,
-            signing.ACCESS_KEY_HEADER: who.access_key,
-            signing.SIGNATURE_HEADER: signature.decode("ascii"),
-        }
-        if who.api_key:
-            headers[signing.API_KEY_HEADER] = who.api_key
-        return headers
-
     def _advice_about_keys(self, answer: urllib3.BaseHTTPResponse) -> str:
         who = self.credentials
         try:
@@ -347,6 +289,20 @@ class Operations:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+
+def _signature(who: Credentials, method: str, target: str) -> dict[str, str]:
+    stamp = str(_clock.next_ms(who.access_key))
+    key = who.access_key.encode()
+    signature = signing.sign(who.secret_key.encode(), method, target.encode("ascii"), stamp.encode("ascii"), key)
+    headers = {
+        signing.TIMESTAMP_HEADER: stamp,
+        signing.ACCESS_KEY_HEADER: who.access_key,
+        signing.SIGNATURE_HEADER: signature.decode("ascii"),
+    }
+    if who.api_key:
+        headers[signing.API_KEY_HEADER] = who.api_key
+    return headers
 
 
 def _refusal(answer: urllib3.BaseHTTPResponse) -> ServiceError:

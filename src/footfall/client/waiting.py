@@ -26,6 +26,24 @@ def is_away(error: ServiceError) -> bool:
     return error.status in (0, 502, 503, 504)
 
 
+class Patience:
+    """Bears a server that is away, for up to ``AWAY_TIMEOUT_S`` from the first failure behind the last success."""
+
+    def __init__(self) -> None:
+        self._away_since: float | None = None
+
+    def reset(self) -> None:
+        """Note that the server answered."""
+        self._away_since = None
+
+    def bear(self, error: ServiceError) -> None:
+        """Return if a failure may pass; else raise it."""
+        now = time.monotonic()
+        self._away_since = now if self._away_since is None else self._away_since
+        if not is_away(error) or now - self._away_since > AWAY_TIMEOUT_S:
+            raise error
+
+
 def wait_until_final(
     item: T, get: Callable[[], T], describe: Callable[[T], str], callback: Callable[[T], None] | None, timeout_s: float | None
 ) -> T:
@@ -38,16 +56,15 @@ def wait_until_final(
     Raises:
         TimeoutError: it has not ended after ``timeout_s``; it goes on.
     """
-    last_seen = time.monotonic()
-    deadline = None if timeout_s is None else last_seen + timeout_s
+    patience = Patience()
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
     pause_s, before = FIRST_PAUSE_S, ""
     while True:
         try:
             item = get()
-            last_seen = time.monotonic()
+            patience.reset()
         except ServiceError as error:
-            if not is_away(error) or time.monotonic() - last_seen > AWAY_TIMEOUT_S:
-                raise
+            patience.bear(error)
         if callback is not None:
             callback(item)
         if item.is_final:
