@@ -20,6 +20,7 @@ from footfall.runner.process.poller import Poller
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from footfall.runner.command import Command
+    from footfall.runner.process.memory import MemoryWatch
 
 HEARTBEAT_INTERVAL_S = 10.0
 MEMORY_CHECK_INTERVAL_S = 0.25
@@ -61,6 +62,7 @@ class Supervisor:
         self._receives_signals = False
         self._output = -1
         self._kill_at: float | None = None
+        self._memory: MemoryWatch | None = None
 
     def run(self) -> None:
         """Start the command and return when its end is published."""
@@ -196,7 +198,11 @@ class Supervisor:
             self._stop("log_limit")
 
     def _watch(self, command: Command) -> None:
-        if tree.resident_mib(command.descendants(tree.Watched())) > self._spec["memory_mib"]:
+        if self._memory is None:  # loaded now: a command that ends sooner needs none of it
+            from footfall.runner.process.memory import MemoryWatch
+
+            self._memory = MemoryWatch(self._spec["memory_mib"])
+        if self._memory.is_over(command.descendants(tree.Watched())):
             self._stop("out_of_memory")
             command.kill(command.descendants(tree.Tree()))
 

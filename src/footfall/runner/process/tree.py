@@ -96,20 +96,6 @@ def kill_all(find: Callable[[], list[int]]) -> None:
     signal_all(find(), SIGKILL)
 
 
-def resident_mib(pids: list[int]) -> int:
-    """Return the memory of these processes that is theirs alone to free: anonymous and shared memory, not mapped files."""
-    kib = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/status", "rb") as file:
-                for line in file:
-                    if line.startswith((b"RssAnon:", b"RssShmem:")):
-                        kib += int(line.split()[1])
-        except OSError:
-            continue
-    return kib >> 10
-
-
 def pid_in_namespace(pid: int) -> int:
     """Return the pid that a process has in its own pid namespace, 0 when it is gone."""
     try:
