@@ -33,7 +33,7 @@ def test_no_file_is_longer_than_400_lines() -> None:
 
 def test_the_package_is_small_and_so_are_its_files() -> None:
     lengths = [n_lines(path) for path in FILES]
-    assert sum(lengths) <= 40_600
+    assert sum(lengths) <= 40_700
     assert statistics.median(lengths) <= 120
 
 

@@ -95,8 +95,9 @@ def test_row_14_a_run_reads_nothing_of_the_real_server_or_of_another_accounts_ru
     home, node = place.server.home, place.node(victim)
     processes = [pid for pid in os.listdir("/proc") if pid.isdecimal() and is_of(pid, node)]
     assert processes, "the victim lives"
+    readable = Path("/etc/passwd")
     files = [
-        home / "secret" / "key", home / "credentials.toml", home / "server.log", home / "data" / "footfall.db",
+        readable, home / "secret" / "key", home / "credentials.toml", home / "server.log", home / "data" / "footfall.db",
         home / "data" / "footfall.db-wal", node / "log.txt", node / "spec.json",
         *(Path("/proc", pid, name) for pid in processes for name in ("environ", "cmdline", "cwd", "root", "fd")),
     ]  # fmt: skip
@@ -108,9 +109,12 @@ def test_row_14_a_run_reads_nothing_of_the_real_server_or_of_another_accounts_ru
     finally:
         place.other.runs.stop(victim)
     # What is at the same number in the thief's own processes is its own.
-    own = {f"READ /proc/{pid}/{name}" for pid in processes for name in ("environ", "cmdline", "cwd", "root", "fd")}
+    own = {f"READ {readable}"} | {
+        f"READ /proc/{pid}/{name}" for pid in processes for name in ("environ", "cmdline", "cwd", "root", "fd")
+    }
     read = [line for line in log.splitlines() if line.startswith("READ") and line not in own]
     assert read == []
+    assert f"READ {readable}\n" in log, "what it may read is read"
     assert "of-the-victim" not in log
     assert "in-its-log" not in log.replace("FILES=", "")
     assert "footfall.db\n" not in log.partition("FILES=")[0]

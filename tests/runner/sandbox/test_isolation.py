@@ -33,9 +33,11 @@ def test_row_14_the_key_file_the_database_and_other_files_of_the_server_cannot_b
     other = bench.node("other-run")
     other.mkdir(parents=True)
     (other / "log.txt").write_text("another's log")
-    paths = f"{key} {database} {other}/log.txt {bench.settings.home} /etc/shadow"
+    own = bench.project / "own"
+    own.write_text("its own\n")
+    paths = f"{key} {database} {other}/log.txt {bench.settings.home} /etc/shadow {own} /etc/passwd"
     _, log = bench.run(f"for f in {paths}; do cat $f && echo READ $f; done; ls -R {bench.settings.home} /root 2>/dev/null; ls /")
-    assert "READ" not in log
+    assert [line for line in log.splitlines() if line.startswith("READ")] == [f"READ {own}", "READ /etc/passwd"]
     assert not {"the key", "the database", "another's log", "footfall.db"} & set(log.splitlines())
     assert {"srv", "var", "boot"} & set(log.splitlines()) == set()
 
@@ -45,8 +47,10 @@ def test_row_14_another_runs_environment_and_process_1_cannot_be_read(bench: Run
     bench.wait_log(other, "up")
     _, log = bench.run(
         "tr '\\0' '\\n' < /proc/1/environ; cat /proc/1/mem; for p in /proc/[0-9]*; do cat $p/environ; echo; cat $p/cmdline; done"
-        " | tr '\\0' ' '; ls /proc | grep -c '^[0-9]'"
+        " | tr '\\0' ' '; ls /proc | grep -c '^[0-9]'",
+        secrets={"TOKEN": "of-this-run"},
     )
+    assert "TOKEN=of-this-run" in log, "its own environment can be read"
     assert "of-the-other-run" not in log
     assert other not in log
     assert "runner" not in log.replace("footfall-runner", "")
@@ -174,25 +178,32 @@ def test_row_14_ten_gigabytes_end_the_run_before_they_end_the_machine(any_bench:
 
 
 def test_row_14_shared_memory_is_bounded_too(bench: RunnerBench) -> None:
-    status, log = bench.run("head -c 1G /dev/zero > /dev/shm/x || echo full", memory_mib=100)
+    status, log = bench.run("head -c 1G /dev/zero > /dev/shm/x; stat -c %s /dev/shm/x", memory_mib=100)
     assert status["exit_code"] == 0
-    assert "full" in log
+    assert "No space left on device" in log
+    assert int(log.split()[-1]) == 100 << 20, "all that it was given can be written before it is full"
 
 
 def test_row_14_nothing_of_the_system_can_be_written(bench: RunnerBench) -> None:
     paths = "/usr/x /etc/x /x /bin/x /proc/sys/kernel/core_pattern /sys/x /dev/x /etc/passwd $(dirname $(which python))/x"
-    _, log = bench.run(f"for f in {paths}; do echo x > $f && echo WROTE $f; done 2>/dev/null; echo done")
-    assert log == "done\n"
+    own = ("$NSML_OUTPUT_DIR/x", "$NSML_PRJ_DIR/x", "$HOME/x", "$TMPDIR/x", "/tmp/y", "/dev/shm/x", "/dev/null")
+    _, log = bench.run(
+        f"for f in {paths} {' '.join(own)}; do echo x > $f && echo WROTE; done 2>/dev/null; ls /dev/shm; echo done"
+    )
+    assert log == "WROTE\n" * len(own) + "x\ndone\n"
 
 
 def test_row_14_mounts_and_namespaces_are_refused(bench: RunnerBench) -> None:
     _, log = bench.run(
         "mount -t tmpfs x /tmp && echo DID; unshare -Ur id && echo DID; unshare -m true && echo DID; "
         "python -c 'import ctypes; print(ctypes.CDLL(None).unshare(0x10000000))'; chroot / true && echo DID; "
-        "umount /proc && echo DID; nsenter -t 1 -m true && echo DID"
+        "umount /proc && echo DID; nsenter -t 1 -m true && echo DID; unshare --version; nsenter --version; mount | head -1; "
+        "command -v umount chroot"
     )
     assert "DID" not in log
     assert "-1" in log.split()
+    assert {"unshare", "nsenter"} <= set(log.split()), "the programs run, and were refused"
+    assert {"umount", "chroot"} <= {word.rpartition("/")[2] for word in log.split()[-2:]}
 
 
 def test_row_15_a_command_has_no_rights_and_cannot_get_any(bench: RunnerBench) -> None:
@@ -329,8 +340,16 @@ def test_landlock_keeps_files_processes_and_signals_apart(home: Path) -> None:
     other, handle = bench.submit("echo up; sleep 60", secrets={"TOKEN": "of-the-other-run"})
     bench.wait_log(other, "up")
     victim = next(pid for pid in processes_of(other) if b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes())
-    status, log = bench.run(f"cat {secret}; cat /proc/{victim}/environ; kill -9 {victim}; echo x > /tmp/x && echo WROTE; id -u")
+    status, log = bench.run(
+        f"cat {secret}; cat /proc/{victim}/environ; kill -9 {victim}; echo x > /tmp/x && echo WROTE; "
+        'for d in "$TMPDIR" "$HOME" "$NSML_OUTPUT_DIR" "$NSML_PRJ_DIR" /dev/shm; do '
+        'f=$(mktemp -p "$d") && rm "$f" && echo own; done; '
+        "cat /proc/self/environ | tr '\\0' '\\n' | grep TOKEN; sleep 60 & kill $! && echo ended its own; id -u",
+        secrets={"TOKEN": "of-this-run"},
+    )
     assert status["exit_code"] == 0
+    assert log.count("own\n") == 6, log
+    assert "TOKEN=of-this-run" in log
     assert "the secret" not in log
     assert "of-the-other-run" not in log
     assert "WROTE" not in log

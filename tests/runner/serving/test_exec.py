@@ -66,9 +66,12 @@ def test_only_the_sandbox_is_seen_from_inside(live: tuple[RunnerBench, str]) -> 
     if bench.executor.isolation.level != "bubblewrap":
         pytest.skip("there is no sandbox at this level")
     done = enter_with_pipes(
-        bench.node(run_id), "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; ls /; mount -t tmpfs x /tmp && printf D%s ID"
-    )
+        bench.node(run_id), "sh", "-c",
+        "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; ls /; mount -t tmpfs x /tmp && printf D%s ID; "
+        "for d in /tmp /dev/shm $HOME; do echo x > $d/x && echo WROTE; done",
+    )  # fmt: skip
     said = done.stdout.decode()
+    assert said.count("WROTE\n") == 3, done.stderr
     assert "sleep 60" in said
     assert "pytest" not in said
     assert "DID" not in said

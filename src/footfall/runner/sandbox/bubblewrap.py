@@ -64,7 +64,9 @@ class Sandbox:
             self._bind_root()
         else:
             self._bind_host()
-        self._add("--proc", "/proc", "--dev", "/dev", "--size", str(self._size_mib << 20), "--tmpfs", "/dev/shm")
+        self._add("--proc", "/proc", "--dev", "/dev")
+        # Made by whom starts the sandbox, and used by whom the command runs as.
+        self._add("--perms", "1777", "--size", str(self._size_mib << 20), "--tmpfs", "/dev/shm")
         for path in _HARDWARE:
             self._make_parents(path)
             self._add("--ro-bind-try", path, path)
