@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from footfall.stores.names import StoreLocation
 
@@ -25,6 +26,17 @@ def free_port() -> int:
 def s3_location(endpoint: str, **changes: object) -> StoreLocation:
     values = {"endpoint": endpoint, "region": "us-east-1", "access_key": ACCESS_KEY, "secret_key": SECRET_KEY, "timeout_s": 5.0}
     return StoreLocation("s3://", **(values | changes))  # type: ignore[arg-type]
+
+
+def s3_client(location: StoreLocation) -> Any:
+    """Another client of a service: it puts what ours would not."""
+    import botocore.session
+    from botocore.config import Config
+
+    return botocore.session.get_session().create_client(
+        "s3", region_name=location.region, endpoint_url=location.endpoint, aws_access_key_id=location.access_key,
+        aws_secret_access_key=location.secret_key, config=Config(s3={"addressing_style": "path"}),
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -63,7 +75,7 @@ def counted_moto_server(bucket: str, keys: Iterable[str]) -> Iterator[tuple[str,
 
 
 @contextlib.contextmanager
-def juicefs_gateway(directory: Path) -> Iterator[str]:
+def juicefs_gateway(directory: Path, *, keep_etag: bool = True) -> Iterator[str]:
     port = free_port()
     meta = f"sqlite3://{directory}/meta.db"
     juicefs = _program("juicefs")
@@ -73,7 +85,7 @@ def juicefs_gateway(directory: Path) -> Iterator[str]:
         check=True,
         capture_output=True,
     )
-    command = [juicefs, "gateway", "--multi-buckets", "--keep-etag", "--no-banner", "--no-usage-report"]
+    command = [juicefs, "gateway", "--multi-buckets", *(["--keep-etag"] if keep_etag else []), "--no-banner", "--no-usage-report"]
     command += ["--cache-dir", f"{directory}/cache", "--log", f"{directory}/gateway.log", meta, f"127.0.0.1:{port}"]
     environment = os.environ | {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY}
     with _server(command, port, directory / "juicefs.log", environment):

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "footfall"
 FILES = sorted(SOURCE.rglob("*.py"))
 BUDGETS = {  # lines a room may have; raise one knowingly
-    "api": 4800, "behavior": 1550, "cli": 4350, "client": 3000, "compute": 3700, "contract": 1950, "db": 4700, "executors": 350,
-    "files": 450, "jobs": 800, "machine": 450, "modeling": 9_200, "runner": 4900, "stores": 900,
+    "api": 5200, "behavior": 1900, "cli": 4400, "client": 2900, "compute": 4100, "contract": 2200, "db": 5000, "executors": 450,
+    "files": 550, "jobs": 950, "machine": 600, "modeling": 10_900, "runner": 5900, "stores": 1000,
 }  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def test_no_file_is_longer_than_400_lines() -> None:
 
 def test_the_package_is_small_and_so_are_its_files() -> None:
     lengths = [n_lines(path) for path in FILES]
-    assert sum(lengths) <= 40_700
+    assert sum(lengths) <= 46_000
     assert statistics.median(lengths) <= 120
 
 

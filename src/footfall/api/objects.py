@@ -38,7 +38,7 @@ def list_objects(request: Request) -> ObjectList:
         prefix, after=after, limit=limit + 1
     )
     page = objects[:limit]
-    return ObjectList(bucket, [_body(info) for info in page], page[-1].key if len(objects) > limit else None)
+    return ObjectList(bucket, [_body(info) for info in page], page[-1].key if len(objects) > limit else None, objects.n_skipped)
 
 
 def put_object(request: Request, chunks: Iterator[bytes], memory: RequestMemory) -> Response:

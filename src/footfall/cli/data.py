@@ -123,7 +123,7 @@ def list_objects(where: str) -> None:
             )
             return
         bucket, prefix = bucket_and_key(where)
-        objects = list(client.list_objects(bucket, prefix))
+        objects = list(client.list_objects(bucket, prefix, on_skipped=_note_skipped))
     rows = [[item.key, item.size_bytes, moment(item.created_at)] for item in objects]
     show_list(objects, ["KEY", "BYTES", "MODIFIED (UTC)"], rows, numbers=[1], empty=f"Nothing is at {where}.")
 
@@ -145,6 +145,12 @@ def remove(targets: tuple[str, ...], recursive: bool) -> None:
     else:
         for name in removed:
             output.line(f"removed {name}")
+
+
+def _note_skipped(count: int) -> None:
+    output.note(
+        f"{count:,} keys are passed over: they are no paths, as a//b or a name with a control character; rename them there."
+    )
 
 
 def _keys_at(client: "Client", target: str, recursive: bool) -> list[str]:

@@ -259,14 +259,22 @@ class Client:
         answer = self.transport.call("GET", object_path(bucket, key))
         return int(answer.headers.get("content-length", 0)), self.transport.stream(answer)
 
-    def list_objects(self, bucket: str, prefix: str = "") -> Iterator[ObjectSummary]:
-        """Yield what is in a bucket, by key, requesting more pages as they are needed."""
+    def list_objects(
+        self, bucket: str, prefix: str = "", *, on_skipped: Callable[[int], object] | None = None
+    ) -> Iterator[ObjectSummary]:
+        """Yield what is in a bucket, by key, requesting more pages as they are needed.
+
+        Args:
+            on_skipped: called with a number of keys that are left out: another client put what is no path, such as ``a//b``.
+        """
         after: str | None = None
         while True:
             query: Mapping[str, Any] = {"prefix": prefix or None, "after": after, "limit": 1000}
             page = self.transport.json("GET", f"/data/v1/{quote(bucket, safe='')}", query)
             for item in page["objects"]:
                 yield reply(ObjectSummary, item)
+            if on_skipped and page.get("n_skipped"):
+                on_skipped(page["n_skipped"])
             after = page.get("next_after")
             if not after:
                 return

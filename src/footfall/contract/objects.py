@@ -15,11 +15,15 @@ class ObjectBody(msgspec.Struct):
 
 
 class ObjectList(msgspec.Struct):
-    """Objects by key; ``next_after`` is the ``after`` of the next page, null on the last."""
+    """Objects by key; ``next_after`` is the ``after`` of the next page, null on the last.
+
+    ``n_skipped`` keys of another client were passed over among those that were looked at, as they are no paths (``a//b``).
+    """
 
     bucket: str
     objects: list[ObjectBody]
     next_after: str | None
+    n_skipped: int = 0
 
 
 class ObjectPut(msgspec.Struct):

@@ -13,16 +13,20 @@ from footfall.stores.datasets import find_objects
 from footfall.stores.store import ObjectInfo, Store
 
 
-def open_sources(buckets: Buckets, bucket: str, path: str) -> list[Source]:
+def open_sources(buckets: Buckets, bucket: str, path: str, log: Callable[[str], None]) -> list[Source]:
     """Return the files of a data set; see ``stores.datasets``.
 
-    Each may be opened again and again, and notices when the object is no longer the one that was found here.
+    Each may be opened again and again, and notices when the object is no longer the one that was found here. Keys that
+    cannot be read are logged.
 
     Raises:
         ObjectNotFoundError: nothing is there.
     """
     store = buckets.open(bucket)
-    return [Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes) for info in find_objects(store, path)]
+    objects = find_objects(store, path)
+    if objects.n_skipped:
+        log(f"warning: {objects.n_skipped:,} keys below {path} are no paths, as a//b, and are not read; rename them in the store")
+    return [Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes) for info in objects]
 
 
 def fetch_artefact(internal: Store, key: str, scratch: Path) -> Path:

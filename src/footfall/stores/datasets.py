@@ -1,34 +1,40 @@
 """Which objects are a data set, and how one begins: the same for the request that names it and for the job that reads it."""
 
 import zlib
+from contextlib import suppress
 
 import zstandard
 
 from footfall.errors import ObjectNotFoundError
-from footfall.stores.store import ObjectInfo, Store
+from footfall.stores.store import Listing, Store
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
-def find_objects(store: Store, path: str) -> list[ObjectInfo]:
+def find_objects(store: Store, path: str) -> Listing:
     """Return the objects of a data set: the one at ``path``, else those below it in key order.
 
-    Names that begin with ``_`` or ``.`` are skipped, as directories of part files have them.
+    Names that begin with ``_`` or ``.`` are passed over, as directories of part files have them, and so are empty parts and
+    the empty objects by which consoles and Hadoop mark a directory (``sub/``, ``sub_$folder$``).
 
     Raises:
         ObjectNotFoundError: nothing is there.
         StoreDeniedError: the store does not take such a key.
     """
+    own = Listing()
     if not path.endswith("/"):
-        try:
-            return [store.head(path)]
-        except ObjectNotFoundError:
-            pass
+        with suppress(ObjectNotFoundError):
+            own.append(store.head(path))
+            if own[0].size_bytes:
+                return own
     directory = path.rstrip("/") + "/"
-    objects = [info for info in store.list(directory) if not _is_hidden(info.key[len(directory) :])]
-    if not objects:
+    below = store.list(directory)
+    visible = [info for info in below if not _is_hidden(info.key[len(directory) :])]
+    parts = Listing([info for info in visible if info.size_bytes] or own or visible[:1])
+    if not parts:
         raise ObjectNotFoundError(path)
-    return objects
+    parts.n_skipped = below.n_skipped
+    return parts
 
 
 def read_beginning(store: Store, key: str, limit: int) -> bytes:

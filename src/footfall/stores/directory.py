@@ -16,11 +16,11 @@ import obstore
 from obstore import exceptions as failures
 from obstore.store import LocalStore
 
-from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreDeniedError
+from footfall.errors import ObjectNotFoundError, StoreDeniedError
 from footfall.files.durable import publish, sync
 from footfall.stores.errors import translate_errors
 from footfall.stores.names import StoreLocation
-from footfall.stores.store import CHUNK_BYTES, ObjectChangedError, ObjectInfo, Store
+from footfall.stores.store import CHUNK_BYTES, Listing, ObjectChangedError, ObjectInfo, Store, path_refusal
 
 MAX_SEGMENT_BYTES = 240
 """A file name may have 255 bytes, and drafts add to it."""
@@ -69,11 +69,11 @@ class DirectoryStore(Store):
             details = f"The directory of the bucket {name} holds files that are no objects, such as links; remove them first."
             raise StoreDeniedError(details, operation="write") from error
 
-    def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> list[ObjectInfo]:
+    def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> Listing:
         """See ``Store``."""
         if not _is_prefix(prefix) or self._is_behind_link(prefix):
-            return []
-        return list(islice(self._existing(_walk(self._root, prefix, after)), limit))
+            return Listing()
+        return Listing(islice(self._existing(_walk(self._root, prefix, after)), limit))
 
     def move(self, key: str, path: Path) -> None:
         """Put a file that is given up; it is renamed, which costs nothing, if its disk is the same."""
@@ -96,21 +96,15 @@ class DirectoryStore(Store):
         Raises:
             InvalidFieldError: rule ``path``.
         """
-        problem = None
-        *parents, name = key.split("/")
-        if any(len(part) > MAX_SEGMENT_BYTES for part in (*parents, name)):
-            problem = f"a part between slashes is longer than {MAX_SEGMENT_BYTES} characters; shorten it"
-        elif (self._root / key).is_dir():
-            problem = "other objects lie below it, so no object can be there; choose another name"
-        else:
-            path = self._root
-            for part in parents:
-                path = path / part
-                if path.is_file():
-                    problem = f"{path.relative_to(self._root)} is an object, so nothing can lie below it; choose another name"
-                    break
-        if problem:
-            raise InvalidFieldError("key", key, "path", f"{key}: {problem}.")
+        if any(len(step) > MAX_SEGMENT_BYTES for step in key.split("/")):
+            raise path_refusal(key, f"a part between slashes is longer than {MAX_SEGMENT_BYTES} characters; shorten it")
+        super().check_writable(key)
+
+    def _lies_above_objects(self, key: str) -> bool:
+        return (self._root / key).is_dir()
+
+    def _is_object(self, key: str) -> bool:
+        return (self._root / key).is_file()
 
     def sweep_drafts(self, older_than_s: float) -> int:
         """See ``Store``."""

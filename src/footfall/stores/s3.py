@@ -4,7 +4,7 @@ Rules learned from real services: conditional puts and bulk deletes may be absen
 not come in order is noticed, and then read whole.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -12,12 +12,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import obstore
+from obstore import exceptions as failures
 from obstore.store import S3Store as Backend
 
-from footfall.errors import ObjectNotFoundError, StoreDeniedError, StoreUnavailableError
+from footfall.errors import ObjectNotFoundError, StoreDeniedError
+from footfall.stores import botocore_s3
 from footfall.stores.names import StoreLocation
-from footfall.stores.store import CHUNK_BYTES, ObjectChangedError, ObjectInfo, Store, info_of
+from footfall.stores.store import CHUNK_BYTES, Listing, ObjectChangedError, ObjectInfo, Store, info_of, is_path
 
+_NO_PATH = "object with invalid path"
+"""What obstore says of a listing's page that has such a key (object_store: InvalidPath)."""
 LIST_PAGE = 1000
 """How many keys a service puts into one answer, at most."""
 
@@ -49,7 +53,7 @@ class S3Store(Store):
         """
         store = cls(cls.bucket_location(location, name))
         try:
-            _create_bucket(location, name)
+            botocore_s3.create_bucket(location, name)
         except ModuleNotFoundError as error:
             with suppress(StoreDeniedError, ObjectNotFoundError):
                 store.is_empty()
@@ -62,24 +66,58 @@ class S3Store(Store):
     def delete_bucket(location: StoreLocation, name: str) -> None:
         """Leave the bucket itself to its operator."""
 
-    def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> list[ObjectInfo]:
+    def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> Listing:
         """See ``Store``."""
         with self._errors(prefix, "list"):
-            infos, is_sorted = _list_from(self._backend, prefix, max(after, _before(prefix)), limit)
-            if not is_sorted:
-                infos, _ = _list_from(self._backend, prefix, "", None)
-        return sorted((info for info in infos if info.key > after), key=lambda info: info.key)[:limit]
+            n_skipped = 0
+            infos: Sequence[ObjectInfo]
+            try:
+                infos, is_sorted = _list_from(self._backend, prefix, max(after, _before(prefix)), limit)
+                if not is_sorted:
+                    infos, _ = _list_from(self._backend, prefix, "", None)
+            except failures.BaseError as error:
+                if _NO_PATH not in str(error):
+                    raise
+                infos, n_skipped = self._list_around(prefix, after, limit, error)
+        readable = [info for info in infos if is_path(info.key)]
+        listing = Listing(sorted((info for info in readable if info.key > after), key=lambda info: info.key)[:limit])
+        listing.n_skipped = n_skipped + len(infos) - len(readable)
+        return listing
 
     def is_empty(self) -> bool:
-        """See ``Store``."""
+        """See ``Store``; a key that is no path is something, too."""
         with self._errors("", "list"):
-            return not any(obstore.list(self._backend, chunk_size=LIST_PAGE))
+            try:
+                return not any(obstore.list(self._backend, chunk_size=LIST_PAGE))
+            except failures.BaseError as error:
+                if _NO_PATH not in str(error):
+                    raise
+                return False
+
+    def _list_around(self, prefix: str, after: str, limit: int | None, error: Exception) -> tuple[Sequence[ObjectInfo], int]:
+        """List by botocore, since a page of the back-end is lost with one key that is no path.
+
+        Raises:
+            StoreDeniedError: botocore is not installed.
+        """
+        try:
+            return botocore_s3.list_objects(self.location, prefix, after, limit)
+        except ModuleNotFoundError:
+            key = str(error).partition('"')[2].partition('"')[0]
+            details = f"{key}: a key with an empty step hides the others; remove it, or pip install 'footfall[s3]' on the server."
+            raise StoreDeniedError(details, operation="list") from error
+
+    def _lies_above_objects(self, key: str) -> bool:
+        return bool(self.list(key + "/", limit=1))
+
+    def _is_object(self, key: str) -> bool:
+        return self.exists(key)
 
     def _read_once(self, key: str, expected: ObjectInfo, offset: int) -> Iterator[bytes]:
         with self._errors(key, "read"):
             options: Any = {"range": (offset, expected.size_bytes)} if offset else {}
             response = obstore.get(self._backend, key, options=options)
-            if response.meta["e_tag"] != expected.e_tag or response.meta["size"] != expected.size_bytes:
+            if not info_of(response.meta).is_same(expected):
                 raise ObjectChangedError(key)
             for chunk in response.stream(min_chunk_size=CHUNK_BYTES):
                 yield bytes(chunk)
@@ -130,44 +168,3 @@ def _options(location: StoreLocation) -> dict[str, Any]:
     if location.access_key:
         options |= {"access_key_id": location.access_key, "secret_access_key": location.secret_key}
     return options
-
-
-def _create_bucket(location: StoreLocation, name: str) -> None:
-    """Make a bucket; one that is there already is fine here, and the caller checks whether it is ours.
-
-    Raises:
-        StoreDeniedError: the service refuses.
-        StoreUnavailableError: it does not answer.
-    """
-    # obstore cannot make buckets; botocore is slow to import, so only this rare call pays for it.
-    import botocore.session
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path" if location.path_style else "virtual"},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        connect_timeout=5,
-        read_timeout=location.timeout_s,
-        retries={"max_attempts": 2},
-    )
-    client = botocore.session.get_session().create_client(
-        "s3",
-        region_name=location.region,
-        endpoint_url=location.endpoint or None,
-        aws_access_key_id=location.access_key or None,
-        aws_secret_access_key=location.secret_key or None,
-        config=config,
-    )
-    constraint = (
-        {} if location.region in ("", "us-east-1") else {"CreateBucketConfiguration": {"LocationConstraint": location.region}}
-    )
-    try:
-        client.create_bucket(Bucket=name, **constraint)
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-            raise StoreDeniedError(f"the S3 service does not make the bucket {name}: {error}", operation="write") from error
-    except BotoCoreError as error:
-        raise StoreUnavailableError(f"the S3 service does not answer: {error}", operation="write") from error

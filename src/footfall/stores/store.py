@@ -4,6 +4,7 @@ A ``Store`` holds objects by key. Writes appear whole or not at all. Reads notic
 after a broken connection. Back-ends: ``directory.py``, ``s3.py``; ``buckets.py`` picks one by location.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -14,22 +15,37 @@ from typing import Any
 
 import obstore
 
-from footfall.errors import ObjectNotFoundError, StoreError, StoreUnavailableError
+from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreError, StoreUnavailableError
 from footfall.stores.errors import translate_errors
 from footfall.stores.names import StoreLocation
 
 CHUNK_BYTES = 8 << 20
 READ_TRIES = 4
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What a store says of an object. ``e_tag`` changes with its content and need not be an MD5."""
+    """What a store says of an object. ``e_tag`` changes with its content and need not be an MD5; some services have none."""
 
     key: str
     size_bytes: int
     e_tag: str | None
     modified_at: datetime
+
+    def is_same(self, other: "ObjectInfo") -> bool:
+        """Whether both describe the same content; without two tags, size and time (to the second, as HTTP tells it) decide."""
+        if self.size_bytes != other.size_bytes:
+            return False
+        if self.e_tag is None or other.e_tag is None:
+            return self.modified_at.replace(microsecond=0) == other.modified_at.replace(microsecond=0)
+        return _bare_tag(self.e_tag) == _bare_tag(other.e_tag)
+
+
+class Listing(list[ObjectInfo]):
+    """Objects by key. ``n_skipped`` keys were passed over: a store's other clients may put what is no path, as ``a//b``."""
+
+    n_skipped = 0
 
 
 class ObjectChangedError(StoreError):
@@ -66,7 +82,7 @@ class Store(ABC):
         return True
 
     @abstractmethod
-    def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> list[ObjectInfo]:
+    def list(self, prefix: str = "", *, after: str = "", limit: int | None = None) -> Listing:
         """Return the objects whose key starts with ``prefix``, sorted by key, from the first one after ``after``.
 
         With a ``limit`` no more of the store's listing is read than needed.
@@ -100,7 +116,7 @@ class Store(ABC):
                 tries -= 1
                 if not tries:
                     raise
-        if self.head(key).e_tag != expected.e_tag:
+        if not self.head(key).is_same(expected):
             raise ObjectChangedError(key)
 
     def read_bytes(self, key: str, *, limit_bytes: int | None = None) -> bytes:
@@ -159,16 +175,28 @@ class Store(ABC):
         """Return the file of ``key`` when the store is a directory of this machine."""
         return None
 
-    def check_writable(self, key: str) -> None:  # noqa: B027 - most stores hold every key
-        """Refuse a key that the store cannot hold although its name is allowed.
+    def check_writable(self, key: str) -> None:
+        """Refuse a key below an object, or in place of objects: not every store can hold both, and a path would mean two things.
 
         Raises:
             InvalidFieldError: rule ``path``.
         """
+        if self._lies_above_objects(key):
+            raise path_refusal(key, "other objects lie below it, so no object can be there; choose another name")
+        steps = key.split("/")
+        for parent in ("/".join(steps[:n]) for n in range(1, len(steps))):
+            if self._is_object(parent):
+                raise path_refusal(key, f"{parent} is an object, so nothing can lie below it; choose another name")
 
     def sweep_drafts(self, older_than_s: float) -> int:
         """Remove the unfinished files of writers that were killed; return how many."""
         return 0
+
+    @abstractmethod
+    def _lies_above_objects(self, key: str) -> bool: ...
+
+    @abstractmethod
+    def _is_object(self, key: str) -> bool: ...
 
     @abstractmethod
     def _read_once(self, key: str, expected: ObjectInfo, offset: int) -> Iterator[bytes]: ...
@@ -188,6 +216,21 @@ class Store(ABC):
         return translate_errors(key, operation, self._root_text)
 
 
+def path_refusal(key: str, problem: str) -> InvalidFieldError:
+    """Return the error for a key that a store cannot hold."""
+    return InvalidFieldError("key", key, "path", f"{key}: {problem}.")
+
+
 def info_of(meta: Mapping[str, Any]) -> ObjectInfo:
     """Return obstore's description of an object as ours."""
-    return ObjectInfo(meta["path"], meta["size"], meta["e_tag"], meta["last_modified"])
+    return ObjectInfo(meta["path"], meta["size"], meta["e_tag"] or None, meta["last_modified"])
+
+
+def is_path(key: str) -> bool:
+    """Whether obstore can read a key; it refuses empty steps, ``.``, ``..`` and control characters."""
+    return not _CONTROL.search(key) and all(step not in ("", ".", "..") for step in key.removesuffix("/").split("/"))
+
+
+def _bare_tag(tag: str) -> str:
+    """Return a tag without what listings, answers and proxies write differently: quotes, and a weak tag's mark."""
+    return tag.removeprefix("W/").strip('"')
