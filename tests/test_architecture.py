@@ -138,7 +138,7 @@ def test_only_the_settings_and_the_edges_of_processes_read_the_environment() -> 
         "executors/local.py", "runner/environment.py", "jobs/context.py",  # PATH for children; what a runner gives its job
     }  # fmt: skip
     found = {str(path.relative_to(SOURCE)) for path in FILES if re.search(r"\bos\.(environ|getenv)\b", path.read_text("utf-8"))}
-    assert found - readers - {str(path.relative_to(SOURCE)) for path in (SOURCE / "cli").glob("*.py")} <= {"modeling/threads.py"}
+    assert found - readers - {str(path.relative_to(SOURCE)) for path in (SOURCE / "cli").rglob("*.py")} <= {"modeling/threads.py"}
 
 
 def loaded_by(statement: str) -> set[str]:

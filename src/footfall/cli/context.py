@@ -1,5 +1,6 @@
 """What every command shares: the options ``--home`` and ``--json``, and the client."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,11 @@ from footfall.errors import FootfallError, InputError
 
 if TYPE_CHECKING:
     from footfall.client import Client
+    from footfall.client.nsml_replies import Run
 
 
+PROJECT_VARIABLE = "FOOTFALL_PROJECT"
+"""Names the project of commands that are not told another."""
 TIMEOUT_S = 60.0
 """Longest wait for the server within one request."""
 
@@ -68,25 +72,18 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A group of such commands, listed in the order in which they were added."""
+    """A group of such commands, listed in the order in which they were added; it takes the shared options too."""
 
     command_class = Command
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("context_settings", {"help_option_names": ["-h", "--help"]})
         super().__init__(*args, **kwargs)
+        self.params.extend(shared_options())
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the source."""
         return list(self.commands)
-
-
-class RootGroup(Group):
-    """The group of all, which takes the shared options too."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params.extend(shared_options())
 
 
 def open_client() -> "Client":
@@ -95,6 +92,16 @@ def open_client() -> "Client":
 
     chosen = choices()
     return Client(home=chosen.home, ca_file=chosen.ca_file, timeout_s=TIMEOUT_S)
+
+
+def find_run(client: "Client", name: str) -> "Run":
+    """Return the run that ``PROJECT/NUMBER`` names, or ``NUMBER`` alone in the project of ``FOOTFALL_PROJECT``.
+
+    Raises:
+        InputError: there is none, or the text reads differently.
+    """
+    project = os.environ.get(PROJECT_VARIABLE)
+    return client.runs.find(f"{project}/{name}" if project and name.isascii() and name.isdigit() else name)
 
 
 def bucket_and_key(text: str, *, what: str = "BUCKET/KEY") -> tuple[str, str]:

@@ -137,9 +137,16 @@ def remove(targets: tuple[str, ...], recursive: bool) -> None:
         matches = dict.fromkeys(
             (bucket_and_key(target)[0], key) for target in targets for key in _keys_at(client, target, recursive)
         )
-        for bucket, key in matches:
-            client.delete_object(bucket, key)
-    removed = [f"{bucket}/{key}" for bucket, key in matches]
+        removed = []
+        try:
+            for bucket, key in matches:
+                client.delete_object(bucket, key)
+                removed.append(f"{bucket}/{key}")
+        finally:
+            _report_removed(removed)
+
+
+def _report_removed(removed: list[str]) -> None:
     if choices().json:
         output.json_value({"removed": removed})
     else:

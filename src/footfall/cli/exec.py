@@ -2,11 +2,12 @@
 
 import click
 
-from footfall.cli.context import Command, choices, open_client
+from footfall.cli.command_line import CommandLine
+from footfall.cli.context import choices, find_run, open_client
 from footfall.errors import NotFoundError, WrongStateError
 
 
-@click.command(cls=Command, name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(cls=CommandLine, n_own=1, name="exec")
 @click.option("--node", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="The node to enter.")
 @click.argument("which", metavar="PROJECT/NUMBER")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -21,7 +22,7 @@ def exec_(node: int, which: str, command: tuple[str, ...]) -> None:
     from footfall.offline import find_node
 
     with open_client() as client:
-        run = client.runs.find(which)
+        run = find_run(client, which)
     directory = find_node(load_settings(choices().home), run.project_id, int(run.number), node)
     try:
         code = enter(directory, command)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from footfall.cli import output
-from footfall.cli.context import Command, choices, open_client
+from footfall.cli.context import Command, choices, find_run, open_client
 from footfall.cli.verbs import KINDS, resources
 from footfall.errors import FootfallError, InputError
 from footfall.lines import whole_lines
@@ -48,7 +48,7 @@ def logs(
     with open_client() as client:
         if which is None:
             begin = None if since is None else parse_since(since)
-            run = client.runs.find(kind)
+            run = find_run(client, kind)
             print_log(client, run, node_numbers(run, nodes), tail=tail, since=begin, grep=grep, follow=follow)
             return
         resource = resources(client, kind).find(which)

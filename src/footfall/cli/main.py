@@ -1,7 +1,4 @@
-"""The ``footfall`` command: its tree of commands, and the exit code of each error.
-
-Exit codes: 0 success · 1 the requested work failed · 2 wrong usage · 3 the service cannot be reached or fails.
-"""
+"""The ``footfall`` command: its tree of commands, and what becomes of each error."""
 
 import os
 import sys
@@ -9,15 +6,16 @@ import traceback
 
 import click
 
-from footfall.cli import accounts, behavior, data, doctor, exec, follow, output, profile, projects, runs, serve
-from footfall.cli.context import Choices, RootGroup, RunFailed
+from footfall.cli import accounts, behavior, data, doctor, exec, follow, output, profile, serve
+from footfall.cli.compute import outputs, projects, runs, storage
+from footfall.cli.compute import run as run_
+from footfall.cli.context import Choices, Group, RunFailed
+from footfall.cli.failures import DONE, FAILED, INTERRUPTED, WRONG_USAGE, code_of, text_of
 from footfall.cli.report.report import report
-from footfall.errors import DatabaseUnavailableError, ExecutorUnavailableError, FootfallError, ServiceError, StoreUnavailableError
-
-DONE, FAILED, WRONG_USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+from footfall.errors import FootfallError
 
 
-@click.group(cls=RootGroup)
+@click.group(cls=Group)
 @click.version_option(package_name="footfall", message="footfall %(version)s")
 def cli() -> None:
     """Score every user from behaviour sequences, and run commands on machines that you share.
@@ -29,8 +27,9 @@ def cli() -> None:
 behavior.task.add_command(report)
 for _command in (
     serve.up, serve.demo, data.data, behavior.feature, behavior.task, behavior.task_run, profile.profile, behavior.encoder,
-    projects.project, runs.run, runs.runs, follow.logs, runs.stop, exec.exec_, runs.metrics, runs.artifacts, projects.products,
-    projects.image, projects.volume, projects.storage, projects.ssh_key, accounts.bucket, accounts.account, accounts.user,
+    projects.project, run_.run, runs.runs, follow.logs, runs.stop, exec.exec_, outputs.metrics, outputs.artifacts,
+    projects.products, projects.image, projects.volume, storage.storage, projects.ssh_key, accounts.bucket,
+    accounts.account, accounts.user,
     accounts.key, doctor.doctor, serve.completion,
 ):  # fmt: skip
     cli.add_command(_command)
@@ -67,7 +66,8 @@ def _run(arguments: list[str], chosen: Choices) -> int:
         output.problem(str(error))
         return FAILED
     except FootfallError as error:
-        return _refused(error)
+        output.problem(text_of(error))
+        return code_of(error)
     except TimeoutError as error:
         output.problem(str(error))
         return FAILED
@@ -81,6 +81,9 @@ def _run(arguments: list[str], chosen: Choices) -> int:
 
 
 def _usage_error(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        output.note(error.format_message())
+        return WRONG_USAGE
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f" See `{context.command_path} --help`." if context is not None else ""
     output.problem(error.format_message() + hint)
@@ -95,14 +98,3 @@ def _os_error(error: OSError) -> int:
         else f"The operating system refuses: {what}. `footfall doctor` looks for the cause."
     )
     return WRONG_USAGE
-
-
-def _refused(error: FootfallError) -> int:
-    if isinstance(error, ServiceError):
-        code = f" [{error.error_code} {error.symbol}]" if error.error_code else ""
-        trace = f" Trace id: {error.trace_id}." if error.status >= 500 and error.trace_id else ""
-        output.problem(f"{error}{code}{trace}")
-        return UNREACHABLE if error.status == 0 or error.status >= 500 else WRONG_USAGE
-    output.problem(str(error))
-    away = isinstance(error, StoreUnavailableError | DatabaseUnavailableError | ExecutorUnavailableError)
-    return UNREACHABLE if away else WRONG_USAGE

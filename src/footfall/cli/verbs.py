@@ -6,6 +6,7 @@ import click
 
 from footfall.cli import output
 from footfall.cli.context import Group, RunFailed, open_client
+from footfall.cli.failures import each
 from footfall.cli.show import done, moment, show_list, show_made, show_record
 
 if TYPE_CHECKING:
@@ -58,20 +59,24 @@ def add_verbs(group: Group, kind: str) -> None:
         with open_client() as client:
             _wait_and_show(client, kind, resources(client, kind).find(which), timeout_s)
 
-    _add_change(group, kind, "cancel", f"Stop a {words} that has not ended.", "being stopped")
-    _add_change(group, kind, "delete", f"Delete a {words}.", "deleted")
+    _add_change(group, kind, "cancel", f"Stop {words}s that have not ended.", "being stopped")
+    _add_change(group, kind, "delete", f"Delete {words}s.", "deleted")
 
 
 def _add_change(group: Group, kind: str, verb: str, help: str, state: str) -> None:
     @group.command(verb, help=help)
-    @click.argument("which", metavar="ID|NAME")
-    def change(which: str) -> None:
+    @click.argument("which", metavar="ID|NAME...", nargs=-1, required=True)
+    def change(which: tuple[str, ...]) -> None:
+        words = kind.replace("-", " ")
         with open_client() as client:
             verbs = resources(client, kind)
-            item = verbs.find(which)
-            getattr(verbs, verb)(item.id)
-        words = kind.replace("-", " ")
-        done(f"The {words} {item.name} is {state}.", kind=kind, id=item.id, name=item.name, action=verb)
+
+            def change_one(name: str) -> None:
+                item = verbs.find(name)
+                getattr(verbs, verb)(item.id)
+                done(f"The {words} {item.name} is {state}.", kind=kind, id=item.id, name=item.name, action=verb)
+
+            each(which, change_one)
 
 
 def _brief(item: "Resource", field: str) -> Any:

@@ -138,6 +138,10 @@ def _check_command(command: str, product: Product) -> None:
     if not command.strip():
         details = f"command is missing; the product {product.code} is for training and needs one."
         raise InvalidFieldError("command", command, "missing", details)
+    word = command.split(maxsplit=1)[0]
+    if word.startswith("-"):
+        details = f"command begins with {word[:80]!r}, which is an option and no program; give the program first."
+        raise InvalidFieldError("command", command, "pattern", details)
     if len(command) > MAX_COMMAND_CHARACTERS or len(command.encode()) > MAX_COMMAND_BYTES:
         details = (
             f"command has {len(command)} characters; at most {MAX_COMMAND_CHARACTERS}, and {MAX_COMMAND_BYTES} bytes, "

@@ -1,4 +1,4 @@
-"""``footfall project | products | image | volume | storage | ssh-key``: what runs need."""
+"""``footfall project | products | image | volume | ssh-key``: what runs need."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from footfall.cli import output
-from footfall.cli.context import Command, Group, choices, open_client
-from footfall.cli.files import QUIET_S, fetch, size_text
+from footfall.cli.context import PROJECT_VARIABLE, Command, Group, choices, open_client
+from footfall.cli.failures import each
+from footfall.cli.files import size_text
 from footfall.cli.show import done, moment, show_list, show_made, show_record
 from footfall.errors import InputError
 
@@ -25,11 +26,6 @@ def image() -> None:
 @click.group(cls=Group)
 def volume() -> None:
     """Block storages: directories that one run at a time may hold."""
-
-
-@click.group(cls=Group)
-def storage() -> None:
-    """Files of a project's storage, which its runs see at $NSML_PRJ_DIR."""
 
 
 @click.group(cls=Group, name="ssh-key")
@@ -98,13 +94,17 @@ def resize_project(which: str, nas_gb: int) -> None:
 
 
 @project.command("delete")
-@click.argument("which", metavar="ID|NAME")
-def delete_project(which: str) -> None:
-    """Delete a project whose runs have ended, with everything in it."""
+@click.argument("which", metavar="ID|NAME...", nargs=-1, required=True)
+def delete_project(which: tuple[str, ...]) -> None:
+    """Delete projects whose runs have ended, with everything in them."""
     with open_client() as client:
-        project_ = client.projects.find(which)
-        client.projects.delete(project_.id)
-    done(f"The project {project_.name} is being deleted.", kind="project", id=project_.id, action="delete")
+
+        def delete(name: str) -> None:
+            project_ = client.projects.find(name)
+            client.projects.delete(project_.id)
+            done(f"The project {project_.name} is being deleted.", kind="project", id=project_.id, action="delete")
+
+        each(which, delete)
 
 
 @click.command(cls=Command)
@@ -184,7 +184,7 @@ def logout(endpoint: str) -> None:
 
 @volume.command("create")
 @click.argument("name")
-@click.option("--project", "project_", required=True, metavar="ID|NAME", help="Whose runs may hold it.")
+@click.option("--project", "project_", required=True, envvar=PROJECT_VARIABLE, metavar="ID|NAME", help="Whose runs may hold it.")
 @click.option("--size", "size_gb", type=int, default=100, show_default=True, metavar="GB", help="Nominal size.")
 def create_volume(name: str, project_: str, size_gb: int) -> None:
     """Create the block storage NAME."""
@@ -209,62 +209,16 @@ def list_volumes() -> None:
 
 
 @volume.command("delete")
-@click.argument("number", type=int)
-def delete_volume(number: int) -> None:
-    """Delete a block storage that no run holds, with what is in it."""
+@click.argument("numbers", type=int, metavar="NUMBER...", nargs=-1, required=True)
+def delete_volume(numbers: tuple[int, ...]) -> None:
+    """Delete block storages that no run holds, with what is in them."""
     with open_client() as client:
-        client.volumes.delete(number)
-    done(f"The block storage {number} is deleted.", number=number, action="delete")
 
+        def delete(number: str) -> None:
+            client.volumes.delete(int(number))
+            done(f"The block storage {number} is deleted.", number=int(number), action="delete")
 
-@storage.command("list")
-@click.argument("where", metavar="PROJECT[/DIRECTORY]")
-def list_storage(where: str) -> None:
-    """List the files of a project's storage."""
-    name, _, directory = where.partition("/")
-    with open_client() as client:
-        files = list(client.storage.list(client.projects.find(name).id, directory))
-    show_list(
-        files,
-        ["PATH", "SIZE", "MODIFIED (UTC)"],
-        [[one.path, size_text(one.size_bytes), moment(one.modified_at)] for one in files],
-        numbers=[1],
-        empty="There are no files there.",
-    )
-
-
-@storage.command("put")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("where", metavar="PROJECT/PATH")
-def put_storage(file: Path, where: str) -> None:
-    """Send a file to a project's storage; a PATH that ends in / is a directory."""
-    name, path = _project_and_path(where)
-    path = path + file.name if path.endswith("/") or not path else path
-    total = file.stat().st_size
-    with open_client() as client, output.ProgressLine(f"to {where}", delay_s=QUIET_S) as progress:
-        id = client.projects.find(name).id
-        client.storage.put(id, path, file, lambda sent: progress.show("sending", sent, total))
-    done(f"{file} is at {name}/{path}.", project=name, path=path, size_bytes=total)
-
-
-@storage.command("get")
-@click.argument("where", metavar="PROJECT/PATH")
-@click.argument("file", required=False, metavar="[FILE]")
-def get_storage(where: str, file: str | None) -> None:
-    """Fetch a file of a project's storage into FILE, or - for stdout."""
-    name, path = _project_and_path(where)
-    with open_client() as client:
-        fetch(client.storage.get(client.projects.find(name).id, path), file, where)
-
-
-@storage.command("delete")
-@click.argument("where", metavar="PROJECT/PATH")
-def delete_storage(where: str) -> None:
-    """Remove a file of a project's storage."""
-    name, path = _project_and_path(where)
-    with open_client() as client:
-        client.storage.delete(client.projects.find(name).id, path)
-    done(f"{where} is removed.", project=name, path=path, action="delete")
+        each(map(str, numbers), delete)
 
 
 @ssh_key.command("add")
@@ -304,10 +258,3 @@ def delete_ssh_key(title: str, name: str | None) -> None:
             name = named[0]
         client.ssh_keys.delete(title, name)
     done(f"The key {title} is deleted.", title=title, name=name, action="delete")
-
-
-def _project_and_path(text: str) -> tuple[str, str]:
-    name, slash, path = text.partition("/")
-    if not name or not slash:
-        raise InputError(f"{text!r} should read PROJECT/PATH: a project, a slash, and a path in its storage.")
-    return name, path

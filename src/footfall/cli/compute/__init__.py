@@ -1,0 +1,1 @@
+"""The commands of compute: runs and their outputs, projects, storage, images, volumes, keys."""

@@ -1,0 +1,164 @@
+"""What a command line says and how it is read: options of ours and words of others, several names, defaults."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine_helpers import eventually
+from footfall import Client
+from footfall.errors import ServiceError
+from live_server import Footfall, LiveServer, live_server, run_footfall
+
+PROJECT = "vision"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with live_server(tmp_path_factory.mktemp("lines") / "home") as server:
+        with Client(home=server.home) as client:
+            client.projects.create(PROJECT)
+        yield server
+
+
+def n_runs(server: LiveServer) -> int:
+    with Client(home=server.home) as client:
+        return len(list(client.runs.list()))
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--node", "2", "--", "true"], "--nodes"),
+        (["--detatch", "--", "true"], "--detach"),
+        (["--timout=5", "true"], "--timeout"),
+        (["--gpus", "1", "--", "true"], "--product CODE"),
+        (["--name", "exp1", "--", "true"], "--note TEXT"),
+        (["-n", "2", "true"], "--nodes"),
+        (["-p", "2", "true"], "--project"),
+        (["--git", "HEAD", "--", "true"], "No such option"),
+        (["--", "--version"], "no program"),
+    ],
+)
+def test_a_mistyped_option_is_refused_and_no_run_is_made(
+    server: LiveServer, footfall: Footfall, typed: list[str], said: str
+) -> None:
+    before = n_runs(server)
+    done = footfall("run", "--project", PROJECT, "--no-code", *typed)
+    assert (done.code, said in done.err) == (2, True), done.err
+    assert n_runs(server) == before
+
+
+def test_what_stands_behind_the_first_word_is_the_commands(footfall: Footfall) -> None:
+    for typed in (["echo", "--node", "2", "--json", "--", "-d"], ["--", "echo", "--node", "2", "--json", "--", "-d"]):
+        done = footfall("run", "--project", PROJECT, "--no-code", *typed)
+        assert (done.code, done.out) == (0, "--node 2 --json -- -d\n"), done.err
+
+
+@pytest.mark.parametrize("command", ["-x", "  --version --json", "-"])
+def test_the_api_takes_no_command_that_begins_with_an_option(server: LiveServer, command: str) -> None:
+    with Client(home=server.home) as client:
+        id = client.projects.find(PROJECT).id
+        before = n_runs(server)
+        with pytest.raises(ServiceError, match="is an option and no program") as caught:
+            client.runs.create(id, command, product=1, image=client.catalogue.images()[0].path)
+        assert caught.value.status == 400
+        made = client.runs.create(id, "echo -x", product=1, image=client.catalogue.images()[0].path)
+        assert client.runs.wait(made).state == "completed"
+    assert n_runs(server) == before + 1
+
+
+def test_shared_options_may_stand_anywhere_before_the_command(server: LiveServer, footfall: Footfall) -> None:
+    home = str(server.home)
+    name = footfall("run", "--project", PROJECT, "--no-code", "-d", "--", "echo up; sleep 60").out.strip()
+    elsewhere = {"FOOTFALL_HOME": "/nowhere"}
+    try:
+        eventually(lambda: footfall("logs", name).out == "up\n", 20)
+        for line in (
+            ["exec", name, "--home", home, "--", "sh", "-c", "exit 3"],
+            ["exec", name, "--home", home, "sh", "-c", "exit 3"],
+            ["--home", home, "exec", "--", name, "sh", "-c", "exit 3"],
+        ):
+            done = run_footfall(*line, **elsewhere)
+            assert done.code == 3, (line, done.err)
+        assert footfall("runs", "--home", home, "list", **elsewhere).code == 0
+        refused = footfall("exec", name, "--nod", "1", "--", "id")
+        assert (refused.code, "--node" in refused.err) == (2, True)
+    finally:
+        assert footfall("stop", name, "--wait").code == 0
+
+
+def test_a_group_without_a_command_shows_its_help(footfall: Footfall) -> None:
+    done = footfall("runs")
+    assert done.code == 2
+    assert done.err.startswith("Usage: footfall runs"), done.err
+    assert "Did you mean" in footfall("stpo").err
+
+
+def test_variables_of_the_caller_and_of_files(footfall: Footfall, tmp_path: Path) -> None:
+    file = tmp_path / "some.env"
+    file.write_text("# of the team\nexport A=1\nB='two words'\nC=x=y # z\n\nMINE\nA_TOKEN=\"s3cr3t\"\n")
+    line = ("--", "echo $A $B $C $MINE $A_TOKEN $TOO")
+    options = ("--env-file", str(file), "--env", "TOO", "--env", "A=2")
+    done = footfall("run", "--project", PROJECT, "--no-code", *options, *line, MINE="mine", TOO="too")
+    assert (done.code, done.out) == (0, "2 two words x=y # z mine s3cr3t too\n"), done.err
+    unset = footfall("run", "--project", PROJECT, "--no-code", "--env", "NOT_SET_HERE", *line)
+    assert (unset.code, "NOT_SET_HERE is not set" in unset.err) == (125, True)
+    for bad, said in (("A=1\nB='open\n", "line 2: a quote is not closed"), ("two words\n", "line 1: should read NAME=VALUE")):
+        file.write_text(bad)
+        assert said in footfall("run", "--project", PROJECT, "--no-code", "--env-file", str(file), *line).err
+
+
+def test_a_default_project(footfall: Footfall) -> None:
+    made = footfall("run", "--no-code", "-d", "--", "echo default", FOOTFALL_PROJECT=PROJECT)
+    number = made.out.strip().removeprefix(f"{PROJECT}/")
+    assert footfall("runs", "wait", number, FOOTFALL_PROJECT=PROJECT).code == 0
+    assert footfall("logs", number, FOOTFALL_PROJECT=PROJECT).out == "default\n"
+    assert "FOOTFALL_PROJECT" in footfall("run", "--no-code", "--", "true").err
+
+
+def test_of_several_names_each_is_tried_and_each_is_reported(footfall: Footfall) -> None:
+    ended, *live = (
+        footfall("run", "--project", PROJECT, "--no-code", "-d", "--", line).out.strip()
+        for line in ("true", "sleep 60", "sleep 60")
+    )
+    assert footfall("runs", "wait", ended).code == 0
+    done = footfall("stop", "--wait", ended, *live, f"{PROJECT}/99999")
+    assert done.code == 2
+    assert f"{ended}: The run has ended already: it is completed." in done.err
+    assert f"{PROJECT}/99999: " in done.err
+    assert done.out.splitlines() == [f"{name} is cancelled." for name in live]
+    gone = footfall("runs", "delete", "nonsense", ended, *live)
+    assert (gone.code, gone.out.count("is deleted.")) == (2, 3), gone.err
+    assert "nonsense: " in gone.err
+
+
+def test_stop_chooses_by_project_status_or_all(footfall: Footfall, server: LiveServer) -> None:
+    def live() -> set[str]:
+        with Client(home=server.home) as client:
+            return {run.name for run in client.runs.list() if not run.is_final}
+
+    footfall("project", "create", "other-one")
+    line = ("--no-code", "-d", "--priority", "5", "--", "sleep 60")
+    mine = {footfall("run", "--project", PROJECT, *line).out.strip() for _ in range(2)}
+    other = {footfall("run", "--project", "other-one", *line).out.strip() for _ in range(2)}
+    for wrong in ([], ["--status", "pending"], ["x/1", "--all"], ["x/1", "--status", "pending"]):
+        assert footfall("stop", *wrong).code == 2
+    assert live() == mine | other
+    done = footfall("stop", "--project", PROJECT, "--wait")
+    assert (done.code, live()) == (0, other), done.err
+    assert done.out.count("is cancelled.") == 2
+    for status in ("registered", "pending", "in_progress"):
+        assert footfall("stop", "--all", "--wait", "--status", status).code == 0
+    assert footfall("stop", "--all", "--wait").code == 0
+    assert live() == set()
+    assert "no such runs" in footfall("stop", "--all").err
+
+
+def test_several_resources_are_cancelled_and_deleted_at_once(footfall: Footfall) -> None:
+    footfall("project", "create", "first-one")
+    footfall("project", "create", "second-one")
+    done = footfall("project", "delete", "first-one", "no-such-one", "second-one")
+    assert (done.code, done.out.count("is being deleted")) == (2, 2)
+    assert "no-such-one: " in done.err
+    assert "none-a: " in footfall("feature", "delete", "none-a", "none-b").err
