@@ -1,7 +1,7 @@
 """Compile the numerical code into its cache on disk, so that no job waits for it; ``make setup`` calls this.
 
 Runs the whole flow on a made-up data set, once with fresh arrays and once with arrays as they are read back, because
-these have types of their own. The old cache is removed first: it does not notice a change in a file that another one calls.
+these have types of their own. The old cache is removed first: functions that have moved leave files that nobody reads.
 """
 
 import sys

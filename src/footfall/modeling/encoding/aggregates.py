@@ -12,8 +12,8 @@ from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import BOOL, F32, I32, I64, U8, U64
 from footfall.modeling.text.hashes import count_slots, find_slot
 

@@ -8,8 +8,8 @@ Shapes: N users, L events, Q numeric columns, C categorical columns, F frequent 
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import F32, I32, I64, U64
 from footfall.modeling.text.hashes import look_up
 

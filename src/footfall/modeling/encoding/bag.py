@@ -11,9 +11,9 @@ Shapes: B bytes, N users, L behaviors, M entries of the bag, V tokens, K blocks,
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from footfall.modeling.blocks import TF_256
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import BOOL, F32, I32, I64, U8, U32, U64
 from footfall.modeling.encoding.vocabulary import Vocabulary, find_group, find_number, find_text_tokens
 from footfall.modeling.text.hashes import build_filter, build_table, combine, look_up, may_have

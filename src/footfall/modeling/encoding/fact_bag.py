@@ -8,8 +8,8 @@ Shapes: N users, L events, M entries, U behaviors, T = U and words, C categorica
 """
 
 import numpy as np
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import F32, I32, I64, U8, U32, U64
 from footfall.modeling.text.hashes import look_up
 

@@ -9,9 +9,9 @@ Shapes: N users, M entries of the bag, V tokens (of behaviors and words), D dime
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from footfall.modeling.blocks import TF_256
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import F32, I8, I64, U8, U16, U32
 from footfall.modeling.text.prefetch import prefetch
 

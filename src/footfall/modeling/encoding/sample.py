@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import I64, U8, U64
 from footfall.modeling.events.log import EventLog
 from footfall.modeling.events.texts import Texts

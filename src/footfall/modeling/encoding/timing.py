@@ -10,8 +10,8 @@ Shapes: N users, L events, A columns.
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import F32, F64, I32, I64
 
 VISIT_GAP_US = 30 * 60 * 1_000_000

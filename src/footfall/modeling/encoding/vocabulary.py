@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import F32, I32, I64, U8, U64
 from footfall.modeling.encoding.sample import Sample
 from footfall.modeling.reading.histories import Schema

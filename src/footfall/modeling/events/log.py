@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from footfall.errors import DataError
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import I32, I64, U8, U64
 from footfall.modeling.events.arrays import read_numbers, read_texts
 from footfall.modeling.events.columns import (

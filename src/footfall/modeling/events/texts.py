@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import I32, I64, U8, U64
 from footfall.modeling.events.location import Location
 from footfall.modeling.text.hashes import combine, find_slot, grow_table, hash_bytes

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import I64
 from footfall.modeling.events.arrays import read_times
 from footfall.modeling.events.location import Location

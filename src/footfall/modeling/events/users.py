@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import BOOL, I32, I64, U8, U64
 from footfall.modeling.events.texts import Texts
 from footfall.modeling.reading.histories import Facts, Histories, Schema, keep_events

@@ -8,8 +8,8 @@ Shapes: B bytes, N rows.
 """
 
 import numpy as np
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import BOOL, F64, I64, U8
 
 US = 1_000_000

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from footfall.errors import DataError
 from footfall.modeling.blocks import Feature
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import BOOL, I32, I64, U8, U64
 from footfall.modeling.reading.sequences import Block, map_blocks
 from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet

@@ -10,9 +10,9 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 
 from footfall.errors import DataError
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import U32, U64
 from footfall.modeling.reading.source import Source
 from footfall.modeling.text.hashes import find_slot, grow_table

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
 from footfall.modeling.arrays import map_arrays
 from footfall.modeling.blocks import Feature, FeatureBlock, open_feature
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import BOOL, F64, I32, I64, U8, U32
 from footfall.modeling.scoring.score import Scorer, load_scorer
 from footfall.modeling.threads import map_ordered

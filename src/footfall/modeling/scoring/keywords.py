@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from footfall.errors import DataError
 from footfall.modeling.arrays import map_arrays, read_arrays
 from footfall.modeling.blocks import TF_256, FeatureBlock, open_feature
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import F32, F64, I32, I64, U8, U32
 from footfall.modeling.scoring.score import write_lines
 from footfall.modeling.text.lexicon import Keyword, Lexicon

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from footfall.modeling.arrays import read_arrays
 from footfall.modeling.blocks import TF_256, FeatureBlock, open_feature
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import F32, F64, I32, I64, U8, U16, U32
 from footfall.modeling.scoring.tree_predictor import BLOCK_USERS, add_trees, turn_users
 from footfall.modeling.threads import map_ordered

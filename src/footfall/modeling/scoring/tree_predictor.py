@@ -13,8 +13,8 @@ L leaves.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import F32, U8, U16, U32
 
 BLOCK_USERS = 64

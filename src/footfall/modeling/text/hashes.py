@@ -4,9 +4,6 @@ Knows bytes and integers, nothing of users or vocabularies. A table is two array
 (0 is an empty slot) and ``value_S``. Sources: after FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/), but eight
 bytes a step; the finaliser of SplitMix64 (Steele, Lea & Flood 2014).
 
-Numba keeps compiled code per file and does not see a change in a called function of another file: after editing
-this file run ``python -m footfall.jobs.warm``, which compiles everything afresh.
-
 Shapes: B bytes, N ranges of bytes, S slots, V keys, F bytes of a filter.
 """
 
@@ -14,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import I32, I64, U8, U64
 
 _OFFSET = np.uint64(0xCBF29CE484222325)

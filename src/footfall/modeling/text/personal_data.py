@@ -8,8 +8,8 @@ Shapes: B bytes, N lines.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import BOOL, I64, U8
 
 _MIN_DIGITS = 10

@@ -9,8 +9,8 @@ Shapes: B bytes, N lines.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import I64, U8, U64
 from footfall.modeling.text.hashes import hash_bytes
 

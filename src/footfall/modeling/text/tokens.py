@@ -11,8 +11,8 @@ Shapes: B bytes, N users, L behaviors, M tokens of a behavior.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import I32, I64, U8, U64
 from footfall.modeling.text.hashes import hash_bytes, hash_lowered, mix
 from footfall.modeling.text.scanner import space_width
