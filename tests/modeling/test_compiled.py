@@ -11,7 +11,8 @@ import footfall
 
 PROBE = "from footfall.modeling.compiled import njit\n\n\n"
 CALLEE = PROBE + "@njit(cache=True, nogil=True)\ndef callee(x):\n    return x + {number}\n"
-CALLER = "from footfall.modeling.probe_callee import callee\n" + PROBE
+BETWEEN = "from footfall.modeling import probe_callee\n\ncallee = probe_callee.callee\n"
+CALLER = "from footfall.modeling.probe_between import callee\n" + PROBE
 CALLER += "@njit(cache=True, nogil=True)\ndef caller(x):\n    return callee(x) * 10\n"
 RUN = """
 from footfall.modeling.probe_caller import caller
@@ -26,6 +27,7 @@ def package(tmp_path: Path) -> Path:
     shutil.copytree(source, tmp_path / "footfall", ignore=shutil.ignore_patterns("__pycache__"))
     modeling = tmp_path / "footfall" / "modeling"
     (modeling / "probe_callee.py").write_text(CALLEE.format(number=1))
+    (modeling / "probe_between.py").write_text(BETWEEN)
     (modeling / "probe_caller.py").write_text(CALLER)
     return modeling
 
@@ -48,5 +50,7 @@ def test_a_caller_does_not_keep_a_callee_that_changed(package: Path, tmp_path: P
     files = sorted(path.name for path in tmp_path.rglob("probe_*.nb[ic]"))
     (package / "probe_callee.py").write_text(CALLEE.format(number=5))  # as many bytes as before
     assert run(package, **environment) == (80, 0)
+    assert run(package, **environment) == (80, 1)
+    (package / "linear.py").write_text("# of no concern to it\n")
     assert run(package, **environment) == (80, 1)
     assert sorted(path.name for path in tmp_path.rglob("probe_*.nb[ic]")) == files  # it took the place of the old
