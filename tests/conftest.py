@@ -1,6 +1,7 @@
 """Fixtures shared by all rooms."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from engine_helpers import Engine, open_engine
 from footfall.config import Settings, load_settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in jobs: learning threads that wait for work burn no core
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # inherited, as of a job in the background: Ctrl-C would be nothing to
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the programs that tests start and interrupt
 
 
 @pytest.fixture
