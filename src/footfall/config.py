@@ -123,7 +123,7 @@ class Settings:
         "exact", "exact: a result is written where asked; suffix: a random part is added to its name."
     )
     disk_quota_mib: Count = _setting(0, "Space an account's features and tasks may take; 0 means no limit.")
-    run_retention_days: Count = _setting(90, "Logs of ended runs are kept this long.")
+    run_retention_days: Count = _setting(90, "What ended runs left is kept so long, and code since a run last used it.")
     metrics_access: Literal["loopback", "all", "off"] = _setting(
         "loopback", "Who may read /metrics, unsigned: loopback (nobody when behind_proxy), all, or off."
     )

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,45 @@ def test_run_sends_the_directory_follows_the_log_and_ends_with_the_commands_code
     listed = footfall("artifacts", "list", name[0], "--json").json
     assert [(one["node"], one["path"], one["sizeBytes"]) for one in listed] == [(0, "made.txt", 4)]
     assert footfall("artifacts", "get", name[0], "made.txt", "-").out == "made"
+
+
+def test_the_commit_of_the_code_is_recorded_and_the_code_of_an_old_run_can_be_fetched(footfall: Footfall, code: Path) -> None:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(code), "-c", "user.name=t", "-c", "user.email=t@example.invalid", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "one")
+    id = git("rev-parse", "HEAD")
+    (code / "id_rsa").write_text("key")
+    options = ("run", "--project", PROJECT, "--code", str(code), "--", "echo $NSML_GIT_COMMIT $NSML_GIT_MODIFIED; ls")
+    done = footfall(*options)
+    assert (done.code, done.out.split()) == (0, [id, "true", "lib", "main.py"]), done.err
+    assert "id_rsa is not sent" in done.err
+    listed = footfall("code", "list", str(code))
+    assert [line.split()[0] for line in listed.out.splitlines()[2:]] == [".nsmlignore", "lib/words.py", "main.py"]
+    assert f"commit {id} (modified)" in listed.err
+    (code / "id_rsa").unlink()
+    done = footfall(*options)
+    assert done.out.split()[1] == "false"
+    name = re.search(rf"{PROJECT}/\d+", done.err)
+    assert name is not None
+    assert footfall("runs", "show", name[0]).out.count(id) == 1
+    wire = footfall("runs", "show", name[0], "--json").json
+    assert (wire["gitCommit"], wire["gitModified"]) == (id, False)
+    again = footfall("runs", "restart", name[0]).out.strip()
+    assert footfall("runs", "wait", again).code == 0
+    assert footfall("logs", again).out.startswith(id)
+    (code / "main.py").write_text("changed since")
+    archive = code.parent / "old.tar.gz"
+    assert footfall("code", "get", again, str(archive)).code == 0
+    with tarfile.open(archive) as tar:
+        old = tar.extractfile("main.py")
+        assert old is not None
+        assert b"from lib.words import HELLO" in old.read()
+    bare = footfall("run", "--project", PROJECT, "--no-code", "-d", "--", "true").out.strip()
+    assert "was given no code" in footfall("code", "get", bare).err
 
 
 @pytest.mark.parametrize(("line", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)])

@@ -68,7 +68,8 @@ OURS = [
     ("GET", f"{RUN}/logs"), ("GET", f"{RUN}/metrics"), ("GET", f"{RUN}/artifacts"),
     ("GET", f"{RUN}/artifacts/{{node}}/{{path...}}"), ("GET", f"{PROJECT}/files"), ("GET", f"{PROJECT}/files/{{path...}}"),
     ("PUT", f"{PROJECT}/files/{{path...}}"), ("DELETE", f"{PROJECT}/files/{{path...}}"),
-    ("PUT", f"{PROJECT}/code/{{sha256}}"), ("POST", "/blk-storages"), ("DELETE", "/blk-storages/{blockStorageNo}"),
+    ("PUT", f"{PROJECT}/code/{{sha256}}"), ("GET", f"{PROJECT}/code/{{sha256}}"),
+    ("POST", "/blk-storages"), ("DELETE", "/blk-storages/{blockStorageNo}"),
 ]  # fmt: skip
 NSML = [operation for operation in OPERATIONS if operation.service == "nsml"]
 

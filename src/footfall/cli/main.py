@@ -7,7 +7,7 @@ import traceback
 import click
 
 from footfall.cli import accounts, behavior, data, doctor, exec, follow, output, profile, serve
-from footfall.cli.compute import outputs, projects, runs, storage
+from footfall.cli.compute import code, outputs, projects, runs, storage
 from footfall.cli.compute import run as run_
 from footfall.cli.context import Choices, Group, RunFailed
 from footfall.cli.failures import DONE, FAILED, INTERRUPTED, WRONG_USAGE, code_of, text_of
@@ -27,7 +27,7 @@ def cli() -> None:
 behavior.task.add_command(report)
 for _command in (
     serve.up, serve.demo, data.data, behavior.feature, behavior.task, behavior.task_run, profile.profile, behavior.encoder,
-    projects.project, run_.run, runs.runs, follow.logs, runs.stop, exec.exec_, outputs.metrics, outputs.artifacts,
+    projects.project, run_.run, runs.runs, code.code, follow.logs, runs.stop, exec.exec_, outputs.metrics, outputs.artifacts,
     projects.products, projects.image, projects.volume, storage.storage, projects.ssh_key, accounts.bucket,
     accounts.account, accounts.user,
     accounts.key, doctor.doctor, serve.completion,

@@ -57,6 +57,8 @@ class Run(NsmlRecord, kw_only=True):
     reason: str | None = None
     message: str | None = None
     code_digest: str | None = None
+    git_commit: str | None = None
+    git_modified: bool | None = None
     created_at: datetime | None = msgspec.field(default=None, name="createTime")
     updated_at: datetime | None = msgspec.field(default=None, name="updateTime")
     started_at: datetime | None = msgspec.field(default=None, name="startTime")

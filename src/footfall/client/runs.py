@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
+from footfall.client.code.packing import Archive, pack
 from footfall.client.nsml_replies import Artifact, Metrics, Node, Run
-from footfall.client.packing import Archive, pack
 from footfall.client.projects import NSML, Projects, pages, project_path
 from footfall.client.replies import reply
 from footfall.client.resources import LOG_CHUNK_BYTES
@@ -58,6 +58,8 @@ class Runs:
         volumes: Sequence[int] = (),
         note: str | None = None,
         code_digest: str | None = None,
+        git_commit: str | None = None,
+        git_modified: bool | None = None,
         priority: int | None = None,
         timeout_s: int | None = None,
         secrets: Sequence[str] = (),
@@ -68,6 +70,7 @@ class Runs:
             command: None for a product of type DEV, whose nodes are held until the run is stopped.
             product: its code.
             code_digest: of an archive that ``upload_code`` sent.
+            git_commit: of that code, and ``git_modified`` whether it differs; ``pack`` finds both.
             priority: -100 to 100, among the runs of the project.
             timeout_s: its wall-clock limit, in seconds.
             secrets: variables whose values are kept encrypted and never shown, besides those whose names sound secret.
@@ -82,6 +85,8 @@ class Runs:
             block_storage_no_list=list(volumes),
             note=note,
             code_digest=code_digest,
+            git_commit=git_commit,
+            git_modified=git_modified,
             priority=priority,
             timeout_seconds=timeout_s,
             secret_envs=list(secrets) or None,
@@ -105,6 +110,17 @@ class Runs:
             headers = {"content-type": "application/gzip", "content-length": str(archive.size_bytes)}
             self._transport.read(self._transport.call("PUT", target, body=body, headers=headers))
             return archive.digest
+
+    def get_code(self, run: Run) -> Iterator[bytes]:
+        """Yield the code archive that a run was given, a tar.gz.
+
+        Raises:
+            InputError: it was given none.
+        """
+        digest = run.code_digest or self.get(run.project_id, run.number).code_digest
+        if digest is None:
+            raise InputError(f"{run.name} was given no code.")
+        return self._transport.stream(self._transport.call("GET", project_path(run.project_id, "code", digest)))
 
     def list(
         self, project_id: str | None = None, *, status: str | None = None, run_type: str | None = None, limit: int | None = None

@@ -47,7 +47,7 @@ def plan_run(connection: Connection, launcher: Launcher, caller: Caller, project
     rules.check_run(new, product)
     variables = environment.split((new.env if new.envs is None else new.envs) or {}, new.secret_envs or ())
     image = launcher.images.resolve(connection, new.image_type, new.image_path)
-    spec = _spec(launcher.settings, project, product, new, image, variables.plain)
+    spec = _spec(launcher.settings, project, product, new, image, variables.plain | _git_variables(new))
     request = RunRequest(
         command=new.command or "",
         envs=variables.shown,
@@ -59,6 +59,8 @@ def plan_run(connection: Connection, launcher: Launcher, caller: Caller, project
         node_count=new.node_count,
         block_storage_no_list=new.block_storage_no_list or [],
         code_digest=new.code_digest or None,
+        git_commit=new.git_commit or None,
+        git_modified=new.git_modified if new.git_commit else None,
         timeout_seconds=new.timeout_seconds,
         output_limit_bytes=new.output_limit_bytes,
         log_limit_bytes=new.log_limit_bytes,
@@ -109,6 +111,13 @@ def _check_possible(connection: Connection, launcher: Launcher, spec: RunSpec) -
     short = [each for each in lacking if each]
     if short:
         raise ShortageError(f"The run could not start even if nothing else ran; it needs {' and '.join(short)}.", short)
+
+
+def _git_variables(new: NewRun) -> dict[str, str]:
+    if not new.git_commit:
+        return {}
+    modified = {} if new.git_modified is None else {"NSML_GIT_MODIFIED": str(new.git_modified).lower()}
+    return {"NSML_GIT_COMMIT": new.git_commit, **modified}
 
 
 def _spec(

@@ -5,7 +5,7 @@ Source: CLOVA NSML's pages on projects and authentication keys; what they leave 
 
 import re
 
-from footfall.contract.runs import NewRun
+from footfall.contract.runs import GIT_COMMIT, NewRun
 from footfall.errors import InvalidFieldError
 from footfall.records import Product
 
@@ -127,6 +127,9 @@ def check_run(new: NewRun, product: Product) -> None:
     _check_numbers(new)
     if new.code_digest:
         check_digest(new.code_digest, "codeDigest")
+    if new.git_commit and not re.fullmatch(GIT_COMMIT, new.git_commit):
+        details = f"gitCommit is {new.git_commit[:80]!r}; give the whole id of a commit, 40 or 64 digits of 0-9 and a-f."
+        raise InvalidFieldError("gitCommit", new.git_commit, "pattern", details)
 
 
 def _check_command(command: str, product: Product) -> None:

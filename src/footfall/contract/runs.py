@@ -22,6 +22,7 @@ Variables = dict[str, Value]
 MAX_ARTIFACTS = 10_000
 """How many artifacts of a run are listed."""
 
+GIT_COMMIT = r"[0-9a-f]{40}([0-9a-f]{24})?"
 _OUR = msgspec.Meta(extra_json_schema=OURS)
 
 
@@ -107,6 +108,16 @@ class NewRun(msgspec.Struct, rename="camel"):
     ] = None
     secret_envs: Annotated[list[str] | None, _ours("Names of envs to mask besides those that sound secret.")] = None
     code_digest: Annotated[str | None, _ours("SHA-256 of a code archive of the project.")] = None
+    git_commit: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="The git commit of the code, in hexadecimal; NSML_GIT_COMMIT of the nodes.",
+            extra_json_schema=OURS | {"pattern": GIT_COMMIT},
+        ),
+    ] = None
+    git_modified: Annotated[
+        bool | None, _ours("Whether the code differs from that commit; NSML_GIT_MODIFIED of the nodes: true or false.")
+    ] = None
     timeout_seconds: Annotated[int | None, _ours("Wall-clock limit; a limit of the server holds too.", minimum=1)] = None
     priority: Annotated[int | None, _ours("Order among the runs of the project, higher first.", minimum=-100, maximum=100)] = None
     output_limit_bytes: Annotated[int | None, _ours("Limit of the output directory, below the server's.")] = None
@@ -126,6 +137,8 @@ class RunRequest(msgspec.Struct, rename="camel", frozen=True):
     node_count: int
     block_storage_no_list: list[int]
     code_digest: str | None = None
+    git_commit: str | None = None
+    git_modified: bool | None = None
     timeout_seconds: int | None = None
     output_limit_bytes: int | None = None
     log_limit_bytes: int | None = None
@@ -181,6 +194,8 @@ class RunBody(msgspec.Struct, rename="camel"):
     message: Annotated[str, _ours("Why it is where it is, one sentence.")]
     attempts: Annotated[int, _ours("How often it was started.")]
     code_digest: Annotated[str | None, _OUR]
+    git_commit: Annotated[str | None, _ours("Commit of its code, as far as it was said.")]
+    git_modified: Annotated[bool | None, _ours("Whether its code differs from that commit.")]
     data_removed_at: Annotated[str | None, _ours("When its logs, metrics and artifacts were removed, UTC.")]
     priority: Annotated[int, _OUR]
     timeout_seconds: Annotated[int | None, _OUR]

@@ -156,11 +156,16 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
 def _inside(path: str, *, is_target: bool = False) -> str:
     """Return a path of the archive without what says nothing; a link's target is one from where the link is.
 
+    A target that begins with ``/`` is taken as it is: a place of the machine that the command may see or not, as with any link
+    that it makes itself.
+
     Raises:
         LaunchError: it leads out of the directory.
     """
+    if is_target and path.startswith("/"):
+        return path
     steps: list[str] = []
-    is_out = is_target and path.startswith("/")
+    is_out = False
     for step in path.split("/"):
         if step == "..":
             is_out = is_out or not is_target or not steps

@@ -12,7 +12,7 @@ import pytest
 
 from footfall import layout
 from footfall.compute.storage import usage
-from nsml_service import ROOT, make_project, make_volume
+from nsml_service import CODE, CODE_DIGEST, ROOT, ask_run, make_project, make_volume
 from service import Caller, Service, open_service
 
 BAD, MISSING, REFUSED = (400, "400", "Bad Request"), (404, "404", "Not Found"), (406, "406", "Not Accepted")
@@ -262,3 +262,20 @@ def test_a_full_disk_takes_nothing_new(tmp_path: Path) -> None:
             ("POST", f"{ROOT}/projects", {"projectName": "abc", "nasVolumeSize": 500}),
         ):
             assert call(method, path, body).error == (503, "500", "Endpoint Error")
+
+
+def test_code_is_fetched_by_its_digest_by_members_of_the_account_alone(shared: Service, project: str) -> None:
+    there = f"{ROOT}/projects/{project}/code/{CODE_DIGEST}"
+    assert shared.operator("GET", there).error == MISSING
+    assert shared.operator("PUT", there, CODE).status == 200
+    fetched = shared.operator("GET", there)
+    assert (fetched.status, fetched.body, fetched.headers["content-type"]) == (200, CODE, "application/octet-stream")
+    assert shared.operator("GET", f"{ROOT}/projects/{project}/code/{CODE_DIGEST[:-1]}").error == MISSING
+
+
+@pytest.mark.parametrize("commit", ["HEAD", "a" * 39, "A" * 40])
+def test_a_commit_is_its_whole_id(shared: Service, project: str, commit: str) -> None:
+    assert ask_run(shared.operator, project, gitCommit=commit).error == BAD
+    made = ask_run(shared.operator, project, gitCommit="a" * 40, gitModified=True).json
+    assert (made["gitCommit"], made["gitModified"]) == ("a" * 40, True)
+    assert ask_run(shared.operator, project, gitModified=True).json["gitModified"] is None

@@ -104,18 +104,18 @@ def keep_code(engine: Engine, digest: str) -> Path:
     return path
 
 
-def test_code_goes_when_nothing_has_used_it_for_a_day_and_no_live_run_names_it(still: Engine, housekeeper: Housekeeper) -> None:
+def test_code_goes_with_what_runs_left_and_no_live_run_names_it(still: Engine, housekeeper: Housekeeper) -> None:
     unused, used, fresh = (keep_code(still, letter * 64) for letter in "abc")
     run = still.create_command(code_digest="b" * 64)
-    age(still, "code_archives", "used_at", timedelta(hours=23))
+    age(still, "code_archives", "used_at", timedelta(days=89))
     housekeeper.keep()
     assert unused.exists()
-    age(still, "code_archives", "used_at", timedelta(hours=2))
+    age(still, "code_archives", "used_at", timedelta(days=2))
     keep_code(still, "c" * 64)
     housekeeper.keep()
     assert [path.exists() for path in (unused, used, fresh)] == [False, True, True]
     still.move(run.id, RunState.CANCELLED)
-    age(still, "code_archives", "used_at", timedelta(hours=25))
+    age(still, "code_archives", "used_at", timedelta(days=91))
     housekeeper.keep()
     assert not used.exists()
     with still.db.read() as connection:

@@ -75,6 +75,8 @@ def run_body(row: RunRow, isolation: str | None) -> shapes.RunBody:
         message=_message(row),
         attempts=_attempts(row),
         code_digest=request.code_digest,
+        git_commit=request.git_commit,
+        git_modified=request.git_modified,
         data_removed_at=stamp_or_none(row.data_removed_at),
         priority=row.priority,
         timeout_seconds=request.timeout_seconds,

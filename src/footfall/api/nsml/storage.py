@@ -1,5 +1,6 @@
 """``/nsml/v1``: block storages, the files of a project's storage, and code archives."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from footfall.db.volumes import Volume
 from footfall.errors import InvalidFieldError, NotFoundError
 from footfall.files import place
 from footfall.files.untrusted import find_files, open_file
-from footfall.layout import nas_dir
+from footfall.layout import code_path, nas_dir
 from footfall.states import ProjectStatus
 
 MAX_VOLUME_GB = 100_000
@@ -89,6 +90,18 @@ def put_code(request: Request, chunks: Iterator[bytes], memory: RequestMemory) -
             uploads.place_code(settings, project_id, upload)
         memory.is_kept = True
         return Response(encode_json(CodeBody(project_id, digest, upload.size_bytes)))
+
+
+def get_code(request: Request) -> Download:
+    """Return a code archive of a project."""
+    digest, project_id = request.params["sha256"], _present_project(request)
+    try:
+        path = request.context.settings.data_dir / code_path(project_id, rules.check_digest(digest, "sha256"))
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (InvalidFieldError, FileNotFoundError) as error:
+        details = f"There is no code archive {digest[:80]} in this project (any more): it goes when no run has used it for long."
+        raise NotFoundError("code archive", digest, details) from error
+    return file_download(file, f"{digest}.tar.gz")
 
 
 def list_files(request: Request) -> FileList:
@@ -199,6 +212,10 @@ OPERATIONS: tuple[Operation, ...] = (
     operation(
         "put_code", "PUT", "/projects/{projectId}/code/{sha256}", "Send a code archive, tar.gz.", put_code, kind="upload",
         response=CodeBody, errors=(*_STORED, TOO_LARGE), creates=True,
+    ),
+    operation(
+        "get_code", "GET", "/projects/{projectId}/code/{sha256}", "Get a code archive.", get_code, kind="download",
+        errors=_STORED, content_type="application/octet-stream",
     ),
     operation(
         "list_files", "GET", _FILES, "List files of a project's storage, by path.", list_files, response=FileList,

@@ -9,9 +9,9 @@ import click
 
 from footfall.cli import output
 from footfall.cli.command_line import CommandLine
+from footfall.cli.compute.code import send_code
 from footfall.cli.compute.variables import read_variable_files, read_variables
 from footfall.cli.context import PROJECT_VARIABLE, choices, open_client
-from footfall.cli.files import QUIET_S, size_text
 from footfall.cli.follow import node_numbers, print_log, report_pending_reason, wait_quietly
 from footfall.cli.show import show_made
 from footfall.errors import InputError
@@ -115,7 +115,8 @@ def run(
 ) -> None:
     """Run COMMAND on nodes of a server product, with the files of this directory.
 
-    What .gitignore and .nsmlignore name is not sent. The log is followed until the run ends; the exit code is the
+    Within a git work tree these are the files that git has or would add, less what .nsmlignore names; `footfall code list`
+    shows them. The log is followed until the run ends; the exit code is the
     command's (125 when Footfall itself failed). Ctrl-C leaves the run going.
 
     COMMAND with one word is a line for the shell, so quote it to use pipes: footfall run --project p -- 'a | b'. A product of
@@ -127,7 +128,9 @@ def run(
     with open_client() as client:
         id = client.projects.find(project_).id
         image_type, image_path = find_image(client, image_)
-        digest = None if no_code or not command else _send_code(client, id, code, code_limit_mb * 1_000_000)
+        digest, commit = None, None
+        if command and not no_code:
+            digest, commit = send_code(client, id, code, code_limit_mb * 1_000_000)
         line = shell_line(command)
         made = client.runs.create(
             id,
@@ -140,6 +143,8 @@ def run(
             secrets=list(hidden),
             volumes=volumes,
             code_digest=digest,
+            git_commit=commit.id if commit else None,
+            git_modified=commit.is_modified if commit else None,
             **options,
         )
         if detach or line is None:
@@ -186,16 +191,6 @@ def announce(made: "Run") -> None:
     """Show the name of a new run, and what to do with it next."""
     hint = f"`footfall logs -f {made.name}` follows it, `footfall stop {made.name}` stops it."
     show_made(made.wire, made.name, hint)
-
-
-def _send_code(client: "Client", project_id: str, directory: Path, max_bytes: int) -> str:
-    from footfall.client.packing import pack
-
-    with output.ProgressLine("code", delay_s=QUIET_S) as progress:
-        progress.show("packing")
-        with pack(directory.absolute(), max_bytes=max_bytes) as archive:
-            size = size_text(archive.size_bytes)
-            return client.runs.upload_code(project_id, archive, lambda sent, total: progress.show("sending", sent, total, size))
 
 
 def find_image(client: "Client", path: str | None) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from footfall.cli import output
+from footfall.cli.compute.code import describe
 from footfall.cli.compute.run import OWN_FAILURE, announce, end
 from footfall.cli.context import Command, Group, choices, find_run, open_client
 from footfall.cli.failures import each
@@ -154,6 +155,7 @@ def _show(run_: "Run") -> None:
         "reason": run_.reason,
         "exit code": run_.exit_code,
         "command": run_.command,
+        "commit": run_.git_commit and describe(run_.git_commit, run_.git_modified),
         "product": f"{run_.product_code}: {run_.product}",
         "nodes": run_.node_count,
         "image": run_.image,

@@ -31,8 +31,6 @@ BATCH = 500
 SWEEP_DRAFTS_S = 3600.0
 DRAFT_S = 21_600.0
 """An upload that has not grown for so long was killed."""
-CODE_KEPT = timedelta(hours=24)
-"""Code that nothing has used for so long goes."""
 PROJECT_KEPT = timedelta(days=30)
 """The row of a deleted project, and those of its runs, stay so long."""
 STOP_S = 5.0
@@ -136,7 +134,8 @@ class Housekeeper:
                 retention.note_removed(tx, gone)
 
     def _remove_code(self) -> None:
-        before = to_us(utc_now() - CODE_KEPT)
+        # As long as what its runs left, so that the code of a run that is shown can be fetched.
+        before = to_us(utc_now() - timedelta(days=self._settings.run_retention_days))
         with self._db.read() as connection:
             unused = run_inputs.find_unused_code(connection, before, BATCH)
         for project_id, digest in unused:
