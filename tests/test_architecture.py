@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "footfall"
 FILES = sorted(SOURCE.rglob("*.py"))
 BUDGETS = {  # lines a room may have; raise one knowingly
-    "api": 5200, "behavior": 1900, "cli": 4400, "client": 2900, "compute": 4100, "contract": 2200, "db": 5000, "executors": 450,
+    "api": 5200, "behavior": 1900, "cli": 4400, "client": 3000, "compute": 4100, "contract": 2200, "db": 5000, "executors": 450,
     "files": 550, "jobs": 950, "machine": 600, "modeling": 10_900, "runner": 5900, "stores": 1000,
 }  # fmt: skip
 
@@ -155,7 +155,7 @@ def test_the_runner_loads_little_before_the_command_runs() -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     ours = (
-        "command environment errors exit_reason files image launch process process.poller process.spawn "
+        "command directories environment errors exit_reason files image launch process process.poller process.spawn "
         "process.tree sandbox sandbox.bubblewrap sandbox.members sandbox.seccomp sandbox.shell supervise user_command"
     )
     wanted = {"footfall", "footfall.layout", "footfall.runner"} | {f"footfall.runner.{name}" for name in ours.split()}

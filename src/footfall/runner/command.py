@@ -68,11 +68,14 @@ class Command(ABC):
         return processes.descendants()
 
     def terminate(self, processes: tree.Tree) -> None:
-        """Send SIGTERM to every process of the run."""
+        """Ask the command to end: SIGTERM to every process of the run."""
         tree.signal_all(self.descendants(processes), tree.SIGTERM)
 
-    def continue_termination(self, processes: tree.Tree) -> None:
+    def follow_up_termination(self, processes: tree.Tree) -> None:
         """Continue that, until the command has ended."""
+
+    def terminate_others(self, pids: list[int]) -> None:
+        """Ask those of these processes to end that have not been asked: the command has ended, or its time is nearly up."""
 
     def remaining(self) -> list[int]:
         """Return what lives of the run once the command itself has ended."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 HEARTBEAT_INTERVAL_S = 10.0
 MEMORY_CHECK_INTERVAL_S = 0.25
 STOP_POLL_INTERVAL_S = 0.02
+LAST_CALL_S, LAST_CALL_SHARE = 2.0, 0.1
+"""How long before its grace is over every process of a command is asked to end: so many seconds, or this share of it."""
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 
@@ -169,10 +171,8 @@ class Supervisor:
             due_at = command.tick(now)
             if deadline is not None and now >= deadline:
                 self._stop("timed_out")
-            if self._kill_at is not None and now >= self._kill_at:
-                command.kill(command.descendants(tree.Tree()))
-            elif self._kill_at is not None:
-                command.continue_termination(tree.Tree())
+            if self._kill_at is not None:
+                self._go_on_stopping(command, self._kill_at - now)
 
     def _on_signals(self, fd: int) -> None:
         numbers = os.read(fd, 4096)
@@ -213,11 +213,22 @@ class Supervisor:
             if self._command is not None and self._pid > 0:
                 self._command.terminate(tree.Tree())
 
+    def _go_on_stopping(self, command: Command, left_s: float) -> None:
+        processes = tree.Tree()
+        if left_s <= 0:
+            command.kill(command.descendants(processes))
+            return
+        command.follow_up_termination(processes)
+        if left_s <= min(LAST_CALL_S, self._spec["grace_s"] * LAST_CALL_SHARE):
+            command.terminate_others(command.descendants(processes))
+
     def _end_remaining(self, command: Command) -> None:
         """End what the command left: with SIGTERM first when it was stopped, at once when it ended by itself."""
         while remaining := command.remaining():
             if self._kill_at is None or time.monotonic() >= self._kill_at:
                 command.kill(remaining)
+            else:
+                command.terminate_others(remaining)
             self._poller.poll(STOP_POLL_INTERVAL_S)
             self._reap()
 

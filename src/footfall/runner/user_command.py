@@ -11,6 +11,7 @@ import time
 
 from footfall import layout
 from footfall.runner.command import Command
+from footfall.runner.directories import NodeDirectories
 from footfall.runner.environment import Endpoints, workload_environment
 from footfall.runner.errors import LaunchError
 from footfall.runner.image import ImageView, generated_files, inspect_image
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from footfall.runner.files import NodeFiles
     from footfall.runner.launch import Launch
     from footfall.runner.process.poller import Poller
+    from footfall.runner.process.stopping import StopRequest
     from footfall.runner.sandbox.cgroup import Group
     from footfall.runner.serving.exec_server import ExecContext
     from footfall.runner.serving.sidecar import Sidecar
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 SIDECAR_DELAY_S = 0.2
 _SECCOMP_FD, _INFO_FD = 4, 5
 _FIRST_FILE_FD = 6
-_PROJECT, _VOLUME = "/mnt/prj", "/mnt/block-storage"
 
 
 class UserCommand(Command):
@@ -57,11 +58,12 @@ class UserCommand(Command):
         self._sandbox: SandboxMembers | None = None
         self._sidecar: Sidecar | None = None
         self._group: Group | None = None
+        self._pid = 0
+        self._stop_request: StopRequest | None = None
+        self._is_asked = False
         self.environment: dict[str, str] = {}
         self.directory = ""
-        self._home = os.path.join(files.scratch, "home")
-        self._temporary = os.path.join(files.scratch, "tmp")
-        self._code = os.path.join(files.scratch, "code")
+        self._directories = NodeDirectories(self._spec, files.scratch, self.uid)
 
     @property
     def uid(self) -> int | None:
@@ -74,15 +76,10 @@ class UserCommand(Command):
         if self._image.kind == "oci":
             self._unpack_engine_image(wait)
         self._limit_processes()
-        try:
-            for path in (self._home, self._temporary, self._code, self._spec["output_dir"]):
-                os.makedirs(path, mode=0o700, exist_ok=True)
-            self._change_owner()
-        except OSError as error:
-            raise LaunchError(f"{error.filename} cannot be laid out for the command: {error.strerror}.") from error
-        self.directory = self._work["project_dir"] or self._home
+        self._directories.make()
+        self.directory = self._work["project_dir"] or self._directories.home
         if self._work["code"]:
-            self.directory = self._code
+            self.directory = self._directories.code
             self._unpack(wait)
         self._pin()
 
@@ -90,9 +87,10 @@ class UserCommand(Command):
         """Start it at its level of isolation."""
         self._make_environment(hosts, port)
         self._note_unexportable_names()
-        pid = self._start_in_bubblewrap(output, hosts) if self.level == "bubblewrap" else self._start_on_host(output)
+        is_sandboxed = self.level == "bubblewrap"
+        self._pid = self._start_in_bubblewrap(output, hosts) if is_sandboxed else self._start_on_host(output)
         self._files.write_json(layout.ISOLATION, self._description())
-        return pid
+        return self._pid
 
     def move_endpoints(self) -> None:
         """Listen in the network that this process has entered."""
@@ -129,16 +127,27 @@ class UserCommand(Command):
         return [pid for pid in processes.descendants() if pid not in own_pids]
 
     def terminate(self, processes: tree.Tree) -> None:
-        """Send SIGTERM to every process of the run."""
-        if self._sandbox is not None:
-            self._sandbox.terminate(processes)
-        else:
-            super().terminate(processes)
+        """Ask its own first process to end, or the program that this waits for."""
+        if self._stop_request is None:
+            from footfall.runner.process.stopping import StopRequest
 
-    def continue_termination(self, processes: tree.Tree) -> None:
-        """Let a halted shell end once nothing else is left."""
-        if self._sandbox is not None:
-            self._sandbox.release_shell(processes)
+            self._stop_request = StopRequest()
+        own = self._pid if self._sandbox is None else self._sandbox.command(processes)
+        self._is_asked = bool(own)
+        if own:
+            self._stop_request.ask(processes, own)
+
+    def follow_up_termination(self, processes: tree.Tree) -> None:
+        """Ask it again where it had not started yet; let a shell that was halted go on."""
+        if not self._is_asked:
+            self.terminate(processes)
+        if self._stop_request is not None:
+            self._stop_request.follow_up(processes)
+
+    def terminate_others(self, pids: list[int]) -> None:
+        """Ask those that have not been asked; the first process of a sandbox never is."""
+        if self._stop_request is not None and (self._sandbox is None or pids != [self._sandbox.first]):
+            self._stop_request.ask_others(pids)
 
     def remaining(self) -> list[int]:
         """Return what lives once the command has ended; when a sandbox's first process is gone, so is every other one."""
@@ -197,7 +206,7 @@ class UserCommand(Command):
 
     @property
     def _paths(self) -> tuple[list[str], list[str]] | None:
-        return None if self.level == "plain" else ([*self._image.reads], list(self._writable().values()))
+        return None if self.level == "plain" else ([*self._image.reads], list(self._directories.writable().values()))
 
     def _check_level(self) -> None:
         refusal = self._isolation["refusal"]
@@ -231,21 +240,11 @@ class UserCommand(Command):
         if self._group is None and self.uid is None and os.geteuid() == 0:
             self.notes.append("Nothing here counts the processes of root, so how many the node starts is not limited.")
 
-    def _change_owner(self) -> None:
-        """Make the unprivileged user of the command the owner of what it may write."""
-        if self.uid is None:
-            return
-        own = [self._files.scratch, self._home, self._temporary, self._code, self._spec["output_dir"]]
-        shared = [self._work["project_dir"], *(volume["path"] for volume in self._work["volumes"])]
-        for path in [*own, *(path for path in shared if path)]:
-            if os.lstat(path).st_uid != self.uid:
-                os.chown(path, self.uid, self.uid, follow_symlinks=False)
-
     def _unpack(self, wait: Callable[[float], None]) -> None:
         from footfall.runner.code_archive import start_unpacking
         from footfall.runner.process.child import collect_output
 
-        child = start_unpacking(self._work["code"], self._code, self.uid, self._work["code_limit_bytes"])
+        child = start_unpacking(self._work["code"], self._directories.code, self.uid, self._work["code_limit_bytes"])
         output, is_done = collect_output(*child, wait)
         if not is_done:
             raise LaunchError(
@@ -274,9 +273,9 @@ class UserCommand(Command):
             self.endpoints,
             path=self._image.path,
             image_variables=self._image.variables,
-            home=self._home,
+            home=self._directories.home,
             # Paths of sockets are short; programs make them here.
-            temporary="/tmp" if is_sandboxed else self._temporary,
+            temporary="/tmp" if is_sandboxed else self._directories.temporary,
             hosts=hosts,
             port=port,
         )
@@ -303,7 +302,7 @@ class UserCommand(Command):
         if calls is not None:
             contents[_SECCOMP_FD] = calls
         files: dict[str, int] = {}
-        for path, content in generated_files(self._image, hosts, self.uid, self._home).items():
+        for path, content in generated_files(self._image, hosts, self.uid, self._directories.home).items():
             files[path] = _FIRST_FILE_FD + len(files)
             contents[files[path]] = content.encode("utf-8", "surrogateescape")
         inherit = {theirs: shell.memory_file("footfall", content) for theirs, content in contents.items()}
@@ -321,10 +320,10 @@ class UserCommand(Command):
         sandbox = bubblewrap.Sandbox(
             self._image,
             hidden=self._isolation["hidden"],
-            writable=self._writable(),
+            writable=self._directories.writable(),
             devices=_devices(self._spec["share"]["gpus"]),
             files=files,
-            temporary=self._temporary,
+            temporary=self._directories.temporary,
             size_mib=self._spec["memory_mib"],
         )
         argv = [self._isolation["bwrap"], "--info-fd", str(_INFO_FD)]
@@ -338,17 +337,6 @@ class UserCommand(Command):
         """Return the environment of programs that still have rights: nothing of the user's."""
         names = ("FOOTFALL_RUN_ID", "FOOTFALL_RUN_MARKER")
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **{name: self.environment[name] for name in names}}
-
-    def _writable(self) -> dict[str, str]:
-        """Return what the command may write: each directory at its path on the host, storages also below /mnt."""
-        places = {self._files.scratch: self._files.scratch, self._spec["output_dir"]: self._spec["output_dir"]}
-        if self._work["project_dir"]:
-            places |= {self._work["project_dir"]: self._work["project_dir"], _PROJECT: self._work["project_dir"]}
-        volumes = {volume["number"]: volume["path"] for volume in self._work["volumes"]}
-        for number, path in volumes.items():
-            places[path] = path
-            places[_VOLUME if len(volumes) == 1 else f"{_VOLUME}/{number}"] = path
-        return places
 
     def _start_on_host(self, output: int) -> int:
         """Start it among the host's own processes, confined by Landlock or not at all."""

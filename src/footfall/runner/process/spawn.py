@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _F_DUPFD_CLOEXEC = 1030
-_SIGPIPE, _SIGXFSZ = 13, 25
+_DEFAULT_SIGNALS = (1, 2, 3, 13, 25)
+"""SIGHUP, SIGINT and SIGQUIT, which what started the server may ignore; SIGPIPE and SIGXFSZ, which Python does."""
 _ABOVE = 20  # descriptors that are handed on are kept above those they are handed on as
 _MAX_DESCRIPTORS = 1 << 16
 
@@ -30,7 +31,7 @@ def spawn(argv: Sequence[str], environment: Mapping[str, str], output: int, inhe
     actions += [(os.POSIX_SPAWN_DUP2, source, target) for target, source in raised.items()]
     try:
         return os.posix_spawn(
-            argv[0], list(argv), environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=(_SIGPIPE, _SIGXFSZ)
+            argv[0], list(argv), environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULT_SIGNALS
         )
     finally:
         for fd in raised.values():
@@ -66,7 +67,7 @@ def fork(
                     os.dup2(source, target)
             os.chdir(directory)
             prepare()
-            for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what is ignored is inherited
+            for number in _DEFAULT_SIGNALS:  # what is ignored is inherited
                 signal.signal(number, signal.SIG_DFL)
             os.execvpe(argv[0], list(argv), environment)
         except OSError as error:

@@ -2,8 +2,7 @@
 
 Bubblewrap stays as two processes: one outside, whose end takes all with it, and the first one of the sandbox's pid
 namespace, whose end the kernel delays until every other process in there is gone. Neither may be asked to end before its
-time, and neither may the shell that runs the script: when it ends the sandbox does, whatever a program that it waits for is
-still writing. So a shell is halted until nothing else is left.
+time. When the command's own first process ends the sandbox does, whatever another one is still writing.
 """
 
 from __future__ import annotations
@@ -29,9 +28,6 @@ class SandboxMembers:
         self._info_fd = info_fd
         self.first = 0
         self._first_handle = -1
-        self._halted = 0
-        self._is_terminating = False
-        self._has_signalled = False
 
     def learn_first(self) -> None:
         """Read the pid of the sandbox's first process: at once, while it cannot be another's.
@@ -59,38 +55,12 @@ class SandboxMembers:
         """Return the processes of the run: all in the sandbox but its first."""
         return processes.descendants(self.first) if self.first else []
 
-    def terminate(self, processes: tree.Tree) -> None:
-        """Send SIGTERM to all of them, and halt the shell that runs the script while others live."""
-        inside = self.inside(processes)
-        self._is_terminating = True
-        command = next(
-            (pid for pid in processes.children.get(self.first, []) if tree.pid_in_namespace(pid) == _COMMAND_NUMBER), 0
-        )
-        self._has_signalled = bool(command)
-        if command and len(inside) > 1 and _is_shell(command):
-            self._halted = command
-            tree.signal_all([command], tree.SIGSTOP)
-        # Of two signals that wait the lower number is taken first: a shell asked now would end before it halts.
-        tree.signal_all([pid for pid in inside if pid != self._halted], tree.SIGTERM)
-
-    def release_shell(self, processes: tree.Tree) -> None:
-        """Send SIGTERM again where the command had not started yet; let a halted shell end once nothing else is left."""
-        if self._is_terminating and not self._has_signalled:
-            self.terminate(processes)
-        remaining = self.inside(processes) if self._halted else []
-        if self._halted and not [pid for pid in remaining if pid != self._halted]:
-            tree.signal_all([self._halted], tree.SIGTERM)
-            tree.signal_all([self._halted], tree.SIGCONT)
-            self._halted = 0
+    def command(self, processes: tree.Tree) -> int:
+        """Return the pid of what bubblewrap started, which is the command's own first process; 0 before that has begun."""
+        numbers = (pid for pid in processes.children_of(self.first) if tree.pid_in_namespace(pid) == _COMMAND_NUMBER)
+        return next(numbers, 0) if self.first else 0
 
     def kill(self) -> None:
         """End all of them at once."""
         if not self.is_gone():
             tree.signal_all([self.first], tree.SIGKILL)
-
-
-def _is_shell(pid: int) -> bool:
-    try:
-        return os.path.basename(os.readlink(f"/proc/{pid}/exe")) in ("bash", "sh", "dash", "busybox", "ash")
-    except OSError:
-        return False
