@@ -94,6 +94,10 @@ class Executor(ABC):
     def cancel(self, handle: str) -> None:
         """Ask the nodes to stop; called again, or with a handle that nobody knows, it does no harm."""
 
+    def kill(self, handle: str) -> None:
+        """End nodes that were asked to stop long ago and do not; what lives of them then is seen by ``poll``."""
+        self.cancel(handle)
+
 
 def load_executor(name: str, settings: Settings) -> Executor:
     """Build the executor of ``executors/{name}.py``, or of a module given with its dots.

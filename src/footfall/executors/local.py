@@ -87,15 +87,24 @@ class LocalExecutor(Executor):
 
     def cancel(self, handle: str) -> None:
         """Tell each runner to end its command and everything below it; without a runner, kill what is left."""
-        host, run_id, attempt, nodes = _parse(handle)
-        if host != self._host:
-            return
-        for node in self._nodes(run_id, attempt, nodes):
+        self._signal_runners(handle, signal.SIGTERM, signal.SIGCONT)  # one that was halted must hear it, too
+
+    def kill(self, handle: str) -> None:
+        """End the runners themselves, with whom their commands go; wake what should end the rest, if that was halted."""
+        self._signal_runners(handle, signal.SIGKILL)
+        host, run_id, attempt, _ = _parse(handle)
+        for pid in _marked_processes(_marker(run_id, attempt)) if host == self._host else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def _signal_runners(self, handle: str, *numbers: signal.Signals) -> None:
+        host, run_id, attempt, n_nodes = _parse(handle)
+        for node in self._nodes(run_id, attempt, n_nodes) if host == self._host else ():
             # One that has not taken its marker yet gets the signal later: it starts with it blocked.
             pid = _living_runner(node) or self._children.get(node)
-            if pid is not None:
+            for number in numbers if pid is not None else ():
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, number)
 
     def _handle(self, run_id: str, attempt: int, n_nodes: int) -> str:
         return f"local:{self._host}:{run_id}:{attempt}:{n_nodes}"

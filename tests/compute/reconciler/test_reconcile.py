@@ -11,7 +11,7 @@ import structlog
 
 from engine_helpers import Engine, eventually, open_engine, processes_of
 from footfall.compute.outputs.logs import read_log
-from footfall.compute.reconciler import nodes
+from footfall.compute.reconciler import nodes, reconcile
 from footfall.compute.runs import cancel_run
 from footfall.db import allocations
 from footfall.states import FailureReason, RunState
@@ -126,6 +126,55 @@ def test_cancelling_stops_the_whole_tree_and_then_says_cancelled(engine: Engine)
     run = engine.wait(run_id)
     assert (run.state, run.cancelled_by, run.reason) == (RunState.CANCELLED, "alice", None)
     eventually(lambda: processes_of(run_id) == [], 2.0)  # the runner itself takes a moment to go
+
+
+def cancel(engine: Engine, run_id: str) -> None:
+    with engine.db.write() as tx:
+        cancel_run(tx, run_id, "alice")
+    assert engine.loop is not None
+    engine.loop.wake()
+
+
+def test_a_runner_that_was_halted_hears_a_cancel(engine: Engine) -> None:
+    run_id = engine.create("sleep", "300", grace_s=5.0)
+    run = engine.wait(run_id, RunState.IN_PROGRESS)
+    os.kill(int((engine.node_dir(run) / "start").read_text()), signal.SIGSTOP)
+    cancel(engine, run_id)
+    assert engine.wait(run_id, timeout_s=10).state is RunState.CANCELLED
+    eventually(lambda: processes_of(run_id) == [], 2.0)
+
+
+@pytest.mark.parametrize("make", ["create", "create_command"])
+def test_a_runner_that_does_not_stop_within_its_time_is_killed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, make: str
+) -> None:
+    monkeypatch.setattr(reconcile, "STUCK_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(engine.executor, "cancel", lambda handle: None)  # as if it never heard
+    made = engine.create("sleep", "300", grace_s=0.5) if make == "create" else engine.create_command("sleep 300", grace_s=0.5).id
+    run = engine.wait(made, RunState.IN_PROGRESS)
+    for pid in processes_of(made):
+        os.kill(pid, signal.SIGSTOP)
+    cancel(engine, made)
+    assert engine.wait(made, timeout_s=15).state is RunState.CANCELLED
+    eventually(lambda: processes_of(made) == [], 2.0)
+    eventually(lambda: not (engine.node_dir(run) / "scratch").exists())
+
+
+def test_a_run_that_was_cancelled_as_it_started_says_when_that_was(engine: Engine) -> None:
+    """Start and end may both have come when the reconciler looks next."""
+    run_id = engine.create("sh", "-c", "sleep 300", grace_s=1.0)
+    engine.wait(run_id, RunState.PENDING)
+    engine.stop()
+    run = engine.get(run_id)
+    eventually((engine.node_dir(run) / "started.json").exists)
+    with engine.db.write() as tx:
+        cancel_run(tx, run_id, "alice")
+    engine.executor.cancel(str(run.handle))
+    eventually((engine.node_dir(run) / "status.json").exists)
+    assert engine.get(run_id).state in (RunState.PENDING, RunState.IN_PROGRESS)
+    engine.start()
+    assert engine.wait(run_id).state is RunState.CANCELLED
+    assert engine.events(run_id)[-2:] == [("pending", "in_progress"), ("in_progress", "cancelled")]
 
 
 def test_a_registered_run_is_cancelled_at_once_and_never_starts(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -33,6 +33,8 @@ from footfall.states import FailureReason, RunState
 
 POLL_INTERVAL_S = 0.25
 CANCEL_INTERVAL_S = 1.0
+STUCK_TIMEOUT_S = 30.0
+"""How long after its grace time a run that was told to stop may take; then its runners are killed."""
 
 log = structlog.get_logger()
 
@@ -66,7 +68,7 @@ class Reconciler:
         self._submitter = Submitter(settings, database, executor, hooks, epoch, Ports(), self._end)
         self._polled_at = 0.0
         self._has_moved = False
-        self._stop_requested_at: dict[str, float] = {}
+        self._stop_requested_at: dict[str, tuple[float, float]] = {}  # first and last, by the monotonic clock
         self._next_project = ""
 
     def tick(self) -> Activity:
@@ -154,7 +156,7 @@ class Reconciler:
             columns |= self._hooks.sum_up(run)
         with self._db.write() as tx:
             state = run.state
-            if outcome.started_at is not None and state == RunState.PENDING and outcome.state != RunState.CANCELLED:
+            if outcome.started_at is not None and state == RunState.PENDING:
                 self._record_start(tx, run, outcome.started_at, None)
                 state = RunState.IN_PROGRESS
             if not runs.advance(tx, run.id, state, outcome.state, in_attempt=run.attempt, **columns):
@@ -183,9 +185,15 @@ class Reconciler:
 
     def _request_stop(self, run: Run) -> None:
         now = time.monotonic()
-        if run.handle and now - self._stop_requested_at.get(run.id, -CANCEL_INTERVAL_S) >= CANCEL_INTERVAL_S:
-            self._stop_requested_at[run.id] = now
+        first, last = self._stop_requested_at.get(run.id, (now, now - CANCEL_INTERVAL_S))
+        if not run.handle or now - last < CANCEL_INTERVAL_S:
+            return
+        self._stop_requested_at[run.id] = first, now
+        if now - first < run.spec.grace_s + STUCK_TIMEOUT_S:
             self._executor.cancel(run.handle)
+        else:
+            log.warning("runner_stuck", run_id=run.id, attempt=run.attempt)
+            self._executor.kill(run.handle)
 
     def _cancel_waiting(self, run: Run) -> None:
         with self._db.write() as tx:
