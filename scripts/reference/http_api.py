@@ -44,6 +44,24 @@ _TITLES = {
     "none": "Unsigned routes",
 }
 
+_INSIDE = """## Inside a run: $NSML_METRIC_API and $NSML_RUN_METADATA_API
+
+Plain HTTP on the node's loopback, for the command alone: the paths cannot be guessed, nothing is signed.
+
+| request | body | answer |
+|---|---|---|
+| `POST $NSML_METRIC_API` | an object of numbers, or an array of up to 10,000: `{"@step": 10, "@time": 1.7e9, "loss": 0.3}`; \
+`@step` and `@time` (seconds since 1970) may be left out | 204; 400 with the key that is no number, and nothing is kept |
+| `GET $NSML_METRIC_API` | | 200: the last 10,000 points |
+| `DELETE $NSML_METRIC_API` | | 204: what was posted before is no longer shown |
+| `PUT $NSML_RUN_METADATA_API/v1/rescheduled`, header `X-NSML-Run-Secret: $NSML_RUN_SECRET` | `{"rescheduled": true}` or \
+`{"rescheduled": false}` | 200 with the same; 401 without the secret |
+
+With `true`, an attempt that ends otherwise than completed is followed by another, up to ten attempts in all: after an exit \
+code other than 0, a signal that nobody here sent, a node that was lost. Never after exit code 0, a stop, or a limit (time, \
+memory, output, log, start). Any node may ask; the last answer of each counts, and each attempt begins with `false`. The other \
+attempt has `NSML_SESSION` one higher and finds `NSML_OUTPUT_DIR` as it was left."""
+
 
 def reference_page() -> str:
     """Return the page."""
@@ -62,7 +80,7 @@ def reference_page() -> str:
         parts.append("")
         for operation in mine:
             parts += _section(operation)
-    return "\n".join([*parts, *_errors()]) + "\n"
+    return "\n".join([*parts, _INSIDE, "", *_errors()]) + "\n"
 
 
 def _source(operation: Operation) -> str:

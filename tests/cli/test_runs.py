@@ -108,6 +108,13 @@ def test_wait_ends_with_the_runs_code(footfall: Footfall, line: str, code: int) 
     assert (done.code, done.out) == (code, "")
 
 
+def test_a_time_limit_is_seen_in_the_exit_code_though_the_command_saved_and_ended_with_0(footfall: Footfall) -> None:
+    line = "trap 'exit 0' TERM; sleep 60 & wait"
+    done = footfall("run", "--project", PROJECT, "--no-code", "--timeout", "1", "--", line)
+    assert done.code == 124, done.err
+    assert "longer than 1 s" in done.err
+
+
 def test_our_own_failures_are_125(footfall: Footfall, tmp_path: Path) -> None:
     assert footfall("run", "--project", "nothing-like-it", "--no-code", "--", "true").code == 125
     assert footfall("run", "--project", PROJECT, "--product", "999", "--no-code", "--", "true").code == 125

@@ -50,13 +50,17 @@ def test_a_limit_ends_a_users_run_for_its_reason_also_when_it_asked_for_another_
     assert (outcome.state, outcome.reason) == (RunState.FAILED, FailureReason(reason))
 
 
-@pytest.mark.parametrize("final", [ended(), ended(3), ended(-9), ended(None, "lost")])
+@pytest.mark.parametrize("final", [ended(3), ended(-9), ended(None, "lost")])
 @pytest.mark.parametrize("asked", [True, False])
-def test_a_users_run_is_attempted_again_only_if_it_asked_for_it_whatever_its_exit_code(
-    final: dict[str, Any], asked: bool
-) -> None:
+def test_a_users_run_that_did_not_complete_is_attempted_again_only_if_it_asked_for_it(final: dict[str, Any], asked: bool) -> None:
     outcome = judge(make_run(2), [ended(), final | {"rescheduled": asked}])
     assert (outcome.state is RunState.REGISTERED) == asked
+    by_other_node = judge(make_run(2), [ended(rescheduled=asked), final])
+    assert (by_other_node.state is RunState.REGISTERED) == asked
+
+
+def test_success_is_not_repeated_whatever_the_command_asked_for_on_its_way() -> None:
+    assert judge(make_run(2), [ended(rescheduled=True), ended(rescheduled=True)]).state is RunState.COMPLETED
 
 
 def test_a_users_run_has_at_most_ten_attempts() -> None:

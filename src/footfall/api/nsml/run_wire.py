@@ -124,7 +124,7 @@ def _creator(row: RunRow) -> str:
 
 def _attempts(row: RunRow) -> int:
     is_waiting = row.state in (RunState.REGISTERED, RunState.PENDING)
-    never_began = is_waiting or (row.state is RunState.CANCELLED and row.started_at is None)
+    never_began = is_waiting or (row.state is RunState.CANCELLED and row.started_at is None and row.exit_code is None)
     return row.attempt if never_began else row.attempt + 1
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from footfall.client.nsml_replies import Run
 
 OWN_FAILURE = 125
+TIMED_OUT = 124  # as timeout(1) has it
 DETACHED = 130
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -116,8 +117,8 @@ def run(
     """Run COMMAND on nodes of a server product, with the files of this directory.
 
     Within a git work tree these are the files that git has or would add, less what .nsmlignore names; `footfall code list`
-    shows them. The log is followed until the run ends; the exit code is the
-    command's (125 when Footfall itself failed). Ctrl-C leaves the run going.
+    shows them. The log is followed until the run ends; the exit code is the command's (125 when Footfall itself failed;
+    124 when the time limit ended a command that then exited with 0, 1 when something else did). Ctrl-C leaves the run going.
 
     COMMAND with one word is a line for the shell, so quote it to use pipes: footfall run --project p -- 'a | b'. A product of
     type DEV takes no command: its nodes are held until `footfall stop`.
@@ -184,7 +185,14 @@ def end(ended: "Run") -> None:
         output.note(f"{ended.name} is completed.")
     else:
         output.problem(f"{ended.name} is {ended.state}. {ended.message or ''}".rstrip())
-    raise click.exceptions.Exit(0 if ended.state == "completed" else ended.exit_code or OWN_FAILURE)
+    raise click.exceptions.Exit(0 if ended.state == "completed" else ended.exit_code or _code_without(ended))
+
+
+def _code_without(ended: "Run") -> int:
+    """Return the exit code for a run that did not complete, though its command ended with 0 or never did."""
+    if ended.exit_code is None:
+        return OWN_FAILURE
+    return TIMED_OUT if ended.reason == "timed_out" else 1
 
 
 def announce(made: "Run") -> None:

@@ -48,7 +48,7 @@ def judge(run: Run, finals: Sequence[FinalStatus]) -> Outcome:
 
     All with exit code 0: completed, also when a cancel came too late. Else cancelled, if that was requested; else another
     attempt, if the reason allows and some are left; else failed, for the reason of the node that failed first. A user's run
-    is attempted again if it requested that, whatever its exit code, and for no other reason.
+    that has not completed is attempted again if it requested that, and for no other reason.
     """
     started = [at for final in finals if (at := final["started_at"]) is not None]
     started_at = max(started) if len(started) == len(finals) else None
@@ -58,7 +58,7 @@ def judge(run: Run, finals: Sequence[FinalStatus]) -> Outcome:
     first = min(failed, key=_first_failed) if failed else None
     reason = None if first is None else _reason(first)
     details = None if first is None or reason is None else _details(run, finals, first, reason)
-    retry_reason = _another_attempt(run, finals, reason)
+    retry_reason = None if first is None else _another_attempt(run, finals, reason)
     if retry_reason is not None:
         return Outcome(
             RunState.REGISTERED,
