@@ -36,6 +36,7 @@ RESCHEDULED = "rescheduled.json"
 EXEC_SOCKET = "enter.sock"
 PROFILE = "profile.tsv"
 REPORT = "report.json"
+FOUND = "found.json"
 
 METRIC_POINT = "<IIddd"
 """A record of ``metrics.dat``, as ``struct`` writes it: key id, flags, step, time, value."""

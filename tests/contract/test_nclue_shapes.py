@@ -31,7 +31,18 @@ DOCUMENTED = {
     ("GET", "/api/v1/task-runs"): "index limit total runs",
     ("DELETE", "/api/v1/task-runs/{run_id}"): "run_id",
 }
-OURS = {"fail_details", "progress", "encoder", "encoder_id", "coverage", "format", "columns", "observed_until"}
+OURS = {
+    "fail_details",
+    "progress",
+    "encoder",
+    "encoder_id",
+    "coverage",
+    "format",
+    "columns",
+    "observed_until",
+    "found",
+    "warnings",
+}
 FEATURE = {"name": "n", "source_bucket": "shop", "source_file_path": "seq.csv"}
 
 
@@ -67,6 +78,7 @@ def test_what_is_not_known_yet_is_null(shared: Service) -> None:
         "columns",
         "observed_until",
         "progress",
+        "found",
     }
     assert STAMP.fullmatch(shown["created_at"])
 

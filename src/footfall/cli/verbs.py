@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from footfall.cli import output
-from footfall.cli.context import Group, RunFailed, open_client
+from footfall.cli.context import Group, RunFailed, choices, open_client
 from footfall.cli.failures import each
+from footfall.cli.found import show_found, show_warnings
 from footfall.cli.show import done, moment, show_list, show_made, show_record
 
 if TYPE_CHECKING:
@@ -125,4 +126,11 @@ def _show(item: "Resource") -> None:
     else:
         share = f" {100 * now.done / now.total:.0f} %" if now.total else ""
         fields["progress"] = f"{now.stage}{share}"
+    found, warnings = fields.pop("found", None), fields.pop("warnings", None) or []
+    if found:
+        fields |= {"format": fields.get("format") or found["format"], "columns": fields.get("columns") or "see below"}
+        fields["observed_until"] = fields.get("observed_until") or found.get("observed_until")
     show_record(item.wire, fields)
+    if not choices().json:
+        show_warnings(f"{warning['code']}: {warning['text']}" for warning in warnings)
+        show_found(found)

@@ -73,6 +73,8 @@ class Feature(Resource, kw_only=True):
     format: str | None = None
     columns: dict[str, Any] | None = None
     observed_until: str | None = None
+    found: dict[str, Any] | None = None
+    """What was found in its data set: ``format``, ``columns`` with their roles, ``warnings``; None in lists."""
 
 
 class Task(Resource, kw_only=True):
@@ -91,6 +93,8 @@ class Task(Resource, kw_only=True):
     AUROC: str | None = None
     line_count: int | None = None
     disk_usage: int | None = None
+    warnings: list[dict[str, str]] | None = None
+    """Of its report, the gravest first: ``code`` and ``text``."""
 
     @property
     def auroc(self) -> float | None:

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
-from footfall.contract.nclue import SourceColumns
+from footfall.contract.found import FoundData
+from footfall.contract.nclue import SourceColumns, TaskWarning
 
 PersonalDataMode = Literal["refuse", "warn", "off"]
 T = TypeVar("T", bound="JobStruct")
@@ -111,6 +112,7 @@ class MakeFeatureResult(ArtefactResult, kw_only=True):
     truncated_tokens: int | None = None
     personal_data: dict[str, int] = {}
     personal_data_lines: list[str] = []
+    found: FoundData | None = None
 
 
 class TaskInput(JobStruct, kw_only=True):
@@ -162,6 +164,7 @@ class TrainTaskResult(ArtefactResult, kw_only=True):
     auroc_out_of_fold: float | None = msgspec.field(name="AUROC_out_of_fold", default=None)
     calibrated: bool = False
     prior: float | None = None
+    warnings: list[TaskWarning] | None = None
     line_count: int | msgspec.UnsetType = msgspec.UNSET
 
 

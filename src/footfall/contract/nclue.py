@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from footfall.contract.found import FoundData
 from footfall.stores.names import FORBIDDEN_CHARACTERS
 
 Status = Literal["registered", "pending", "in_progress", "completed", "failed"]
@@ -166,6 +167,16 @@ class FeatureBody(msgspec.Struct, kw_only=True):
     columns: Columns = None
     observed_until: ObservedUntil = None
     progress: Progress = None
+    found: Annotated[
+        FoundData | None, msgspec.Meta(description="What was found in the data set; null in lists.", extra_json_schema=OURS)
+    ] = None
+
+
+class TaskWarning(msgspec.Struct):
+    """A warning of a task's report."""
+
+    code: str
+    text: str
 
 
 class TaskBody(msgspec.Struct, kw_only=True):
@@ -190,6 +201,9 @@ class TaskBody(msgspec.Struct, kw_only=True):
     fail_message: str | None
     fail_details: FailDetails
     progress: Progress = None
+    warnings: Annotated[
+        list[TaskWarning] | None, msgspec.Meta(description="Warnings of the report, the gravest first.", extra_json_schema=OURS)
+    ] = None
 
 
 class TaskRunBody(msgspec.Struct, kw_only=True):

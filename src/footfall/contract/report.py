@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from footfall.contract.found import FoundData
+
 
 def describe(text: str) -> msgspec.Meta:
     """Return the description of a field."""
@@ -185,3 +187,6 @@ class TaskReport(msgspec.Struct, kw_only=True):
     behaviors: TellingBehaviors
     leaks: Leaks
     drift: Annotated[Drift | None, describe("Null with fewer than 100 users of a kind.")]
+    data: Annotated[
+        FoundData | None, describe("What was found in the data set of the train feature; null if an earlier release made it.")
+    ] = None

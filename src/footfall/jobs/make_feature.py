@@ -7,21 +7,24 @@ Source: the contract, 9-13, 9-14, 9-18, 9-21.
 
 from dataclasses import dataclass
 
+import msgspec
+import numpy as np
 from msgspec import structs
 
+from footfall.contract.found import FoundData
 from footfall.contract.jobs import EncoderCandidate, MakeFeature, MakeFeatureResult, UsedEncoder
 from footfall.errors import DataError
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, open_sources, put_artefact
 from footfall.jobs.outputs import keep_artefact
-from footfall.layout import artefact_dir
+from footfall.layout import FOUND, artefact_dir
 from footfall.modeling.encoding.dense import find_missing
 from footfall.modeling.encoding.encode import make_feature
 from footfall.modeling.encoding.encoder import Encoder, cover_categories, cover_sample, fit_sample, load_encoder, take_sample
 from footfall.modeling.encoding.sample import Sample
-from footfall.modeling.events.columns import LogOptions
-from footfall.modeling.events.files import find_format
+from footfall.modeling.events.formats.files import find_format
 from footfall.modeling.events.log import EventLog, read_log
+from footfall.modeling.events.options import LogOptions
 from footfall.modeling.reading.histories import Schema
 from footfall.modeling.reading.source import PersonalData, Source
 
@@ -63,14 +66,17 @@ def main(context: JobContext[MakeFeature]) -> MakeFeatureResult:
         personal_data=mode,
         progress=context.progress,
     )
+    found = _describe_data(data)
+    (directory / FOUND).write_bytes(msgspec.json.encode(found))
+    disk_usage = summary.disk_usage + (directory / FOUND).stat().st_size
     context.log(f"the encoder {choice.facts.name!r} knows {summary.coverage:.1%} of the behaviors")
     for place in summary.personal_data_lines:
         context.log(f"warning: {place}")
     return MakeFeatureResult(
-        artefact=keep_artefact(context, job.feature_id, directory, summary.disk_usage),
+        artefact=keep_artefact(context, job.feature_id, directory, disk_usage),
         encoder=choice.facts,
         coverage=round(summary.coverage, 6),
-        disk_usage=summary.disk_usage,
+        disk_usage=disk_usage,
         user_count=summary.user_count,
         token_count=summary.token_count,
         empty_users=summary.empty_users,
@@ -78,7 +84,16 @@ def main(context: JobContext[MakeFeature]) -> MakeFeatureResult:
         truncated_tokens=summary.truncated_tokens,
         personal_data=summary.personal_data,
         personal_data_lines=list(summary.personal_data_lines),
+        found=found,
     )
+
+
+def _describe_data(data: list[Source] | EventLog) -> FoundData:
+    """Return what was found in the data set, for people."""
+    if not isinstance(data, EventLog):
+        return FoundData("sequence")
+    until = str(np.datetime64(data.until_us, "us").astype("datetime64[s]")) if data.schema.has_time else None
+    return FoundData(data.format, list(data.found), list(data.warnings), data.n_events, until)
 
 
 def _open_data(context: JobContext[MakeFeature], sources: list[Source], mode: PersonalData) -> list[Source] | EventLog:

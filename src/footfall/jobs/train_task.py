@@ -4,13 +4,14 @@ Source: the contract, 9-7, 9-12, 9-18.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 from footfall.contract.jobs import TaskInput, TrainTask, TrainTaskResult
 from footfall.jobs.context import JobContext, run_job
 from footfall.jobs.inputs import fetch_artefact, open_sources
 from footfall.jobs.outputs import keep_artefact
-from footfall.layout import REPORT
+from footfall.layout import FOUND, REPORT
 from footfall.modeling.encoding.encode import Feature, open_feature
 from footfall.modeling.learning.labels import Labels, read_labels
 from footfall.modeling.learning.task import train_task
@@ -38,6 +39,7 @@ def main(context: JobContext[TrainTask]) -> TrainTaskResult:
     context.progress("report", 0, 1)
     sources = Sources(train_feature, train_labels, test_feature, test_labels, **_about_encoder(context))
     report = make_report(task, sources, seed=SEED)
+    report["data"] = _read_found(train_feature)
     (directory / REPORT).write_text(json.dumps(report, indent=1, sort_keys=True, allow_nan=False) + "\n")
     for warning in report["warnings"]:
         context.log(f"{warning['code']}: {warning['text']}")
@@ -45,7 +47,15 @@ def main(context: JobContext[TrainTask]) -> TrainTaskResult:
     size_bytes = sum(path.stat().st_size for path in directory.iterdir())
     artefact = keep_artefact(context, job.task_id, directory, size_bytes)
     summary = {**task.summary, "AUROC": f"{task.auroc:.4f}"}
-    return TrainTaskResult.from_json({**summary, "disk_usage": size_bytes, "artefact": artefact, "report": REPORT})
+    return TrainTaskResult.from_json(
+        {**summary, "disk_usage": size_bytes, "artefact": artefact, "report": REPORT, "warnings": report["warnings"]}
+    )
+
+
+def _read_found(feature: Feature) -> Any:
+    """Return what was found in the data set of a feature; None if an earlier release made it."""
+    path = Path(feature.directory) / FOUND
+    return json.loads(path.read_bytes()) if path.exists() else None
 
 
 def _about_encoder(context: JobContext[TrainTask]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import numpy as np
 from footfall import modeling
 from footfall.modeling.encoding.encode import make_feature, open_feature
 from footfall.modeling.encoding.encoder import fit_encoder, load_encoder, measure_coverage
-from footfall.modeling.events.columns import LogOptions
 from footfall.modeling.events.log import read_log
+from footfall.modeling.events.options import LogOptions
 from footfall.modeling.learning.gather import gather_users
 from footfall.modeling.learning.labels import read_labels
 from footfall.modeling.learning.task import train_task

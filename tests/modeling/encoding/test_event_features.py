@@ -13,8 +13,8 @@ from footfall.modeling.encoding import aggregates, amounts, timing
 from footfall.modeling.encoding.dense import find_missing
 from footfall.modeling.encoding.encode import Feature, make_feature, open_feature
 from footfall.modeling.encoding.encoder import Encoder, fit_encoder, load_encoder
-from footfall.modeling.events.columns import LogOptions
 from footfall.modeling.events.log import EventLog, read_log
+from footfall.modeling.events.options import LogOptions
 from footfall.modeling.learning.gather import gather_users
 from footfall.modeling.learning.labels import match_labels, read_labels
 from footfall.modeling.learning.metrics import measure_auroc

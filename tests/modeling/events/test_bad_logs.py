@@ -18,10 +18,10 @@ from footfall.errors import DataError
 from footfall.modeling.encoding.encode import make_feature, open_feature
 from footfall.modeling.encoding.encoder import fit_encoder, load_encoder
 from footfall.modeling.events.arrays import read_texts
-from footfall.modeling.events.columns import LogOptions
-from footfall.modeling.events.files import find_format
-from footfall.modeling.events.location import Location
+from footfall.modeling.events.formats.files import find_format
+from footfall.modeling.events.formats.location import Location
 from footfall.modeling.events.log import read_log
+from footfall.modeling.events.options import LogOptions
 from footfall.modeling.learning.labels import match_labels, read_labels
 from footfall.modeling.learning.task import TrainedTask, train_task
 from footfall.modeling.report.report import Sources, make_report
@@ -247,13 +247,13 @@ def test_a_feature_that_says_nothing_gives_one_half_and_says_so(what: str, tmp_p
         (parquet(behavior=None, place=None), LogOptions(), "UNEXPECTED_TXT_FORMAT",
          ("shop/log", "no column says what the user did", "amount (number)", '"behavior" in `columns`', "add one")),
         (parquet(behavior=pa.array([[row[2]] for row in ROWS]), place=None), LogOptions(), "UNEXPECTED_TXT_FORMAT",
-         ("no column says what the user did", "behavior (nested or unreadable)")),
+         ("no column says what the user did", "behavior (list)")),
         (parquet(user_id=pa.array([[row[0]] for row in ROWS])), LogOptions(), "UNEXPECTED_TXT_FORMAT",
-         ("no column is the user id", "user_id (nested or unreadable)", '"user_id" in `columns`')),
+         ("empty or nested, and no other column is the user id", "user_id (list)", '"user_id" in `columns`')),
         (parquet(basket=pa.array([[1]] * len(ROWS))), LogOptions(numeric=("basket",)), "UNEXPECTED_TXT_FORMAT",
          ("'basket' is nested", "Write its values as columns")),
-        (parquet(user_id=pa.array([7.0 if i != 77 else None for i in range(len(ROWS))])), LogOptions(), "UNEXPECTED_TXT_FORMAT",
-         ("row group 0, row 78", "user id is blank", "Give every event a user")),
+        (parquet(user_id=pa.array([7.0 if i % 3 == 0 else None for i in range(len(ROWS))])), LogOptions(),
+         "UNEXPECTED_TXT_FORMAT", ("events have no user id in the column 'user_id'", "better filled")),
         (csv() + b"u1,2025-01-01,buy tea,many,shop 1\n", LogOptions(), "UNEXPECTED_TXT_FORMAT",
          (f"line {len(ROWS) + 2}", "'many' in the column 'amount' is no number", "declare the column as categorical")),
         (csv() + b"u1,sometime,buy tea,3,shop 1\n", LogOptions(), "UNEXPECTED_TXT_FORMAT",

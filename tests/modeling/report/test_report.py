@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from footfall.modeling.encoding.encode import Feature, make_feature, open_feature
 from footfall.modeling.encoding.encoder import Encoder, fit_encoder
-from footfall.modeling.events.columns import LogOptions
 from footfall.modeling.events.log import read_log
+from footfall.modeling.events.options import LogOptions
 from footfall.modeling.learning.labels import Labels, read_labels
 from footfall.modeling.learning.metrics import measure_auroc
 from footfall.modeling.learning.task import train_task

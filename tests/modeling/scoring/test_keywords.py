@@ -13,8 +13,8 @@ from footfall.errors import DataError
 from footfall.modeling.arrays import map_arrays, read_arrays
 from footfall.modeling.encoding.encode import make_feature
 from footfall.modeling.encoding.encoder import EncoderConfig, fit_encoder
-from footfall.modeling.events.columns import LogOptions
 from footfall.modeling.events.log import read_log
+from footfall.modeling.events.options import LogOptions
 from footfall.modeling.scoring.keywords import KeywordMatch, build_scorer, match_keywords
 from footfall.modeling.text.lexicon import Lexicon
 

@@ -113,6 +113,8 @@ def operations_of(
     list_: type,
     delete: tuple[Callable[..., Any], type],
     cancelled: type,
+    *,
+    listed: Callable[..., Any] | None = None,
 ) -> tuple[Operation, ...]:
     """Return the six operations of a kind; four are documented.
 
@@ -120,6 +122,7 @@ def operations_of(
         post: handler, shape of the request, shape of the answer, errors.
         body: what makes the shape that is shown of one, and that shape.
         list_: shape of a page.
+        listed: what makes the shape that a list shows, if it is another.
         delete: ``(caller, id)`` to what deletes in a transaction, and the shape of the answer.
         cancelled: shape of the answer to cancel.
     """
@@ -138,8 +141,8 @@ def operations_of(
             errors=(NO_SUCH,), is_quick=True, **documented,
         ),
         Operation(
-            f"list_{plural}", "GET", base, f"List {word}s, newest first.", _lister(kind, body[0], list_), response=list_,
-            query=ResourcePage, errors=(INVALID_REQUEST,), **documented,
+            f"list_{plural}", "GET", base, f"List {word}s, newest first.", _lister(kind, listed or body[0], list_),
+            response=list_, query=ResourcePage, errors=(INVALID_REQUEST,), **documented,
         ),
         Operation(
             f"delete_{id}", "DELETE", one, f"Delete a {word}.", _deleter(parameter, *delete), "change", response=delete[1],

@@ -105,7 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "features", "feature_id", FEATURES,
         (post_feature, shapes.NewFeature, shapes.FeatureMade, (BAD_PATH, NO_SUCH, PATH_NOT_FOUND, PERSONAL_DATA)),
         (wire.feature_body, shapes.FeatureBody), shapes.FeatureList, (delete_feature, shapes.FeatureId),
-        shapes.FeatureCancelled,
+        shapes.FeatureCancelled, listed=wire.listed_feature,
     ),
     *operations_of(
         "tasks", "task_id", TASKS,

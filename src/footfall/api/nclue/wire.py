@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import TypedDict, TypeVar
 
+from msgspec import structs
+
 from footfall.contract import nclue as shapes
 from footfall.contract.jobs import JobStruct, MakeFeatureResult, PublishedResult, SourceOptions, TrainTaskResult
 from footfall.records import Encoder, Feature, RunStatus, Task, TaskRun
@@ -82,6 +84,11 @@ def result_of(run: RunStatus, type: type[T]) -> T | None:
     return type.from_json(run.result) if run.state is RunState.COMPLETED and run.result else None
 
 
+def listed_feature(feature: Feature) -> shapes.FeatureBody:
+    """Return what a list shows of a feature: all but what was found in its data set, which may be long."""
+    return structs.replace(feature_body(feature), found=None)
+
+
 def feature_body(feature: Feature, progress: shapes.ProgressBody | None = None) -> shapes.FeatureBody:
     """Return what GET shows of a feature."""
     run, result = feature.run, result_of(feature.run, MakeFeatureResult)
@@ -100,6 +107,7 @@ def feature_body(feature: Feature, progress: shapes.ProgressBody | None = None) 
         format=options.format,
         columns=options.columns,
         observed_until=options.observed_until,
+        found=result.found if result else None,
         **job_fields(run, progress),
     )
 
@@ -119,6 +127,7 @@ def task_body(task: Task, progress: shapes.ProgressBody | None = None) -> shapes
         test_bucket=task.test_bucket,
         test_file_path=task.test_file_path,
         AUROC=result.auroc if result else None,
+        warnings=result.warnings if result else None,
         line_count=(result.line_count or None) if result else None,
         disk_usage=result.disk_usage if result else None,
         **job_fields(run, progress),

@@ -5,6 +5,7 @@ Knows the report's JSON, of any server. All texts are escaped: behaviors may hol
 
 from html import escape
 
+from footfall.cli.found import FOUND_COLUMNS, found_rows
 from footfall.cli.report.charts import Report, draw_charts
 
 _STYLE = """
@@ -58,6 +59,7 @@ def make_page(report: Report, names: dict[str, str]) -> str:
         _behaviors(report),
         _tables(report, names),
         _checks(report),
+        _data(report),
     ]
     head = (
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
@@ -66,6 +68,18 @@ def make_page(report: Report, names: dict[str, str]) -> str:
         f"<title>{name}: report</title><style>{_STYLE}</style></head><body>\n"
     )
     return head + "\n".join(parts) + "\n</body></html>\n"
+
+
+def _data(report: Report) -> str:
+    data = report.get("data") or {}
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in found_rows(data.get("columns") or [])
+    )
+    if not rows:
+        return ""
+    warnings = "".join(f"<p class=note>{escape(warning)}</p>" for warning in data["warnings"])
+    head = "".join(f"<th>{escape(title.lower())}</th>" for title in FOUND_COLUMNS)
+    return f"<h2>Columns of the data set</h2>{warnings}<div class=scroll><table class=texts><tr>{head}</tr>{rows}</table></div>"
 
 
 def _tiles(report: Report) -> str:

@@ -8,6 +8,7 @@ import click
 from footfall.cli import output
 from footfall.cli.context import Command, choices, open_client
 from footfall.cli.files import fetch
+from footfall.cli.found import show_found
 from footfall.cli.report.charts import Report
 from footfall.cli.report.page import count_classes, make_page
 
@@ -89,6 +90,7 @@ def _print_report(report: Report) -> None:
             [f"BEHAVIORS {side.upper()} LABEL 1", "WEIGHT", "USERS", "POSITIVE RATE"],
             [[b["text"], b["weight"], b["users"], b["ones_share"]] for b in report["behaviors"][side]],
         )
+    show_found(report.get("data"))
 
 
 def _table(titles: list[str], rows: list[list[Any]], first: int = 1) -> None:

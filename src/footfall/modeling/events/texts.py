@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import I32, I64, U8, U64
-from footfall.modeling.events.location import Location
+from footfall.modeling.events.formats.location import Location
+from footfall.modeling.events.values import is_nothing
 from footfall.modeling.text.hashes import combine, find_slot, grow_table, hash_bytes
 from footfall.modeling.text.personal_data import find_suspects
 from footfall.modeling.text.prefetch import prefetch
@@ -27,7 +28,7 @@ USER, ACT, CATEGORY = 0, 1, 2
 """Kinds of texts: ids are kept as they are; behaviors and categories lose blanks around them, and control characters."""
 
 NONE = -1
-"""The number of a text without a visible character."""
+"""The number of a text that is blank or stands for nothing, as ``NULL`` does."""
 MAX_SLOTS = 1 << 22
 _NEW_ROWS, _TEXT_BYTES = 1 << 16, 4 << 20
 _CATEGORY_SEED = np.uint64(17)
@@ -116,6 +117,11 @@ class TextTable:
                 if longest > self._text_B.size:
                     self._text_B = np.empty(2 * longest, np.uint8)
         return code_N, hash_N, warnings
+
+    def hash_id(self, text: str) -> np.uint64:
+        """Return the hash that a user id has here."""
+        data_B = np.frombuffer(text.encode() or b"\0", np.uint8)
+        return np.uint64(hash_bytes(data_B, 0, len(text.encode()), self._salt))
 
     def close(self) -> Texts:
         """Return the texts."""
@@ -246,7 +252,7 @@ def _hash_ahead(
         start, end = offset_R1[r], offset_R1[r + 1]
         s, e = _trim(data_B, start, end)
         start_R[r], end_R[r], key = s, e, np.uint64(0)
-        if e > s:
+        if e > s and not is_nothing(data_B, s, e, kind == USER):
             if kind == USER:
                 start_R[r], end_R[r] = start, end
             key = hash_bytes(data_B, start_R[r], end_R[r], seed)

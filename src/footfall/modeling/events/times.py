@@ -13,10 +13,9 @@ import pyarrow as pa
 
 from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import I64
-from footfall.modeling.events.arrays import read_times
-from footfall.modeling.events.location import Location
+from footfall.modeling.events.arrays import UNITS, read_times
+from footfall.modeling.events.formats.location import Location
 
-_UNITS = {1e6: "seconds", 1e3: "milliseconds", 1.0: "microseconds", 1e-3: "nanoseconds"}
 _BIN_BITS = 41
 _HALF_BINS = 1 << 17
 """From 1970 as far as numbers and texts of times go, to either side."""
@@ -50,7 +49,7 @@ class Times:
         if is_new and self._unit_us and self._rivals and time_N.size and time_N.max() < _YEAR_1980:
             raise location.error(
                 0,
-                f"the numbers of the column {self._column!r} are no times: as {_UNITS[self._unit_us]} since 1970 all lie before "
+                f"the numbers of the column {self._column!r} are no times: as {UNITS[self._unit_us]} since 1970 all lie before "
                 f'1980. The column {self._rivals[0]!r} holds dates. Name the right one as "timestamp" in `columns`.',
             )
         return time_N
@@ -65,7 +64,7 @@ class Times:
 
     def describe(self, until_us: int, *, is_until_given: bool) -> list[str]:
         """Return log lines: what the times were taken for, when observation ends, and warnings."""
-        unit = _UNITS.get(self._unit_us)
+        unit = UNITS.get(self._unit_us)
         lines = [f"times are {unit} since 1970" if unit else "times are dates"]
         lines.append(f"observed until {_shown(until_us)}" + ("" if is_until_given else ", the last event"))
         if until_us < _YEAR_1980 and unit:
@@ -77,33 +76,51 @@ class Times:
             lines.append("warning: the last event lies before 1980; are the times really what they are taken for?")
         if not is_until_given:
             lines += self._describe_late(until_us)
-        return lines
+        return lines + self._describe_early()
 
     def _describe_late(self, until_us: int) -> list[str]:
         lines = []
         if until_us > int(np.datetime64("now", "us").astype(np.int64)):
             lines.append("warning: the last event lies in the future; `observed_until` leaves such events out")
-        n_far, end_us = self._find_far()
+        n_far, end_us = self._find_far(-1)
         if n_far:
-            what = "1 event lies" if n_far == 1 else f"{n_far:,} events lie"
             lines.append(
-                f"warning: {what} more than a year after all others, the last at {_shown(until_us)}, and so moves the end of "
-                f"observation. If the time is wrong, correct it, or leave such events out by `observed_until`, such as "
-                f"{_shown(end_us)[:10]}."
+                f"warning: {_events_lie(n_far)} more than a year after all others, the last at {_shown(until_us)}, and so moves "
+                f"the end of observation. If the time is wrong, correct it, or leave such events out by `observed_until`, such "
+                f"as {_shown(end_us)[:10]}."
             )
         return lines
 
-    def _find_far(self) -> tuple[int, int]:
-        """Return (how many events lie more than a year behind nearly all, when the others have ended); (0, 0) if none."""
-        n_events, n_behind, later = int(self._count_T.sum()), 0, 0
+    def _describe_early(self) -> list[str]:
+        n_far, start_us = self._find_far(1)
+        if not n_far:
+            return []
+        first_us = (int(np.flatnonzero(self._count_T)[0]) - _HALF_BINS) << _BIN_BITS
+        around = " about 1970, as 0 is" if abs(first_us) < 2 << _BIN_BITS else ""
+        return [
+            f"warning: {_events_lie(n_far)} more than a year before all others, which begin about {_shown(start_us)[:10]}"
+            f"{around}. If the time is wrong or stands for none, correct it or leave such events out."
+        ]
+
+    def _find_far(self, step: int) -> tuple[int, int]:
+        """Return (how many events lie more than a year beyond nearly all, where the others end); (0, 0) if none do.
+
+        ``step``: 1 to look from the first one on, -1 from the last one back.
+        """
+        n_events, n_beyond, last = int(self._count_T.sum()), 0, 0
+        at_T = np.flatnonzero(self._count_T)
         far = (0, 0)
-        for at in np.flatnonzero(self._count_T)[::-1].tolist():
-            if n_behind and later - at > _GAP_BINS:
-                far = (n_behind, (at + 1 - _HALF_BINS) << _BIN_BITS)
-            n_behind, later = n_behind + int(self._count_T[at]), at
-            if n_behind > max(1.0, _FEW * n_events):
+        for at in at_T[::step].tolist():
+            if n_beyond and abs(last - at) > _GAP_BINS:
+                far = (n_beyond, (at + (step < 0) - _HALF_BINS) << _BIN_BITS)
+            n_beyond, last = n_beyond + int(self._count_T[at]), at
+            if n_beyond > max(1.0, _FEW * n_events):
                 break
         return far if n_events >= _MIN_EVENTS else (0, 0)
+
+
+def _events_lie(n: int) -> str:
+    return "1 event lies" if n == 1 else f"{n:,} events lie"
 
 
 @njit(cache=True, nogil=True)

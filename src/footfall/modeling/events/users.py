@@ -47,6 +47,42 @@ def group_users(
     return *gather_bytes(ids.data_B, ids.start_of(user_N), ids.end_V[user_N]), hash_R[first_N], histories
 
 
+class UserCounts:
+    """Finds a user with far more events than the others, as a word for nobody has, by at most ``_MAX_SAMPLE`` rows of a log."""
+
+    def __init__(self) -> None:
+        self._held: list[U64] = []
+        self._n_held, self._step, self._skip = 0, 1, 0
+
+    def count(self, hash_N: U64) -> None:
+        """Count the events of a batch; every second one more seldom each time the sample is full."""
+        part_N = hash_N[self._skip :: self._step].copy()
+        self._skip = (self._skip - hash_N.size) % self._step
+        self._held.append(part_N)
+        self._n_held += part_N.size
+        if self._n_held > _MAX_SAMPLE:
+            thinned_N = np.concatenate(self._held)[::2].copy()
+            self._held, self._n_held = [thinned_N], thinned_N.size
+            self._step, self._skip = 2 * self._step, 0
+
+    def describe(self, n_users: int) -> str | None:
+        """Return a sentence about a user with more than a hundredth of the events and a hundred times as many as most have."""
+        if n_users < 2 or not self._n_held:
+            return None
+        count_U = np.unique(np.concatenate(self._held), return_counts=True)[1]
+        top = int(count_U.max())
+        usual = float(np.median(count_U)) if self._step == 1 else (self._n_held - top) / (n_users - 1)
+        if top <= _MAX_SHARE * self._n_held or top < _MANY_TIMES * max(usual, 1 / self._step):
+            return None
+        return (
+            f"one user has {100 * top / self._n_held:.1f} % of all events, {top / max(usual, 1e-9):,.0f} times as many as most. "
+            "Does the id stand for nobody, as 'unknown' or 0 do? Leave such events out then."
+        )
+
+
+_MAX_SAMPLE, _MAX_SHARE, _MANY_TIMES = 1 << 18, 0.01, 100
+
+
 @njit(cache=True, nogil=True)
 def _count_tokens(offset_N1: I64, n_words_L: I32) -> I64:
     n_tokens_N = np.zeros(offset_N1.size - 1, np.int64)

@@ -37,6 +37,47 @@ def _digits(data_B: U8, i: int, end: int) -> tuple[float, int]:
     return value, i
 
 
+_MISSING = tuple(word.encode() for word in ("n/a", "#n/a", "<na>", "\\n", "nat", "(null)", "(not set)", "(none)", "undefined"))
+_MISSING_IDS = 2
+"""So many of the last ones are words for nothing among ids alone: a coupon may be ``(none)``, a user may not."""
+_LONGEST = max(map(len, _MISSING))
+_MISSING_WX = np.array([list(word.ljust(_LONGEST, b"\0")) for word in _MISSING], np.uint8)
+_MISSING_W = np.array([len(word) for word in _MISSING])
+_BEGINS_MISSING_256 = np.array([bytes([b]).lower() in {word[:1] for word in _MISSING} for b in range(256)])
+
+
+@njit(cache=True, nogil=True)
+def _is_missing_word(data_B: U8, start: int, end: int, n_words: int) -> bool:
+    """Whether a text is one of the first words of ``_MISSING``, in any case."""
+    n = end - start
+    if n > _LONGEST or n < 2 or not _BEGINS_MISSING_256[data_B[start]]:
+        return False
+    for w in range(n_words):
+        if _MISSING_W[w] == n:
+            i = 0
+            while i < n and (
+                data_B[start + i] == _MISSING_WX[w, i]
+                or (65 <= data_B[start + i] <= 90 and data_B[start + i] | 32 == _MISSING_WX[w, i])
+            ):
+                i += 1
+            if i == n:
+                return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def is_nothing(data_B: U8, start: int, end: int, is_id: bool) -> bool:
+    """Whether a text that is not blank stands for nothing: NA, NaN, null, None, \\N, (not set), …; of ids a few words more."""
+    n, first = end - start, data_B[start]
+    if first | 32 == 110 and 2 <= n <= 4:
+        if n == 2:
+            return bool(first == 78 and data_B[start + 1] == 65)
+        if data_B[start + 1] | 32 == 111 and n == 4 and first == 110 and not is_id:
+            return False  # "none" is a word
+        return _is_missing(data_B, start, end) or _is_missing_word(data_B, start, end, _MISSING_W.size)
+    return _is_missing_word(data_B, start, end, _MISSING_W.size - (0 if is_id else _MISSING_IDS))
+
+
 @njit(cache=True, nogil=True)
 def _is_missing(data_B: U8, start: int, end: int) -> bool:
     """Empty, or nan, null, none, na, inf, infinity in any case, with or without a sign."""
@@ -61,7 +102,7 @@ def _is_missing(data_B: U8, start: int, end: int) -> bool:
 def _number(data_B: U8, start: int, end: int) -> tuple[float, bool]:
     """Return (value, whether it could be read); NaN for a missing one."""
     start, end = _strip(data_B, start, end)
-    if _is_missing(data_B, start, end):
+    if _is_missing(data_B, start, end) or _is_missing_word(data_B, start, end, _MISSING_W.size):
         return np.nan, end == start or data_B[end - 1] != 43
     i, sign = start, 1.0
     if data_B[i] == 45 or data_B[i] == 43:
@@ -94,6 +135,26 @@ def parse_numbers(data_B: U8, offset_N1: I64, out_N: F64) -> int:
         if not is_number:
             return n
     return -1
+
+
+@njit(cache=True, nogil=True)
+def find_numbers(data_B: U8, offset_N1: I64) -> F64:
+    """Return the number of each text, NaN where there is none."""
+    out_N = np.empty(offset_N1.size - 1)
+    for n in range(out_N.size):
+        value, is_number = _number(data_B, offset_N1[n], offset_N1[n + 1])
+        out_N[n] = value if is_number else np.nan
+    return out_N
+
+
+@njit(cache=True, nogil=True)
+def count_dates(data_B: U8, offset_N1: I64) -> int:
+    """Count the texts that are ISO 8601."""
+    n_dates = 0
+    for n in range(offset_N1.size - 1):
+        start, end = _strip(data_B, offset_N1[n], offset_N1[n + 1])
+        n_dates += end - start >= 10 and _iso(data_B, start, end) != NO_TIME
+    return n_dates
 
 
 @njit(cache=True, nogil=True)

@@ -6,6 +6,8 @@ Knows a report as JSON.
 from collections.abc import Iterator
 from typing import Any
 
+from footfall.modeling.report.meanings import explain_column
+
 Report = dict[str, Any]
 
 _MAX_CREDIBLE_AUROC, _MAX_DRIFT_AUROC, _MIN_COVERAGE, _MAX_INTERVAL = 0.99, 0.75, 0.8, 0.1
@@ -41,7 +43,8 @@ def _leak(report: Report) -> Iterator[tuple[str, str]]:
     first = ""
     if leaks:
         leak = leaks[0]
-        what = f"The {leak['kind']} {leak['name']!r}" if leak["name"] else f"A {leak['kind']}"
+        meaning = explain_column(leak["name"]) if leak["kind"] == "column" and leak["name"] else ""
+        what = f"The {leak['kind']} {leak['name']!r}{meaning}" if leak["name"] else f"A {leak['kind']}"
         first = f" {what} alone tells the labels apart (AUROC {leak['AUROC']:.3f})."
     good = (
         f"an AUROC of {auroc:.3f} is too good to be true" if auroc >= _MAX_CREDIBLE_AUROC else "the data may give the label away"
@@ -126,7 +129,7 @@ def _coverage(report: Report) -> Iterator[tuple[str, str]]:
 def _drift(report: Report) -> Iterator[tuple[str, str]]:
     drift = report["drift"]
     if drift is not None and drift["AUROC"] > _MAX_DRIFT_AUROC:
-        columns = ", ".join(column["name"] for column in drift["columns"][:3])
+        columns = ", ".join(f"{column['name']}{explain_column(column['name'])}" for column in drift["columns"][:3])
         yield (
             "LABELLED_USERS_DIFFER",
             f"Labelled users are not like the other users of the feature: a simple model tells them apart with AUROC "

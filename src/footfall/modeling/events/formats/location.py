@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from footfall.errors import DataError
-from footfall.modeling.events.columns import TEXT
+from footfall.modeling.events.profiles import TEXT, Profile
 from footfall.modeling.reading.compression import decompress
 from footfall.modeling.reading.source import Source
 
@@ -44,11 +44,13 @@ class EventFile:
     """One file of a log, opened: its columns by kind, and how its rows are read."""
 
     name: str
-    kinds: dict[str, str]
+    profiles: dict[str, Profile]
     read: Callable[[list[str]], Iterator[tuple[Location, dict[str, pa.Array]]]]
     """``read(names)`` yields batches of these columns, in order."""
     has_rows: bool = True
     """Writers of many files leave some without rows; the kinds of their columns are not known."""
+    remark: str = ""
+    """What is to be said of how it is read."""
 
 
 def find_line(source: Source, ordinal: int) -> int:
@@ -91,7 +93,7 @@ def peek(source: Source) -> bytes:
 
 def without_rows(source: Source, names: Sequence[str] = ()) -> EventFile:
     """Return a file that has columns, if these are known, and no rows."""
-    return EventFile(source.name, dict.fromkeys(names, TEXT), lambda names: iter(()), has_rows=False)
+    return EventFile(source.name, dict.fromkeys(names, Profile(TEXT)), lambda names: iter(()), has_rows=False)
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
