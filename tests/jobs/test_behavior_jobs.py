@@ -257,7 +257,7 @@ def test_a_quota_that_is_used_up_refuses_the_feature(world: World) -> None:
 
 def test_an_object_that_changes_between_two_readings_is_noticed(world: World) -> None:
     world.put("in.tsv", "a\tx\n")
-    source = open_sources(world.buckets, "shop", "in.tsv", print)[0]
+    source = open_sources(world.buckets, "shop", "in.tsv", world.root, print)[0]
     assert b"".join(source.open()) == b"a\tx\n"
     world.put("in.tsv", "a\tother\n")
     with pytest.raises(ObjectChangedError):
@@ -268,7 +268,7 @@ def test_nothing_at_the_path_is_said_so(world: World) -> None:
     world.put("in/_SUCCESS", "")
     for path in ("in", "in/", "nowhere"):
         with pytest.raises(ObjectNotFoundError):
-            open_sources(world.buckets, "shop", path, print)
+            open_sources(world.buckets, "shop", path, world.root, print)
     with pytest.raises(ObjectNotFoundError):
         fetch_artefact(world.internal, "features/none/0", world.root)
 

@@ -9,6 +9,7 @@ from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreDeniedE
 from footfall.personal_data import find_personal_data
 from footfall.stores import datasets
 from footfall.stores.store import ObjectInfo, Store
+from footfall.stores.tables import find_table
 
 MAX_SCANNED_LINES, MAX_SCANNED_BYTES, SCAN_TIMEOUT_S = 1000, 1 << 20, 2.0
 """How much of a data set a request scans for personal data; the job scans all of it."""
@@ -34,9 +35,13 @@ def find_objects(store: Store, bucket: str, path: str, field: str) -> list[Objec
     """Return the objects of a data set; see ``stores.datasets``.
 
     Raises:
-        InvalidFieldError: rule ``missing_object``: nothing is there.
+        InvalidFieldError: rule ``missing_object``: nothing is there; ``pattern``: a table that cannot be read.
     """
     try:
+        table = find_table(store, path)
+        refusal = None if table is None else table.refusal()
+        if refusal is not None:
+            raise InvalidFieldError(field, path, "pattern", refusal)
         return datasets.find_objects(store, path)
     except StoreDeniedError as error:
         raise InvalidFieldError(field, path, "missing_object", str(error)) from error

@@ -7,7 +7,7 @@ import click
 from footfall.cli import output
 from footfall.cli.context import Group, RunFailed, choices, open_client
 from footfall.cli.failures import each
-from footfall.cli.found import show_found, show_warnings
+from footfall.cli.report.found import show_found, show_warnings
 from footfall.cli.show import done, moment, show_list, show_made, show_record
 
 if TYPE_CHECKING:

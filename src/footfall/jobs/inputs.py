@@ -6,27 +6,44 @@ Knows stores and files, no arrays. The rules of a data set of several files are 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from footfall.errors import ObjectNotFoundError
+from footfall.errors import DataError, ObjectNotFoundError
+from footfall.jobs.tables import find_live_files
 from footfall.modeling.reading.source import Source
 from footfall.stores.buckets import Buckets
-from footfall.stores.datasets import find_objects
+from footfall.stores.datasets import find_objects, path_values
 from footfall.stores.store import ObjectInfo, Store
+from footfall.stores.tables import find_table
 
 
-def open_sources(buckets: Buckets, bucket: str, path: str, log: Callable[[str], None]) -> list[Source]:
-    """Return the files of a data set; see ``stores.datasets``.
+def open_sources(buckets: Buckets, bucket: str, path: str, scratch: Path, log: Callable[[str], None]) -> list[Source]:
+    """Return the files of a data set; see ``stores.datasets``. Of a table they are those that its own log says.
 
     Each may be opened again and again, and notices when the object is no longer the one that was found here. Keys that
     cannot be read are logged.
 
     Raises:
         ObjectNotFoundError: nothing is there.
+        DataError: UNEXPECTED_FILE_TYPE: a table that cannot be read, or several of them.
     """
     store = buckets.open(bucket)
+    table = find_table(store, path)
+    if table is not None:
+        files = find_live_files(store, table, path, scratch, f"{bucket}/{path}")
+        log(f"{table.root or bucket} is a table of {table.format}: {len(files):,} files are part of it")
+        return [Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes, values) for info, values in files]
     objects = find_objects(store, path)
+    if objects.tables:
+        raise DataError(
+            "UNEXPECTED_FILE_TYPE",
+            f"below this path lies a table of Delta Lake, Apache Iceberg or Apache Hudi, {objects.tables[0]}, whose directory "
+            "holds rows that are no part of it any more. Give the path of the table itself.",
+            path=f"{bucket}/{path}",
+        )
     if objects.n_skipped:
         log(f"warning: {objects.n_skipped:,} keys below {path} are no paths, as a//b, and are not read; rename them in the store")
-    return [Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes) for info in objects]
+    return [
+        Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes, path_values(path, info.key)) for info in objects
+    ]
 
 
 def fetch_artefact(internal: Store, key: str, scratch: Path) -> Path:

@@ -2,12 +2,15 @@
 
 import zlib
 from contextlib import suppress
+from urllib.parse import unquote
 
 import zstandard
 
 from footfall.errors import ObjectNotFoundError
 from footfall.stores.store import Listing, Store
+from footfall.stores.tables import find_tables_below
 
+_NO_VALUE = ("__HIVE_DEFAULT_PARTITION__", "")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -34,7 +37,22 @@ def find_objects(store: Store, path: str) -> Listing:
     if not parts:
         raise ObjectNotFoundError(path)
     parts.n_skipped = below.n_skipped
+    parts.tables = find_tables_below((info.key for info in below), directory)
     return parts
+
+
+def path_values(path: str, key: str) -> dict[str, str | None]:
+    """Return the columns that the directories of an object say, as Hive, Spark and others write them: ``dt=2024-01-31``.
+
+    Only those below the path of the data set count. A value is a text, None for the name that stands for none.
+    """
+    values: dict[str, str | None] = {}
+    below = key.removeprefix(path.rstrip("/") + "/") if path else key
+    for segment in below.split("/")[:-1]:
+        name, equals, value = segment.partition("=")
+        if equals and name:
+            values[unquote(name)] = None if value in _NO_VALUE else unquote(value)
+    return values
 
 
 def read_beginning(store: Store, key: str, limit: int) -> bytes:
@@ -52,7 +70,11 @@ def read_beginning(store: Store, key: str, limit: int) -> bytes:
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith(("_", ".")) for part in name.split("/"))
+    """Whether a step of a path begins as those of writers' own files do; a column may begin with ``_``."""
+    *directories, last = name.split("/")
+    return last.startswith(("_", ".")) or any(
+        part.startswith(".") or (part.startswith("_") and "=" not in part) for part in directories
+    )
 
 
 def _gunzip_beginning(head: bytes, limit: int) -> bytes:

@@ -6,7 +6,7 @@ after a broken connection. Back-ends: ``directory.py``, ``s3.py``; ``buckets.py`
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,6 +46,8 @@ class Listing(list[ObjectInfo]):
     """Objects by key. ``n_skipped`` keys were passed over: a store's other clients may put what is no path, as ``a//b``."""
 
     n_skipped = 0
+    tables: Sequence[str] = ()
+    """Prefixes below which a table of Delta Lake and the like lies, if a directory was listed."""
 
 
 class ObjectChangedError(StoreError):

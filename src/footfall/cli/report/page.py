@@ -5,8 +5,8 @@ Knows the report's JSON, of any server. All texts are escaped: behaviors may hol
 
 from html import escape
 
-from footfall.cli.found import FOUND_COLUMNS, found_rows
 from footfall.cli.report.charts import Report, draw_charts
+from footfall.cli.report.found import FOUND_COLUMNS, found_rows
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2430; background: #fff; max-width: 980px; margin: 0 auto; padding: 20px; }

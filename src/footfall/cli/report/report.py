@@ -8,8 +8,8 @@ import click
 from footfall.cli import output
 from footfall.cli.context import Command, choices, open_client
 from footfall.cli.files import fetch
-from footfall.cli.found import show_found
 from footfall.cli.report.charts import Report
+from footfall.cli.report.found import show_found
 from footfall.cli.report.page import count_classes, make_page
 
 NAMES = {

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from footfall.contract.found import FoundColumn
 from footfall.modeling.events.columns import Columns, Profiles, shown_name
 from footfall.modeling.events.names import names_person
-from footfall.modeling.events.profiles import Profile
+from footfall.modeling.events.profiles import TIME, Profile
 from footfall.personal_data import find_personal_data
 
 MAX_COLUMNS, MAX_WARNINGS = 80, 30

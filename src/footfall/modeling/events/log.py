@@ -20,10 +20,11 @@ from footfall.modeling.events.columns import Columns, describe_columns, find_col
 from footfall.modeling.events.event_log import EventLog
 from footfall.modeling.events.formats.files import open_file
 from footfall.modeling.events.formats.location import EventFile
+from footfall.modeling.events.formats.paths import add_path_columns
 from footfall.modeling.events.found import cut_warnings, find_all
 from footfall.modeling.events.names import names_user
 from footfall.modeling.events.options import LogOptions
-from footfall.modeling.events.profiles import EMPTY, NUMBER, TIME, UNREADABLE, Profile
+from footfall.modeling.events.profiles import EMPTY, NUMBER, TIME, UNREADABLE, Profile, profile_path
 from footfall.modeling.events.times import Times
 from footfall.modeling.events.writer import Writer
 from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
@@ -103,10 +104,12 @@ def read_log(
 def _open_files(sources: Sequence[Source], format: str, scratch: Path) -> Iterator[EventFile]:
     """Open the files one by one; the first one's header serves those of lines that have none."""
     header: list[str] = []
+    names = dict.fromkeys(name for source in sources for name in source.values)
+    said = {name: profile_path([source.values.get(name) for source in sources]) for name in names}
     for source in sources:
         file = open_file(source, format, scratch, header)
-        header = header or [name for name, profile in file.profiles.items() if not profile.is_fixed]
-        yield file
+        header = header or list(file.profiles)
+        yield add_path_columns(file, source.values, said) if said and (file.has_rows or file.profiles) else file
 
 
 def _peek_profiles(files: Iterator[EventFile]) -> tuple[list[EventFile], EventFile, dict[str, Profile]]:

@@ -3,8 +3,8 @@
 Knows no format.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Progress = Callable[[str, int, int], None]
@@ -21,6 +21,8 @@ class Source:
     open: Callable[[], Iterator[bytes]]
     size_bytes: int = 0
     """As stored; 0 when not known. Only progress needs it."""
+    values: Mapping[str, str | None] = field(default_factory=dict)
+    """Columns of an event log that its path says, or the log of its table; None: missing."""
 
 
 def keep_quiet(stage: str, done: int, total: int) -> None:
