@@ -8,7 +8,7 @@ from the dead cannot speak for the next attempt.
     runs/{id}/{attempt}/nodes/{rank}/   spec.json private.json start started.json progress.json beat
                                         log.txt log.index runner.log scratch/ status.json
                                         address.json isolation.json metrics.dat metrics.keys metrics.json
-                                        rescheduled.json enter.sock
+                                        rescheduled.json enter.sock short-path
     runs/{id}/output/{rank}/            the artifacts of a user's command, kept through all attempts
     projects/{id}/nas/  projects/{id}/code/{sha256}.tar.gz  volumes/{no}/    below the data directory
     engine-images/{id}/  root/ config.json      engine-images/{id}.lock  {id}.draft    below the data directory
@@ -34,6 +34,8 @@ METRIC_KEYS = "metrics.keys"
 METRIC_SUMMARY = "metrics.json"
 RESCHEDULED = "rescheduled.json"
 EXEC_SOCKET = "enter.sock"
+SHORT_PATH = "short-path"
+"""Holds the path of a link to the scratch directory whose own path is too long for sockets below it."""
 PROFILE = "profile.tsv"
 REPORT = "report.json"
 FOUND = "found.json"

@@ -102,8 +102,10 @@ class LocalExecutor(Executor):
         for node in self._nodes(run_id, attempt, n_nodes) if host == self._host else ():
             # One that has not taken its marker yet gets the signal later: it starts with it blocked.
             pid = _living_runner(node) or self._children.get(node)
-            for number in numbers if pid is not None else ():
-                with contextlib.suppress(ProcessLookupError):
+            if pid is None:
+                continue
+            with contextlib.suppress(ProcessLookupError):
+                for number in numbers:
                     os.kill(pid, number)
 
     def _handle(self, run_id: str, attempt: int, n_nodes: int) -> str:

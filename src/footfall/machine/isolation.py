@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -93,9 +94,13 @@ def find_isolation(settings: Settings) -> Isolation:
         ),
     )
     answer = _probe(settings, request)
+    may_be_closed = "landlock" in request["levels"] and answer["level"] not in ("bubblewrap", "landlock") and os.geteuid() == 0
+    if may_be_closed and _let_pass(settings):  # commands are another user's there
+        answer = _probe(settings, request)
     level, uid = answer["level"], answer["details"]["uid"]
     if settings.isolation not in ("auto", level):
-        raise ConfigError("isolation", f"{settings.isolation} does not work on this machine. {answer['why']}")
+        reason = f"{answer['why']} {_closed_way(settings) if settings.isolation == 'landlock' else ''}".rstrip()
+        raise ConfigError("isolation", f"{settings.isolation} does not work on this machine. {reason}")
     isolation = Isolation(
         level=level,
         why=answer["why"],
@@ -126,6 +131,32 @@ def _probe(settings: Settings, request: ProbeRequest) -> ProbeAnswer:
         raise ConfigError("isolation", f"how commands can be kept apart could not be found out: {details}") from error
     answer: ProbeAnswer = json.loads(done.stdout)
     return answer
+
+
+def _let_pass(settings: Settings) -> bool:
+    """Let the user of commands pass through our own directories, and nobody else; return whether anything changed."""
+    paths = (settings.home, settings.data_dir, *(settings.data_dir / name for name in ("runs", "projects", "volumes")))
+    is_changed = False
+    for path in paths:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        facts = path.stat()
+        if facts.st_uid == 0 and not facts.st_mode & 0o001:
+            os.chown(path, -1, settings.run_uid)
+            path.chmod(stat.S_IMODE(facts.st_mode) | 0o010)
+            is_changed = True
+    return is_changed
+
+
+def _closed_way(settings: Settings) -> str:
+    """Return a sentence that names the directory which keeps the user of commands out, if one does."""
+    for path in reversed([settings.runs_root, *settings.runs_root.parents]):
+        facts = path.stat()
+        if os.geteuid() == 0 and not facts.st_mode & (0o011 if facts.st_gid == settings.run_uid else 0o001):
+            return (
+                f"User {settings.run_uid} may not pass through {path}: move the home or the data directory to where it may, "
+                f"or allow it with chmod o+x {path}."
+            )
+    return ""
 
 
 def _engines(level: str) -> Engines:

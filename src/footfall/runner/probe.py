@@ -97,12 +97,15 @@ def _run(details: IsolationSpec, directory: str) -> str | None:
     for path in (files.scratch, project):
         os.mkdir(path, 0o700)
     command = UserCommand(Launch(_launch(details, directory, project, secret)), files)
-    command.prepare(time.sleep)
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    pid = command.start(write_end, ["127.0.0.1"], 0)
-    os.close(write_end)
-    output = _read_all(read_end, pid)
-    _, status = os.waitpid(pid, 0)
+    try:
+        command.prepare(time.sleep)
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        pid = command.start(write_end, ["127.0.0.1"], 0)
+        os.close(write_end)
+        output = _read_all(read_end, pid)
+        _, status = os.waitpid(pid, 0)
+    finally:
+        command.release()
     return _judge(output, status, details["uid"])
 
 
@@ -155,4 +158,4 @@ def _judge(output: str, status: int, uid: int | None) -> str | None:
 
 
 def _as_user(uid: int | None) -> str:
-    return "as ourselves" if uid is None else f"as user {uid}, who must be able to pass through the data directory"
+    return "as ourselves" if uid is None else f"as user {uid}, who must be able to pass through every directory above it"

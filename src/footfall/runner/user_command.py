@@ -63,7 +63,7 @@ class UserCommand(Command):
         self._is_asked = False
         self.environment: dict[str, str] = {}
         self.directory = ""
-        self._directories = NodeDirectories(self._spec, files.scratch, self.uid)
+        self._directories = NodeDirectories(self._spec, files.directory, self.uid, is_sandboxed=self.level == "bubblewrap")
 
     @property
     def uid(self) -> int | None:
@@ -108,6 +108,7 @@ class UserCommand(Command):
 
     def tick(self, now: float) -> float | None:
         """Start the sidecar when that is due, and restart what it has lost."""
+        self._directories.keep(now)
         if self._sidecar is not None:
             return self._sidecar.tick(now)
         if now >= self._sidecar_at:
@@ -168,7 +169,8 @@ class UserCommand(Command):
             self._sidecar.finish(exit_reason)
 
     def release(self) -> None:
-        """Remove its control group."""
+        """Remove its control group and its short path."""
+        self._directories.release()
         if self._group is not None:
             self._group.release()
 
@@ -267,15 +269,13 @@ class UserCommand(Command):
         return None if self._group is not None else self._work["max_processes"]
 
     def _make_environment(self, hosts: Sequence[str], port: int) -> None:
-        is_sandboxed = self.level == "bubblewrap"
         self.environment = workload_environment(
             self._launch,
             self.endpoints,
             path=self._image.path,
             image_variables=self._image.variables,
-            home=self._directories.home,
-            # Paths of sockets are short; programs make them here.
-            temporary="/tmp" if is_sandboxed else self._directories.temporary,
+            home=self._directories.shown_home,
+            temporary=self._directories.shown_temporary,
             hosts=hosts,
             port=port,
         )
@@ -302,7 +302,7 @@ class UserCommand(Command):
         if calls is not None:
             contents[_SECCOMP_FD] = calls
         files: dict[str, int] = {}
-        for path, content in generated_files(self._image, hosts, self.uid, self._directories.home).items():
+        for path, content in generated_files(self._image, hosts, self.uid, self._directories.shown_home).items():
             files[path] = _FIRST_FILE_FD + len(files)
             contents[files[path]] = content.encode("utf-8", "surrogateescape")
         inherit = {theirs: shell.memory_file("footfall", content) for theirs, content in contents.items()}

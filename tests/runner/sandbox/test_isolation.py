@@ -358,6 +358,22 @@ def test_landlock_keeps_files_processes_and_signals_apart(home: Path) -> None:
     bench.wait(other)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only commands of a server that is root are another user's")
+def test_landlock_works_on_a_fresh_home_and_keeps_it_closed_to_everybody_else(home: Path) -> None:
+    home = home / "fresh"
+    home.mkdir(mode=0o700)
+    (home / "data").mkdir(mode=0o700)
+    bench = RunnerBench(load_settings(home, {}, isolation="landlock"))
+    status, log = bench.run("echo x > $NSML_PRJ_DIR/x && echo x > $NSML_OUTPUT_DIR/x && id -u")
+    assert (status["exit_code"], log) == (0, f"{bench.settings.run_uid}\n")
+    stranger = ["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups", "ls", str(home / "data" / "runs")]
+    assert subprocess.run(stranger, capture_output=True, check=False).returncode != 0
+    closed = home.parent / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(ConfigError, match=f"chmod o[+]x {closed}"):
+        find_isolation(load_settings(closed / "home" / "deep", {}, isolation="landlock"))
+
+
 def test_plain_is_refused_as_root_or_with_several_accounts_unless_it_is_wanted(home: Path) -> None:
     def found(**given: object) -> Isolation:
         return Isolation(

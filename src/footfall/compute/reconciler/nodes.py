@@ -11,6 +11,7 @@ from footfall import layout
 from footfall.contract.nodes import FinalStatus, NodeSpec, Progress, Rescheduled, Started
 from footfall.db.run_pages import RunRow
 from footfall.files.remove import remove_tree
+from footfall.files.short_path import remove_short_path
 from footfall.states import FailureReason
 
 
@@ -119,6 +120,7 @@ def remove_scratch(runs_root: Path, run_id: str, attempt: int, n_nodes: int) -> 
     for rank in range(n_nodes):
         node = runs_root / layout.node_dir(run_id, attempt, rank)
         (node / layout.PRIVATE).unlink(missing_ok=True)
+        remove_short_path(str(node / layout.SHORT_PATH), str(node / layout.SCRATCH))
         remove_tree(node / layout.SCRATCH)
 
 
