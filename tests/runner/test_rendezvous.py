@@ -1,9 +1,11 @@
 import json
 import time
+from pathlib import Path
 
 import pytest
 
 from engine_helpers import eventually
+from footfall.config import load_settings
 from footfall.layout import START_MARKER
 from runner_bench import RunnerBench
 
@@ -31,6 +33,34 @@ def test_torchrun_reduces_between_two_nodes(bench: RunnerBench, network: str) ->
         assert "sum 3.0 of 2" in bench.log(run_id, rank)
 
 
+C10D = (
+    "exec python -m torch.distributed.run --nnodes $NNODES --nproc_per_node 1 --rdzv_id 77 --rdzv_backend c10d "
+    "--rdzv_endpoint $MASTER_ADDR:$MASTER_PORT all_reduce.py"
+)
+
+
+@pytest.mark.parametrize("level", ["bubblewrap", "plain"])
+@pytest.mark.parametrize("network", ["host", "run"])
+def test_torchrun_finds_two_nodes_by_its_own_rendezvous(home: Path, level: str, network: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed here")
+    bench = RunnerBench(load_settings(home / "h", {}, isolation=level, allow_plain=True))
+    (bench.project / "all_reduce.py").write_text(ALL_REDUCE)
+    environment = {"PYTHONWARNINGS": "ignore"}
+    run_id, _ = bench.submit(C10D, n_nodes=2, port=29613, network=network, environment=environment)
+    for rank in range(2):
+        assert bench.wait(run_id, rank, timeout_s=90)["exit_code"] == 0, bench.log(run_id, rank)
+        assert "sum 3.0 of 2" in bench.log(run_id, rank)
+
+
+def test_nodes_differ_in_all_by_which_programs_tell_them_apart(bench: RunnerBench) -> None:
+    show = "import socket; print(socket.gethostname(), socket.getfqdn(), socket.gethostbyname(socket.gethostname()))"
+    run_id, _ = bench.submit(f"python -c '{show}'; echo $PET_LOCAL_ADDR", n_nodes=2)
+    for rank in range(2):
+        assert bench.wait(run_id, rank)["exit_code"] == 0, bench.log(run_id, rank)
+        address = f"127.0.1.{rank + 1}"
+        assert bench.log(run_id, rank).split() == [f"node{rank}", f"node{rank}", address, address]
+
+
 def test_each_node_knows_its_rank_and_every_address(bench: RunnerBench) -> None:
     script = "echo $NSML_RANK of $NSML_WORLD_SIZE $NODE_RANK/$NNODES $NSML_HOST_RANK0 $NSML_HOST_RANK2 $MASTER_PORT; "
     script += "hostname; getent hosts node1"
@@ -38,8 +68,8 @@ def test_each_node_knows_its_rank_and_every_address(bench: RunnerBench) -> None:
     for rank in range(3):
         assert bench.wait(run_id, rank)["exit_code"] == 0
         first, name, found = bench.log(run_id, rank).splitlines()
-        assert first == f"{rank} of 3 {rank}/3 127.0.0.1 127.0.0.1 29700"
-        assert (name, found.split()) == (f"node{rank}", ["127.0.0.1", "node1"])
+        assert first == f"{rank} of 3 {rank}/3 127.0.1.1 127.0.1.3 29700"
+        assert (name, found.split()) == (f"node{rank}", ["127.0.1.2", "node1"])
         assert json.loads((bench.node(run_id, rank) / "address.json").read_text())["port"] == 29700
 
 
@@ -90,7 +120,7 @@ def test_nodes_with_a_network_of_their_own_reach_each_other_and_nothing_of_the_h
             f"""
 import os, socket, time, urllib.request
 if os.environ["NSML_RANK"] == "0":
-    with socket.create_server(("127.0.0.1", 4000)) as server:
+    with socket.create_server(("node0", 4000)) as server:
         server.settimeout(20)
         print("received", server.accept()[0].recv(5).decode())
 else:

@@ -89,7 +89,7 @@ def workload_environment(
         "LOGNAME": "user",
         "SHELL": "/bin/sh",
         **_defaults(spec),
-        **_launcher_variables(spec, hosts[0], port),
+        **_launcher_variables(spec, hosts, port),
     }
     requested = dict(spec["environment"]) | launch.secrets
     return (
@@ -116,17 +116,21 @@ def _markers(spec: NodeSpec) -> dict[str, str]:
     return {"FOOTFALL_RUN_ID": spec["run_id"], "FOOTFALL_RUN_MARKER": spec["marker"]}
 
 
-def _launcher_variables(spec: NodeSpec, master: str, port: int) -> dict[str, str]:
-    """Return what today's launchers read, and torch's own names of the same."""
+def _launcher_variables(spec: NodeSpec, hosts: Sequence[str], port: int) -> dict[str, str]:
+    """Return what today's launchers read, and torch's own names of the same.
+
+    torchrun takes two nodes of one host name for one, unless each says its address.
+    """
     n_processes = str(max(1, spec["n_gpus"]))
     values = {
-        "MASTER_ADDR": master,
+        "MASTER_ADDR": hosts[0],
         "MASTER_PORT": str(port),
         "NODE_RANK": str(spec["rank"]),
         "NNODES": str(spec["n_nodes"]),
         "NPROC_PER_NODE": n_processes,
     }
-    return values | {f"PET_{name}": value for name, value in values.items()}
+    own = {"PET_LOCAL_ADDR": hosts[spec["rank"]]} if len(hosts) > 1 else {}
+    return values | {f"PET_{name}": value for name, value in values.items()} | own
 
 
 def _platform_variables(launch: Launch, hosts: Sequence[str]) -> dict[str, str]:

@@ -86,13 +86,14 @@ def generated_files(image: ImageView, hosts: Sequence[str], uid: int | None, hom
     names = "".join(f"{host} node{rank}\n" for rank, host in enumerate(hosts))
     if image.root:
         # The loader reads the second one, for the program of ours that still has rights, and would load what it names.
-        files = {"/etc/hosts": f"127.0.0.1 localhost\n{names}", "/etc/ld.so.preload": ""}
+        files = {"/etc/hosts": f"{names}127.0.0.1 localhost\n", "/etc/ld.so.preload": ""}
         if image.is_from_engine:
             files["/etc/resolv.conf"] = _read_text("/etc/resolv.conf")
         return {path: text for path, text in files.items() if _is_plain_file(image.root + path)}
     user, group = (os.geteuid(), os.getegid()) if uid is None else (uid, uid)
     return {
-        "/etc/hosts": f"{_read_text('/etc/hosts')}\n127.0.0.1 localhost\n{names}",
+        # Ours first: the first name of an address is what a program takes for the node's own.
+        "/etc/hosts": f"{names}{_read_text('/etc/hosts')}\n127.0.0.1 localhost\n",
         "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nuser:x:{user}:{group}:user:{home}:/bin/sh\n",
         "/etc/group": f"root:x:0:\nuser:x:{group}:\n",
     }

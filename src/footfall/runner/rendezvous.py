@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from footfall.runner.files import NodeFiles
 
 LOOPBACK = "127.0.0.1"
+_HOSTS = 254
 _POLL_INTERVAL_S = 0.02
 
 
@@ -52,7 +53,12 @@ class Rendezvous:
 
     def publish(self, port: int, *, is_ready: bool = True) -> None:
         """Publish where this node is, and whether its command could start."""
-        content: NodeAddress = {"host": LOOPBACK, "port": port, "pid": os.getpid(), "is_ready": is_ready}
+        content: NodeAddress = {
+            "host": address_of(self._rank, self._n_nodes),
+            "port": port,
+            "pid": os.getpid(),
+            "is_ready": is_ready,
+        }
         self._files.write_json(layout.ADDRESS, content)
 
     def wait_for_all(self) -> tuple[list[str], int]:
@@ -74,6 +80,11 @@ class Rendezvous:
                 sentence = f"Node {rank} of {self._n_nodes} did not come up within {self._timeout_s:g} s."
                 raise LaunchError(sentence, "start_timeout")
             self._wait(_POLL_INTERVAL_S)
+
+
+def address_of(rank: int, n_nodes: int) -> str:
+    """Return the address of a node: one of its own where there are several, for programs tell nodes apart by it."""
+    return LOOPBACK if n_nodes == 1 else f"127.0.{1 + rank // _HOSTS}.{1 + rank % _HOSTS}"
 
 
 def _read(path: str) -> NodeAddress | None:
