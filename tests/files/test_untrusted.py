@@ -2,12 +2,13 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from footfall.errors import NotFoundError
-from footfall.files.untrusted import find_files, open_file
+from footfall.files.untrusted import PassedOver, find_files, open_file
 
 
 @pytest.fixture
@@ -59,6 +60,55 @@ def test_row_12_links_devices_and_second_names_are_not_followed_opened_or_listed
     assert list(find_files(root, "dir", limit=10)) == []
 
 
+def test_links_that_stay_below_are_followed_where_it_is_asked_for(root: Path) -> None:
+    (root / "real").mkdir()
+    (root / "real/deep").symlink_to("../a/b/file")
+    for name, target in {
+        "last": "a/b/file", "best": "real", "absolute": f"{root}/a/b/file", "named": "/mnt/out/a/b/file",
+        "round": "a/../a/./b/file", "chain": "last", "through": "best/deep", "out": "../secret", "etc": "/etc/passwd",
+        "gone": "nothing", "loop": "loop", "up": "..", "self": ".", "sly": "a/../../root/a/b/file", "a/above": "../a", "x": "y",
+        "y": "x", "near": f"{root}-else/file",
+    }.items():  # fmt: skip
+        (root / name).symlink_to(target)
+    (root / "new\nline").touch()
+    os.mkfifo(root / "pipe")
+    os.link(root / "a/b/file", root / "hard")
+    (root / "hard").rename(root / "second")
+    os.unlink(root / "second")
+    known_as = ("/mnt/out",)
+    passed_over: list[PassedOver] = []
+    found = [one.path for one in find_files(root, limit=100, known_as=known_as, passed_over=passed_over)]
+    inside = ["a/b/file", "absolute", "best/deep", "chain", "last", "named", "real/deep", "round", "through"]
+    assert found == inside
+    for path in inside:
+        with os.fdopen(open_file(root, path, known_as=known_as)) as text:
+            assert text.read() == "inside"
+    reasons = {one.path: one.reason for one in passed_over}
+    assert {path: reasons[path].rpartition(" ")[2] for path in ("out", "etc", "sly", "near", "up", "gone")} == {
+        "out": "directory", "etc": "directory", "sly": "directory", "near": "directory", "up": "directory", "gone": "nothing",
+    }  # fmt: skip
+    assert {path for path, reason in reasons.items() if "circle" in reason} == {"loop", "self", "a/above", "x", "y"}
+    assert reasons["new\\nline"] == "its name is not UTF-8 or has control characters"
+    assert reasons["pipe"] == "no regular file"
+    for path in ("out", "etc", "up/secret", "self/../../secret", "sly", "gone", "loop", "best/../a/b/file", "near", "pipe"):
+        with pytest.raises(NotFoundError):
+            open_file(root, path, known_as=known_as)
+    assert [one.path for one in find_files(root, "best", limit=9, known_as=known_as)] == ["best/deep"]
+    assert [one.path for one in find_files(root, after="chain", limit=2, known_as=known_as)] == ["last", "named"]
+
+
+def test_links_that_multiply_end_in_time(root: Path) -> None:
+    for number in range(12):
+        (root / f"d{number}").mkdir()
+        for other in range(12):
+            (root / f"d{number}" / f"to{other}").symlink_to(f"../d{other}")
+    began = time.monotonic()
+    assert [one.path for one in find_files(root, limit=10_000, known_as=())] == ["a/b/file"]
+    assert time.monotonic() - began < 30
+    (root / "e").touch()
+    assert [one.path for one in find_files(root, limit=10_000, known_as=())] == ["a/b/file", "e"]
+
+
 def test_row_12_a_directory_that_becomes_a_link_while_it_is_read_leads_nowhere(root: Path) -> None:
     (root / "a/b/secret").write_text("inside")
     (root / "evil").symlink_to("../..")
@@ -78,6 +128,11 @@ def test_row_12_a_directory_that_becomes_a_link_while_it_is_read_leads_nowhere(r
         for _ in range(2000):
             try:
                 seen.add(read(root, "a/b/secret"))
+            except NotFoundError:
+                seen.add("")
+            try:
+                with os.fdopen(open_file(root, "evil/a/b/secret", known_as=())) as text:
+                    seen.add(text.read())
             except NotFoundError:
                 seen.add("")
             assert {one.path for one in find_files(root, limit=10)} <= {

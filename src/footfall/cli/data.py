@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from footfall.cli import output
+from footfall.cli.compute.trees import files_below
 from footfall.cli.context import Group, bucket_and_key, choices, open_client
 from footfall.cli.files import QUIET_S, fetch, free_path, size_text
 from footfall.cli.show import moment, show_list
@@ -56,11 +57,8 @@ def _plan_upload(file: str, key: str) -> Iterator[tuple[Path | None, str]]:
     path = Path(file)
     if path.is_dir():
         prefix = key if not key or key.endswith("/") else key + "/"
-        paths = sorted(path_ for path_ in path.rglob("*") if path_.is_file())
-        if not paths:
-            raise InputError(f"There is no file in {file}; name a directory with files in it.")
-        for path_ in paths:
-            yield path_, prefix + path_.relative_to(path).as_posix()
+        for source, relative in files_below(path):
+            yield source, prefix + relative
         return
     if not path.is_file():
         raise InputError(f"There is no file {file}; check the path, it is taken from {Path.cwd()}.")

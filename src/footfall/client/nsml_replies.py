@@ -172,6 +172,21 @@ class Metrics(NsmlRecord, kw_only=True):
     dropped_points: int = 0
 
 
+class LeftOut(NsmlRecord, kw_only=True):
+    """What a node left that cannot be fetched; in its path control characters are escaped."""
+
+    node: int
+    path: str
+    reason: str
+
+
+class Artifacts(NsmlRecord, kw_only=True):
+    """What the nodes of a run left in their output directories."""
+
+    files: list["Artifact"] = msgspec.field(name="artifacts")
+    left_out: list[LeftOut] = msgspec.field(default_factory=list)
+
+
 class Artifact(NsmlRecord, kw_only=True):
     """A file that a node left in its output directory, or a file of a project's storage."""
 

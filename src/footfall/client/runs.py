@@ -12,7 +12,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from footfall.client.code.packing import Archive, pack
-from footfall.client.nsml_replies import Artifact, Metrics, Node, Run
+from footfall.client.nsml_replies import Artifact, Artifacts, Metrics, Node, Run
 from footfall.client.projects import NSML, Projects, pages, project_path
 from footfall.client.replies import reply
 from footfall.client.resources import LOG_CHUNK_BYTES
@@ -255,9 +255,15 @@ class Runs:
         return reply(Metrics, self._transport.json("GET", self._path(run.project_id, run.number) + "/metrics", query))
 
     def artifacts(self, run: Run) -> Sequence[Artifact]:
-        """Return the files that the run's nodes left in their output directories."""
+        """Return the files that the run's nodes left in their output directories; at most 10,000 are listed."""
+        return self.list_artifacts(run).files
+
+    def list_artifacts(self, run: Run) -> Artifacts:
+        """Return those files, and what else is there: links that lead out, names that no URL can hold."""
         answer = self._transport.json("GET", self._path(run.project_id, run.number) + "/artifacts")
-        return [reply(Artifact, item) for item in answer["artifacts"]]
+        found = reply(Artifacts, answer)
+        found.files = [reply(Artifact, item) for item in answer["artifacts"]]
+        return found
 
     def get_artifact(self, run: Run, path: str, node: int = 0) -> Iterator[bytes]:
         """Yield the bytes of an artifact; a broken transfer is an error, not a short file."""

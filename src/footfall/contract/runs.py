@@ -75,12 +75,23 @@ class ArtifactBody(msgspec.Struct, rename="camel"):
     modified_at: Stamp
 
 
+class LeftOutBody(msgspec.Struct, rename="camel"):
+    """What a node left that is not listed; in its path control characters are escaped."""
+
+    node: int
+    path: str
+    reason: Annotated[str, msgspec.Meta(description="Why, in a few words.")]
+
+
 class ArtifactList(msgspec.Struct, rename="camel"):
-    """The artifacts of a run by node and path; links are left out."""
+    """The artifacts of a run by node and path; a link within the output directory is listed as what it leads to."""
 
     artifacts: list[ArtifactBody]
     total_count: Annotated[int, msgspec.Meta(description=f"How many are listed: {MAX_ARTIFACTS:,} at most.")]
     unlisted_count: Annotated[int, msgspec.Meta(description="Names that are not UTF-8 or have control characters.")]
+    left_out: Annotated[
+        list[LeftOutBody], msgspec.Meta(description="What is there and cannot be fetched: 1,000 of a node at most.")
+    ]
 
 
 class NewRun(msgspec.Struct, rename="camel"):

@@ -314,16 +314,26 @@ def test_one_account_has_one_chart_made_at_a_time_and_others_do_not_wait(
     assert most == [1, 1, 1, 1]
 
 
-def test_row_12_artifacts_are_files_and_never_links(run: OneRun) -> None:
-    assert run.caller.get(f"{run.path}/artifacts").json == {"artifacts": [], "totalCount": 0, "unlistedCount": 0}
+def test_row_12_artifacts_are_files_and_never_what_links_lead_to_elsewhere(run: OneRun) -> None:
+    assert run.caller.get(f"{run.path}/artifacts").json == {
+        "artifacts": [], "totalCount": 0, "unlistedCount": 0, "leftOut": [],
+    }  # fmt: skip
     output = run.root / layout.output_dir(run.id, 0)
     (output / "deep").mkdir(parents=True)
     (output / "deep/mödel 1.bin").write_bytes(b"\x00\x01")
     (output / "link").symlink_to("/etc/passwd")
     (output / "up").symlink_to("..")
+    (output / "latest").symlink_to(output / "deep")
     os.link(run.service.settings.key_file, output / "hard")
     listed = run.caller.get(f"{run.path}/artifacts").json
-    assert [(one["node"], one["path"], one["sizeBytes"]) for one in listed["artifacts"]] == [(0, "deep/mödel 1.bin", 2)]
+    assert [(one["node"], one["path"], one["sizeBytes"]) for one in listed["artifacts"]] == [
+        (0, "deep/mödel 1.bin", 2), (0, "latest/mödel 1.bin", 2),
+    ]  # fmt: skip
+    assert [(one["node"], one["path"], one["reason"]) for one in listed["leftOut"]] == [
+        (0, "hard", "a file with several names (hard links)"), (0, "link", "a link that leads out of the directory"),
+        (0, "up", "a link that leads out of the directory"),
+    ]  # fmt: skip
+    assert run.caller.get(f"{run.path}/artifacts/0/latest/{quote('mödel 1.bin')}").body == b"\x00\x01"
     reply = run.caller.get(f"{run.path}/artifacts/0/{quote('deep/mödel 1.bin')}")
     assert (reply.status, reply.body) == (200, b"\x00\x01")
     assert reply.headers["content-disposition"] == "attachment; filename*=UTF-8''m%C3%B6del%201.bin"

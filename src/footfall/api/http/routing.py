@@ -1,13 +1,15 @@
 """Match method and raw path to an operation: the path that was signed, decoded once, segment by segment.
 
-An empty segment, ``.`` or ``..``, an encoded ``/`` and control characters reach no route, whatever they would mean to others.
+An empty segment, ``.`` or ``..``, an encoded ``/`` and control characters reach no handler, whatever they would mean to others;
+where a name may stand they are refused as a name.
 """
 
 from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
-from footfall.api.http.errors import BAD_REQUEST, NOT_FOUND, WRONG_METHOD, GatewayError
+from footfall.api.http.errors import BAD_REQUEST, NOT_FOUND, NSML_NOT_FOUND, WRONG_METHOD, GatewayError
 from footfall.api.http.operations import Operation
+from footfall.files.untrusted import has_controls
 
 
 class _Node:
@@ -34,9 +36,15 @@ class Router:
         Raises:
             GatewayError: no such path, or not by this method.
         """
-        node, values = self._walk(_segments(raw_path))
+        segments = _segments(raw_path)
+        node, values = self._walk(segments)
         if not node.operations:
             raise GatewayError(NOT_FOUND)
+        odd = next((each for each in segments if each in ("", ".", "..") or "/" in each or has_controls(each)), None)
+        if odd is not None:
+            details = f"{odd[:80]!r} in the path is no name: one is not empty, . or .., and has no / and no control characters."
+            is_nsml = any(operation.service == "nsml" for operation, _ in node.operations.values())
+            raise GatewayError(NSML_NOT_FOUND if is_nsml else NOT_FOUND, details)
         match = node.operations.get(method)
         if match is None:
             allowed = ", ".join(sorted(node.operations))
@@ -88,6 +96,4 @@ def _decode(segment: bytes) -> str:
         text = (unquote_to_bytes(segment) if b"%" in segment else segment).decode("utf-8")
     except UnicodeDecodeError as error:
         raise GatewayError(BAD_REQUEST, "The path is not UTF-8; percent-encode UTF-8 bytes.") from error
-    if text in ("", ".", "..") or "/" in text or not text.isprintable():
-        raise GatewayError(NOT_FOUND)
     return text

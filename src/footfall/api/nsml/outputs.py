@@ -19,10 +19,11 @@ from footfall.api.request import Request
 from footfall.api.transfers import CHUNK_BYTES
 from footfall.compute.outputs import artifacts, logs, metrics
 from footfall.contract.queries import MAX_KEYS, LogQuery, MetricsQuery
-from footfall.contract.runs import ArtifactBody, ArtifactList, CurveBody, MetricsBody, SummaryBody
+from footfall.contract.runs import ArtifactBody, ArtifactList, CurveBody, LeftOutBody, MetricsBody, SummaryBody
 from footfall.db import run_pages
 from footfall.db.run_pages import RunRow
 from footfall.errors import InvalidFieldError, NotFoundError
+from footfall.files.untrusted import UNNAMEABLE
 
 _ESCAPED = re.compile(r"\\([\\,])")
 
@@ -95,12 +96,11 @@ def _summary_body(one: metrics.Summary) -> SummaryBody:
 def list_artifacts(request: Request) -> ArtifactList:
     """Return what the nodes of a run left."""
     row = _find(request)
-    unlisted: list[str] = []
-    listed = [
-        ArtifactBody(one.node, one.file.path, one.file.size_bytes, stamp(one.file.modified_at))
-        for one in artifacts.find_artifacts(request.context.settings.runs_root, row.id, row.n_nodes, unlisted)
-    ]
-    return ArtifactList(listed, len(listed), len(unlisted))
+    found = artifacts.find_artifacts(request.context.settings.runs_root, row.id, row.n_nodes)
+    listed = [ArtifactBody(one.node, one.file.path, one.file.size_bytes, stamp(one.file.modified_at)) for one in found.files]
+    left_out = [LeftOutBody(node, one.path, one.reason) for node, one in found.left_out]
+    n_unnameable = sum(each.reason == UNNAMEABLE for each in left_out)
+    return ArtifactList(listed, len(listed), n_unnameable, left_out)
 
 
 def get_artifact(request: Request) -> Download:

@@ -29,6 +29,8 @@ from footfall.layout import code_path, nas_dir
 from footfall.states import ProjectStatus
 
 MAX_VOLUME_GB = 100_000
+STORAGE_NAMES = ("/mnt/prj",)
+"""What runs call the storage of their project, besides its path on the machine."""
 
 
 def post_volume(request: Request) -> Mutation:
@@ -112,7 +114,7 @@ def list_files(request: Request) -> FileList:
         if value:
             place.check_path(value, field)
     project_id = _present_project(request)
-    files = list(find_files(_root(request, project_id), path, after=after, limit=limit + 1))
+    files = list(find_files(_root(request, project_id), path, after=after, limit=limit + 1, known_as=STORAGE_NAMES))
     shown = [FileBody(info.path, info.size_bytes, stamp(info.modified_at)) for info in files[:limit]]
     return FileList(project_id, shown, shown[-1].path if len(files) > limit else None)
 
@@ -120,7 +122,7 @@ def list_files(request: Request) -> FileList:
 def get_file(request: Request) -> Download:
     """Return a file of a project's storage, always as a download."""
     root = _root(request, _present_project(request))
-    return file_download(open_file(root, request.params["path"]), request.params["path"])
+    return file_download(open_file(root, request.params["path"], known_as=STORAGE_NAMES), request.params["path"])
 
 
 def put_file(request: Request, chunks: Iterator[bytes], memory: RequestMemory) -> Response:

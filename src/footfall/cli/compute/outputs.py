@@ -1,20 +1,27 @@
 """``footfall metrics | artifacts``: what runs left."""
 
+import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from footfall.cli import output
+from footfall.cli.compute.trees import Remote, fetch_all
 from footfall.cli.context import Command, Group, choices, find_run, open_client
 from footfall.cli.files import fetch, size_text
 from footfall.cli.show import moment, show_list
+from footfall.contract.runs import MAX_ARTIFACTS
+from footfall.errors import InputError, ServiceError
 
 if TYPE_CHECKING:
-    from footfall.client.nsml_replies import Curve
+    from footfall.client import Client
+    from footfall.client.nsml_replies import Artifacts, Curve, Run
 
 BARS = "▁▂▃▄▅▆▇█"
 BAR_POINTS = 32
+N_LEFT_OUT = 10
 
 
 @click.command(cls=Command)
@@ -54,7 +61,8 @@ def artifacts() -> None:
 def list_artifacts(which: str) -> None:
     """List a run's artifacts."""
     with open_client() as client:
-        files = client.runs.artifacts(find_run(client, which))
+        found = client.runs.list_artifacts(find_run(client, which))
+    files = found.files
     show_list(
         files,
         ["NODE", "PATH", "SIZE", "MODIFIED (UTC)"],
@@ -62,19 +70,70 @@ def list_artifacts(which: str) -> None:
         numbers=[0, 2],
         empty="It left no artifacts; a program writes them below $NSML_OUTPUT_DIR.",
     )
+    _note_left_out(found)
 
 
 @artifacts.command("get")
 @click.argument("which", metavar="PROJECT/NUMBER")
-@click.argument("path")
-@click.argument("file", metavar="[FILE|-]", required=False)
-@click.option("--node", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="The node that left it.")
-@click.option("--force", is_flag=True, help="Overwrite FILE.")
-def get_artifact(which: str, path: str, file: str | None, node: int, force: bool) -> None:
-    """Fetch an artifact into a file (its own name by default) or to the standard output."""
+@click.argument("path", metavar="[PATH|DIR/]", required=False)
+@click.argument("file", metavar="[FILE|DIR|-]", required=False)
+@click.option("--all", "all_", is_flag=True, help="All that the run left; the argument behind its name is the DIR to write to.")
+@click.option("--node", type=click.IntRange(0), metavar="N", help="The node that left it; 0, or with --all each.")
+@click.option("--force", is_flag=True, help="Overwrite files.")
+def get_artifact(which: str, path: str | None, file: str | None, all_: bool, node: int | None, force: bool) -> None:
+    """Fetch an artifact into a file (its own name by default) or to the standard output, or a directory of them.
+
+    A directory is written with what is in it, below its own name by default. With --all everything is written below DIR, by
+    default one named after the run; that of several nodes in a directory each: 0/, 1/, and so on.
+    """
+    if (path is None and not all_) or (all_ and file is not None):
+        raise click.UsageError("Name an artifact or a directory of the run, or give --all and perhaps a directory to write to.")
     with open_client() as client:
         run_ = find_run(client, which)
-        fetch(client.runs.get_artifact(run_, path, node), file, path, force=force)
+        if all_:
+            target = Path(path or run_.name.replace("/", "-"))
+            fetch_all(_remotes(client, run_, "", node), target, force=force)
+            return
+        assert path is not None
+        try:
+            if not path.endswith("/"):
+                fetch(client.runs.get_artifact(run_, path, node or 0), file, path, force=force)
+                return
+        except ServiceError as error:
+            if error.status != 404 or file == "-":
+                raise
+            missing: ServiceError | None = error
+        else:
+            missing = None
+        files = _remotes(client, run_, path.rstrip("/") + "/", node or 0)
+        if not files:
+            raise missing or InputError(f"There is no directory {path} of {which}; `footfall artifacts list {which}` shows all.")
+        fetch_all(files, Path(file or path.rstrip("/").rpartition("/")[2]), force=force)
+
+
+def _note_left_out(found: "Artifacts") -> None:
+    for one in found.left_out[:N_LEFT_OUT]:
+        output.note(f"{one.path} of node {one.node} is left out: {one.reason}.")
+    if len(found.left_out) > N_LEFT_OUT:
+        output.note(f"… and {len(found.left_out) - N_LEFT_OUT:,} more are left out.")
+
+
+def _remotes(client: "Client", run: "Run", prefix: str, node: int | None) -> list[Remote]:
+    """Return the artifacts whose paths begin so, to be written without that; those of several nodes in a directory each."""
+    found = client.runs.list_artifacts(run)
+    chosen = [one for one in found.files if node in (None, one.node) and one.path.startswith(prefix)]
+    nodes = {one.node for one in chosen}
+    if len(found.files) >= MAX_ARTIFACTS:
+        output.note(f"The run left more than the {MAX_ARTIFACTS:,} files that are listed; fetch the others by name.")
+    _note_left_out(found)
+    return [
+        Remote(
+            f"{one.node}/{one.path}" if len(nodes) > 1 else one.path.removeprefix(prefix),
+            one.size_bytes,
+            functools.partial(client.runs.get_artifact, run, one.path, one.node or 0),
+        )
+        for one in chosen
+    ]
 
 
 def _number(value: float | None) -> str:

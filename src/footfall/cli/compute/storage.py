@@ -1,15 +1,17 @@
 """``footfall storage``: files of a project's storage."""
 
+import functools
 from pathlib import Path
 
 import click
 
 from footfall.cli import output
+from footfall.cli.compute.trees import Remote, fetch_all, files_below
 from footfall.cli.context import Group, open_client
 from footfall.cli.failures import each
 from footfall.cli.files import QUIET_S, fetch, size_text
 from footfall.cli.show import done, moment, show_list
-from footfall.errors import InputError
+from footfall.errors import InputError, ServiceError
 
 
 @click.group(cls=Group)
@@ -34,27 +36,59 @@ def list_storage(where: str) -> None:
 
 
 @storage.command("put")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, path_type=Path), metavar="FILE|DIR")
 @click.argument("where", metavar="PROJECT/PATH")
 def put_storage(file: Path, where: str) -> None:
-    """Send a file to a project's storage; a PATH that ends in / is a directory."""
+    """Send a file, or the files of a directory, to a project's storage; a PATH that ends in / is a directory.
+
+    What is in a directory goes below PATH.
+    """
     name, path = _project_and_path(where)
-    path = path + file.name if path.endswith("/") or not path else path
-    total = file.stat().st_size
+    if file.is_dir():
+        prefix = f"{path.rstrip('/')}/" if path else ""
+        plan = [(source, prefix + relative) for source, relative in files_below(file)]
+    else:
+        plan = [(file, path + file.name if path.endswith("/") or not path else path)]
     with open_client() as client, output.ProgressLine(f"to {where}", delay_s=QUIET_S) as progress:
         id = client.projects.find(name).id
-        client.storage.put(id, path, file, lambda sent: progress.show("sending", sent, total))
-    done(f"{file} is at {name}/{path}.", project=name, path=path, size_bytes=total)
+
+        def put(target: str) -> None:
+            source = sources[target]
+            total = source.stat().st_size
+            client.storage.put(id, target, source, lambda sent: progress.show("sending", sent, total))
+            done(f"{source} is at {name}/{target}.", project=name, path=target, size_bytes=total)
+
+        sources = {target: source for source, target in plan}
+        each(sources, put)
 
 
 @storage.command("get")
 @click.argument("where", metavar="PROJECT/PATH")
-@click.argument("file", required=False, metavar="[FILE]")
-def get_storage(where: str, file: str | None) -> None:
-    """Fetch a file of a project's storage into FILE, or - for stdout."""
+@click.argument("file", required=False, metavar="[FILE|DIR|-]")
+@click.option("--force", is_flag=True, help="Overwrite files.")
+def get_storage(where: str, file: str | None, force: bool) -> None:
+    """Fetch a file of a project's storage into FILE, or - for stdout; or a directory with what is in it."""
     name, path = _project_and_path(where)
     with open_client() as client:
-        fetch(client.storage.get(client.projects.find(name).id, path), file, where)
+        id = client.projects.find(name).id
+        missing: ServiceError | None = None
+        if path and not path.endswith("/"):
+            try:
+                fetch(client.storage.get(id, path), file, where, force=force)
+                return
+            except ServiceError as error:
+                if error.status != 404 or file == "-":
+                    raise
+                missing = error
+        directory = path.rstrip("/")
+        prefix = f"{directory}/" if directory else ""
+        files = [
+            Remote(one.path.removeprefix(prefix), one.size_bytes, functools.partial(client.storage.get, id, one.path))
+            for one in client.storage.list(id, directory)
+        ]
+        if not files:
+            raise missing or InputError(f"There are no files at {where}; `footfall storage list {name}` shows all.")
+        fetch_all(files, Path(file or directory.rpartition("/")[2] or name), force=force)
 
 
 @storage.command("delete")
