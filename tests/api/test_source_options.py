@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from footfall.db import runs
-from service import Service
+from service import Service, make_feature
 
 FEATURE = {"name": "log", "source_bucket": "shop", "source_file_path": "seq.csv"}
 COLUMNS = {"user_id": "customer", "timestamp": "at", "behavior": ["event", "item"], "numeric": ["amount"], "categorical": []}
@@ -57,3 +57,22 @@ def test_what_cannot_be_is_refused_and_nothing_is_made(shared: Service, given: d
     assert reply.error[1] == "INVALID_REQUEST" or reply.error[1].isdigit()
     assert words in reply.details
     assert shared.operator.get("/api/v1/features").json["total"] == before
+
+
+@pytest.mark.parametrize(("labels", "words"), [(b"u1\tlow\nu2\thigh\n", "true or false"), (b"u1\nu2\n", "there is one column")])
+def test_a_file_that_holds_no_labels_is_refused_at_the_request(shared: Service, labels: bytes, words: str) -> None:
+    call = shared.operator
+    feature = make_feature(shared, call, f"labelled {words}")
+    call.put("shop", "no-labels.tsv", labels)
+    body = {"name": "t", "train_feature_id": feature, "train_bucket": "shop", "train_file_path": "no-labels.tsv"}
+    reply = call.post("/api/v1/tasks", body)
+    assert reply.error[1:] == ("10200", "INVALID_REQUEST")
+    assert words in reply.details
+    assert "u1" not in reply.details
+
+
+def test_a_table_of_hudi_is_refused_at_the_request(shared: Service) -> None:
+    shared.operator.put("shop", "hudi/part-0.parquet", b"PAR1")
+    shared.operator.put("shop", "hudi/.hoodie/hoodie.properties", b"x")
+    reply = shared.operator.post("/api/v1/features", FEATURE | {"name": "hudi", "source_file_path": "hudi/part-0.parquet"})
+    assert "a table of Apache Hudi" in reply.details

@@ -1,11 +1,12 @@
 """Check a data set that a request names: is it there, may this account read it, does its beginning hold personal data."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from footfall.behavior import ownership
 from footfall.behavior.context import BehaviorContext
 from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreDeniedError
+from footfall.label_rules import find_fault
 from footfall.personal_data import find_personal_data
 from footfall.stores import datasets
 from footfall.stores.store import ObjectInfo, Store
@@ -13,6 +14,7 @@ from footfall.stores.tables import find_table
 
 MAX_SCANNED_LINES, MAX_SCANNED_BYTES, SCAN_TIMEOUT_S = 1000, 1 << 20, 2.0
 """How much of a data set a request scans for personal data; the job scans all of it."""
+_LABEL_BYTES = 1 << 16
 
 
 def open_bucket(context: BehaviorContext, account_id: str, bucket: str, field: str) -> Store:
@@ -78,6 +80,17 @@ def refuse_personal_data(store: Store, objects: Iterable[ObjectInfo], field: str
         left_bytes -= len(plain)
         if left_bytes <= 0:
             return
+
+
+def refuse_no_labels(store: Store, objects: Sequence[ObjectInfo], field: str) -> None:
+    """Refuse a label file whose beginning holds no labels; the job looks at every line.
+
+    Raises:
+        InvalidFieldError: rule ``pattern``.
+    """
+    fault = find_fault(datasets.read_beginning(store, objects[0].key, _LABEL_BYTES))
+    if fault is not None:
+        raise InvalidFieldError(field, objects[0].key, "pattern", f"{objects[0].key}: {fault}.")
 
 
 def _is_sequence_file(plain: bytes) -> bool:

@@ -113,6 +113,8 @@ def _check_labels(context: BehaviorContext, caller: Caller, sets: list[LabelSet]
     if context.settings.personal_data == "refuse":
         for store, objects, field in data_sets:
             datasets.refuse_personal_data(store, objects, field)
+    for store, objects, field in data_sets:
+        datasets.refuse_no_labels(store, objects, field)
 
 
 def _insert(

@@ -94,9 +94,11 @@ def test_labels_are_matched_to_users_in_the_order_of_the_feature(feature: Featur
         (b"u1\t1\nu2\t2\n", 2),
         (b"u1\t1\nu2\t\n", 2),
         (b"u1\t01\n", 1),
-        (b"user\tlabel\nu1\t1\n", 1),
         (b"u1\t1\nu2\t0\nu1\t0\n", 3),
-        (b"u1\t1.0\n", 1),
+        (b"u1\tmaybe\nu2\t1\n", 1),
+        (b"u1\t1.5\n", 1),
+        (b"user_id,churn\nu1,1\nu2,2\n" + b"u3,1\n" * 40, 3),
+        (b"user_id,churn\nu1,1\nu1,0\n", 3),
     ],
 )
 def test_a_wrong_or_contradictory_label_is_refused_with_its_line(data: bytes, line: int) -> None:

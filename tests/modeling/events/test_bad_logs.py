@@ -219,7 +219,7 @@ def test_ids_that_differ_by_case_or_blanks_are_users_of_their_own(tmp_path: Path
 
 
 def test_labels_of_ids_in_other_letters_say_where_to_look(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"240 labelled users are not in it.*how the ids are written") as caught:
+    with pytest.raises(DataError, match=r"240 labelled.*how the ids are written.*'U…' of 2.*they differ in capital") as caught:
         Play(csv(), tmp_path, labels=LABELS.upper()).learn()
     assert (caught.value.name, caught.value.path) == ("NUM_OF_LABEL_INSUFFICIENT", "shop/labels")
 

@@ -7,15 +7,19 @@ Shapes: N labelled users, B bytes of their ids, S slots.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from footfall.errors import DataError
+from footfall.label_rules import FORMS, ONES, ZEROS
 from footfall.modeling.blocks import Feature
 from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import BOOL, I32, I64, U8, U64
+from footfall.modeling.events.formats.location import Location
+from footfall.modeling.learning.label_tables import is_table, read_tables
 from footfall.modeling.reading.sequences import Block, map_blocks
 from footfall.modeling.reading.source import PersonalData, Progress, Source, keep_quiet
 from footfall.modeling.text.hashes import count_slots, hash_bytes
@@ -48,40 +52,65 @@ class Matched:
     """Labelled users that are not in the feature."""
 
 
-def read_labels(sources: Sequence[Source], *, personal_data: PersonalData = "refuse", progress: Progress = keep_quiet) -> Labels:
-    """Read the labels of ``sources``.
+def read_labels(
+    sources: Sequence[Source],
+    scratch: Path | None = None,
+    *,
+    personal_data: PersonalData = "refuse",
+    progress: Progress = keep_quiet,
+) -> Labels:
+    """Read the labels of ``sources``: lines of an id, a tab and a label, or tables as event logs are; ``scratch`` is for Parquet.
 
     Raises:
-        DataError: UNEXPECTED_LABEL, with the line, for a label that is not 0 or 1 and for a second, different label
+        DataError: UNEXPECTED_LABEL, with the line, for a label that is none and for a second, different label
             of a user; otherwise as the reader does.
     """
     ids: list[U8] = []
     lengths: list[I64] = []
     labels: list[U8] = []
     firsts: list[int] = []
-    places: list[tuple[Source, int]] = []
+    places: list[Location] = []
     n_lines = 0
     warnings: list[str] = []
-    blocks = map_blocks(sources, _parse, personal_data=personal_data, unique_ids=False, stage="read labels", progress=progress)
-    for block, (id_B, length_N, label_N) in blocks:
+    for location, (id_B, length_N, label_N), suspects in _read_parts(sources, scratch, personal_data, progress):
         ids.append(id_B)
         lengths.append(length_N)
         labels.append(label_N)
         firsts.append(n_lines)
-        places.append((block.source, block.first_line))
+        places.append(location)
         n_lines += label_N.size
-        warnings += [f"{block.source.name}, line {n}: {kind}" for n, kind in block.personal[: 10 - len(warnings)]]
+        warnings += suspects[: 10 - len(warnings)]
+    if not ids:
+        raise DataError("NOT_EXIST_FILE", "there are no labels. Check the path and write the file again.", path=sources[0].name)
     id_B, label_N = np.concatenate(ids), np.concatenate(labels)
     offset_N1 = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
     first_N, clash, earlier = _find_twins(id_B, offset_N1, label_N)
     if clash >= 0:
-        source, line = _locate(firsts, places, clash)
-        other, other_line = _locate(firsts, places, earlier)
-        where = f"line {other_line}" if other is source else f"{other.name}, line {other_line}"
-        raise DataError(
-            "UNEXPECTED_LABEL", f"the user has another label in {where}. Keep one label for a user.", path=source.name, line=line
-        )
+        location, row = _locate(firsts, places, clash)
+        other, other_row = _locate(firsts, places, earlier)
+        there = other.error(other_row, "")
+        where = f"line {there.line}" if there.line is not None else f"row {other.first + other_row}"
+        where = where if other.name == location.name else f"{other.name}, {where}"
+        raise location.error(row, f"the user has another label in {where}. Keep one label for a user.", "UNEXPECTED_LABEL")
     return Labels(*_keep(id_B, offset_N1, label_N, first_N), n_lines, tuple(warnings), sources[0].name)
+
+
+Part = tuple[U8, I64, U8]
+"""Bytes of ids, their lengths, labels."""
+
+
+def _read_parts(
+    sources: Sequence[Source], scratch: Path | None, personal_data: PersonalData, progress: Progress
+) -> Iterator[tuple[Location, Part, list[str]]]:
+    """Yield the labels of the files with their place, and what looks like personal data."""
+    first = next((source for source in sources if source.size_bytes), sources[0])
+    if is_table(first):
+        yield from read_tables(sources, scratch, personal_data)
+        return
+    blocks = map_blocks(sources, _parse, personal_data=personal_data, unique_ids=False, stage="read labels", progress=progress)
+    for block, part in blocks:
+        suspects = [f"{block.source.name}, line {n}: {kind}" for n, kind in block.personal]
+        yield Location(block.source.name, block.first_line, None, block.source), part, suspects
 
 
 def match_labels(labels: Labels, feature: Feature) -> Matched:
@@ -98,10 +127,9 @@ def match_labels(labels: Labels, feature: Feature) -> Matched:
     return Matched(row_N[known_N], labels.label_N[known_N], int(labels.label_N.size - known_N.size))
 
 
-def _locate(firsts: list[int], places: list[tuple[Source, int]], ordinal: int) -> tuple[Source, int]:
+def _locate(firsts: list[int], places: list[Location], ordinal: int) -> tuple[Location, int]:
     at = bisect_right(firsts, ordinal) - 1
-    source, first_line = places[at]
-    return source, first_line + ordinal - firsts[at]
+    return places[at], ordinal - firsts[at]
 
 
 def _parse(block: Block) -> tuple[U8, I64, U8]:
@@ -109,11 +137,39 @@ def _parse(block: Block) -> tuple[U8, I64, U8]:
     if bad >= 0:
         raise DataError(
             "UNEXPECTED_LABEL",
-            "the label is not 0 or 1. A line is the user id, a tab, and 0 or 1; there is no header.",
+            f"the label is not {FORMS}. A line is the user id, a tab, and the label; a header names both.",
             path=block.source.name,
             line=block.first_line + bad,
         )
     return id_B, length_N, label_N
+
+
+_WORDS = [word.encode() for word in (*sorted(ZEROS), *sorted(ONES))]
+_N_ZEROS = len(ZEROS)
+_WORD_WX = np.array([list(word.ljust(8, b"\0")) for word in _WORDS], np.uint8)
+_LENGTH_W = np.array([len(word) for word in _WORDS])
+
+
+@njit(cache=True, nogil=True)
+def _label(data_B: U8, start: int, end: int) -> int:
+    """Return the label that a text is, in any case and without blanks around it; -1 if it is none."""
+    if end == start + 1 and (data_B[start] == 48 or data_B[start] == 49):
+        return int(data_B[start]) - 48
+    while start < end and data_B[start] == 32:
+        start += 1
+    while end > start and data_B[end - 1] == 32:
+        end -= 1
+    for w in range(_LENGTH_W.size):
+        if _LENGTH_W[w] == end - start:
+            i = 0
+            while i < end - start and (
+                data_B[start + i] == _WORD_WX[w, i]
+                or (65 <= data_B[start + i] <= 90 and data_B[start + i] | 32 == _WORD_WX[w, i])
+            ):
+                i += 1
+            if i == end - start:
+                return 0 if w < _N_ZEROS else 1
+    return -1
 
 
 @njit(cache=True, nogil=True)
@@ -122,10 +178,10 @@ def _parse_lines(data_B: U8, start_N: I64, tab_N: I64, end_N: I64) -> tuple[U8, 
     length_N, label_N = np.empty(n_lines, np.int64), np.empty(n_lines, np.uint8)
     id_B, at = np.empty(data_B.size, np.uint8), 0
     for n in range(n_lines):
-        value = data_B[tab_N[n] + 1] if end_N[n] == tab_N[n] + 2 else np.uint8(0)
-        if value != 48 and value != 49:
+        label = _label(data_B, tab_N[n] + 1, end_N[n])
+        if label < 0:
             return id_B, length_N, label_N, n
-        label_N[n] = value - 48
+        label_N[n] = label
         length_N[n] = tab_N[n] - start_N[n]
         id_B[at : at + length_N[n]] = data_B[start_N[n] : tab_N[n]]
         at += length_N[n]

@@ -21,6 +21,7 @@ from footfall.modeling.blocks import Feature
 from footfall.modeling.dtypes import F64, I64, U8
 from footfall.modeling.learning.folds import hold_out, sample_rows
 from footfall.modeling.learning.gather import gather_users, read_encoding
+from footfall.modeling.learning.ids import compare_ids
 from footfall.modeling.learning.labels import Labels, Matched, match_labels
 from footfall.modeling.learning.metrics import measure_auroc, measure_calibration_error, measure_lift, measure_log_loss
 from footfall.modeling.learning.stack import Stack, count_steps, fit_stack, refit_stack
@@ -108,12 +109,12 @@ def train_task(
     if test_feature.encoder_hash != train_feature.encoder_hash:
         raise IncompatibleError("The train and the test feature were made by different encoders. Make one again.")
     train = match_labels(train_labels, train_feature)
-    _require(train, train_labels, min_labels_per_class)
+    _require(train, train_labels, train_feature, min_labels_per_class)
     prior = float(train.label_N.mean())
     test = None
     if test_labels is not None:
         test = match_labels(test_labels, test_feature)
-        _require(test, test_labels, 1)
+        _require(test, test_labels, test_feature, 1)
     meter.step()
     if test is None:
         stack, evidence = _train_and_hold_out(train_feature, train, prior, seed, meter)
@@ -141,16 +142,17 @@ class _Steps:
         self._progress("train", self._total, self._total)
 
 
-def _require(matched: Matched, labels: Labels, minimum: int) -> None:
+def _require(matched: Matched, labels: Labels, feature: Feature, minimum: int) -> None:
     ones = int(matched.label_N.sum())
     zeros = int(matched.label_N.size) - ones
     if min(zeros, ones) < minimum:
+        written = "" if matched.label_N.size else compare_ids(labels.id_B, labels.id_offset_N1.tolist(), feature)
         raise DataError(
             "NUM_OF_LABEL_INSUFFICIENT",
             f"there are {zeros:,} zeros and {ones:,} ones among users of the feature "
             f"({matched.n_unknown:,} labelled users are not in it); at least {minimum:,} of each are needed. "
             "Add labels, or make the feature from a data set that holds the labelled users; compare how the ids are written "
-            "in both, case and blanks count.",
+            f"in both, case and blanks count{written}.",
             path=labels.name,
         )
 
