@@ -162,3 +162,29 @@ def test_several_resources_are_cancelled_and_deleted_at_once(footfall: Footfall)
     assert (done.code, done.out.count("is being deleted")) == (2, 2)
     assert "no-such-one: " in done.err
     assert "none-a: " in footfall("feature", "delete", "none-a", "none-b").err
+
+
+def test_runs_are_listed_with_what_they_are_and_found_by_it(footfall: Footfall, server: LiveServer) -> None:
+    line = ("run", "--project", PROJECT, "--no-code", "-d")
+    good = footfall(*line, "--note", "a baseline", "--", "echo find me").out.strip()
+    bad = footfall(*line, "--", "echo find me too; exit 3").out.strip()
+    assert [footfall("runs", "wait", name).code for name in (good, bad)] == [0, 3]
+    listed = footfall("runs", "list", "--command", "find me").out
+    for words in ("a baseline", "echo find me too; exit 3", "command_failed", "ncp-user-1", "vCPU"):
+        assert words in listed
+    assert [one["runName"] for one in footfall("runs", "list", "--command", "find me", "--json").json] == [
+        name.partition("/")[2] for name in (bad, good)
+    ]
+    for options, found in (
+        (["--note", "baseline"], [good]), (["--reason", "command_failed", "--command", "find"], [bad]),
+        (["--command", "find me", "--longer-than", "1h"], []), (["--product", "1002", "--command", "find me"], []),
+        (["--command", "find me", "--shorter-than", "1h", "--creator", "ncp-user-1000001"], [bad, good]),
+    ):  # fmt: skip
+        out = footfall("runs", "list", *options).out
+        assert [line.split()[0] for line in out.splitlines()[2:]] == found, options
+    with Client(home=server.home) as client:
+        first = next(client.runs.list(note="a baseline"))
+        assert (first.command, first.exit_code, first.product_code) == ("echo find me", 0, 1)
+        assert first.took_s is not None
+        assert 0 <= first.took_s < 60
+    assert footfall("runs", "list", "--longer-than", "soon").code == 2

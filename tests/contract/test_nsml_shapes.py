@@ -12,8 +12,9 @@ from footfall.api.nsml import run_wire
 from footfall.api.table import OPERATIONS
 from footfall.compute.reconciler.nodes import NodeState
 from footfall.contract import nsml, runs
+from footfall.db.tables import metadata
 from footfall.states import FailureReason, RunState
-from nsml_service import EP, KEY, ROOT, ask_run, make_project, make_run, make_volume, move_run
+from nsml_service import EP, KEY, ROOT, ask_run, make_project, make_run, make_volume, move_run, row_of
 from reference.http_api import reference_page
 from service import Service
 
@@ -195,6 +196,52 @@ def test_a_notebook_reads_as_in_the_documented_example(shared: Service) -> None:
     listed = call.get(f"{ROOT}/projects/{id}/runs?runType=NOTEBOOK").json
     assert [(run["runName"], run["runType"]) for run in listed["runList"]] == [("2", "NOTEBOOK")]
     assert listed["totalCount"] == 1
+
+
+def test_runs_are_found_by_what_they_are_page_by_page(shared: Service) -> None:
+    call = shared.operator
+    id = make_project(call, "search")
+    made = [
+        make_run(call, id, command=command, note=note, gpuSvrCode=product, nodeCount=1)
+        for command, note, product in (
+            ("python train.py --lr 0.1", "first", 1), ("python eval.py", "100% \"of\" it", 1),
+            ("python train.py 'ü_x'", "", 1002), ("python TRAIN.py", "second\n\tline", 1),
+        )
+    ]  # fmt: skip
+    day_us = 86_400_000_000
+    way = [RunState.PENDING, RunState.IN_PROGRESS]
+    move_run(shared, call, id, made[1], *way, RunState.FAILED, reason="out_of_memory", exit_code=-9)
+    with shared.database.write() as tx:
+        runs_table = metadata.tables["runs"]
+        changed = {"started_at": 5 * day_us, "ended_at": 5 * day_us + 90_000_000}
+        tx.execute(runs_table.update().where(runs_table.c.id == row_of(shared, call, id, made[1]).id).values(**changed))
+
+    def found(query: str, base: str = f"/projects/{id}/runs") -> list[str]:
+        reply = call.get(f"{ROOT}{base}?{query}&pageSize=100")
+        assert reply.json["totalCount"] == len(reply.json["runList"])
+        return [run["runName"] for run in reply.json["runList"]]
+
+    for query, names in {
+        "command=train.py": ["3", "1"], "command=%C3%BC_x": ["3"], "command=u_x": [], "command=p%25n": [], "note=%25": ["2"],
+        "note=%22of%22": ["2"], "note=%0A%09": ["4"], "gpuSvrCode=1002": ["3"], "gpuSvrCode=1002&command=eval": [],
+        "creator=ncp-user-1000001&note=first": ["1"], "creator=ncp-user-7": [], "reason=out_of_memory": ["2"],
+        "reason=lost": [], "minSeconds=90": ["2"], "minSeconds=91": [], "maxSeconds=90": ["2"], "maxSeconds=89": [],
+        "status=RUN_STATE_FAILED&command=python": ["2"], "runType=NOTEBOOK&command=python": [],
+    }.items():  # fmt: skip
+        assert found(query) == names, query
+    assert found("command=train.py%20--lr", "/projects/runs") == ["1"]
+    second = call.get(f"{ROOT}/projects/{id}/runs?command=python&page=2&pageSize=3").json
+    assert ([run["runName"] for run in second["runList"]], second["totalCount"]) == (["1"], 4)
+    for bad in ("creator=ann", "reason=bad%20luck", "minSeconds=-1", "details=yes", "command=" + "x" * 1025):
+        assert call.get(f"{ROOT}/projects/{id}/runs?{bad}").status == 400
+    plain, detailed = (call.get(f"{ROOT}/projects/{id}/runs?{query}").json["runList"][2] for query in ("", "details=true"))
+    assert plain.keys() == fields_of(runs.RunItem)[0]
+    assert {**detailed, **plain} == detailed
+    assert {name: detailed[name] for name in ("command", "gpuSvrCode", "exitCode", "reason", "endTime")} == {
+        "command": "python eval.py", "gpuSvrCode": 1, "exitCode": 137, "reason": "out_of_memory",
+        "endTime": "1970-01-06 00:01:30",
+    }  # fmt: skip
+    assert detailed.keys() == set().union(*fields_of(runs.RunItem))
 
 
 @pytest.mark.parametrize("state", RunState)

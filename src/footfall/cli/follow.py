@@ -69,6 +69,16 @@ def print_log(client: "Client", run: "Run", nodes: list[int], **how: Any) -> Non
             printers[node].show(line if choices().json else b"[%d] %b" % (node, line))
 
 
+def duration(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """Return the seconds of ``90s``, ``10m``, ``2h`` or ``3d``: the callback of options that take them."""
+    if value is None:
+        return None
+    number, unit = value[:-1], value[-1:]
+    if not (number.isascii() and number.isdigit() and unit in _UNITS):
+        raise click.BadParameter(f"{value!r} is no time: give 90s, 10m, 2h or 3d.")
+    return int(number) * _UNITS[unit]
+
+
 def parse_since(text: str, now: datetime | None = None) -> datetime:
     """Return the time that ``90s``, ``10m``, ``2h``, ``3d`` (ago) or an ISO time names; one without a zone is UTC.
 

@@ -62,6 +62,19 @@ def moment(at: datetime | None) -> str:
     return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
+def duration_text(seconds: float | None) -> str:
+    """Return how long something took, in at most two units."""
+    if seconds is None:
+        return "-"
+    left = round(seconds)
+    parts: list[str] = []
+    for name, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        if left >= size or parts or size == 1:
+            parts.append(f"{left // size}{name}")
+            left %= size
+    return " ".join(parts[:2])
+
+
 def day(at: datetime | None) -> str:
     """Return the day of a time."""
     return "-" if at is None else f"{at:%Y-%m-%d}"

@@ -6,7 +6,7 @@ names no zone; sizes are named with their unit.
 Source: ``docs/reference/api.md``.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -68,6 +68,13 @@ class Run(NsmlRecord, kw_only=True):
     def name(self) -> str:
         """Its name on the command line: ``project/number``."""
         return f"{self.project_name}/{self.number}"
+
+    @property
+    def took_s(self) -> float | None:
+        """Seconds since it started, or from its start to its end; None before."""
+        if self.started_at is None:
+            return None
+        return ((self.ended_at or datetime.now(UTC)) - self.started_at).total_seconds()
 
     @property
     def state(self) -> str:

@@ -123,15 +123,33 @@ class Runs:
         return self._transport.stream(self._transport.call("GET", project_path(run.project_id, "code", digest)))
 
     def list(
-        self, project_id: str | None = None, *, status: str | None = None, run_type: str | None = None, limit: int | None = None
+        self,
+        project_id: str | None = None,
+        *,
+        status: str | None = None,
+        run_type: str | None = None,
+        command: str | None = None,
+        note: str | None = None,
+        product: int | None = None,
+        creator: str | None = None,
+        reason: str | None = None,
+        min_s: int | None = None,
+        max_s: int | None = None,
+        limit: int | None = None,
     ) -> Iterator[Run]:
-        """Yield the runs of a project, or of the account, newest first.
+        """Yield the runs of a project, or of the account, newest first; each argument that is given leaves out the others.
 
         Args:
             status: one of the six words, such as ``in_progress``.
+            command: a text that their command holds; ``note`` likewise.
+            product: its code.
+            reason: why they failed, one word.
+            min_s: how long they took since they started, at least; ``max_s`` at most; in seconds.
         """
         path = f"{NSML}/projects/runs" if project_id is None else project_path(project_id, "runs")
-        query = {"status": None if status is None else f"RUN_STATE_{status.upper()}", "runType": run_type}
+        query: dict[str, Any] = {"status": None if status is None else f"RUN_STATE_{status.upper()}", "runType": run_type}
+        query |= {"command": command, "note": note, "gpuSvrCode": product, "creator": creator, "reason": reason}
+        query |= {"minSeconds": min_s, "maxSeconds": max_s, "details": "true"}
         seen: set[tuple[str, str]] = set()
         for item in pages(self._transport, path, "runList", query):
             if limit is not None and len(seen) >= limit:

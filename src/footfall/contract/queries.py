@@ -16,6 +16,8 @@ MAX_GREP = 1024
 MAX_POINTS = 100_000
 MAX_KEYS = 1_000
 _MAX_INDEX = (1 << 63) - 1
+_MAX_CODE = (1 << 31) - 1
+_MAX_SECONDS = 10**10
 _MAX_OFFSET = 1 << 53
 """Up to here every reader of JSON and every JavaScript agrees on an integer."""
 _Switch = Literal["true", "false"]
@@ -75,6 +77,16 @@ class RunsQuery(Page, rename="camel"):
 
     status: Annotated[RunStatus, _ours("Only runs in this state.")] | None = None
     run_type: Annotated[RunType, _ours("Only runs of this type.")] | None = None
+    details: Annotated[_Switch, _ours("Also show command, note, product, times, reason and exit code of each.")] = "false"
+    command: Annotated[str, _ours("Only runs whose command holds this text.", max_length=MAX_GREP)] = ""
+    note: Annotated[str, _ours("Only runs whose note holds this text.", max_length=MAX_GREP)] = ""
+    gpu_svr_code: Annotated[int, _ours("Only runs of this product.", ge=0, le=_MAX_CODE)] | None = None
+    creator: Annotated[str, _ours("Only runs of this creator, as they show it: ncp-user-1.", max_length=40)] = ""
+    reason: Annotated[str, _ours("Only runs that failed for this reason, one word.", max_length=40)] = ""
+    min_seconds: (
+        Annotated[int, _ours("Only runs that took at least so long since they started.", ge=0, le=_MAX_SECONDS)] | None
+    ) = None
+    max_seconds: Annotated[int, _ours("Only runs that took at most so long.", ge=0, le=_MAX_SECONDS)] | None = None
 
 
 class FilesQuery(msgspec.Struct):

@@ -155,6 +155,9 @@ class RunRequest(msgspec.Struct, rename="camel", frozen=True):
     log_limit_bytes: int | None = None
 
 
+_DETAIL = "Only with details=true."
+
+
 class RunItem(msgspec.Struct, rename="camel"):
     """A run of a list."""
 
@@ -166,6 +169,17 @@ class RunItem(msgspec.Struct, rename="camel"):
     creator: str
     create_time: Stamp
     update_time: Stamp
+    command: Annotated[str, _ours(_DETAIL)] | msgspec.UnsetType = msgspec.UNSET
+    note: Annotated[str, _ours(_DETAIL)] | msgspec.UnsetType = msgspec.UNSET
+    eng_full_name: Annotated[str, _ours(f"Name of the product. {_DETAIL}")] | msgspec.UnsetType = msgspec.UNSET
+    gpu_svr_code: Annotated[int, _ours(_DETAIL)] | msgspec.UnsetType = msgspec.UNSET
+    node_count: Annotated[int, _ours(_DETAIL)] | msgspec.UnsetType = msgspec.UNSET
+    start_time: Annotated[str | None, _ours(f"UTC. {_DETAIL}")] | msgspec.UnsetType = msgspec.UNSET
+    end_time: Annotated[str | None, _ours(f"UTC. {_DETAIL}")] | msgspec.UnsetType = msgspec.UNSET
+    exit_code: Annotated[int | None, _ours(_DETAIL)] | msgspec.UnsetType = msgspec.UNSET
+    reason: Annotated[str | None, _ours(f"Why it failed, one word. {_DETAIL}")] | msgspec.UnsetType = msgspec.UNSET
+    message: Annotated[str, _ours(f"Why it is where it is. {_DETAIL}")] | msgspec.UnsetType = msgspec.UNSET
+    git_commit: Annotated[str | None, _ours(_DETAIL)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class RunList(msgspec.Struct, rename="camel"):

@@ -18,6 +18,7 @@ from footfall.db.engine.engine import Connection, from_us, from_us_or_none
 from footfall.db.engine.prepared import Prepared
 from footfall.db.engine.rows import RowReader, existing
 from footfall.db.resources import Page
+from footfall.db.run_search import Wanted, find_places
 from footfall.records import Json
 from footfall.states import FailureReason, RunState
 
@@ -35,7 +36,7 @@ class RunRow:
     state: RunState
     run_type: str
     product_code: int
-    request: RunRequest | None  # None in lists
+    request: RunRequest | None  # None in lists without details
     user_number: int | None
     created_at: datetime
     updated_at: datetime
@@ -80,12 +81,16 @@ def page(
     project_id: str | None = None,
     state: RunState | None = None,
     run_type: str | None = None,
+    wanted: Wanted | None = None,
+    details: bool = False,
     page: int,
     page_size: int,
 ) -> Page[RunRow]:
     """Return a page of the runs of an account, or of one of its projects, newest first, and how many there are in all.
 
     Args:
+        wanted: what else they must be; then all runs of the project or account are looked at.
+        details: also read what was asked for with each.
         page: counts from 1.
 
     Raises:
@@ -94,6 +99,10 @@ def page(
     column, scope, last = _scope(connection, account_id, project_id)
     states = [each.value for each in RunState] if state is None else [state.value]
     run_types = list(RUN_TYPES) if run_type is None else [run_type]
+    if wanted is not None:
+        places = find_places(connection, column, _SHOWN[column], _OWNERS[column], scope, (states, run_types), wanted)
+        here = places[(page - 1) * page_size : page * page_size]
+        return Page(_at(connection, column, scope, here, details), len(places))
     total = run_numbers.count(connection, scope, states, run_types)
     index = (page - 1) * page_size
     take = min(page_size, total - index)
@@ -101,10 +110,16 @@ def page(
         return Page([], total)
     if state is None and run_type is None:
         upto, skip = run_numbers.seek(last, run_numbers.find_gaps(connection, scope), index)
-        rows = _PAGE[column].all(connection, scope=scope, upto=upto, limit=take, skip=skip)
+        rows = _page_of(column, details).all(connection, scope=scope, upto=upto, limit=take, skip=skip)
     else:
-        rows = _filtered(connection, column, scope, states, run_types, total, index, take)
-    return Page([_LISTED.read(row) for row in rows], total)
+        rows = _filtered(connection, column, scope, (states, run_types, details), total, index, take)
+    return Page([_READERS[details].read(row) for row in rows], total)
+
+
+def _at(connection: Connection, column: str, scope: str, places: list[int], details: bool) -> list[RunRow]:
+    values = {f"place{n}": place for n, place in enumerate(places)}
+    rows = _rows_at(column, len(places), details).all(connection, scope=scope, **values) if places else []
+    return [_READERS[details].read(row) for row in rows]
 
 
 def _scope(connection: Connection, account_id: str, project_id: str | None) -> tuple[str, str, int]:
@@ -116,11 +131,12 @@ def _scope(connection: Connection, account_id: str, project_id: str | None) -> t
 
 
 def _filtered(
-    connection: Connection, column: str, scope: str, states: list[str], run_types: list[str], total: int, index: int, take: int
+    connection: Connection, column: str, scope: str, kinds: tuple[list[str], list[str], bool], total: int, index: int, take: int
 ) -> list[Sequence[Any]]:
     behind = total - index - take
     is_backwards = behind < index
-    statement = _filter(column, len(states), len(run_types), is_backwards)
+    states, run_types, details = kinds
+    statement = _filter(column, len(states), len(run_types), details, is_backwards)
     values = {f"state{n}": each for n, each in enumerate(states)}
     values |= {f"run_type{n}": each for n, each in enumerate(run_types)}
     skip = behind if is_backwards else index
@@ -159,9 +175,11 @@ _FIELDS: dict[str, Any] = {
 }
 _ONE = RowReader(RunRow, "runs.{}".format, **_FIELDS)
 _LISTED = RowReader(RunRow, "runs.{}".format, **_FIELDS | {"request": "NULL", "metrics": "NULL"})
+_DETAILED = RowReader(RunRow, "runs.{}".format, **_FIELDS | {"metrics": "NULL"})
+_READERS = {False: _LISTED, True: _DETAILED}
 _FROM = "FROM runs JOIN projects ON projects.id = runs.project_id LEFT JOIN users ON users.id = runs.user_id "
 _SELECT_ONE = f"SELECT {', '.join(_ONE.columns)} {_FROM}"
-_SELECT = f"SELECT {', '.join(_LISTED.columns)} {_FROM}"
+_SELECT = {details: f"SELECT {', '.join(reader.columns)} {_FROM}" for details, reader in _READERS.items()}
 # As the partial indexes have it: only then does the planner use them. A number that is compared is not NULL, and saying so
 # again would make SQLite walk all numbers.
 _SHOWN = {"serial": "runs.number IS NOT NULL AND runs.deleted_at IS NULL", "number": "runs.deleted_at IS NULL"}
@@ -178,19 +196,20 @@ _LAST_NUMBER = Prepared(
 )
 
 
-def _page_of(column: str) -> Prepared:
+@functools.cache
+def _page_of(column: str, details: bool) -> Prepared:
     owner, shown = _OWNERS[column], _SHOWN[column]
     keys = (
         f"SELECT runs.{column} FROM runs WHERE runs.{owner} = :scope AND runs.{column} <= :upto AND {shown} "
         f"ORDER BY runs.{column} DESC LIMIT :limit OFFSET :skip"
     )
     return Prepared(
-        f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) ORDER BY runs.{column} DESC"
+        f"{_SELECT[details]} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) ORDER BY runs.{column} DESC"
     )
 
 
 @functools.cache
-def _filter(column: str, n_states: int, n_run_types: int, is_backwards: bool) -> Prepared:
+def _filter(column: str, n_states: int, n_run_types: int, details: bool, is_backwards: bool) -> Prepared:
     # One branch for each pair, each in the order of its index and merged by the database: nothing is sorted.
     owner, shown = _OWNERS[column], _SHOWN[column]
     order = "ASC" if is_backwards else "DESC"
@@ -202,8 +221,14 @@ def _filter(column: str, n_states: int, n_run_types: int, is_backwards: bool) ->
     )
     keys = f"SELECT place FROM ({branches} ORDER BY place {order} LIMIT :limit OFFSET :skip) AS places"
     return Prepared(
-        f"{_SELECT} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) ORDER BY runs.{column} DESC"
+        f"{_SELECT[details]} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({keys}) ORDER BY runs.{column} DESC"
     )
 
 
-_PAGE = {column: _page_of(column) for column in _OWNERS}
+@functools.cache
+def _rows_at(column: str, n: int, details: bool) -> Prepared:
+    owner, shown = _OWNERS[column], _SHOWN[column]
+    places = ", ".join(f":place{each}" for each in range(n))
+    return Prepared(
+        f"{_SELECT[details]} WHERE runs.{owner} = :scope AND {shown} AND runs.{column} IN ({places}) ORDER BY runs.{column} DESC"
+    )

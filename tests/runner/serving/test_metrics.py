@@ -45,24 +45,25 @@ def test_points_are_kept_and_given_back_as_they_were_posted(bench: RunnerBench) 
         bench,
         """
 print(call("POST", {"loss": 0.5, "lr": 1, "@step": 10, "@time": 1000.5, "@epoch": 1}))
-print(call("POST", [{"loss": 0.25}, {"loss": float("nan"), "@step": 12}, {"loss": float("-inf")}]))
+print(call("POST", [{"loss": 0.25}, {"loss": float("nan"), "@step": 12}, {"loss": float("-inf")}, {"loss": None}]))
 print(call("POST", {}))
 print(json.dumps(call("GET")[1]))
 """,
     )
     *answers, got = log.splitlines()
     assert answers == ["(204, None)"] * 3
-    first, second, third, fourth = json.loads(got)
+    first, second, third, fourth, fifth = json.loads(got)
     assert first == {"@step": 10, "@time": 1000.5, "loss": 0.5, "lr": 1, "@epoch": 1}
     assert (second["loss"], "@step" in second, third["@step"]) == (0.25, False, 12)
     assert (str(third["loss"]), fourth["loss"]) == ("nan", float("-inf"))
+    assert str(fifth["loss"]) == "nan"
     kept = points_of(node)
     assert kept[:4] == [("loss", HAS_STEP, 10, 0.5), ("lr", HAS_STEP, 10, 1), ("@epoch", HAS_STEP, 10, 1), ("loss", 0, 1, 0.25)]
-    assert [flags for _, flags, _, _ in kept[4:]] == [HAS_STEP | IS_NON_FINITE, IS_NON_FINITE]
+    assert [flags for _, flags, _, _ in kept[4:]] == [HAS_STEP | IS_NON_FINITE, IS_NON_FINITE, IS_NON_FINITE]
     summary = json.loads((node / "metrics.json").read_text())
     assert summary["droppedPoints"] == 0
     assert summary["keys"]["loss"] == {
-        "last": 0.25, "min": 0.25, "max": 0.5, "count": 4, "nonFinite": 2, "lastNonFiniteStep": 3,
+        "last": 0.25, "min": 0.25, "max": 0.5, "count": 5, "nonFinite": 3, "lastNonFiniteStep": 4,
     }  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def test_what_is_wrong_is_refused_with_its_key_and_nothing_of_it_is_kept(bench: 
     _, log, node = in_run(
         bench,
         """
-wrong = [{"good": 1, "text": "x"}, {"flag": True}, {"nothing": None}, {"list": [1]}, {"a": 1, "@step": "x"}, 3, "x",
+wrong = [{"good": 1, "text": "x"}, {"flag": True}, {"a": 1, "@step": None}, {"list": [1]}, {"a": 1, "@step": "x"}, 3, "x",
          [{"fine": 1}, {"bad_one": {}}], {"": 1}, {"k" * 251: 1}, {"x": 1, "@time": float("inf")},
          {"half \\ud800": 3}, {"bell \\x07": 1}, {"two\\nlines": 1}, {"del \\x7f": 1}]
 for body in wrong:
@@ -84,7 +85,7 @@ print(call("POST", {"k1": 1}, url=os.environ["NSML_METRIC_API"][:-9] + "x/metric
     )
     lines = log.splitlines()
     assert all(line.startswith("(400") for line in lines[:15]), lines
-    for key, line in zip(["text", "flag", "nothing", "list", "@step"], lines, strict=False):
+    for key, line in zip(["text", "flag", "@step", "list", "@step"], lines, strict=False):
         assert key in line
     assert "bad_one" in lines[7]
     for key, line in zip([r"half \\\\ud800", r"bell \\\\x07", r"two\\\\nlines", r"del \\\\x7f"], lines[11:15], strict=True):

@@ -32,8 +32,8 @@ _Summaries = dict[str, SummaryBody]
 
 
 def run_item(row: RunRow) -> shapes.RunItem:
-    """Return what a list shows of a run."""
-    return shapes.RunItem(
+    """Return what a list shows of a run: what was asked for with it too, where that was read."""
+    item = shapes.RunItem(
         run_name=str(row.number),
         run_type=row.run_type,  # type: ignore[arg-type]
         project_id=row.project_id,
@@ -43,6 +43,13 @@ def run_item(row: RunRow) -> shapes.RunItem:
         create_time=stamp(row.created_at),
         update_time=stamp(row.updated_at),
     )
+    if (request := row.request) is not None:
+        item.command, item.note, item.git_commit = request.command, request.note, request.git_commit
+        item.eng_full_name, item.gpu_svr_code, item.node_count = request.eng_full_name, row.product_code, row.n_nodes
+        item.start_time, item.end_time = stamp_or_none(row.started_at), stamp_or_none(row.ended_at)
+        item.exit_code, item.message = wire_exit_code(row.exit_code), _message(row)
+        item.reason = None if row.reason is None else row.reason.value
+    return item
 
 
 def run_body(row: RunRow, isolation: str | None) -> shapes.RunBody:

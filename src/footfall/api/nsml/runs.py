@@ -16,7 +16,9 @@ from footfall.db import runs as run_rows
 from footfall.db.engine.encryption import Secrets
 from footfall.db.engine.engine import Connection
 from footfall.db.run_pages import RunRow
-from footfall.states import RunState
+from footfall.db.run_search import Wanted
+from footfall.errors import InvalidFieldError
+from footfall.states import FailureReason, RunState
 
 _STATES = {word: state for state, word in STATUSES.items()}
 
@@ -100,10 +102,31 @@ def _list(request: Request, project_id: str | None) -> shapes.RunList:
             project_id=project_id,
             state=None if query.status is None else _STATES[query.status],
             run_type=query.run_type,
+            wanted=_wanted(query),
+            details=query.details == "true",
             page=page,
             page_size=page_size,
         )
     return shapes.RunList([run_item(row) for row in rows.items], rows.total)
+
+
+def _wanted(query: RunsQuery) -> Wanted | None:
+    creator = query.creator.removeprefix("ncp-user-")
+    if query.creator and (creator == query.creator or not (creator.isascii() and creator.isdigit() and len(creator) <= 9)):
+        raise InvalidFieldError("creator", query.creator, "pattern", f"creator is {query.creator!r}; write it like ncp-user-1.")
+    if query.reason and query.reason not in list(FailureReason):
+        details = f"reason is {query.reason!r}; give one of {', '.join(FailureReason)}."
+        raise InvalidFieldError("reason", query.reason, "choice", details)
+    wanted = Wanted(
+        command=query.command,
+        note=query.note,
+        product_code=query.gpu_svr_code,
+        user_number=int(creator) if creator else None,
+        reason=FailureReason(query.reason) if query.reason else None,
+        min_s=query.min_seconds,
+        max_s=query.max_seconds,
+    )
+    return None if wanted == Wanted() else wanted
 
 
 def _find(request: Request, connection: Connection) -> RunRow:

@@ -1,6 +1,6 @@
 """``footfall runs | stop``: list, show, wait for, repeat, stop and delete runs."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,8 +9,8 @@ from footfall.cli.compute.code import describe
 from footfall.cli.compute.run import OWN_FAILURE, announce, end
 from footfall.cli.context import Command, Group, choices, find_run, open_client
 from footfall.cli.failures import each
-from footfall.cli.follow import wait_quietly
-from footfall.cli.show import done, moment, show_list
+from footfall.cli.follow import duration, wait_quietly
+from footfall.cli.show import done, duration_text, moment, show_list
 from footfall.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -30,19 +30,33 @@ def runs() -> None:
 @click.option("--project", "project_", metavar="ID|NAME", help="Only of this project.")
 @click.option("--status", type=click.Choice(STATES), help="Only in this state.")
 @click.option("--type", "run_type", type=click.Choice(["TRAIN", "NOTEBOOK"]), help="Only of this type.")
+@click.option("--command", metavar="TEXT", help="Whose command holds TEXT.")
+@click.option("--note", metavar="TEXT", help="Whose note holds TEXT.")
+@click.option("--product", type=int, metavar="CODE", help="Of this product.")
+@click.option("--creator", metavar="NAME", help="Of this creator, as the list shows it.")
+@click.option("--reason", metavar="WORD", help="That failed for this reason, such as out_of_memory.")
+@click.option("--longer-than", "min_s", metavar="TIME", callback=duration, help="That took at least so long: 90s, 10m, 2h, 3d.")
+@click.option("--shorter-than", "max_s", metavar="TIME", callback=duration, help="That took at most so long.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="The newest N.")
 @click.option("--all", "all_", is_flag=True, help="All there are.")
-def list_runs(project_: str | None, status: str | None, run_type: str | None, limit: int, all_: bool) -> None:
+def list_runs(project_: str | None, limit: int, all_: bool, **only: Any) -> None:
     """List runs, newest first."""
     with open_client() as client:
         id = client.projects.find(project_).id if project_ else None
-        runs_ = list(client.runs.list(id, status=status, run_type=run_type, limit=None if all_ else limit))
+        runs_ = list(client.runs.list(id, limit=None if all_ else limit, **only))
     show_list(
         runs_,
-        ["RUN", "STATE", "TYPE", "CREATED (UTC)", "CREATOR"],
-        [[one.name, one.state, one.run_type, moment(one.created_at), one.creator] for one in runs_],
+        ["RUN", "STATE", "CREATED (UTC)", "TOOK", "PRODUCT", "CREATOR", "REASON", "NOTE", "COMMAND"],
+        [
+            [
+                one.name, one.state, moment(one.created_at), duration_text(one.took_s), one.product, one.creator,
+                one.reason or "", one.note, one.command,
+            ]
+            for one in runs_
+        ],
+        numbers=[3],
         empty="There are no such runs; `footfall run --project PROJECT -- COMMAND` creates one.",
-    )
+    )  # fmt: skip
 
 
 @runs.command("show")
@@ -166,5 +180,6 @@ def _show(run_: "Run") -> None:
         "created (UTC)": moment(run_.created_at),
         "started (UTC)": moment(run_.started_at),
         "ended (UTC)": moment(run_.ended_at),
+        "took": duration_text(run_.took_s),
     }
     output.record({name: value for name, value in shown.items() if value not in (None, "")})

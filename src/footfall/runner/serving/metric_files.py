@@ -208,7 +208,8 @@ def _points_of(posted: object, now: float) -> list[tuple[str, bool, float, float
         if key in _RESERVED:
             continue
         if value.__class__ is not float:
-            value = _number(key, value)
+            # A value that is missing is null where JSON has no NaN, as pandas writes it.
+            value = math.nan if value is None else _number(key, value)
         points.append((key, has_step, step, at, value))
     return points
 
