@@ -1,10 +1,18 @@
 """What counts as personal data, what does not, and that the compiled sieve in front of it lets all of it through."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from modeling_data import make_source
 
+from footfall.errors import DataError
+from footfall.modeling.events.log import read_log
+from footfall.modeling.events.options import LogOptions
+from footfall.modeling.reading.sequences import map_blocks
 from footfall.modeling.text.personal_data import find_suspects
-from footfall.personal_data import CARD, EMAIL, LICENCE, MOBILE, PASSPORT, RESIDENT, find_personal_data
+from footfall.personal_data import CARD, EMAIL, LICENCE, MOBILE, PASSPORT, RESIDENT, Bare, find, find_personal_data
 
 YES = [
     ("u\twrote to kim.lee+x@mail.example.co.kr", EMAIL),
@@ -57,6 +65,11 @@ NO = [
     "u\t010203->010101->020301",
     "u\t2024-01-02 10:11:12",
     "u\t4111111111111111222",
+    "u\t/list?page=2&_=1706895754054",
+    "u\t/img/1706895754054.jpg",
+    "u\tt=9001011234568",
+    "u\t900101-9234568",
+    "u\t900101-0234569",
     "u\tpassport cover red 12345",
     "",
 ]
@@ -101,3 +114,89 @@ def test_the_sieve_lets_personal_data_through(line: str, kind: str) -> None:
         tab = np.array([data.index(b"\t", s) for s in start])
         suspects = find_suspects(np.frombuffer(data, np.uint8), start, tab, end)
         assert suspects.tolist() == [len(rows) - 1], (text, kind)
+
+
+RNG = np.random.default_rng(4)
+START_MS = 1_704_067_200_000
+NO_PERSONS = {
+    "cache busters": [f"/list?page=2&_={START_MS + n * 997_331}" for n in range(4000)],
+    "uploads": [f"/img/{START_MS + n * 997_331}.jpg" for n in range(4000)],
+    "times of other years": [f"at {1_500_000_000_000 + n * 99_733_129}" for n in range(4000)],
+    "orders": [f"order {n}" for n in RNG.integers(4 * 10**15, 5 * 10**15, 4000)],
+    "other orders": [f"order {n}" for n in RNG.integers(51 * 10**14, 56 * 10**14, 4000)],
+    "receipts": [f"receipt {n}" for n in RNG.integers(85 * 10**11, 99 * 10**11, 4000)],
+    "a gift card and an order": [
+        f"buy gift card for my mother and her friend->order {n}" for n in RNG.integers(4 * 10**15, 5 * 10**15, 4000)
+    ],
+}
+
+
+def with_check_digits(stems: list[str]) -> list[str]:
+    """The numbers that pass; a few stems have none, being those of bar codes."""
+    numbers = [f"{stem}{digit}" for stem in stems for digit in range(10)]
+    return [number for number in numbers if find_personal_data(number, has_user_id=False) is not None][:40]
+
+
+PERSONS = {
+    CARD: with_check_digits([f"4{n}" for n in RNG.integers(10**13, 10**14, 60)]),
+    RESIDENT: with_check_digits([f"8503{10 + n % 18}1{n}" for n in RNG.integers(10_000, 100_000, 90)]),
+}
+
+
+def read_both(texts: list[str], allowed: frozenset[str], tmp_path: Path) -> None:
+    lines = "".join(f"u{n},{text}\n" for n, text in enumerate(texts))
+    log = replace(make_source(f"user_id,what\n{lines}".encode()), allowed=allowed)
+    read_log([log], "csv", LogOptions(behavior=("what",)), tmp_path, salt=1, personal_data="refuse")
+    sequences = replace(make_source("".join(f"u{n}\t{text}\n" for n, text in enumerate(texts)).encode()), allowed=allowed)
+    list(map_blocks([sequences], lambda block: None, personal_data="refuse"))
+
+
+@pytest.mark.parametrize("what", NO_PERSONS)
+def test_numbers_of_another_kind_are_no_persons(what: str, tmp_path: Path) -> None:
+    read_both(NO_PERSONS[what], frozenset(), tmp_path)
+
+
+@pytest.mark.parametrize("kind", PERSONS)
+def test_bare_numbers_that_nearly_all_pass_are_refused_with_their_rule(kind: str, tmp_path: Path) -> None:
+    texts = [f"paid {number}" for number in PERSONS[kind]]
+    with pytest.raises(
+        DataError, match=f"the column 'what' holds what looks like {kind} .*check digit of bare digits; 40 of 40"
+    ) as caught:
+        read_both(texts, frozenset(), tmp_path)
+    assert caught.value.line == 2
+    assert "personal_data_allowed" in str(caught.value)
+    assert PERSONS[kind][0] not in str(caught.value)
+    sequences = make_source("".join(f"u{n}\t{text}\n" for n, text in enumerate(texts)).encode())
+    with pytest.raises(DataError, match=f"line 1: the line holds what looks like {kind} .*40 of 40"):
+        list(map_blocks([sequences], lambda block: None, personal_data="refuse"))
+    read_both(texts, frozenset((kind,)), tmp_path)
+    mixed = [*texts, *NO_PERSONS["orders" if kind == CARD else "receipts"]]
+    read_both(mixed, frozenset(), tmp_path)
+
+
+COMPANY = [
+    ("card 4111111111111111", CARD),
+    ("카드 4111111111111111", CARD),
+    ("4111-1111-1111-1111", CARD),
+    ("주민번호 9001011234568", RESIDENT),
+    ("900101-1234568", RESIDENT),
+    ("?rrn=9001011234568", RESIDENT),
+    ("kim@example.com", EMAIL),
+]
+
+
+@pytest.mark.parametrize(("text", "kind"), COMPANY)
+def test_a_number_with_company_is_sure_among_any_others(text: str, kind: str, tmp_path: Path) -> None:
+    finding = find(text, has_user_id=False)
+    assert finding is not None
+    assert (finding.kind, finding.is_sure) == (kind, True)
+    with pytest.raises(DataError, match=f"looks like {kind}"):
+        read_both([*NO_PERSONS["orders"], text], frozenset(), tmp_path)
+    assert find(text, has_user_id=False, allowed=frozenset((kind,))) is None
+
+
+def test_bare_numbers_are_judged_by_all_of_their_form() -> None:
+    bare = Bare()
+    bare.count(" ".join(PERSONS[CARD]).encode())
+    assert bare.verdict(CARD) == "40 of 40 such numbers pass"
+    assert bare.verdict(RESIDENT) == ""

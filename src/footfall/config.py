@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 
 from footfall.errors import ConfigError
+from footfall.personal_data import KINDS
 from footfall.stores.names import StoreLocation
 
 ENVIRONMENT_PREFIX = "FOOTFALL_"
@@ -119,6 +120,10 @@ class Settings:
     personal_data: Literal["refuse", "warn", "off"] = _setting(
         "refuse", "What happens to files with personal data: refuse, warn or off."
     )
+    personal_data_allowed: tuple[Mapping[str, Any], ...] = _setting(
+        (), "Kinds of personal data that a bucket may hold, tables of bucket and kinds: email, card, resident, mobile, passport, "
+        "licence."
+    )  # fmt: skip
     result_names: Literal["exact", "suffix"] = _setting(
         "exact", "exact: a result is written where asked; suffix: a random part is added to its name."
     )
@@ -250,6 +255,11 @@ def _check(settings: Settings) -> Settings:
     for name in ("store_url", "internal_url"):
         if getattr(settings, name) and not getattr(settings, name).startswith(("file:///", "s3://")):
             raise ConfigError(name, f"{getattr(settings, name)!r} is neither file:///DIRECTORY nor s3://")
+    for table in settings.personal_data_allowed:
+        kinds = table.get("kinds")
+        if set(table) != {"bucket", "kinds"} or not isinstance(kinds, list) or not set(kinds) <= KINDS.keys():
+            form = '{bucket = "…", kinds = ["card"]}'
+            raise ConfigError("personal_data_allowed", f"{dict(table)!r} is not {form} with some of {', '.join(KINDS)}")
     if settings.s3_endpoint and not settings.s3_endpoint.startswith(("http://", "https://")):
         raise ConfigError("s3_endpoint", f"{settings.s3_endpoint!r} does not begin with https:// or http://")
     return settings

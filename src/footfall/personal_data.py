@@ -1,12 +1,15 @@
 """Find personal data in one line of text: the kinds that the product refuses.
 
-Knows text only: the standard library, so that the server and the jobs share it. Returns the kind, never the value.
+Knows text only: the standard library, so that the server and the jobs share it. Returns the kind, never the value. Bare digits
+that could be a card or a resident registration number are so by chance in one of ten orders or other ids: they count when they
+have company (groups, a hyphen, a word), or when most such numbers of a column or file pass their check (``Bare``).
 User ids (what stands before the first tab) are exempt from the number rules, not from the e-mail rule.
 Sources: the contract, 9-18; ISO/IEC 7812 (Luhn, issuer prefixes), GS1 General Specifications (GTIN check digit),
 the check digit of Korean resident registration numbers, RFC 5321 for the shape of addresses.
 """
 
 import re
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -16,6 +19,11 @@ RESIDENT: Final = "a resident registration number"
 MOBILE: Final = "a mobile phone number"
 PASSPORT: Final = "a passport number"
 LICENCE: Final = "a driving licence number"
+KINDS: Final = {
+    "email": EMAIL, "card": CARD, "resident": RESIDENT, "mobile": MOBILE, "passport": PASSPORT, "licence": LICENCE,
+}  # fmt: skip
+"""The kinds by the words with which settings name them."""
+ALLOWING: Final = "If it is none, the operator may allow the kind for the bucket (setting personal_data_allowed)."
 
 _LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
 _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.){1,8}([^\W\d_]{2,24})(?!\w)")
@@ -43,37 +51,109 @@ _LICENCE_NUMBER = r"(?<!\d)(?:\d{2}|[가-힣]{2}) ?-? ?\d{2} ?-? ?\d{6} ?-? ?\d{
 _LICENCE = re.compile(rf"{_LICENCE_WORD}.{{0,24}}?{_LICENCE_NUMBER}|{_LICENCE_NUMBER}.{{0,12}}?{_LICENCE_WORD}", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a line holds: the kind, by which rule, and whether it is sure or bare digits that may be something else."""
+
+    kind: str
+    rule: str
+    is_sure: bool = True
+
+
 def find_personal_data(line: bytes | str, *, has_user_id: bool = True) -> str | None:
-    """Return what kind of personal data a line holds, as words for a sentence, or ``None``.
+    """Return what kind of personal data a line holds, as words for a sentence, or ``None``; see ``find``."""
+    finding = find(line, has_user_id=has_user_id)
+    return None if finding is None else finding.kind
+
+
+def find(line: bytes | str, *, has_user_id: bool = True, allowed: frozenset[str] = frozenset()) -> Finding | None:
+    """Return the surest personal data of a line, or ``None``.
 
     Args:
         line: one line; bytes that are not UTF-8 are decoded as far as possible.
         has_user_id: what stands before the first tab is a user id, exempt from the number rules. ``False`` treats
             the whole line as text.
+        allowed: kinds that do not count.
     """
     text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
-    if "@" in text and _has_email(text):
-        return EMAIL
+    if EMAIL not in allowed and "@" in text and _has_email(text):
+        return Finding(EMAIL, "the shape of an address")
     if has_user_id:
         text = text.partition("\t")[2]
     if not any(c.isdigit() for c in text):
         return None
-    return _find_number(text)
+    return _find_number(text, allowed)
 
 
-def _find_number(text: str) -> str | None:
-    if any(_is_card(m) for m in _CARD.finditer(text)):
-        return CARD
-    if any(_is_resident(m) for m in _RESIDENT.finditer(text)):
-        return RESIDENT
-    if _MOBILE.search(text):
-        return MOBILE
+def _find_number(text: str, allowed: frozenset[str]) -> Finding | None:
     low = text.lower()
-    if ("passport" in low or "여권" in low) and _PASSPORT.search(text):
-        return PASSPORT
-    if ("licen" in low or "면허" in low) and _LICENCE.search(text):
-        return LICENCE
-    return None
+    found = [] if CARD in allowed else [_card(m) for m in _CARD.finditer(text) if _is_card(m)]
+    found += [] if RESIDENT in allowed else [_resident(m) for m in _RESIDENT.finditer(text) if _is_resident(m)]
+    sure = next((finding for finding in found if finding.is_sure), None)
+    if sure is not None:
+        return sure
+    if MOBILE not in allowed and _MOBILE.search(text):
+        return Finding(MOBILE, "prefix and length")
+    if PASSPORT not in allowed and ("passport" in low or "여권" in low) and _PASSPORT.search(text):
+        return Finding(PASSPORT, "beside its word")
+    if LICENCE not in allowed and ("licen" in low or "면허" in low) and _LICENCE.search(text):
+        return Finding(LICENCE, "beside its word")
+    return found[0] if found else None
+
+
+_CARD_WORDS = re.compile(r"\bcards?\b|card(_?n[or]|num|_)|카드|credit|visa|mastercard|\bamex\b|\bpan\b")
+_RESIDENT_WORDS = re.compile(r"주민|resident|\brrn\b|jumin|ssn")
+
+
+def _card(match: re.Match[str]) -> Finding:
+    if match[2] or match[3]:
+        return Finding(CARD, "prefix, groups of digits and check digit")
+    if _CARD_WORDS.search(_around(match)):
+        return Finding(CARD, "prefix and check digit, beside a word for cards")
+    return Finding(CARD, "prefix, length and check digit of bare digits", is_sure=False)
+
+
+def _resident(match: re.Match[str]) -> Finding:
+    if match[2] is not None:
+        return Finding(RESIDENT, "date, hyphen and check digit")
+    if _RESIDENT_WORDS.search(_around(match)):
+        return Finding(RESIDENT, "date and check digit, beside a word for it")
+    return Finding(RESIDENT, "date and check digit of bare digits", is_sure=False)
+
+
+def _around(match: re.Match[str]) -> str:
+    return match.string[max(0, match.start() - 24) : match.end() + 12].lower()
+
+
+_MIN_SHARE = 0.5
+"""Of the bare numbers of one form, so many must pass their check before they are taken for what they look like."""
+_BARE = re.compile(rb"(?<![0-9A-Za-z_.])(?:\d{13}|\d{14,16})(?![0-9A-Za-z_])")
+
+
+class Bare:
+    """Decides over bare numbers of a column or a file, of which single ones say nothing."""
+
+    def __init__(self) -> None:
+        self._n_formed = {CARD: 0, RESIDENT: 0}
+        self._n_passed = {CARD: 0, RESIDENT: 0}
+
+    def count(self, texts: bytes) -> None:
+        """Count the bare numbers of texts that hold one which passes: those of its form, and those that pass, too."""
+        for match in _BARE.finditer(texts):
+            digits = match[0].decode()
+            kind = RESIDENT if len(digits) == 13 else CARD
+            before = texts[max(0, match.start() - 24) : match.start()].decode("utf-8", "replace")
+            if kind == CARD and _has_issuer(digits):
+                self._n_formed[kind] += 1
+                self._n_passed[kind] += _luhn(digits) == 0 and not (len(digits) == 14 and _is_gtin(digits))
+            elif kind == RESIDENT and _may_be_born(digits) and not _is_other_number(digits, before, before.lower()):
+                self._n_formed[kind] += 1
+                self._n_passed[kind] += not _is_gtin(digits) and _has_check_digit(digits)
+
+    def verdict(self, kind: str) -> str:
+        """Return how many of the bare numbers pass, if these are enough to take them for a kind; else nothing."""
+        formed, passed = self._n_formed[kind], self._n_passed[kind]
+        return f"{passed:,} of {formed:,} such numbers pass" if passed and passed >= _MIN_SHARE * formed else ""
 
 
 def _has_email(text: str) -> bool:
@@ -123,15 +203,36 @@ def _is_gtin(digits: str) -> bool:
 
 def _is_resident(match: re.Match[str]) -> bool:
     digits = match[1] + match[3]
-    if match[2] is None and _is_gtin(digits):
-        return False  # a bar code of 13 digits
-    century = {"9": 1800, "0": 1800, "1": 1900, "2": 1900, "5": 1900, "6": 1900}.get(digits[6], 2000)
+    if match[2] is None:
+        before = match.string[max(0, match.start() - 24) : match.start()]
+        if _is_gtin(digits) or _is_other_number(digits, before, _around(match)):
+            return False
+    return _may_be_born(digits) and _has_check_digit(digits)
+
+
+_PARAMETER = re.compile(r"[?&;]?[\w.%\[\]-]*=$")
+_FIRST_MS, _LAST_MS = 1_000_000_000_000, 2_051_222_400_000
+"""Milliseconds since 1970 from 2001 to 2035."""
+
+
+def _is_other_number(digits: str, before: str, low: str) -> bool:
+    """Return whether 13 bare digits are a time in milliseconds or the value of a parameter, and no word says otherwise."""
+    is_time = _FIRST_MS <= int(digits) < _LAST_MS
+    return (is_time or _PARAMETER.search(before) is not None) and not _RESIDENT_WORDS.search(low)
+
+
+def _may_be_born(digits: str) -> bool:
+    """Return whether the digits begin with a day since 1900 on which somebody now alive may be born, and its century."""
+    if digits[6] in "90":
+        return False
+    century = 1900 if digits[6] in "1256" else 2000
     try:
-        born = date(century + int(digits[:2]), int(digits[2:4]), int(digits[4:6]))
+        return date(century + int(digits[:2]), int(digits[2:4]), int(digits[4:6])) <= date.today()
     except ValueError:
         return False
-    if born > date.today():
-        return False
+
+
+def _has_check_digit(digits: str) -> bool:
     weighed = sum(int(c) * w for c, w in zip(digits, (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5), strict=False))
     base = 13 if digits[6] in "5678" else 11
     return (base - weighed % 11) % 10 == int(digits[12])

@@ -291,6 +291,15 @@ def test_warnings_of_personal_data_reach_the_log(world: World, capsys: pytest.Ca
     assert not any(secret in out for secret in ("1234", "me@"))
 
 
+def test_a_kind_that_is_allowed_in_a_bucket_is_no_reason_to_refuse(world: World) -> None:
+    world.put("in.tsv", "a\tx\nb\tcall 010-1234-5678\n")
+    with pytest.raises(DataError, match="line 2: the line holds what looks like a mobile phone number"):
+        world.feature("in.tsv")
+    assert world.feature("in.tsv", personal_data_allowed=["a mobile phone number"])["user_count"] == 2
+    world.put("in.csv", "user_id,behavior\na,x\nb,call 010-1234-5678\n")
+    assert world.feature("in.csv", personal_data_allowed=["a mobile phone number"])["user_count"] == 2
+
+
 def event_rows(n_users: int, *, dear: bool = False) -> str:
     rng = np.random.default_rng(7)
     lines = ["user_id,timestamp,behavior,amount"]

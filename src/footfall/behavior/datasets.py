@@ -7,7 +7,7 @@ from footfall.behavior import ownership
 from footfall.behavior.context import BehaviorContext
 from footfall.errors import InvalidFieldError, ObjectNotFoundError, StoreDeniedError
 from footfall.label_rules import find_fault
-from footfall.personal_data import find_personal_data
+from footfall.personal_data import ALLOWING, KINDS, find
 from footfall.stores import datasets
 from footfall.stores.store import ObjectInfo, Store
 from footfall.stores.tables import find_table
@@ -33,6 +33,12 @@ def open_bucket(context: BehaviorContext, account_id: str, bucket: str, field: s
     raise ownership.no_bucket(bucket, field)
 
 
+def allowed_kinds(context: BehaviorContext, bucket: str) -> list[str]:
+    """Return the kinds of personal data that may be in a bucket, in words; see the setting ``personal_data_allowed``."""
+    tables = context.settings.personal_data_allowed
+    return sorted({KINDS[name] for table in tables if table["bucket"] == bucket for name in table["kinds"]})
+
+
 def find_objects(store: Store, bucket: str, path: str, field: str) -> list[ObjectInfo]:
     """Return the objects of a data set; see ``stores.datasets``.
 
@@ -53,7 +59,7 @@ def find_objects(store: Store, bucket: str, path: str, field: str) -> list[Objec
         ) from error
 
 
-def refuse_personal_data(store: Store, objects: Iterable[ObjectInfo], field: str) -> None:
+def refuse_personal_data(store: Store, objects: Iterable[ObjectInfo], field: str, allowed: frozenset[str]) -> None:
     """Refuse a data set of sequence or label files whose first lines hold personal data.
 
     Raises:
@@ -69,13 +75,14 @@ def refuse_personal_data(store: Store, objects: Iterable[ObjectInfo], field: str
             if left_lines == 0 or time.monotonic() > deadline:
                 return
             left_lines -= 1
-            kind = find_personal_data(line)
-            if kind is not None:
+            finding = find(line, allowed=allowed)
+            if finding is not None and finding.is_sure:  # whether bare digits are one, all of the file shows
                 raise InvalidFieldError(
                     field,
                     info.key,
                     "personal_data",
-                    f"{info.key}, line {number}: there is {kind}; remove personal data from the file and try again.",
+                    f"{info.key}, line {number}: there is {finding.kind} (by {finding.rule}); remove personal data from "
+                    f"the file and try again. {ALLOWING}",
                 )
         left_bytes -= len(plain)
         if left_bytes <= 0:

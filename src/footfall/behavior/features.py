@@ -35,10 +35,11 @@ def create_feature(
         resources.check_name_is_free(connection, caller.account_id, FEATURES, name)
     store = datasets.open_bucket(context, caller.account_id, bucket, "source_bucket")
     objects = datasets.find_objects(store, bucket, path, "source_file_path")
+    allowed = datasets.allowed_kinds(context, bucket)
     is_log = source_options is not None and source_options.format != "sequence"
     # The job looks at the texts of a log, not at its numbers.
     if context.settings.personal_data == "refuse" and not is_log:
-        datasets.refuse_personal_data(store, objects, "source_file_path")
+        datasets.refuse_personal_data(store, objects, "source_file_path", frozenset(allowed))
 
     def apply(tx: Connection) -> Feature:
         id = new_id()
@@ -53,6 +54,7 @@ def create_feature(
             encoder=requested,
             max_tokens_per_user=context.settings.max_tokens_per_user,
             personal_data=context.settings.personal_data,
+            personal_data_allowed=allowed,
         )
         return resources.make(
             context,

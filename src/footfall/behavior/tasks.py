@@ -111,8 +111,8 @@ def _check_labels(context: BehaviorContext, caller: Caller, sets: list[LabelSet]
         objects = datasets.find_objects(store, labels.bucket, labels.path, f"{labels.role}_file_path")
         data_sets.append((store, objects, f"{labels.role}_file_path"))
     if context.settings.personal_data == "refuse":
-        for store, objects, field in data_sets:
-            datasets.refuse_personal_data(store, objects, field)
+        for labels, (store, objects, field) in zip(sets, data_sets, strict=True):
+            datasets.refuse_personal_data(store, objects, field, frozenset(datasets.allowed_kinds(context, labels.bucket)))
     for store, objects, field in data_sets:
         datasets.refuse_no_labels(store, objects, field)
 
@@ -130,6 +130,7 @@ def _insert(
             coverage=resources.feature_result(feature).coverage,
             bucket=labels.bucket,
             path=labels.path,
+            personal_data_allowed=datasets.allowed_kinds(context, labels.bucket),
         )
         for labels, feature in zip(sets, features, strict=True)
     ]

@@ -82,6 +82,8 @@ class MakeFeature(Job, kw_only=True):
     max_tokens_per_user: int
     """0: all."""
     personal_data: PersonalDataMode
+    personal_data_allowed: list[str] = []
+    """Kinds that may be in the bucket, in the words of ``personal_data.py``."""
     quota_left_bytes: int | None = None
     """None: no limit; filled in when its turn comes."""
 
@@ -125,6 +127,7 @@ class TaskInput(JobStruct, kw_only=True):
     encoder_artefact: str | None = None
     """None: asked for by a release that made no reports."""
     coverage: float | None = None
+    personal_data_allowed: list[str] = []
 
 
 class TrainTask(Job, kw_only=True):

@@ -3,7 +3,7 @@
 Knows stores and files, no arrays. The rules of a data set of several files are the contract's, 9-14.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from footfall.errors import DataError, ObjectNotFoundError
@@ -15,22 +15,24 @@ from footfall.stores.store import ObjectInfo, Store
 from footfall.stores.tables import find_table
 
 
-def open_sources(buckets: Buckets, bucket: str, path: str, scratch: Path, log: Callable[[str], None]) -> list[Source]:
+def open_sources(
+    buckets: Buckets, bucket: str, path: str, scratch: Path, log: Callable[[str], None], allowed: Iterable[str] = ()
+) -> list[Source]:
     """Return the files of a data set; see ``stores.datasets``. Of a table they are those that its own log says.
 
     Each may be opened again and again, and notices when the object is no longer the one that was found here. Keys that
-    cannot be read are logged.
+    cannot be read are logged. ``allowed``: kinds of personal data that may be in them.
 
     Raises:
         ObjectNotFoundError: nothing is there.
         DataError: UNEXPECTED_FILE_TYPE: a table that cannot be read, or several of them.
     """
-    store = buckets.open(bucket)
+    store, kinds = buckets.open(bucket), frozenset(allowed)
     table = find_table(store, path)
     if table is not None:
         files = find_live_files(store, table, path, scratch, f"{bucket}/{path}")
         log(f"{table.root or bucket} is a table of {table.format}: {len(files):,} files are part of it")
-        return [Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes, values) for info, values in files]
+        return [Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes, kinds, values) for info, values in files]
     objects = find_objects(store, path)
     if objects.tables:
         raise DataError(
@@ -42,7 +44,8 @@ def open_sources(buckets: Buckets, bucket: str, path: str, scratch: Path, log: C
     if objects.n_skipped:
         log(f"warning: {objects.n_skipped:,} keys below {path} are no paths, as a//b, and are not read; rename them in the store")
     return [
-        Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes, path_values(path, info.key)) for info in objects
+        Source(f"{bucket}/{info.key}", _opener(store, info), info.size_bytes, kinds, path_values(path, info.key))
+        for info in objects
     ]
 
 

@@ -45,7 +45,7 @@ class _Choice:
 def main(context: JobContext[MakeFeature]) -> MakeFeatureResult:
     """Do the job; return its result."""
     job = context.parameters
-    sources = open_sources(context.buckets, job.bucket, job.path, context.scratch, context.log)
+    sources = open_sources(context.buckets, job.bucket, job.path, context.scratch, context.log, job.personal_data_allowed)
     mode: PersonalData = job.personal_data
     data = _open_data(context, sources, mode)
     if isinstance(job.encoder, EncoderCandidate):

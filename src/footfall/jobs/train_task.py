@@ -69,7 +69,7 @@ def _about_encoder(context: JobContext[TrainTask]) -> dict[str, Any]:
 
 def _read_set(context: JobContext[TrainTask], data: TaskInput) -> tuple[Feature, Labels]:
     feature = open_feature(fetch_artefact(context.internal, data.feature_artefact, context.scratch))
-    sources = open_sources(context.buckets, data.bucket, data.path, context.scratch, context.log)
+    sources = open_sources(context.buckets, data.bucket, data.path, context.scratch, context.log, data.personal_data_allowed)
     labels = read_labels(sources, context.scratch, personal_data=context.parameters.personal_data, progress=context.progress)
     for place in labels.personal_data_lines:
         context.log(f"warning: {place}")

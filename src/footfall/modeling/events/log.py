@@ -77,7 +77,7 @@ def read_log(
     is_unsure = {n for n in columns.categorical if profiles[n].kind == EMPTY and not options.categorical and n not in columns.ids}
     dates = [name for name, profile in profiles.items() if profile.kind == TIME and name != columns.timestamp]
     times = Times(columns.timestamp, [] if options.timestamp else dates)
-    writer = Writer(columns, options, times, scratch, salt, personal_data)
+    writer = Writer(columns, options, times, scratch, salt, personal_data, sources[0].allowed)
     total, done = sum(source.size_bytes for source in sources), 0
     size_bytes = {source.name: source.size_bytes for source in sources}
     try:

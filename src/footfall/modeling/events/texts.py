@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from footfall.errors import DataError
 from footfall.modeling.compiled import njit
 from footfall.modeling.dtypes import I32, I64, U8, U64
 from footfall.modeling.events.formats.location import Location
@@ -22,7 +23,7 @@ from footfall.modeling.text.personal_data import find_suspects
 from footfall.modeling.text.prefetch import prefetch
 from footfall.modeling.text.scanner import MAX_ID_CHARS, space_width, utf8_width
 from footfall.modeling.text.tokens import BEHAVIOR, count_words
-from footfall.personal_data import find_personal_data
+from footfall.personal_data import ALLOWING, Bare, Finding, find
 
 USER, ACT, CATEGORY = 0, 1, 2
 """Kinds of texts: ids are kept as they are; behaviors and categories lose blanks around them, and control characters."""
@@ -75,13 +76,22 @@ class TextTable:
         self._key_S, self._value_S = np.zeros(1 << 12, np.uint64), np.zeros(1 << 12, np.int64)
         self._n_keys, self._n_texts, self._n_bytes = 0, 0, 0
         self._is_distinct = True
+        self.bare: dict[str, tuple[Bare, dict[str, tuple[Location, int, Finding]]]] = {}
+        """By column what was counted of bare digits, and the first of each kind of personal data that they may be."""
         self._text_B = np.empty(_TEXT_BYTES, np.uint8)
         self._new: tuple[I64, U64, I32] = (
             np.empty(_NEW_ROWS, np.int64), np.empty(_NEW_ROWS, np.uint64), np.empty(_NEW_ROWS, np.int32),
         )  # fmt: skip
 
     def add(
-        self, texts: tuple[U8, I64], location: Location, *, column: str = "", personal_data: str = "off", are_ids: bool = False
+        self,
+        texts: tuple[U8, I64],
+        location: Location,
+        *,
+        column: str = "",
+        personal_data: str = "off",
+        are_ids: bool = False,
+        allowed: frozenset[str] = frozenset(),
     ) -> tuple[I64, U64, list[tuple[int, str]]]:
         """Return (code_N, hash_N, (row, kind) of new texts that look like personal data if they are only noted).
 
@@ -105,7 +115,7 @@ class TextTable:
             )  # fmt: skip
             if personal_data != "off":
                 warnings += self._find_personal_data(
-                    n_new, n_bytes, code_N[start:row], start, location,
+                    n_new, n_bytes, code_N[start:row], start, location, column, allowed,
                     refuse=personal_data == "refuse", are_ids=are_ids,
                 )  # fmt: skip
             self._flush(n_new, n_bytes)
@@ -158,7 +168,17 @@ class TextTable:
         self._n_bytes += n_bytes
 
     def _find_personal_data(
-        self, n_new: int, n_bytes: int, code_N: I64, start: int, location: Location, *, refuse: bool, are_ids: bool
+        self,
+        n_new: int,
+        n_bytes: int,
+        code_N: I64,
+        start: int,
+        location: Location,
+        column: str,
+        allowed: frozenset[str],
+        *,
+        refuse: bool,
+        are_ids: bool,
     ) -> list[tuple[int, str]]:
         """Return (row, kind) of new texts that look like personal data."""
         if n_new == 0:
@@ -166,21 +186,33 @@ class TextTable:
         end_V = self._new[0][:n_new] - self._n_bytes
         start_V = np.concatenate([np.zeros(1, np.int64), end_V[:-1]])
         text_V = end_V - 1 if are_ids else start_V - 1
-        suspects = []
+        suspects, has_bare = [], False
         for v in find_suspects(self._text_B[:n_bytes], start_V, text_V, end_V).tolist():
             text = self._text_B[start_V[v] : end_V[v]].tobytes()
-            kind = find_personal_data(text + b"\t" if are_ids else text, has_user_id=are_ids)
-            if kind is None:
+            finding = find(text + b"\t" if are_ids else text, has_user_id=are_ids, allowed=allowed)
+            if finding is None:
                 continue
             row = start + int(np.flatnonzero(code_N == self._n_texts + v)[0])
-            if refuse:
-                raise location.error(
-                    row,
-                    f"the row holds what looks like {kind}. Remove personal data, or replace it by a made-up id.",
-                    "PERSONAL_DATA_NOT_ALLOWED",
-                )
-            suspects.append((row, kind))
+            if not finding.is_sure:
+                self.bare.setdefault(column, (Bare(), {}))[1].setdefault(finding.kind, (location, row, finding))
+                has_bare = True
+            elif refuse:
+                raise personal_data_error(location, row, column, finding)
+            else:
+                suspects.append((row, finding.kind))
+        if has_bare:
+            self.bare[column][0].count(b"\n".join(self._text_B[start_V[v] : end_V[v]].tobytes() for v in range(n_new)))
         return suspects
+
+
+def personal_data_error(location: Location, row: int, column: str, finding: Finding, count: str = "") -> DataError:
+    """Return the error for a row that holds personal data; ``count``: how many others speak for it."""
+    return location.error(
+        row,
+        f"the column {column!r} holds what looks like {finding.kind} (by {finding.rule}{f'; {count}' if count else ''}). Remove "
+        f"personal data, or replace it by a made-up id. {ALLOWING}",
+        "PERSONAL_DATA_NOT_ALLOWED",
+    )
 
 
 def _frozen(array: Any) -> Any:

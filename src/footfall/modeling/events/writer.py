@@ -20,7 +20,7 @@ from footfall.modeling.events.columns import Columns
 from footfall.modeling.events.event_log import N_PARTITIONS, EventLog
 from footfall.modeling.events.formats.location import Location
 from footfall.modeling.events.options import LogOptions
-from footfall.modeling.events.texts import ACT, CATEGORY, USER, TextTable
+from footfall.modeling.events.texts import ACT, CATEGORY, USER, TextTable, personal_data_error
 from footfall.modeling.events.times import Times
 from footfall.modeling.events.users import UserCounts
 from footfall.modeling.reading.histories import Schema
@@ -36,7 +36,14 @@ class Writer:
     """Turns batches into records and writes them."""
 
     def __init__(
-        self, columns: Columns, options: LogOptions, times: Times, scratch: Path, salt: int, personal_data: PersonalData
+        self,
+        columns: Columns,
+        options: LogOptions,
+        times: Times,
+        scratch: Path,
+        salt: int,
+        personal_data: PersonalData,
+        allowed: frozenset[str] = frozenset(),
     ) -> None:
         self.columns, self.times, self.counts = columns, times, Counter[str]()
         self.is_until_given = options.observed_until is not None
@@ -44,6 +51,7 @@ class Writer:
         self.too_big: dict[str, tuple[Location, int]] = {}
         """Columns with numbers that are too big, and where the first one stands."""
         self._personal: PersonalData = personal_data
+        self._allowed = allowed
         self._n_suspects = Counter[str]()
         self._warnings: list[str] = []
         self._ids = TextTable(scratch, "ids", kind=USER, salt=salt)
@@ -66,10 +74,14 @@ class Writer:
         """Add the rows of one batch."""
         columns = self.columns
         ids = read_ids(batch[columns.user_id], columns.user_id, location)
-        user_N, hash_N, suspect_ids = self._ids.add(ids, location, personal_data=self._personal, are_ids=True)
+        user_N, hash_N, suspect_ids = self._ids.add(
+            ids, location, column=columns.user_id, personal_data=self._personal, are_ids=True, allowed=self._allowed
+        )
         self._refuse_second_header(batch, location, hash_N)
         acts = read_texts([batch[name] for name in columns.behavior], location)
-        act_N, _, suspect_acts = self._acts.add(acts, location, personal_data=self._personal)
+        act_N, _, suspect_acts = self._acts.add(
+            acts, location, column=" + ".join(columns.behavior), personal_data=self._personal, allowed=self._allowed
+        )
         self._note_personal_data(location, [*suspect_ids, *suspect_acts])
         record: dict[str, Any] = {"hash": hash_N, "user": user_N.astype(np.uint32), "act": act_N.astype(np.int32)}
         record["time"] = self.times.read(batch, location, user_N.size)
@@ -81,6 +93,7 @@ class Writer:
                 column=name,
                 personal_data=self._personal,
                 are_ids=name in columns.ids,
+                allowed=self._allowed,
             )
             self._note_personal_data(location, suspects)
         record["number"] = np.empty((user_N.size, len(columns.numeric)), np.float32)
@@ -148,6 +161,17 @@ class Writer:
             self._file.write(np.ascontiguousarray(column[order_N], dtype=kind).data if column.size else b"")
         self._held, self._n_held = [], 0
 
+    def _judge_bare_digits(self) -> None:
+        """Refuse or note bare digits of a column of which most pass the check of a card or a resident registration number."""
+        columns = [item for table in (self._ids, self._acts, self._categories) for item in table.bare.items()]
+        for column, (bare, firsts) in columns:
+            for kind, (location, row, finding) in firsts.items():
+                count = bare.verdict(kind)
+                if count and self._personal == "refuse":
+                    raise personal_data_error(location, row, column, finding, count)
+                if count:
+                    self._note_personal_data(location, [(row, f"{kind}, in the column {column!r}; {count}")])
+
     def shut(self) -> None:
         """Close the files."""
         self._file.close()
@@ -158,6 +182,7 @@ class Writer:
         """Return the log."""
         self._write_chunk()
         self._file.close()
+        self._judge_bare_digits()
         if self.counts["no user"] > _MAX_WITHOUT_USER * self.counts["read"]:
             raise DataError(
                 "UNEXPECTED_TXT_FORMAT",

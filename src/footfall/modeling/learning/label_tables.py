@@ -19,7 +19,7 @@ from footfall.modeling.events.formats.location import EventFile, Location, peek
 from footfall.modeling.events.names import Names
 from footfall.modeling.reading.source import PersonalData, Source
 from footfall.modeling.text.scanner import MAX_ID_CHARS
-from footfall.personal_data import find_personal_data
+from footfall.personal_data import find
 
 _HEADERLESS = ("user_id", "label")
 _PEEKED = 1_000
@@ -60,7 +60,7 @@ def read_tables(
                 sentence = f"the label in the column {label!r} is not {FORMS}. Correct it, or leave the user out."
                 raise location.error(row, sentence, "UNEXPECTED_LABEL")
             _check_ids(data_B, offset_N1, location)
-            suspects = [] if personal_data == "off" else _find_addresses(data_B, offset_N1, location, personal_data)
+            suspects = [] if personal_data == "off" else _find_addresses(data_B, offset_N1, location, source, personal_data)
             part = data_B[offset_N1[0] : offset_N1[-1]], np.diff(offset_N1), (at_N >= len(ZEROS)).astype(np.uint8)
             yield location, part, suspects
 
@@ -114,13 +114,14 @@ def _check_ids(data_B: U8, offset_N1: I64, location: Location) -> None:
             raise location.error(row, sentence, "LIMIT_ERROR_MID_LENGTH")
 
 
-def _find_addresses(data_B: U8, offset_N1: I64, location: Location, personal_data: PersonalData) -> list[str]:
+def _find_addresses(data_B: U8, offset_N1: I64, location: Location, source: Source, personal_data: PersonalData) -> list[str]:
     found = []
     has_at = pc.match_substring(_as_array(data_B, offset_N1), "@").to_numpy(zero_copy_only=False)
     for row in np.flatnonzero(has_at).tolist():
-        kind = find_personal_data(data_B[offset_N1[row] : offset_N1[row + 1]].tobytes() + b"\t")
-        if kind is None:
+        finding = find(data_B[offset_N1[row] : offset_N1[row + 1]].tobytes() + b"\t", allowed=source.allowed)
+        if finding is None:
             continue
+        kind = finding.kind
         if personal_data == "refuse":
             sentence = f"the user id is {kind}. Replace it by a made-up id."
             raise location.error(row, sentence, "PERSONAL_DATA_NOT_ALLOWED")

@@ -22,7 +22,7 @@ from footfall.modeling.reading.user_ids import UserIds
 from footfall.modeling.text import scanner
 from footfall.modeling.text.personal_data import find_suspects
 from footfall.modeling.threads import map_ordered
-from footfall.personal_data import find_personal_data
+from footfall.personal_data import ALLOWING, Bare, Finding, find
 
 Out = TypeVar("Out")
 
@@ -54,6 +54,8 @@ class Block:
     tab_N: I64
     end_N: I64
     id_hash_N: U64
+    bare: list[tuple[int, Finding]] = field(default_factory=list)
+    """(line number, what) of bare digits that may be personal data, or other numbers."""
     personal: list[tuple[int, str]] = field(default_factory=list)
     """(line number, kind) of what looks like personal data, if ``personal_data`` is "warn"."""
 
@@ -84,12 +86,15 @@ def map_blocks(
         return raw.bytes_read, block, work(block)
 
     is_empty = True
+    bare = BareLines(refuse=personal_data == "refuse")
     for bytes_read, block, out in map_ordered(run, _cut(sources, block_bytes)):
         is_empty = False
+        bare.add(block)
         if users is not None:
             users.add(block.source, block.first_line, block.id_hash_N)
         progress(stage, bytes_read, total)
         yield block, out
+    bare.close()
     if is_empty:
         names = ", ".join(source.name for source in sources) or "the data set"
         raise DataError("NOT_EXIST_FILE", "the file is empty. Check the path and write the file again.", path=names)
@@ -205,15 +210,49 @@ def _check(raw: _RawBlock, seed: np.uint64, personal_data: PersonalData) -> Bloc
 
 def _check_personal_data(block: Block, data: bytes, *, refuse: bool) -> None:
     for n in find_suspects(block.data_B, block.start_N, block.tab_N, block.end_N).tolist():
-        kind = find_personal_data(data[block.start_N[n] : block.end_N[n]])
-        if kind is None:
+        finding = find(data[block.start_N[n] : block.end_N[n]], allowed=block.source.allowed)
+        if finding is None:
             continue
         line = block.first_line + n
-        if refuse:
-            raise DataError(
-                "PERSONAL_DATA_NOT_ALLOWED",
-                f"the line holds what looks like {kind}. Remove personal data, or replace it by a made-up id.",
-                path=block.source.name,
-                line=line,
-            )
-        block.personal.append((line, kind))
+        if not finding.is_sure:
+            block.bare.append((line, finding))
+        elif refuse:
+            raise _personal_data(block.source, line, finding, "")
+        else:
+            block.personal.append((line, finding.kind))
+
+
+def _personal_data(source: Source, line: int, finding: Finding, count: str) -> DataError:
+    rule = f"{finding.rule}; {count}" if count else finding.rule
+    return DataError(
+        "PERSONAL_DATA_NOT_ALLOWED",
+        f"the line holds what looks like {finding.kind} (by {rule}). Remove personal data, "
+        f"or replace it by a made-up id. {ALLOWING}",
+        path=source.name,
+        line=line,
+    )
+
+
+class BareLines:
+    """Judges bare digits in all lines of a data set, when the last one was read."""
+
+    def __init__(self, *, refuse: bool) -> None:
+        self._refuse, self._bare = refuse, Bare()
+        self._first: dict[str, tuple[Source, int, Finding]] = {}
+
+    def add(self, block: Block) -> None:
+        """Count a block's; when they are only noted, each is noted that is of a kind which most so far are."""
+        if not block.bare:
+            return
+        self._bare.count(block.data_B.tobytes())
+        for line, finding in block.bare:
+            self._first.setdefault(finding.kind, (block.source, line, finding))
+            if not self._refuse and self._bare.verdict(finding.kind):
+                block.personal.append((line, finding.kind))
+
+    def close(self) -> None:
+        """Raise the error for the first of a kind which most are, if they are refused."""
+        for kind, (source, line, finding) in self._first.items():
+            count = self._bare.verdict(kind)
+            if count and self._refuse:
+                raise _personal_data(source, line, finding, count)

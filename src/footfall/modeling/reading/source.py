@@ -21,6 +21,8 @@ class Source:
     open: Callable[[], Iterator[bytes]]
     size_bytes: int = 0
     """As stored; 0 when not known. Only progress needs it."""
+    allowed: frozenset[str] = frozenset()
+    """Kinds of personal data that may be in it."""
     values: Mapping[str, str | None] = field(default_factory=dict)
     """Columns of an event log that its path says, or the log of its table; None: missing."""
 
