@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 STATUS_BYTES = 192 << 10
 SMALL_BYTES = 4096
 _PID_BYTES = 20
+_RETRY_INTERVAL_S = 0.5
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 SCRATCH_DIRECTORIES = ("home", "tmp", "code")
 _DRAFTS = {"status.draft": STATUS_BYTES, "started.draft": SMALL_BYTES, "beat.draft": SMALL_BYTES}
@@ -33,12 +34,17 @@ class NodeFiles:
 
     Args:
         log_limit_bytes: the log keeps so many bytes and one line that says so.
+
+    ``n_lost_log_bytes``: how much of the output found the disk full.
     """
 
     def __init__(self, directory: str, log_limit_bytes: int) -> None:
         self.directory = directory
         self.scratch = os.path.join(directory, layout.SCRATCH)
         self.is_log_cut = False
+        self.n_lost_log_bytes = 0
+        self._n_told_lost = 0
+        self._retry_log_at = 0.0
         self._log_limit_bytes = log_limit_bytes
         self._lock = -1
         self._log = -1
@@ -93,26 +99,27 @@ class NodeFiles:
             pass  # the next heartbeat may do better; nothing is decided by a single one
 
     def append_log(self, data: bytes) -> None:
-        """Add to the log until its limit or the disk is reached; from there on, output is read and dropped."""
+        """Add to the log until its limit is reached; output that finds the disk full is dropped, and how much is said there."""
         if self.is_log_cut or not data:
             return
+        if self.n_lost_log_bytes > self._n_told_lost and (time.monotonic() < self._retry_log_at or not self._tell_lost()):
+            self.n_lost_log_bytes += len(data)
+            return
         room = self._log_limit_bytes - self._log_bytes
-        try:
-            self._write_log(data[:room])
-            if len(data) > room:
-                self.is_log_cut = True
-                self._write_log(
-                    b"\n[footfall: the log reached its limit of %d bytes; what follows is not kept]\n" % self._log_limit_bytes
-                )
-        except OSError as error:
-            if error.errno not in _NO_SPACE:
-                raise
-            self.is_log_cut = True
+        if not self._try_log(data[:room]) or len(data) <= room:
+            return
+        self.is_log_cut = True
+        self._try_log(b"\n[footfall: the log reached its limit of %d bytes; what follows is not kept]\n" % self._log_limit_bytes)
+
+    def finish_log(self) -> None:
+        """Say in the log what was lost at its end, if there is room for that again."""
+        if self.n_lost_log_bytes > self._n_told_lost:
+            self._tell_lost()
 
     @property
     def has_reached_log_limit(self) -> bool:
-        """Whether the limit, and not a full disk, ended the log."""
-        return self.is_log_cut and self._log_bytes >= self._log_limit_bytes
+        """Whether the limit ended the log."""
+        return self.is_log_cut
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Publish a file that others may read at any time; lost when the disk is full, for a later one says more."""
@@ -126,17 +133,45 @@ class NodeFiles:
         """Return the path of one of the node's files."""
         return os.path.join(self.directory, name)
 
-    def _write_log(self, data: bytes) -> None:
-        now_s = int(time.time())
-        if now_s != self._indexed_s:
-            self._indexed_s = now_s
-            # layout.LOG_INDEX_ENTRY, for which ``struct`` need not be loaded
-            os.write(self._index, now_s.to_bytes(8, "little") + self._log_bytes.to_bytes(8, "little"))
+    def _tell_lost(self) -> bool:
+        """Write a line of its own about what was lost since the last such line; return whether the disk took it."""
+        n_new, n_bytes = self.n_lost_log_bytes - self._n_told_lost, self._log_bytes
+        if self._try_log(b"\n[footfall: %d bytes of the log were lost here: the disk was full]\n" % n_new):
+            self._n_told_lost += n_new
+            return True
+        self.n_lost_log_bytes = self._n_told_lost + n_new  # of the line itself nothing is missed
+        os.ftruncate(self._log, n_bytes)
+        self._log_bytes = n_bytes
+        return False
+
+    def _try_log(self, data: bytes) -> bool:
+        """Write to the log; return False, and note what is lost, where the disk is full."""
         view = memoryview(data)
-        while view:
-            written = os.write(self._log, view)
-            self._log_bytes += written
-            view = view[written:]
+        try:
+            self._write_index()
+            while view:
+                written = os.write(self._log, view)
+                self._log_bytes += written
+                view = view[written:]
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise
+            self.n_lost_log_bytes += len(view)
+            self._retry_log_at = time.monotonic() + _RETRY_INTERVAL_S
+            return False
+        return True
+
+    def _write_index(self) -> None:
+        now_s = int(time.time())
+        if now_s == self._indexed_s:
+            return
+        # layout.LOG_INDEX_ENTRY, for which ``struct`` need not be loaded
+        entry = now_s.to_bytes(8, "little") + self._log_bytes.to_bytes(8, "little")
+        written = os.write(self._index, entry)
+        if written < len(entry):
+            os.ftruncate(self._index, os.fstat(self._index).st_size - written)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._indexed_s = now_s
 
     def _publish(self, draft: str, name: str, content: Mapping[str, Any], *, sync: bool = False) -> None:
         handle = os.open(self.path(draft), os.O_WRONLY)

@@ -242,7 +242,10 @@ class Supervisor:
         if self._command is not None:
             self._command.finish(self._exit_reason)
         _remove_scratch(self._files.scratch)
+        self._files.finish_log()  # now there may be room
         notes = self._command.notes if self._command is not None else []
+        if self._files.n_lost_log_bytes:
+            notes = [*notes, f"{self._files.n_lost_log_bytes:,} bytes of its log were lost: the disk was full."]
         self._files.write_status(self._exit_reason.status(time.time(), notes))
         self._wake()
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,3 +85,39 @@ def test_a_command_that_fills_the_disk_at_once_is_served_and_ends_as_it_did(smal
     status = small_disk.wait(run_id)
     assert status["exit_code"] == 3
     assert status["dropped_points"] == 50
+
+
+def test_a_log_goes_on_when_the_disk_has_room_again_and_says_how_much_was_lost(small_disk: RunnerBench) -> None:
+    talk = "for i in $(seq 40); do head -c 9000 /dev/zero | tr '\\0' x; echo; sleep 0.02; done"
+    run_id, _ = small_disk.submit(
+        f"echo before; read go < $NSML_PRJ_DIR/go; {talk}; echo during; read go < $NSML_PRJ_DIR/go; echo after"
+    )
+    os.mkfifo(small_disk.project / "go", 0o666)
+    small_disk.wait_log(run_id, "before")
+    filler = small_disk.settings.data_dir / "filler"
+    subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4096"], stderr=subprocess.DEVNULL, check=False)
+    (small_disk.project / "go").write_text("go\n")
+    time.sleep(2.5)
+    filler.unlink()
+    (small_disk.project / "go").write_text("go\n")
+    status = small_disk.wait(run_id)
+    log = small_disk.log(run_id)
+    assert log.startswith("before\n")
+    assert log.endswith("after\n")
+    lost = [int(line.split()[1]) for line in log.splitlines() if line.startswith("[footfall: ")]
+    told = "".join(line for line in log.splitlines(keepends=True) if not line.startswith("[footfall: "))
+    written = len("before\nduring\nafter\n") + 40 * 9001
+    assert sum(lost) + len(told) - len(lost) == written, "every byte is in the log or counted as lost"
+    assert sum(lost) > 100_000
+    assert status["message"] == f"{sum(lost):,} bytes of its log were lost: the disk was full."
+
+
+def test_what_a_log_lost_at_its_end_is_said_in_its_message(small_disk: RunnerBench) -> None:
+    script = "echo before; head -c 1G /dev/zero > $HOME/x 2>/dev/null; echo during; sleep 0.1; rm $HOME/x; sleep 1.2; echo after"
+    status, log = small_disk.run(script)
+    assert log.endswith("after\n")
+    assert "during" in log or "lost here" in log
+    full = "head -c 1G /dev/zero > $NSML_OUTPUT_DIR/x 2>/dev/null; head -c 100000 /dev/zero | tr '\\0' x"
+    status, log = small_disk.run(full)
+    assert "bytes of its log were lost" in status["message"]
+    assert status["exit_code"] == 0
