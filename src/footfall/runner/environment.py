@@ -66,6 +66,8 @@ def workload_environment(
     endpoints: Endpoints,
     *,
     path: str,
+    packages: str,
+    shell: str,
     image_variables: Mapping[str, str],
     home: str,
     temporary: str,
@@ -76,6 +78,8 @@ def workload_environment(
 
     Args:
         path: directories of programs that the image adds, or an empty text.
+        packages: where the command's own Python packages are found, besides where its own PYTHONPATH leads; or an empty text.
+        shell: the image's.
         image_variables: what the image sets; everything else wins over it.
         hosts: the address of each node, by rank.
         port: of the nodes' rendezvous.
@@ -87,11 +91,13 @@ def workload_environment(
         "TMPDIR": temporary,
         "USER": "user",
         "LOGNAME": "user",
-        "SHELL": "/bin/sh",
+        "SHELL": shell,
         **_defaults(spec),
         **_launcher_variables(spec, hosts, port),
     }
     requested = dict(spec["environment"]) | launch.secrets
+    if packages:
+        requested["PYTHONPATH"] = ":".join(filter(None, (requested.get("PYTHONPATH"), packages)))
     return (
         {**image_variables, **base}
         | requested

@@ -61,6 +61,7 @@ class UserCommand(Command):
         self._pid = 0
         self._stop_request: StopRequest | None = None
         self._is_asked = False
+        self._packages: dict[str, str] = {}
         self.environment: dict[str, str] = {}
         self.directory = ""
         self._directories = NodeDirectories(self._spec, files.directory, self.uid, is_sandboxed=self.level == "bubblewrap")
@@ -77,6 +78,8 @@ class UserCommand(Command):
             self._unpack_engine_image(wait)
         self._limit_processes()
         self._directories.make()
+        if self._image.kind in ("host", "venv"):
+            self._make_packages()
         self.directory = self._work["project_dir"] or self._directories.home
         if self._work["code"]:
             self.directory = self._directories.code
@@ -242,6 +245,14 @@ class UserCommand(Command):
         if self._group is None and self.uid is None and os.geteuid() == 0:
             self.notes.append("Nothing here counts the processes of root, so how many the node starts is not limited.")
 
+    def _make_packages(self) -> None:
+        from footfall.runner.packages import make_packages
+
+        try:
+            self._packages = make_packages(self._image, self._directories.home, self._directories.shown_home, self.uid)
+        except OSError as error:
+            raise LaunchError(f"{error.filename} cannot be laid out for the command: {error.strerror}.") from error
+
     def _unpack(self, wait: Callable[[float], None]) -> None:
         from footfall.runner.code_archive import start_unpacking
         from footfall.runner.process.child import collect_output
@@ -272,7 +283,9 @@ class UserCommand(Command):
         self.environment = workload_environment(
             self._launch,
             self.endpoints,
-            path=self._image.path,
+            path=":".join(filter(None, (self._image.path, self._packages.get("PATH")))),
+            packages=self._packages.get("PYTHONPATH", ""),
+            shell=self._image.shell,
             image_variables=self._image.variables,
             home=self._directories.shown_home,
             temporary=self._directories.shown_temporary,
