@@ -99,10 +99,10 @@ def _raw_terminal(terminal: int) -> Iterator[None]:
     before = termios.tcgetattr(0)
     previous = signal.signal(signal.SIGWINCH, resize)
     try:
-        tty.setraw(0)
+        tty.setraw(0, termios.TCSADRAIN)  # what was typed ahead is for the program
         yield
     finally:
-        termios.tcsetattr(0, termios.TCSAFLUSH, before)
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
         signal.signal(signal.SIGWINCH, previous)
 
 

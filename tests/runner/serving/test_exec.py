@@ -51,6 +51,7 @@ def test_a_program_runs_beside_the_command_with_its_user_variables_and_rights(li
     )
     said = done.stdout.decode()
     assert done.returncode == 7, done.stderr
+    assert done.stderr == b""
     lines = said.splitlines()
     is_plain = bench.executor.isolation.level == "plain"
     assert lines[0] == str(os.geteuid() if is_plain else os.geteuid() or bench.settings.run_uid)
@@ -102,6 +103,25 @@ def test_a_terminal_is_the_programs_own(live: tuple[RunnerBench, str]) -> None:
     wait_for(b"42")
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 3
+
+
+def test_what_was_typed_before_the_shell_was_there_is_for_the_shell(live: tuple[RunnerBench, str]) -> None:
+    bench, run_id = live
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", CLIENT, str(bench.node(run_id)), "bash", "--norc", "-i"])
+    os.write(terminal, b"echo $((40 + 2)); exit 3\n")
+    said = b""
+    while select.select([terminal], [], [], 15)[0]:
+        try:
+            said += os.read(terminal, 4096)
+        except OSError:
+            break  # the client has ended
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert b"42\r\n" in said
+    assert b"cannot access parent directories" not in said
     assert os.waitstatus_to_exitcode(status) == 3
 
 

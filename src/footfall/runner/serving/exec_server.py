@@ -183,7 +183,7 @@ class ExecServer:
     def _join(self, environment: Mapping[str, str], descriptors: tuple[int, int, int], script: int, has_terminal: bool) -> int:
         """Start a shell in the namespaces of the sandbox; it drops its rights as the command's did."""
         context = self._context
-        argv = ["nsenter", "--target", str(context.first), "--mount", "--uts", "--ipc", "--pid", "--wd=/"]
+        argv = ["nsenter", "--target", str(context.first), "--mount", "--uts", "--ipc", "--pid"]
         argv += [] if context.uid is not None else ["--user", "--preserve-credentials"]
         argv += ["--", *bubblewrap.drop_rights(context.isolation, context.image), context.image.shell, "-c", shell.READ_SCRIPT]
         names = ("FOOTFALL_RUN_ID", "FOOTFALL_RUN_MARKER")
