@@ -74,7 +74,7 @@ def test_pip_installs_into_the_run(home: Path, image: Image, level: str, pip: st
     assert lines[:2] == [f"old {image.path}", "says old"]
     assert lines[-3:-1] == [f"new {image.path}", "says new"], log
     assert lines[-1].split()[:2] == ["mine", "1.0"]
-    after, log = bench.run(f"{SHOW}; ls -a $HOME", image=image)
+    _, log = bench.run(f"{SHOW}; ls -a $HOME", image=image)
     assert log.startswith("old"), "nothing of it is left for the next run"
 
 
