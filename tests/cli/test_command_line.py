@@ -11,6 +11,7 @@ from footfall.errors import ServiceError
 from live_server import Footfall, LiveServer, live_server, run_footfall
 
 PROJECT = "vision"
+SAY = "import os, sys; print('old', *sys.argv[1:], os.environ['A'], os.environ['MY_TOKEN'], os.environ.get('B'))"
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +189,58 @@ def test_runs_are_listed_with_what_they_are_and_found_by_it(footfall: Footfall, 
         assert first.took_s is not None
         assert 0 <= first.took_s < 60
     assert footfall("runs", "list", "--longer-than", "soon").code == 2
+
+
+def test_a_run_is_repeated_with_changes(footfall: Footfall, tmp_path: Path) -> None:
+    (tmp_path / "say.py").write_text(SAY)
+    line = (
+        "run",
+        "--project",
+        PROJECT,
+        "--code",
+        str(tmp_path),
+        "--env",
+        "A=1",
+        "--secret",
+        "MY_TOKEN=s3cr3t",
+        "--note",
+        "first",
+        "-d",
+    )
+    first = footfall(*line, "--", "python3", "say.py", "--lr", "0.1").out.strip()
+    options = ("--env", "B=2", "--priority", "7", "--note", "second", "--timeout", "99", "--", "python3", "say.py", "--lr", "0.2")
+    made = footfall("runs", "restart", first, *options)
+    assert made.code == 0, made.err
+    second = made.out.strip()
+    third = footfall("runs", "restart", second, "--env", "A=3").out.strip()
+    (tmp_path / "say.py").write_text("print('new code')")
+    fourth = footfall("runs", "restart", third, "--code", str(tmp_path)).out.strip()
+    for name, said in {
+        first: "old --lr 0.1 1 s3cr3t None", second: "old --lr 0.2 1 s3cr3t 2", third: "old --lr 0.2 3 s3cr3t 2",
+        fourth: "new code",
+    }.items():  # fmt: skip
+        assert footfall("runs", "wait", name).code == 0
+        assert footfall("logs", name).out == f"{said}\n"
+    wire = footfall("runs", "show", third, "--json").json
+    assert (wire["note"], wire["priority"], wire["timeoutSeconds"]) == ("second", 7, 99)
+    assert wire["envs"] == {"A": "3", "B": "2", "MY_TOKEN": "****"}
+    refused = footfall("runs", "restart", first, "--product", "999")
+    assert (refused.code, "There is no server product 999" in refused.err) == (2, True)
+    assert "--nodes" in footfall("runs", "restart", first, "--node", "2").err
+
+
+def test_logs_and_metrics_of_several_runs_are_shown_together(footfall: Footfall) -> None:
+    post = 'curl -s -d \'{"loss": %d}\' $NSML_METRIC_API || python3 -c "%s"'
+    call = "import os, urllib.request as u; u.urlopen(u.Request(os.environ['NSML_METRIC_API'], b'{\\\"loss\\\": %d}'))"
+    names = [
+        footfall("run", "--project", PROJECT, "--no-code", "-d", "--", f"echo line of {n}; {post % (n, call % n)}").out.strip()
+        for n in (1, 2)
+    ]
+    both = footfall("logs", "-f", *names)
+    assert sorted(both.out.splitlines()) == [f"[{name}] line of {n}" for n, name in enumerate(names, 1)]
+    shown = footfall("metrics", *names).out.splitlines()[2:]
+    assert [line.split()[:3] for line in shown] == [["loss", name, str(n)] for n, name in enumerate(names, 1)]
+    assert {name: one["summary"]["loss"]["last"] for name, one in footfall("metrics", *names, "--json").json.items()} == {
+        names[0]: 1.0, names[1]: 2.0,
+    }  # fmt: skip
+    assert footfall("metrics", names[0]).out.splitlines()[2].split()[:2] == ["loss", "1"]

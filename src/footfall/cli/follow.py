@@ -25,48 +25,54 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @click.command(cls=Command)
-@click.argument("kind", metavar="[feature|task|task-run|profile]")
-@click.argument("which", metavar="PROJECT/NUMBER | ID | NAME", required=False)
+@click.argument("words", metavar="PROJECT/NUMBER... | feature|task|task-run|profile ID|NAME", nargs=-1, required=True)
 @click.option("--follow", "-f", is_flag=True, help="Go on until it has ended.")
 @click.option("--node", "nodes", type=int, multiple=True, metavar="N", help="Of this node of a run; all if not given.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Begin with the last N lines.")
 @click.option("--since", metavar="TIME", help="Begin with what was written since: 90s, 10m, 2h, 3d, or a UTC time.")
 @click.option("--grep", metavar="TEXT", help="Only lines that hold TEXT.")
 def logs(
-    kind: str, which: str | None, follow: bool, nodes: tuple[int, ...], tail: int | None, since: str | None, grep: str | None
+    words: tuple[str, ...], follow: bool, nodes: tuple[int, ...], tail: int | None, since: str | None, grep: str | None
 ) -> None:
-    """Print the log of a run, or of the job that makes a feature, task, task run or profile.
+    """Print the log of runs, or of the job that makes a feature, task, task run or profile.
 
-    Several nodes are shown line by line as they come, each line behind its node's number.
+    Several runs and nodes are shown line by line as they come, each line behind the run's name and the node's number.
     """
-    if which is not None and kind not in KINDS:
-        raise click.UsageError(f"{kind!r} is none of {', '.join(KINDS)}; a run is one word: PROJECT/NUMBER.")
-    if which is not None and (nodes or tail is not None or since or grep):
+    kind, *which = words
+    if kind in KINDS and len(which) != 1:
+        raise click.UsageError(f"Name one {kind}: footfall logs {kind} ID or NAME.")
+    if kind in KINDS and (nodes or tail is not None or since or grep):
         raise click.UsageError("--node, --tail, --since and --grep are for the logs of runs.")
+    if kind not in KINDS and which and not all("/" in word or word.isdigit() for word in words):
+        raise click.UsageError(f"{kind!r} is none of {', '.join(KINDS)}; a run is one word: PROJECT/NUMBER.")
     if tail is not None and since is not None:
         raise click.UsageError("--tail and --since both say where to begin; give one.")
     with open_client() as client:
-        if which is None:
+        if kind not in KINDS:
             begin = None if since is None else parse_since(since)
-            run = find_run(client, kind)
-            print_log(client, run, node_numbers(run, nodes), tail=tail, since=begin, grep=grep, follow=follow)
+            runs = [find_run(client, word) for word in dict.fromkeys(words)]
+            sources = [(run, node) for run in runs for node in node_numbers(run, nodes)]
+            print_log(client, sources, tail=tail, since=begin, grep=grep, follow=follow)
             return
-        resource = resources(client, kind).find(which)
+        resource = resources(client, kind).find(which[0])
         with output.LogPrinter(id=resource.id) as printer:
             for chunk in client.log(resource, follow=follow):
                 printer.show(chunk)
 
 
-def print_log(client: "Client", run: "Run", nodes: list[int], **how: Any) -> None:
-    """Print the logs of some nodes of a run; ``how`` is as for ``client.runs.log``."""
+def print_log(client: "Client", sources: list[tuple["Run", int]], **how: Any) -> None:
+    """Print the logs of nodes of runs; ``how`` is as for ``client.runs.log``."""
+    is_one_run = len({run.name for run, _ in sources}) == 1
     with ExitStack() as stack:
-        printers = {node: stack.enter_context(output.LogPrinter(run=run.name, node=node)) for node in nodes}
-        if len(nodes) == 1:
-            for chunk in client.runs.log(run, node=nodes[0], **how):
-                printers[nodes[0]].show(chunk)
+        printers = [stack.enter_context(output.LogPrinter(run=run.name, node=node)) for run, node in sources]
+        if len(sources) == 1:
+            for chunk in client.runs.log(sources[0][0], node=sources[0][1], **how):
+                printers[0].show(chunk)
             return
-        for node, line in _interleaved(client, run, nodes, how):
-            printers[node].show(line if choices().json else b"[%d] %b" % (node, line))
+        for index, line in _interleaved(client, sources, how):
+            run, node = sources[index]
+            name = f"{node}" if is_one_run else run.name if (run.node_count or 1) == 1 else f"{run.name} {node}"
+            printers[index].show(line if choices().json else f"[{name}] ".encode() + line)
 
 
 def duration(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
@@ -122,30 +128,31 @@ def report_pending_reason(client: "Client", run: "Run") -> Iterator[None]:
         thread.join(timeout=POLL_INTERVAL_S)
 
 
-def _interleaved(client: "Client", run: "Run", nodes: list[int], how: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of several nodes as they come, each with its node."""
+def _interleaved(client: "Client", sources: list[tuple["Run", int]], how: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of several nodes as they come, each with the index of its source."""
     lines: queue.Queue[tuple[int, bytes | FootfallError | None]] = queue.Queue(maxsize=10_000)
 
-    def read(node: int) -> None:
+    def read(index: int) -> None:
+        run, node = sources[index]
         try:
             for line in whole_lines(client.runs.log(run, node=node, **how)):
-                lines.put((node, line))
+                lines.put((index, line))
         except FootfallError as error:
-            lines.put((node, error))
+            lines.put((index, error))
         finally:
-            lines.put((node, None))
+            lines.put((index, None))
 
-    for node in nodes:
-        threading.Thread(target=read, args=(node,), daemon=True).start()
-    left = len(nodes)
+    for index in range(len(sources)):
+        threading.Thread(target=read, args=(index,), daemon=True).start()
+    left = len(sources)
     while left:
-        node, line = lines.get()
+        index, line = lines.get()
         if isinstance(line, FootfallError):
             raise line
         if line is None:
             left -= 1
         else:
-            yield node, line
+            yield index, line
 
 
 def node_numbers(run: "Run", requested: tuple[int, ...]) -> list[int]:

@@ -19,7 +19,7 @@ from footfall.client.resources import LOG_CHUNK_BYTES
 from footfall.client.transport import CHUNK_BYTES, SilentStreamError, Transport
 from footfall.client.upload import chunks_of
 from footfall.client.waiting import FIRST_PAUSE_S, Patience, wait_until_final
-from footfall.contract.runs import ImageType, NewRun
+from footfall.contract.runs import ImageType, NewRun, RunChanges
 from footfall.errors import InputError, ServiceError
 from footfall.lines import LinePicker
 
@@ -184,9 +184,9 @@ class Runs:
         """Stop a run; it is ``cancelled`` when none of its processes is left."""
         return reply(Run, self._transport.json("POST", self._path(run.project_id, run.number) + "/stop"))
 
-    def restart(self, run: Run) -> Run:
-        """Create a new run of the same specification and code."""
-        return reply(Run, self._transport.json("POST", self._path(run.project_id, run.number) + "/restart"))
+    def restart(self, run: Run, changes: RunChanges | None = None) -> Run:
+        """Create a new run of the same specification and code, but for the changes: ``footfall.contract.runs.RunChanges``."""
+        return reply(Run, self._transport.json("POST", self._path(run.project_id, run.number) + "/restart", body=changes))
 
     def delete(self, run: Run) -> None:
         """Delete a run that has ended, with its log, metrics and artifacts."""

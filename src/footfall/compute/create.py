@@ -7,18 +7,20 @@ applied (``compute/runs.py``), and leaves no number spent.
 import json
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from footfall.compute import environment, projects, rules
 from footfall.compute.catalogue.images import Images
 from footfall.compute.catalogue.products import Machine, Products
 from footfall.compute.reconciler import schedule
 from footfall.compute.runs import PlannedRun
 from footfall.config import Settings
-from footfall.contract.runs import NewRun, RunRequest
+from footfall.contract.runs import NewRun, RunChanges, RunRequest
 from footfall.db import run_inputs, runs
 from footfall.db.access import accounts
 from footfall.db.engine.encryption import Secrets
 from footfall.db.engine.engine import Connection
-from footfall.errors import ShortageError
+from footfall.errors import InvalidFieldError, ShortageError
 from footfall.records import Caller, Image, MountedVolume, Product, Project, RunSpec, Workload
 
 
@@ -73,17 +75,27 @@ def plan_run(connection: Connection, launcher: Launcher, caller: Caller, project
     return plan
 
 
-def plan_restart(connection: Connection, launcher: Launcher, caller: Caller, run_id: str, request: RunRequest) -> PlannedRun:
+def plan_restart(
+    connection: Connection, launcher: Launcher, caller: Caller, run_id: str, request: RunRequest, changes: RunChanges
+) -> PlannedRun:
     """Return the plan of a run like an earlier one: of the same specification and code, whatever was configured since.
+
+    With changes it is what ``plan_run`` makes of the earlier request with these, by what is configured now.
 
     Args:
         request: what the earlier run was asked for with.
 
     Raises:
         NotFoundError, WrongStateError: as ``plan_run``.
+        InvalidFieldError: a change breaks a rule.
         ShortageError: it could not start even on an idle system.
     """
     old = runs.get(connection, run_id)
+    sealed = run_inputs.find_sealed(connection, run_id)
+    secrets = {} if sealed is None else json.loads(launcher.secrets.open(sealed, run_id))
+    if changes != RunChanges():
+        new = _changed(request, old.priority, secrets, changes)
+        return plan_run(connection, launcher, caller, old.project_id, new)
     project = projects.get_open(connection, caller, old.project_id)
     workload = old.spec.workload
     assert workload is not None
@@ -91,11 +103,23 @@ def plan_restart(connection: Connection, launcher: Launcher, caller: Caller, run
     assert old.product_code is not None
     spec = replace(old.spec, workload=replace(workload, project_name=project.name))
     _check_possible(connection, launcher, spec)
-    sealed = run_inputs.find_sealed(connection, run_id)
-    secrets = {} if sealed is None else json.loads(launcher.secrets.open(sealed, run_id))
     return PlannedRun(
         caller.account_id, caller.user_id, project.id, spec, old.run_type, old.product_code, old.priority, request, secrets
     )
+
+
+def _changed(request: RunRequest, priority: int, secrets: dict[str, str], changes: RunChanges) -> NewRun:
+    """Return an earlier request as a new one with changes."""
+    if (changes.image_path is None) != (changes.image_type is None):
+        raise InvalidFieldError("imageType", changes.image_type, "missing", "imagePath and imageType belong together; give both.")
+    before = {name: value for name, value in msgspec.structs.asdict(request).items() if name != "eng_full_name"}
+    given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
+    if changes.code_digest is not None:
+        before |= {"git_commit": None, "git_modified": None}
+    merged = {"priority": priority} | before | given
+    merged["envs"] = {**request.envs, **secrets, **(changes.envs or {})}
+    merged["secret_envs"] = [*secrets, *(changes.secret_envs or ())]
+    return NewRun(**merged)
 
 
 def _check_possible(connection: Connection, launcher: Launcher, spec: RunSpec) -> None:

@@ -135,6 +135,24 @@ class NewRun(msgspec.Struct, rename="camel"):
     log_limit_bytes: Annotated[int | None, _ours("Limit of a node's log, below the server's.")] = None
 
 
+class RunChanges(msgspec.Struct, rename="camel", frozen=True):
+    """What a restarted run is asked for with instead; what is left out is as before."""
+
+    gpu_svr_code: Annotated[int | None, _ours("Code of a server product.")] = None
+    image_path: Annotated[str | None, _ours("Path of an image; imageType goes with it.")] = None
+    image_type: Annotated[ImageType | None, _OUR] = None
+    node_count: Annotated[int | None, _OUR] = None
+    command: Annotated[str | None, _OUR] = None
+    envs: Annotated[Variables | None, _ours("Variables besides those of before, or instead of some.")] = None
+    secret_envs: Annotated[list[str] | None, _ours("Names of envs to mask, besides those of before.")] = None
+    note: Annotated[str | None, _OUR] = None
+    code_digest: Annotated[str | None, _ours("Another code archive; gitCommit and gitModified go with it.")] = None
+    git_commit: Annotated[str | None, _OUR] = None
+    git_modified: Annotated[bool | None, _OUR] = None
+    priority: Annotated[int | None, _OUR] = None
+    timeout_seconds: Annotated[int | None, _OUR] = None
+
+
 class RunRequest(msgspec.Struct, rename="camel", frozen=True):
     """What a run was asked for with, as it is stored and shown: ``NewRun`` with the product's name, secret values masked."""
 

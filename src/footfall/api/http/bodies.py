@@ -70,13 +70,13 @@ async def read_chunk(receive: Receive, timeout_s: float) -> tuple[bytes, bool]:
 
 
 def parse_body(kind: type[S], body: bytes) -> tuple[S, list[str]]:
-    """Return a body as a struct, and the names of fields that the struct does not have.
+    """Return a body as a struct, and the names of fields that the struct does not have; none is one where nothing is required.
 
     Raises:
         InvalidFieldError: rule ``json``, ``missing``, ``type`` or ``range``.
     """
     known = _field_names(kind)
-    if not body and not known:
+    if not body and kind not in _kinds_with_required:
         return kind(), []
     value = _parse_json(body)
     if not isinstance(value, dict):
@@ -89,12 +89,16 @@ def parse_body(kind: type[S], body: bytes) -> tuple[S, list[str]]:
 
 
 _names_by_kind: dict[Any, frozenset[str]] = {}
+_kinds_with_required: set[Any] = set()
 
 
 def _field_names(kind: Any) -> frozenset[str]:
     known = _names_by_kind.get(kind)
     if known is None:
-        known = _names_by_kind[kind] = frozenset(field.encode_name for field in msgspec.structs.fields(kind))
+        fields = msgspec.structs.fields(kind)
+        known = _names_by_kind[kind] = frozenset(field.encode_name for field in fields)
+        if any(field.required for field in fields):
+            _kinds_with_required.add(kind)
     return known
 
 

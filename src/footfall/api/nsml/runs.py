@@ -32,12 +32,12 @@ def post_run(request: Request) -> Mutation:
 
 
 def restart_run(request: Request) -> Mutation:
-    """Make a run like another."""
+    """Make a run like another, or with some things changed."""
     context, caller = request.context, request.caller
     with context.database.read() as connection:
         row = _find(request, connection)
         assert row.request is not None
-        plan = create.plan_restart(connection, context.launcher, caller, row.id, row.request)
+        plan = create.plan_restart(connection, context.launcher, caller, row.id, row.request, request.fields)
     return Mutation(lambda tx: _created(tx, plan, context.secrets))
 
 
@@ -173,7 +173,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "stop_run", "POST", f"{_ONE}/stop", "Stop a run that has not ended.", stop_run, response=shapes.RunBody, wakes=True,
     ),
     operation(
-        "restart_run", "POST", f"{_ONE}/restart", "Create a run of the same specification and code.", restart_run, **_MADE,
+        "restart_run", "POST", f"{_ONE}/restart", "Create a run of the same specification and code, or with changes.",
+        restart_run, request=shapes.RunChanges, **_MADE,
     ),
     operation(
         "delete_run", "DELETE", _ONE, "Delete a run that has ended; its number stays spent.", remove_run,

@@ -25,30 +25,41 @@ N_LEFT_OUT = 10
 
 
 @click.command(cls=Command)
-@click.argument("which", metavar="PROJECT/NUMBER")
+@click.argument("which", metavar="PROJECT/NUMBER...", nargs=-1, required=True)
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="Only this key; again for more.")
 @click.option("--points", "max_points", type=click.IntRange(4, 100_000), default=1000, help="Points of a curve in --json.")
-def metrics(which: str, keys: tuple[str, ...], max_points: int) -> None:
-    """Show the metrics that a run posted to $NSML_METRIC_API."""
+def metrics(which: tuple[str, ...], keys: tuple[str, ...], max_points: int) -> None:
+    """Show the metrics that runs posted to $NSML_METRIC_API; of several runs key by key, to compare them."""
     with open_client() as client:
-        run_ = find_run(client, which)
-        posted = client.runs.metrics(run_, keys=keys, max_points=max_points if choices().json else BAR_POINTS)
+        posted = {
+            run_.name: client.runs.metrics(run_, keys=keys, max_points=max_points if choices().json else BAR_POINTS)
+            for run_ in (find_run(client, name) for name in dict.fromkeys(which))
+        }
     if choices().json:
-        output.json_value(posted.wire)
+        wires = {name: one.wire for name, one in posted.items()}
+        output.json_value(wires if len(wires) > 1 else next(iter(wires.values())))
         return
-    curves = {curve.key: curve for curve in reversed(posted.curves)}  # that of node 0, where several post one key
-    output.table(
-        ["KEY", "LAST", "MIN", "MAX", "POINTS", "NOT FINITE", "CURVE"],
-        [
-            [key, _number(one.last), _number(one.min), _number(one.max), one.count, one.non_finite, _bars(curves.get(key))]
-            for key, one in posted.summary.items()
+    rows = []
+    for name, one in posted.items():
+        curves = {curve.key: curve for curve in reversed(one.curves)}  # that of node 0, where several post one key
+        rows += [
+            [key, name, _number(of.last), _number(of.min), _number(of.max), of.count, of.non_finite, _bars(curves.get(key))]
+            for key, of in one.summary.items()
             if not keys or key in keys
-        ],
-        numbers=[1, 2, 3, 4, 5],
-        empty=f"{run_.name} has posted no metrics; a program posts JSON objects to $NSML_METRIC_API.",
+        ]
+    several = len(posted) > 1
+    if several:
+        order = {key: place for place, key in enumerate(dict.fromkeys(row[0] for row in rows))}
+        rows.sort(key=lambda row: order[row[0]])
+    output.table(
+        ["KEY", *(["RUN"] if several else []), "LAST", "MIN", "MAX", "POINTS", "NOT FINITE", "CURVE"],
+        rows if several else [[key, *rest] for key, _, *rest in rows],
+        numbers=range(1 + several, 6 + several),
+        empty=f"{' and '.join(posted)} posted no metrics; a program posts JSON objects to $NSML_METRIC_API.",
     )
-    if posted.dropped_points:
-        output.note(f"{posted.dropped_points:,} points could not be kept: the disk was full.")
+    for name, one in posted.items():
+        if one.dropped_points:
+            output.note(f"{name}: {one.dropped_points:,} points could not be kept: the disk was full.")
 
 
 @click.group(cls=Group)

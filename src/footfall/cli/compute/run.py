@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 OWN_FAILURE = 125
 TIMED_OUT = 124  # as timeout(1) has it
 DETACHED = 130
+CODE_LIMIT_MB = 100
 F = TypeVar("F", bound=Callable[..., Any])
 
 project_option = click.option(
@@ -86,7 +87,7 @@ variable_options, limit_options = options_of(_VARIABLES), options_of(_LIMITS)
     "--code-limit",
     "code_limit_mb",
     type=click.IntRange(1),
-    default=100,
+    default=CODE_LIMIT_MB,
     show_default=True,
     metavar="MB",
     help="Send no more than this, packed; the server has a limit of its own.",
@@ -169,7 +170,7 @@ def _follow_to_end(client: "Client", made: "Run", *, wait: bool) -> None:
         else:
             output.note(f"{made.name} is created.")
             with report_pending_reason(client, made):
-                print_log(client, made, node_numbers(made, ()), follow=True)
+                print_log(client, [(made, node) for node in node_numbers(made, ())], follow=True)
             ended = client.runs.wait(made)
     except KeyboardInterrupt:
         output.note(f"\n{made.name} goes on. `footfall logs -f {made.name}` follows it, `footfall stop {made.name}` stops it.")

@@ -1,16 +1,29 @@
 """``footfall runs | stop``: list, show, wait for, repeat, stop and delete runs."""
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from footfall.cli import output
-from footfall.cli.compute.code import describe
-from footfall.cli.compute.run import OWN_FAILURE, announce, end
+from footfall.cli.command_line import CommandLine
+from footfall.cli.compute.code import describe, send_code
+from footfall.cli.compute.run import (
+    CODE_LIMIT_MB,
+    OWN_FAILURE,
+    announce,
+    end,
+    find_image,
+    limit_options,
+    shell_line,
+    variable_options,
+)
+from footfall.cli.compute.variables import read_variable_files, read_variables
 from footfall.cli.context import Command, Group, choices, find_run, open_client
 from footfall.cli.failures import each
 from footfall.cli.follow import duration, wait_quietly
 from footfall.cli.show import done, duration_text, moment, show_list
+from footfall.contract.runs import ImageType, RunChanges
 from footfall.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -88,12 +101,42 @@ def wait_run(which: str, timeout_s: float | None) -> None:
         end(wait_quietly(client, find_run(client, which), timeout_s))
 
 
-@runs.command("restart")
+@runs.command("restart", cls=CommandLine, n_own=1)
 @click.argument("which", metavar="PROJECT/NUMBER")
-def restart_run(which: str) -> None:
-    """Create a new run of the same specification and code."""
+@click.option("--product", type=int, metavar="CODE", help="Another server product.")
+@click.option("--nodes", type=click.IntRange(1), metavar="N", help="Another number of nodes.")
+@click.option("--image", "image_", metavar="PATH", help="Another image.")
+@click.option("--code", type=click.Path(path_type=Path), metavar="DIR", help="The files of this directory instead of its code.")
+@variable_options
+@limit_options
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def restart_run(which: str, image_: str | None, code: Path | None, command: tuple[str, ...], **other: Any) -> None:
+    """Create a new run of the same specification and code, but for what the options and COMMAND change.
+
+    Variables are added to those of before, or take the place of some.
+    """
+    hidden = read_variables(other["secrets"])
+    variables = read_variable_files(other["env_files"]) | read_variables(other["environment"]) | hidden
     with open_client() as client:
-        announce(client.runs.restart(find_run(client, which)))
+        run_ = find_run(client, which)
+        image_type, image_path = find_image(client, image_) if image_ else (None, None)
+        digest, commit = send_code(client, run_.project_id, code, CODE_LIMIT_MB * 1_000_000) if code else (None, None)
+        changes = RunChanges(
+            gpu_svr_code=other["product"],
+            node_count=other["nodes"],
+            image_path=image_path,
+            image_type=cast("ImageType | None", image_type),
+            command=shell_line(command),
+            envs=dict(variables) or None,
+            secret_envs=list(hidden) or None,
+            note=other["note"],
+            code_digest=digest,
+            git_commit=commit.id if commit else None,
+            git_modified=commit.is_modified if commit else None,
+            priority=other["priority"],
+            timeout_seconds=other["timeout_s"],
+        )
+        announce(client.runs.restart(run_, changes))
 
 
 @runs.command("delete")
