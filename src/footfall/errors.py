@@ -79,9 +79,9 @@ class AlreadyExistsError(InputError):
 
     code = "already_exists"
 
-    def __init__(self, kind: str, name: str) -> None:
+    def __init__(self, kind: str, name: str, details: str = "") -> None:
         article = "An" if kind[0] in "aeio" else "A"
-        super().__init__(f"{article} {kind} named {name!r} exists already. Choose another name or delete that one.")
+        super().__init__(details or f"{article} {kind} named {name!r} exists already. Choose another name or delete that one.")
         self.kind, self.name = kind, name
 
 

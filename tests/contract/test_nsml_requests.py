@@ -81,7 +81,7 @@ def test_a_project_name_exists_once_in_an_account(service: Service) -> None:
     refuse(service, BAD, "POST", "/projects", PROJECT, "exists already")
     assert make_project(service.account("other"), "one")
     assert service.operator("DELETE", f"{ROOT}/projects/{id}").status == 200
-    refuse(service, BAD, "POST", "/projects", PROJECT, "exists already")
+    refuse(service, BAD, "POST", "/projects", PROJECT, "still being deleted")
     with service.database.write() as tx:
         assert projects.finish_delete(tx, id)
     assert make_project(service.operator, "one") != id

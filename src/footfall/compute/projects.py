@@ -22,7 +22,11 @@ def check_new(connection: Connection, caller: Caller, *, name: str, note: str, n
     rules.check_project_name(name)
     rules.check_nas_size(nas_gb)
     rules.check_note(note)
-    if projects.has_name(connection, caller.account_id, name):
+    status = projects.status_by_name(connection, caller.account_id, name)
+    if status == ProjectStatus.DELETING:
+        details = f"The project {name!r} is still being deleted. Its name is free when its files are gone: try again in a minute."
+        raise AlreadyExistsError("project", name, details)
+    if status is not None:
         raise AlreadyExistsError("project", name)
 
 

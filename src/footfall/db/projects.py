@@ -45,9 +45,10 @@ def insert(tx: Connection, *, account_id: str, user_id: str, id: str, name: str,
     counters.add(tx, account_id, KIND, limit, "project")
 
 
-def has_name(connection: Connection, account_id: str, name: str) -> bool:
-    """Whether an account has a project of this name."""
-    return _NAME.one(connection, account_id=account_id, name=name) is not None
+def status_by_name(connection: Connection, account_id: str, name: str) -> str | None:
+    """Return the status of the project of this name; None when the account has none."""
+    row = _NAME.one(connection, account_id=account_id, name=name)
+    return None if row is None else str(row[0])
 
 
 def get(connection: Connection, account_id: str, id: str) -> Project:
@@ -137,7 +138,7 @@ _PAGE = Prepared(
     .offset(bindparam("skip"))
 )
 _NAME = Prepared(
-    select(projects.c.id).where(
+    select(projects.c.status).where(
         projects.c.account_id == bindparam("account_id"), projects.c.name == bindparam("name"), projects.c.deleted_at.is_(None)
     )
 )

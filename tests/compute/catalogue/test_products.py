@@ -222,10 +222,15 @@ def test_a_directory_is_imported_as_what_it_is(settings: Settings, database: Dat
     with database.write() as tx:
         assert import_image(tx, "mine:v1", env) == Image("mine:v1", "venv", str(env))
         assert import_image(tx, "root", root).kind == "rootfs"
+        conda = tmp_path / "conda"
+        for part in ("bin", "lib", "conda-meta"):
+            (conda / part).mkdir(parents=True)
+        (conda / "bin/python").touch()
+        assert import_image(tx, "conda", conda).kind == "venv"
     found = Images(settings, Machine())
     with database.read() as connection:
         assert found.resolve(connection, "CUSTOM", "mine:v1").path == str(env)
-        assert {image.name for image in images.list_imported(connection)} == {"root", "mine:v1"}
+        assert {image.name for image in images.list_imported(connection)} == {"root", "mine:v1", "conda"}
         with pytest.raises(ShortageError):
             found.resolve(connection, "BASE", "mine:v1")
     for name, path, error in (

@@ -138,7 +138,7 @@ def list_images() -> None:
 def import_image(name: str, path: Path) -> None:
     """Offer the directory PATH as the custom image NAME.
 
-    A virtual environment of Python, or a root file system. It stays where it is. For the operator, on the server's machine.
+    A Python environment (venv or conda), or a root file system. It stays where it is. For the operator, on the server's machine.
     """
     from footfall.config import load_settings
     from footfall.offline import import_image as import_here

@@ -97,19 +97,22 @@ def import_image(tx: Connection, name: str, path: Path) -> Image:
     """Make a directory of this machine known as a custom image; it stays where it is.
 
     Raises:
-        InvalidFieldError: it is neither a virtual environment of Python nor a root file system.
+        InvalidFieldError: it is neither an environment of Python (venv, conda) nor a root file system.
         AlreadyExistsError: the name is taken.
     """
     if not name or len(name) > MAX_NAME or not name.isprintable() or name != name.strip():
         details = f"The name of an image has 1 to {MAX_NAME} visible characters; {name!r} has not."
         raise InvalidFieldError("name", name, "name", details)
     directory = path.resolve()
-    if (directory / "pyvenv.cfg").is_file():
+    is_conda = (directory / "conda-meta").is_dir() and (directory / "bin/python").exists()
+    if (directory / "pyvenv.cfg").is_file() or is_conda:
         kind = "venv"
     elif (directory / "bin").is_dir() and any((directory / each).is_dir() for each in ("usr", "lib", "etc")):
         kind = "rootfs"
     else:
-        details = f"{directory} is no virtual environment (pyvenv.cfg) and no root file system (bin, usr, lib, etc)."
+        details = (
+            f"{directory} is no environment of Python (pyvenv.cfg, conda-meta) and no root file system (bin, usr, lib, etc)."
+        )
         raise InvalidFieldError("path", str(path), "path", details)
     image = Image(name, kind, str(directory))
     images.insert_imported(tx, image)
