@@ -123,7 +123,7 @@ _MESSAGES = {
     FailureReason.OUTPUT_LIMIT: "It left more in its output directory than allowed and was stopped.",
     FailureReason.LOG_LIMIT: "Its log reached its limit and it was stopped.",
     FailureReason.SIGNALLED: "A signal that we did not send ended it.",
-    FailureReason.LOST: "Its process vanished without a word.",
+    FailureReason.LOST: "Its process ended without reporting an exit code, as when the machine restarts or somebody kills it.",
 }
 
 

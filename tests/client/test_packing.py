@@ -272,10 +272,12 @@ def test_links_inside_lead_where_they_led_however_they_are_written(tmp_path: Pat
         }  # fmt: skip
 
 
-def test_a_link_to_a_directory_outside_is_sent_as_one_and_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", ["../outside", "{root}/../outside", "{root}/a/../../outside", "a/../../outside"])
+def test_a_link_to_a_directory_outside_is_sent_as_one_and_said(tmp_path: Path, written: str) -> None:
     root = tree(tmp_path / "in", {"t.py": ""})
     tree(tmp_path / "outside", {"x.csv": "1"})
-    (root / "data").symlink_to("../outside")
+    (root / "a").mkdir()
+    (root / "data").symlink_to(written.format(root=root))
     with pack(root) as archive, tarfile.open(fileobj=archive.file) as tar:
         assert tar.getmember("data").linkname == str(tmp_path / "outside")
         assert archive.n_files == 1

@@ -1,5 +1,6 @@
 """A command whose last argument is a command line of somebody else: options before it are ours, whatever follows is not."""
 
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -67,8 +68,9 @@ class CommandLine(Command):
         name = error.option_name
         if name in _ELSEWHERE:
             return f"No such option {name!r}. {_ELSEWHERE[name]}"
-        if name.startswith("--"):
-            return error.format_message()
-        near = [long for option in self.params for long in option.opts if long.startswith(f"-{name}")]
+        ours = [each for option in self.params for each in option.opts if each.startswith("--")]
+        near = (
+            get_close_matches(name, ours, 1) if name.startswith("--") else [each for each in ours if each.startswith(f"-{name}")]
+        )
         meant = f" Did you mean {' or '.join(near)}?" if near else ""
         return f"No such option {name!r}.{meant}"

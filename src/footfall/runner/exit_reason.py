@@ -73,7 +73,7 @@ class ExitReason:
         if refusal is not None and refusal["details"]:
             return refusal["details"]
         if reason == "signalled" and exit_code is not None:
-            return f"Signal {-exit_code} ended the command; nobody here sent it."
+            return f"Signal {-exit_code} ended the command. It came neither from a stop nor from a limit of the run."
         if reason == "command_failed":
             return f"The command ended with exit code {exit_code}; its log says why."
         return None

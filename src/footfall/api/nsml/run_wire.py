@@ -19,7 +19,7 @@ STATUSES: dict[RunState, shapes.RunStatus] = {
     RunState.CANCELLED: "RUN_STATE_CANCELLED",
 }
 _MESSAGES = {
-    RunState.REGISTERED: "It waits for its turn to be looked at.",
+    RunState.REGISTERED: "It waits in the queue.",
     RunState.PENDING: "Its nodes are being started.",
     RunState.IN_PROGRESS: "Its command runs on every node.",
     RunState.COMPLETED: "Every node ended with exit code 0.",

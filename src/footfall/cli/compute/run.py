@@ -185,7 +185,8 @@ def end(ended: "Run") -> None:
     elif ended.state == "completed":
         output.note(f"{ended.name} is completed.")
     else:
-        output.problem(f"{ended.name} is {ended.state}. {ended.message or ''}".rstrip())
+        words = "failed" if ended.state == "failed" else f"is {ended.state}"
+        output.problem(f"{ended.name} {words}. {ended.message or ''}".rstrip())
     raise click.exceptions.Exit(0 if ended.state == "completed" else ended.exit_code or _code_without(ended))
 
 

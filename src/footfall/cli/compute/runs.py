@@ -216,7 +216,7 @@ def _show(run_: "Run") -> None:
         "product": f"{run_.product_code}: {run_.product}",
         "nodes": run_.node_count,
         "image": run_.image,
-        "environment": " ".join(f"{name}={value}" for name, value in run_.environment.items()),
+        "environment": " ".join(f"{name}={value}".replace("\n", "\\n") for name, value in run_.environment.items()),
         "note": run_.note,
         "creator": run_.creator,
         "attempts": run_.attempts,

@@ -138,8 +138,9 @@ def _target(root: Path, path: Path, notes: list[str]) -> str:
     """
     written, here, top = os.readlink(path), os.path.realpath(path.parent), os.path.realpath(root)
     places = [os.path.normpath(os.path.join(here, written)), os.path.realpath(path)]
-    if written.startswith(f"{root}/"):
-        places.insert(0, os.path.join(top, os.path.normpath(os.path.relpath(written, root))))
+    plain = os.path.normpath(written)
+    if plain == str(root) or plain.startswith(f"{root}/"):
+        places.insert(0, os.path.normpath(os.path.join(top, os.path.relpath(plain, root))))
     for place in places:
         if place == top or place.startswith(f"{top}/"):
             return written if _stays_inside(os.path.relpath(here, top), written) else os.path.relpath(place, here)
