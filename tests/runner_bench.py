@@ -13,7 +13,8 @@ from footfall.records import Image, MountedVolume, NodeShare, RunSpec, Workload,
 
 HOST = Image("host", "host")
 _OF_WORKLOAD = {
-    "image", "code", "code_limit_bytes", "output_limit_bytes", "max_processes", "log_limit_action", "start_timeout_s",
+    "image", "code", "code_limit_bytes", "output_limit_bytes", "scratch_limit_bytes",
+    "max_processes", "log_limit_action", "start_timeout_s",
     "network", "authorized_keys", "volumes",
 }  # fmt: skip
 

@@ -84,6 +84,9 @@ class Settings:
     run_timeout_s: Amount = _setting(0.0, "Wall-clock limit of a user's run, unless it says less; 0 means none.")
     run_start_timeout_s: Amount = _setting(300.0, "All nodes of a run must have come up within this time.")
     run_output_limit_bytes: Count = _setting(10 << 30, "A run whose output directory grows beyond this ends with output_limit.")
+    run_scratch_limit_bytes: Count = _setting(
+        100 << 30, "A node whose home, /tmp and copy of the code grow beyond this together ends with scratch_limit."
+    )
     run_max_processes: Count = _setting(4096, "Processes and threads of one node of a user's run.")
     log_limit_action: Literal["drop", "end"] = _setting("drop", "At a log's limit: drop what follows, or end the run.")
     run_uid: Count = _setting(65_534, "User and group id of users' commands where the server runs as root.")

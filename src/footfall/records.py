@@ -90,6 +90,7 @@ class Workload:
     code: str = ""
     code_limit_bytes: int = 1 << 30
     output_limit_bytes: int = 10 << 30
+    scratch_limit_bytes: int = 100 << 30
     max_processes: int = 4096
     log_limit_action: str = "drop"
     """At the log's limit: ``drop`` what follows, or ``end`` the run with reason ``log_limit``."""

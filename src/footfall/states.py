@@ -82,6 +82,7 @@ class FailureReason(StrEnum):
     INPUT_CHANGED = "input_changed"
     RESULT_EXISTS = "result_exists"
     OUTPUT_LIMIT = "output_limit"
+    SCRATCH_LIMIT = "scratch_limit"
     LOG_LIMIT = "log_limit"
     SIGNALLED = "signalled"
     LOST = "lost"
@@ -121,6 +122,7 @@ _MESSAGES = {
     FailureReason.INPUT_CHANGED: "An input object changed while it was read; try again when nobody writes it.",
     FailureReason.RESULT_EXISTS: "There is another object where the result should go; nothing was overwritten.",
     FailureReason.OUTPUT_LIMIT: "It left more in its output directory than allowed and was stopped.",
+    FailureReason.SCRATCH_LIMIT: "It left more in its home, /tmp and copy of the code than allowed and was stopped.",
     FailureReason.LOG_LIMIT: "Its log reached its limit and it was stopped.",
     FailureReason.SIGNALLED: "A signal that we did not send ended it.",
     FailureReason.LOST: "Its process ended without reporting an exit code, as when the machine restarts or somebody kills it.",

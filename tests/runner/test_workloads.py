@@ -88,6 +88,19 @@ def test_the_command_runs_in_the_project_storage_or_in_its_code(any_bench: Runne
     assert (status["exit_code"], log) == (0, "a_sh\nsub\nhello from code\nx"), log
 
 
+def test_what_is_not_kept_is_told(any_bench: RunnerBench, tmp_path: Path) -> None:
+    code = make_archive(tmp_path / "code.tar.gz", a_py="x", lib__b="x", lib__c="x")
+    write = "mkdir -p outputs/now __pycache__ .cache; touch outputs/now/log __pycache__/a.pyc .cache/x model.pt; echo y > lib/b; "
+    status, _ = any_bench.run(f"sleep 0.1; {write} touch ~/seen ~/.hidden; touch $NSML_OUTPUT_DIR/kept", code=code)
+    assert status["message"] == (
+        "Not kept, for it was written into its copy of the code and not below $NSML_OUTPUT_DIR: lib/, model.pt, outputs/. "
+        "Not kept, for it was written into its home and not below $NSML_OUTPUT_DIR: seen."
+    )
+    assert any_bench.run("sleep 0.1; cat a_py lib/b; touch $NSML_OUTPUT_DIR/kept", code=code)[0]["message"] is None
+    many = "for i in 1 2 3 4 5 6 7; do touch f$i; done"
+    assert "f1, f2, f3, f4, f5 and 2 more" in any_bench.run(f"sleep 0.1; {many}", code=code)[0]["message"]
+
+
 def test_code_that_is_no_archive_leads_outside_or_is_too_large_is_refused(bench: RunnerBench, tmp_path: Path) -> None:
     def refused(path: str, **given: object) -> str:
         status, log = bench.run("echo ran", code=path, **given)

@@ -169,6 +169,7 @@ def _spec(
             volumes=tuple(MountedVolume(number) for number in new.block_storage_no_list or ()),
             code_digest=new.code_digest or "",
             code_limit_bytes=settings.max_code_unpacked_bytes,
+            scratch_limit_bytes=settings.run_scratch_limit_bytes,
             output_limit_bytes=min(new.output_limit_bytes or output_limit, output_limit),
             max_processes=settings.run_max_processes,
             log_limit_action=settings.log_limit_action,

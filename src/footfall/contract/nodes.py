@@ -70,6 +70,7 @@ class WorkloadSpec(TypedDict):
     code: str
     code_limit_bytes: int
     output_limit_bytes: int
+    scratch_limit_bytes: int
     max_processes: int
     log_limit_action: str
     start_timeout_s: float

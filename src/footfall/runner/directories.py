@@ -14,6 +14,7 @@ from footfall.runner.errors import LaunchError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from footfall.contract.nodes import NodeSpec
+    from footfall.runner.image import ImageView
 
 _PROJECT, _VOLUME = "/mnt/prj", "/mnt/block-storage"
 SANDBOX_HOME = "/run/home"
@@ -73,6 +74,23 @@ class NodeDirectories:
         if self._short is not None:
             self.shown_home = os.path.join(self._short, "home")
             self.shown_temporary = os.path.join(self._short, "tmp")
+
+    def make_packages(self, image: ImageView) -> dict[str, str]:
+        """Make where pip installs; return the variables by which it is found. Raises LaunchError."""
+        from footfall.runner.packages import make_packages
+
+        try:
+            return make_packages(image, self.home, self.shown_home, self._uid)
+        except OSError as error:
+            raise LaunchError(f"{error.filename} cannot be laid out for the command: {error.strerror}.") from error
+
+    def describe_left(self, since: float) -> list[str]:
+        """Return a sentence for each directory that goes with the run into which the command has written since."""
+        from footfall.runner.left_files import describe_left
+
+        places = (("its copy of the code", self.code), ("its home", self.home))
+        left = [(place, names) for place, path in places if (names := describe_left(path, since)) is not None]
+        return [f"Not kept, for it was written into {place} and not below $NSML_OUTPUT_DIR: {names}." for place, names in left]
 
     def keep(self, now: float) -> None:
         """Keep the short path from looking unused; ``now`` is a monotonic time."""

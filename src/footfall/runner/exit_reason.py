@@ -65,7 +65,13 @@ class ExitReason:
         limits = {
             "timed_out": f"It ran longer than {self._spec['timeout_s'] or 0:g} s and was stopped.",
             "out_of_memory": f"It used more than the {self._spec['memory_mib']} MiB it was given and was stopped.",
-            "output_limit": f"It left more than {work['output_limit_bytes'] if work else 0:,} bytes of files and was stopped.",
+            "output_limit": (
+                f"It left more than {work['output_limit_bytes'] if work else 0:,} bytes in its output directory and was stopped."
+            ),
+            "scratch_limit": (
+                f"It left more than {work['scratch_limit_bytes'] if work else 0:,} bytes in its home, /tmp and copy of the code, "
+                "and was stopped; the setting is run_scratch_limit_bytes."
+            ),
             "log_limit": f"Its log reached {self._spec['log_limit_bytes']:,} bytes and it was stopped.",
         }
         if reason in limits:

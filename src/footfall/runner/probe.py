@@ -113,7 +113,8 @@ def _launch(details: IsolationSpec, directory: str, project: str, secret: str) -
     work: WorkloadSpec = {
         "script": _SCRIPT, "image": {"name": "host", "kind": "host", "path": ""}, "project_id": "", "project_name": "probe",
         "run_name": "0", "project_dir": project, "volumes": [], "code": "", "code_digest": "", "code_limit_bytes": 0,
-        "max_processes": 4096, "output_limit_bytes": 1 << 30, "log_limit_action": "drop", "start_timeout_s": TIMEOUT_S,
+        "max_processes": 4096, "output_limit_bytes": 1 << 30, "scratch_limit_bytes": 1 << 30,
+        "log_limit_action": "drop", "start_timeout_s": TIMEOUT_S,
         "network": "host", "authorized_keys": "",
     }  # fmt: skip
     spec: NodeSpec = {

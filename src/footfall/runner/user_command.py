@@ -59,6 +59,7 @@ class UserCommand(Command):
         self._sidecar: Sidecar | None = None
         self._group: Group | None = None
         self._pid = 0
+        self._started_at = 0.0
         self._stop_request: StopRequest | None = None
         self._is_asked = False
         self._packages: dict[str, str] = {}
@@ -79,7 +80,7 @@ class UserCommand(Command):
         self._limit_processes()
         self._directories.make()
         if self._image.kind in ("host", "venv"):
-            self._make_packages()
+            self._packages = self._directories.make_packages(self._image)
         self.directory = self._work["project_dir"] or self._directories.home
         if self._work["code"]:
             self.directory = self._directories.code
@@ -91,6 +92,7 @@ class UserCommand(Command):
         self._make_environment(hosts, port)
         self._note_unexportable_names()
         is_sandboxed = self.level == "bubblewrap"
+        self._started_at = time.time()
         self._pid = self._start_in_bubblewrap(output, hosts) if is_sandboxed else self._start_on_host(output)
         self._files.write_json(layout.ISOLATION, self._description())
         return self._pid
@@ -167,7 +169,8 @@ class UserCommand(Command):
             super().kill(pids)
 
     def finish(self, exit_reason: ExitReason) -> None:
-        """End the sidecar and take over what it knew."""
+        """End the sidecar and take over what it knew; tell what is not kept."""
+        self.notes += self._directories.describe_left(self._started_at)
         if self._sidecar is not None:
             self._sidecar.finish(exit_reason)
 
@@ -188,8 +191,10 @@ class UserCommand(Command):
                 self._files,
                 poller,
                 stop,
-                directories=(self._files.scratch, self._spec["output_dir"]),
-                limit_bytes=self._work["output_limit_bytes"],
+                disk_limits={
+                    "output_limit": (self._spec["output_dir"], self._work["output_limit_bytes"]),
+                    "scratch_limit": (self._files.scratch, self._work["scratch_limit_bytes"]),
+                },
                 memory_bytes=self._spec["memory_mib"] << 20,
                 processes=lambda: self.descendants(tree.Tree()),
                 context=self._exec_context(),
@@ -244,14 +249,6 @@ class UserCommand(Command):
                 self._group = group
         if self._group is None and self.uid is None and os.geteuid() == 0:
             self.notes.append("Nothing here counts the processes of root, so how many the node starts is not limited.")
-
-    def _make_packages(self) -> None:
-        from footfall.runner.packages import make_packages
-
-        try:
-            self._packages = make_packages(self._image, self._directories.home, self._directories.shown_home, self.uid)
-        except OSError as error:
-            raise LaunchError(f"{error.filename} cannot be laid out for the command: {error.strerror}.") from error
 
     def _unpack(self, wait: Callable[[float], None]) -> None:
         from footfall.runner.code_archive import start_unpacking

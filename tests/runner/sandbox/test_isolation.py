@@ -151,12 +151,19 @@ def sleepers(argument: str) -> list[int]:
 
 @pytest.mark.parametrize("where", ["$NSML_OUTPUT_DIR", "/tmp", "$HOME"])
 def test_row_14_filling_the_disk_is_bounded(bench: RunnerBench, where: str) -> None:
+    name = "output_limit" if "OUTPUT" in where else "scratch_limit"
     run_id, _ = bench.submit(
-        f"while :; do head -c 1000000 /dev/zero >> {where}/fill; sleep 0.001; done", output_limit_bytes=30_000_000
+        f"while :; do head -c 1000000 /dev/zero >> {where}/fill; sleep 0.001; done", **{f"{name}_bytes": 30_000_000}
     )
     status = bench.wait(run_id)
-    assert status["reason"] == "output_limit"
+    assert status["reason"] == name
     assert "30,000,000 bytes" in status["details"]
+
+
+def test_the_output_limit_counts_the_output_directory_alone(bench: RunnerBench) -> None:
+    fill = "head -c 40M /dev/zero > $HOME/model; head -c 40M /dev/zero > /tmp/x; head -c 20M /dev/zero > $NSML_OUTPUT_DIR/kept"
+    status, _ = bench.run(f"{fill}; sleep 2.5", output_limit_bytes=30_000_000, scratch_limit_bytes=100_000_000)
+    assert (status["reason"], status["exit_code"]) == (None, 0)
 
 
 def test_row_14_files_that_are_nested_too_deep_to_be_named_do_not_hide(bench: RunnerBench) -> None:

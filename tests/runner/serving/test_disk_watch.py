@@ -18,8 +18,8 @@ PYTHON = "python3 -c '{}'"
 
 def test_row_14_files_without_a_name_are_counted(any_bench: RunnerBench) -> None:
     grow = "exec 7> $TMPDIR/hidden; rm $TMPDIR/hidden; while :; do head -c 1000000 /dev/zero >&7; sleep 0.01; done"
-    status, _ = any_bench.run(grow, output_limit_bytes=30_000_000, timeout_s=15.0)
-    assert status["reason"] == "output_limit"
+    status, _ = any_bench.run(grow, scratch_limit_bytes=30_000_000, timeout_s=15.0)
+    assert status["reason"] == "scratch_limit"
 
 
 def test_row_14_memory_that_no_process_has_mapped_is_counted(bench: RunnerBench) -> None:

@@ -183,7 +183,9 @@ def end(ended: "Run") -> None:
     if choices().json:
         output.json_value(ended.wire, compact=True)  # a line like those of the log before it
     elif ended.state == "completed":
-        output.note(f"{ended.name} is completed.")
+        message = ended.message or ""
+        more = "" if message.startswith("Every node") else f" {message}".rstrip()  # such as what was not kept
+        output.note(f"{ended.name} is completed.{more}")
     else:
         words = "failed" if ended.state == "failed" else f"is {ended.state}"
         output.problem(f"{ended.name} {words}. {ended.message or ''}".rstrip())

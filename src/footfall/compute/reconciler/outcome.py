@@ -18,6 +18,7 @@ _LIMITS = frozenset(
         FailureReason.TIMED_OUT,
         FailureReason.OUT_OF_MEMORY,
         FailureReason.OUTPUT_LIMIT,
+        FailureReason.SCRATCH_LIMIT,
         FailureReason.LOG_LIMIT,
         FailureReason.START_TIMEOUT,
         FailureReason.REJECTED,

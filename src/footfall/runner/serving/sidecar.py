@@ -17,7 +17,7 @@ from footfall.runner.serving.exec_server import ExecServer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from footfall.runner.environment import Endpoints
     from footfall.runner.exit_reason import ExitReason
@@ -37,7 +37,8 @@ class Sidecar:
     """The sidecar of one command.
 
     Args:
-        directories: what the command leaves there is counted against ``limit_bytes``.
+        disk_limits: by the reason to end the command for, a directory and how many bytes it may leave there; what has no name
+            counts for the last one.
         memory_bytes: what the command may hold in memory, mapped or not.
         processes: returns those of the command.
         stop: ends the command, for a reason.
@@ -51,8 +52,7 @@ class Sidecar:
         poller: Poller,
         stop: Callable[[str], None],
         *,
-        directories: tuple[str, ...],
-        limit_bytes: int,
+        disk_limits: Mapping[str, tuple[str, int]],
         memory_bytes: int,
         processes: Callable[[], list[int]],
         context: ExecContext,
@@ -61,11 +61,10 @@ class Sidecar:
         self._files = files
         self._poller = poller
         self._stop = stop
-        self._directories = directories
-        self._limit_bytes = limit_bytes
+        self._disk_limits = disk_limits
         self._memory_bytes = memory_bytes
         self._processes = processes
-        self._reason = "output_limit"
+        self._reason = ""
         self._server = -1
         self._restart_at: float | None = None
         self._server_output = b""
@@ -178,14 +177,25 @@ class Sidecar:
         rest_s = DISK_POLL_INTERVAL_S
         while not self._is_over.wait(rest_s):
             started = time.monotonic()
-            on_disk, in_memory = disk_watch.measure_unlinked(self._processes())
-            if in_memory > self._memory_bytes:
-                self._reason = "out_of_memory"
-            elif on_disk + disk_watch.measure_directories(self._directories) <= self._limit_bytes:
+            reason = self._find_excess()
+            if reason is None:
                 rest_s = max(DISK_POLL_INTERVAL_S, REST_FACTOR * (time.monotonic() - started))
                 continue
+            self._reason = reason
             os.write(self._warning_write, b"x")
             return
+
+    def _find_excess(self) -> str | None:
+        """Return the reason to end the command for, None when it keeps within its limits."""
+        on_disk, in_memory = disk_watch.measure_unlinked(self._processes())
+        if in_memory > self._memory_bytes:
+            return "out_of_memory"
+        last = list(self._disk_limits)[-1]
+        for reason, (directory, limit_bytes) in self._disk_limits.items():
+            unlinked = on_disk if reason == last else 0
+            if unlinked + disk_watch.measure_directories([directory]) > limit_bytes:
+                return reason
+        return None
 
 
 def listen_on_loopback() -> int:
