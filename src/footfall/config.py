@@ -90,6 +90,13 @@ class Settings:
     run_max_processes: Count = _setting(4096, "Processes and threads of one node of a user's run.")
     log_limit_action: Literal["drop", "end"] = _setting("drop", "At a log's limit: drop what follows, or end the run.")
     run_uid: Count = _setting(65_534, "User and group id of users' commands where the server runs as root.")
+    run_environment: tuple[str, ...] = _setting(
+        (), "Variables of every user's command, as NAME=VALUE: a package index, proxies, HF_HOME; a request's own win. "
+        "$NSML_PRJ_DIR in a value is the project's storage, so XDG_CACHE_HOME=$NSML_PRJ_DIR/.cache keeps caches between runs."
+    )  # fmt: skip
+    run_data: tuple[str, ...] = _setting(
+        (), "Directories of the machine, such as data sets, that every user's command may read, at the same path."
+    )
     run_network: Literal["host", "run"] = _setting(
         "host", "host: nodes share the host's network; run: each run has one of its own."
     )
@@ -229,9 +236,12 @@ def _convert(known: Mapping[str, Field[Any]], values: Mapping[str, Any]) -> dict
     return {name: getattr(settings, name) for name in values}
 
 
+_TEXT_LISTS = ("registry_hosts", "run_environment", "run_data")
+
+
 def _refusal(name: str, value: object, what: str) -> str:
     if isinstance(getattr(Settings, name), tuple):
-        form = f'texts: write {name} = ["…"]' if name == "registry_hosts" else f"tables: write them as [[{name}]]"
+        form = f'texts: write {name} = ["…"]' if name in _TEXT_LISTS else f"tables: write them as [[{name}]]"
         return f"{value!r} is no list of {form}, or in the environment as JSON"
     if what.startswith("Invalid enum value"):
         return f"{value!r} is none of {', '.join(get_args(get_type_hints(Settings)[name]))}"
@@ -263,6 +273,14 @@ def _check(settings: Settings) -> Settings:
         if set(table) != {"bucket", "kinds"} or not isinstance(kinds, list) or not set(kinds) <= KINDS.keys():
             form = '{bucket = "…", kinds = ["card"]}'
             raise ConfigError("personal_data_allowed", f"{dict(table)!r} is not {form} with some of {', '.join(KINDS)}")
+    for variable in settings.run_environment:
+        if not variable.partition("=")[0] or "=" not in variable or variable.startswith("NSML_"):
+            raise ConfigError("run_environment", f"{variable!r} does not read NAME=VALUE, or is a name that the server sets")
+    for path in settings.run_data:
+        if not path.startswith("/") or path == "/" or not Path(path).is_dir():
+            raise ConfigError(
+                "run_data", f"{path!r} is no directory of this machine, given from the root and not the root itself"
+            )
     if settings.s3_endpoint and not settings.s3_endpoint.startswith(("http://", "https://")):
         raise ConfigError("s3_endpoint", f"{settings.s3_endpoint!r} does not begin with https:// or http://")
     return settings

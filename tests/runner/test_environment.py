@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from footfall.config import load_settings
+from footfall.errors import ConfigError
 from footfall.runner import environment
 from footfall.runner.environment import command_environment
+from runner_bench import RunnerBench
 
 SPEC = {
     "n_cores": 2, "run_id": "r", "marker": "r.0", "attempt": 1, "rank": 0, "n_nodes": 3, "is_job": True,
@@ -37,3 +40,33 @@ def test_jobs_of_an_installation_that_cannot_be_written_keep_their_compiled_code
     assert command_environment(SPEC, "/scratch")["NUMBA_CACHE_DIR"] == "/data/cache/numba"
     assert "NUMBA_CACHE_DIR" not in command_environment(SPEC | {"is_job": False}, "/scratch")
     assert os.path.isdir(Path(environment.__file__).parent.parent / "modeling")
+
+
+def test_what_the_settings_give_every_run_is_there_at_every_level(home: Path) -> None:
+    data = home / "datasets" / "faces"
+    data.mkdir(parents=True)
+    (data / "one").write_text("face\n")
+    (data.parent / "other").write_text("other\n")
+    variables = ("HF_HOME=$NSML_PRJ_DIR/hf", "PIP_INDEX_URL=https://a:b@index.example/simple?x=1", "MINE=of the operator")
+    for level in ("bubblewrap", "landlock", "plain"):
+        settings = load_settings(
+            home / level, {}, isolation=level, allow_plain=True, run_environment=variables, run_data=(str(data),),
+            data_directory=str(home / level / "d"),
+        )  # fmt: skip
+        bench = RunnerBench(settings)
+        script = f"echo $HF_HOME $PIP_INDEX_URL $MINE; cat {data}/one; echo x > {data}/x || echo kept; cat {data}/../other"
+        _, log = bench.run(script, environment={"MINE": "of the request"})
+        lines = log.splitlines()
+        assert lines[0] == f"{bench.project}/hf https://a:b@index.example/simple?x=1 of the request"
+        assert lines[1] == "face"
+        if level != "plain":
+            assert "kept" in lines
+            assert "other" not in lines
+        for file in (home / level).rglob("*.json"):
+            assert "a:b@index" not in file.read_text(), file
+
+
+@pytest.mark.parametrize(("name", "value"), [("run_environment", "HF_HOME"), ("run_data", "datasets"), ("run_data", "/no/such")])
+def test_what_is_no_variable_and_no_directory_is_refused(home: Path, name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        load_settings(home, {}, **{name: (value,)})

@@ -140,6 +140,10 @@ class IsolationSpec(TypedDict):
     tools: dict[str, str]
     bwrap: str
     pids_cgroup: str
+    environment: NotRequired[dict[str, str]]
+    """Variables of every command."""
+    data: NotRequired[list[str]]
+    """Directories of the machine that every command may read."""
     engines: NotRequired[EngineAccess]
     """Only where the image is one of an engine."""
 

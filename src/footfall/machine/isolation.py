@@ -111,6 +111,8 @@ def find_isolation(settings: Settings) -> Isolation:
         details=answer["details"],
     )
     isolation.details["refusal"] = isolation.refusal() or ""
+    isolation.details["environment"] = dict(variable.split("=", 1) for variable in settings.run_environment)
+    isolation.details["data"] = [os.path.realpath(path) for path in settings.run_data]
     return isolation
 
 

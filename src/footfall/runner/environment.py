@@ -95,7 +95,11 @@ def workload_environment(
         **_defaults(spec),
         **_launcher_variables(spec, hosts, port),
     }
-    requested = dict(spec["environment"]) | launch.secrets
+    assert launch.workload is not None
+    project_dir = launch.workload["project_dir"]
+    everywhere = launch.isolation.get("environment", {}) if launch.isolation is not None else {}
+    everywhere = {name: value.replace("$NSML_PRJ_DIR", project_dir) for name, value in everywhere.items()}
+    requested = everywhere | dict(spec["environment"]) | launch.secrets
     if packages:
         requested["PYTHONPATH"] = ":".join(filter(None, (requested.get("PYTHONPATH"), packages)))
     return (

@@ -60,20 +60,23 @@ def inspect_image(image: ImageSpec, isolation: IsolationSpec, variables: Mapping
     """
     kind, name, path = image["kind"], image["name"], image["path"]
     own = (isolation["prefix"], isolation["base_prefix"])
+    data = tuple(isolation.get("data", ()))
     if kind == "host":
-        return ImageView(kind, path=os.path.join(own[0], "bin"), reads=own, shell=_find_shell("/", name))
+        return ImageView(kind, path=os.path.join(own[0], "bin"), reads=(*own, *data), shell=_find_shell("/", name))
     if kind == "oci":
         return ImageView(kind, shell="/bin/sh")
     if not os.path.isdir(path):
         raise LaunchError(f"The image {name!r} cannot be used: there is no directory {path} on this host.")
     if kind == "venv":
-        reads = (path, *_homes_of_venv(path))
+        reads = (path, *_homes_of_venv(path), *data)
         return ImageView(kind, path=os.path.join(path, "bin"), reads=reads, shell=_find_shell("/", name))
     for part in ("etc", "etc/ld.so.preload"):
         if os.path.islink(os.path.join(path, part)):
             raise LaunchError(f"The image {name!r} cannot be used: its /{part} is a link.")
     programs = (variables or {}).get("PATH", "")
-    return ImageView(kind, root=os.path.realpath(path), path=programs, shell=_find_shell(path, name), variables=variables)
+    return ImageView(
+        kind, root=os.path.realpath(path), path=programs, reads=data, shell=_find_shell(path, name), variables=variables
+    )
 
 
 def generated_files(image: ImageView, hosts: Sequence[str], uid: int | None, home: str) -> dict[str, str]:

@@ -105,7 +105,7 @@ class Sandbox:
 
     def _bind_below(self, source: str, path: str) -> None:
         """Bind a directory whole, unless something of ours must be made below it: then bind what it holds."""
-        needed = [*self._writable, *self._hidden]
+        needed = [*self._writable, *self._hidden, *self._image.reads]
         if not any(each.startswith(f"{path}/") for each in needed) or os.path.islink(source):
             self._bind_entry(source, path)
             return
