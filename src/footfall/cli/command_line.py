@@ -1,6 +1,5 @@
 """A command whose last argument is a command line of somebody else: options before it are ours, whatever follows is not."""
 
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -65,6 +64,8 @@ class CommandLine(Command):
         return args, []
 
     def _advise(self, error: click.NoSuchOption) -> str:
+        from difflib import get_close_matches
+
         name = error.option_name
         if name in _ELSEWHERE:
             return f"No such option {name!r}. {_ELSEWHERE[name]}"

@@ -12,7 +12,6 @@ from footfall.cli.compute.trees import Remote, fetch_all
 from footfall.cli.context import Command, Group, choices, find_run, open_client
 from footfall.cli.files import fetch, size_text
 from footfall.cli.show import moment, show_list
-from footfall.contract.runs import MAX_ARTIFACTS
 from footfall.errors import InputError, ServiceError
 
 if TYPE_CHECKING:
@@ -131,6 +130,8 @@ def _note_left_out(found: "Artifacts") -> None:
 
 def _remotes(client: "Client", run: "Run", prefix: str, node: int | None) -> list[Remote]:
     """Return the artifacts whose paths begin so, to be written without that; those of several nodes in a directory each."""
+    from footfall.contract.runs import MAX_ARTIFACTS
+
     found = client.runs.list_artifacts(run)
     chosen = [one for one in found.files if node in (None, one.node) and one.path.startswith(prefix)]
     nodes = {one.node for one in chosen}

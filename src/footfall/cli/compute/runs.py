@@ -23,12 +23,12 @@ from footfall.cli.context import Command, Group, choices, find_run, open_client
 from footfall.cli.failures import each
 from footfall.cli.follow import duration, wait_quietly
 from footfall.cli.show import done, duration_text, moment, show_list
-from footfall.contract.runs import ImageType, RunChanges
 from footfall.errors import ServiceError
 
 if TYPE_CHECKING:
     from footfall.client import Client
     from footfall.client.nsml_replies import Run
+    from footfall.contract.runs import ImageType
 
 LIVE_STATES = ("registered", "pending", "in_progress")
 STATES = (*LIVE_STATES, "completed", "failed", "cancelled")
@@ -115,6 +115,8 @@ def restart_run(which: str, image_: str | None, code: Path | None, command: tupl
 
     Variables are added to those of before, or take the place of some.
     """
+    from footfall.contract.runs import RunChanges
+
     hidden = read_variables(other["secrets"])
     variables = read_variable_files(other["env_files"]) | read_variables(other["environment"]) | hidden
     with open_client() as client:
