@@ -351,6 +351,17 @@ def test_an_encoder_that_knows_few_values_of_a_category_is_not_taken_again(
     assert "knows few of the values of place" in capsys.readouterr().out
 
 
+def test_an_encoder_of_numbers_of_another_size_is_not_taken_again(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = event_rows(300).splitlines()
+    world.put("cents.csv", "\n".join([rows[0], *(f"{row}e3" for row in rows[1:]), ""]))
+    world.put("euros.csv", "\n".join([*rows, ""]))
+    first = world.feature("euros.csv")
+    known = {key: first["encoder"][key] for key in ("id", "name", "artefact", "n_users")}
+    assert not world.feature("euros.csv", encoders=[known])["encoder"]["fitted"]
+    assert world.feature("cents.csv", encoders=[known])["encoder"]["fitted"]
+    assert "was fitted on numbers of another size of amount" in capsys.readouterr().out
+
+
 def test_a_bad_event_ends_the_job_with_its_line(world: World) -> None:
     world.put("log.csv", event_rows(20) + "u1,soon,see,1\n")
     with pytest.raises(DataError, match="line 122: 'soon' in the column 'timestamp' is no time") as caught:

@@ -20,7 +20,15 @@ from footfall.jobs.outputs import keep_artefact
 from footfall.layout import FOUND, artefact_dir
 from footfall.modeling.encoding.dense import find_missing
 from footfall.modeling.encoding.encode import make_feature
-from footfall.modeling.encoding.encoder import Encoder, cover_categories, cover_sample, fit_sample, load_encoder, take_sample
+from footfall.modeling.encoding.encoder import (
+    Encoder,
+    cover_categories,
+    cover_numbers,
+    cover_sample,
+    fit_sample,
+    load_encoder,
+    take_sample,
+)
 from footfall.modeling.encoding.sample import Sample
 from footfall.modeling.events.formats.files import find_format
 from footfall.modeling.events.log import EventLog, read_log
@@ -31,9 +39,10 @@ from footfall.modeling.reading.source import PersonalData, Source
 SEED = 20251121
 MIN_COVERAGE = 0.8
 MIN_CATEGORIES = 0.5
+MIN_NUMBERS = 0.5
 MIN_USERS_SHARE = 0.1
-"""An encoder is taken again when it knows these shares of the behaviors and of the values of each category, and saw this
-share of the number of users."""
+"""An encoder is taken again when it knows these shares of the behaviors and of the values of each category, when so many numbers
+of each column lie within those that it was fitted on, and when it saw this share of the number of users."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,10 @@ def _choose_encoder(context: JobContext[MakeFeature], sample: Sample) -> _Choice
             unknown = [name for name, share in cover_categories(choice.encoder, sample).items() if share < MIN_CATEGORIES]
             if unknown:
                 context.log(f"encoder {candidate.name!r} knows few of the values of {', '.join(unknown)}")
-            if coverage >= MIN_COVERAGE and not unknown and _has_schema_of(choice.encoder, sample):
+            strange = [name for name, share in cover_numbers(choice.encoder, sample).items() if share < MIN_NUMBERS]
+            if strange:
+                context.log(f"encoder {candidate.name!r} was fitted on numbers of another size of {', '.join(strange)}")
+            if coverage >= MIN_COVERAGE and not unknown and not strange and _has_schema_of(choice.encoder, sample):
                 return choice
     return _fit(context, sample)
 

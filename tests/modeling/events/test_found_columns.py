@@ -15,6 +15,7 @@ from footfall.errors import DataError
 from footfall.modeling.events.event_log import EventLog
 from footfall.modeling.events.formats.files import find_format
 from footfall.modeling.events.log import read_log
+from footfall.modeling.events.names import names_person
 from footfall.modeling.events.options import LogOptions
 
 RNG = np.random.default_rng(3)
@@ -48,9 +49,11 @@ def test_an_item_is_one_however_its_column_is_spelled(name: str, tmp_path: Path)
     assert columns.numeric == ()
 
 
-@pytest.mark.parametrize(
-    "name", ["transactionid", "TRANSACTIONID", "basketid", "ordernumber", "storekey", "cartNo", "campaign_nr"]
-)
+OTHER_IDS = ["transactionid", "TRANSACTIONID", "basketid", "ordernumber", "storekey", "cartNo", "campaign_nr", "idaction_url",
+             "id_order", "idSite"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHER_IDS)
 def test_ids_are_never_amounts(name: str, tmp_path: Path) -> None:
     data = table(f"user_id,event,{name},amount", lambda i: f"{i % 40},view,{5000 + i * 37 % 400},{i % 7}.5")
     assert read_bytes(data, tmp_path).schema.numeric == ("amount",)
@@ -285,8 +288,8 @@ def test_a_header_that_comes_again_is_called_one(tmp_path: Path) -> None:
 def test_a_time_among_numbers_is_read_and_one_long_before_the_others_is_warned_of(tmp_path: Path) -> None:
     assert read_bytes(times("2024-05-03T17:42:34Z"), tmp_path).warnings == ()
     [warning] = read_bytes(times("0"), tmp_path).warnings
-    assert "1 event lies more than a year before all others, which begin about 2024-0" in warning
-    assert "about 1970, as 0 is" in warning
+    assert "1 event lies more than a year before all others, about 1970 as the number 0 does" in warning
+    assert "the others begin about 2024-0" in warning
 
 
 MIXPANEL = [
@@ -343,6 +346,12 @@ def test_a_list_of_events_is_named_in_the_refusal(tmp_path: Path) -> None:
     rows = [{"session": i, "events": [{"aid": 1, "ts": 2, "type": "clicks"}]} for i in range(N)]
     with pytest.raises(DataError, match=r"events \(list\).*The column 'events' holds lists.*jq -c"):
         read_bytes(lines(rows), tmp_path)
+
+
+def test_a_list_that_is_not_used_is_warned_of(tmp_path: Path) -> None:
+    rows = [{"visitorId": f"u{i % 9}", "type": "visit", "actionDetails": [{"url": "a"}, {"url": "b"}]} for i in range(N)]
+    [warning] = read_bytes(lines(rows), tmp_path).warnings
+    assert "lists are not used: actionDetails" in warning
 
 
 @pytest.mark.parametrize("data", [json.dumps([{"user_id": "a", "event": "x"}] * 3), json.dumps([{"user_id": "a"}], indent=2)])
@@ -438,6 +447,24 @@ def test_uuids_are_read_as_they_are_written(kind: str, tmp_path: Path) -> None:
         ids = pa.ExtensionArray.from_storage(pa.uuid(), ids)
     log = read(parquet(pa.table({"user_id": ids, "event": ["x"] * 3})), tmp_path)
     assert set(histories(log)) == {"00010203-0405-0607-0809-0a0b0c0d0e0f", "01020304-0506-0708-090a-0b0c0d0e0f10"}
+
+
+def test_a_field_of_a_device_is_not_what_was_done(tmp_path: Path) -> None:
+    rows = [
+        {"user_id": f"u{i % 9}", "event": "x", "device": {"category": "mobile"}, "page": {"title": f"t{i % 3}"}} for i in range(N)
+    ]
+    log = read_bytes(lines(rows), tmp_path)
+    assert (log.columns.behavior, log.schema.categorical) == (("event", "page.title"), ("event", "device.category"))
+    assert next(column for column in log.found if column.name == "event").examples == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_shown"),
+    [("event_name", True), ("item_name", True), ("hotel", True), ("trip", True), ("format", True), ("first_name", False),
+     ("customerName", False), ("context.ip", False), ("client_ip", False), ("home_lat", False), ("e-mail", False)],
+)  # fmt: skip
+def test_examples_are_shown_unless_the_name_says_that_they_are_somebodys(name: str, is_shown: bool) -> None:
+    assert names_person(name) is not is_shown
 
 
 def test_what_was_found_shows_examples_but_nobody(tmp_path: Path) -> None:

@@ -358,3 +358,18 @@ def cover_categories(encoder: Encoder, sample: Sample) -> dict[str, float]:
         if value_L.size and np.unique(value_L).size <= FEW_VALUES:
             shares[name] = float(np.isin(value_L, encoder.vocabulary.category_hash_W).mean())
     return shares
+
+
+def cover_numbers(encoder: Encoder, sample: Sample) -> dict[str, float]:
+    """Return, of each numeric column, the share of its values within what the encoder was fitted on: its bins tell only those."""
+    facts = sample.histories.facts
+    columns = {name: a for a, name in enumerate(encoder.column_names)}
+    shares = {}
+    for q, name in enumerate(() if facts is None else facts.schema.numeric):
+        known = [columns[f"{name}_{what}"] for what in ("least", "mean", "last", "most") if f"{name}_{what}" in columns]
+        edges = [encoder.edge_E[encoder.edge_offset_A1[a] : encoder.edge_offset_A1[a + 1]] for a in known]
+        edge_E = np.concatenate([edge for edge in edges if edge.size] or [np.zeros(0, np.float32)])
+        value_L = np.zeros(0) if facts is None else facts.number_LQ[:, q][np.isfinite(facts.number_LQ[:, q])]
+        if edge_E.size and value_L.size:
+            shares[name] = float(((value_L >= edge_E.min()) & (value_L <= edge_E.max())).mean())
+    return shares

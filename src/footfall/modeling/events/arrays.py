@@ -21,6 +21,7 @@ from footfall.modeling.events.values import (
     count_dates,
     find_lookalike,
     find_numbers,
+    has_nothing,
     parse_numbers,
     parse_times,
     scale_times,
@@ -39,14 +40,23 @@ def read_texts(column: Any, location: Location) -> tuple[U8, I64]:
     texts = columns[0]
     if len(columns) > 1:
         trimmed = [pc.ascii_trim_whitespace(one.cast(pa.large_string())) for one in columns]
-        known = [pc.if_else(pc.is_in(one, _NOTHING), pa.scalar(None, pa.large_string()), one) for one in trimmed]
+        known = [pc.if_else(_is_nothing(one), pa.scalar(None, pa.large_string()), one) for one in trimmed]
         texts = pc.binary_join_element_wise(*known, pa.scalar(" ", pa.large_string()), null_handling="skip").cast(
             pa.large_binary()
         )
+    return _arrays_of(texts)
+
+
+def _arrays_of(texts: pa.Array) -> tuple[U8, I64]:
     _, offsets, data = texts.buffers()
     offset_N1 = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     data_B = np.frombuffer(data if data is not None and data.size else b"\0", np.uint8)
     return _frozen(data_B), _frozen(offset_N1)
+
+
+def _is_nothing(texts: pa.Array) -> pa.Array:
+    """Return which texts are blank or a word for nothing; words are searched only where a quick look finds one."""
+    return pc.is_in(texts, _NOTHING) if has_nothing(*_arrays_of(texts)) else pc.equal(texts, "")
 
 
 def _frozen(array: npt.NDArray[Any]) -> Any:

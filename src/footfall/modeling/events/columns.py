@@ -217,6 +217,11 @@ class _Finder:
                     self._notes[name] = "numbers as text; declare it as numeric if they are amounts"
             else:
                 self._notes.setdefault(name, self._left_out.get(name) or _why_unused(profile))
+        lists = [name for name, profile in self._profiles.items() if profile.kind == LISTS and name not in used]
+        if lists:
+            self._warnings.append(
+                f"lists are not used: {', '.join(lists[:8])}. If they hold the events, write one row for each of their entries."
+            )
 
     def _doubt(self, name: str, profile: Profile, *, is_number: bool) -> None:
         self._notes[name] = profile.doubt
@@ -293,10 +298,15 @@ def _why_unused(profile: Profile) -> str:
     return "others are declared"
 
 
+def _may_be_user(name: str, profile: Profile) -> bool:
+    if profile.kind in UNREADABLE or profile.is_empty or profile.counts_rows or has_no_name(name):
+        return False
+    return is_code(name, profile) or snake(name) == "session"
+
+
 def _suggest_user(profiles: Profiles) -> str:
     remedy = _NAME.format("user_id")
-    would_do = [name for name, p in profiles.items() if is_code(name, p) and p.kind not in UNREADABLE and not p.is_empty
-                and not p.counts_rows and not has_no_name(name)]  # fmt: skip
+    would_do = [name for name, profile in profiles.items() if _may_be_user(name, profile)]
     if would_do:
         remedy += f" {would_do[0]!r} would do, if that is whom you want scored."
     lists = next((name for name, p in profiles.items() if p.kind == LISTS), None)

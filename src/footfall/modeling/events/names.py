@@ -89,12 +89,17 @@ _THINGS = (
 _OBJECT_IDS = {name for name in _OBJECT if name.endswith(("id", "code", "no", "number", "sku", "asin"))} | {
     "item", "product", "article", "ean", "gtin", "upc"
 }  # fmt: skip
+_BEGINS_WITH_ID = re.compile(f"id({'|'.join(_THINGS)}|site|action|visit|goal|link|page|event|category)")
 _ROW_NUMBERS = frozenset((
     "index", "rowindex", "rowid", "rownumber", "rownum", "rownr", "rowno", "row", "idx", "level0", "unnamed", "rowname",
     "rownames", "obs", "recordnumber", "recno", "linenumber", "lineno",
 ))  # fmt: skip
 _NO_NAME = re.compile(r"\s*|Unnamed: ?\d+|__index_level_\d+__|\.\.\.\d+|_c0", re.IGNORECASE)
-_PRIVATE = re.compile(r"name|mail|phone|mobile|tel|address|street|birth|dob|ssn|passport|licen|ip$|ipaddr|lat$|lon$|lng$|token")
+_PRIVATE = re.compile(r"mail|phone|mobile|address|street|birth|passport|licen[cs]e")
+_PRIVATE_WORDS = frozenset(("ip", "lat", "lon", "lng", "latitude", "longitude", "tel", "dob", "ssn", "rrn", "token", "cookie"))
+_PERSON_NAME = re.compile(r"(.*(first|last|full|user|nick|sur|middle|given|family|customer|client|person|contact))?name")
+_VAGUE = frozenset(("category", "name", "type", "code", "text", "kind", "title", "path", "description"))
+"""What a field of any object may be called: the category of a device is not what was done."""
 
 
 def _rank(ranks: dict[str, int], name: str) -> int | None:
@@ -102,7 +107,7 @@ def _rank(ranks: dict[str, int], name: str) -> int | None:
     if compact(name) in ranks:
         return ranks[compact(name)]
     path, _, last = name.rpartition(".")
-    rank = ranks.get(compact(last)) if path else None
+    rank = ranks.get(compact(last)) if path and compact(last) not in _VAGUE else None
     return None if rank is None else rank + 10_000
 
 
@@ -168,7 +173,10 @@ def names_rows(name: str) -> bool:
 
 def names_person(name: str) -> bool:
     """Return whether values of a column may tell who somebody is, so that none is shown."""
-    return compact(name) in _USER or _PRIVATE.search(compact(name)) is not None
+    short = compact(name.rpartition(".")[2])
+    if short in _USER or _PERSON_NAME.fullmatch(short) or _PRIVATE.search(short):
+        return True
+    return not _PRIVATE_WORDS.isdisjoint(snake(name.rpartition(".")[2]).split("_"))
 
 
 def names_code(name: str) -> bool:
@@ -176,6 +184,8 @@ def names_code(name: str) -> bool:
     if re.search(r":token(_seq)?$", name.strip(), re.IGNORECASE) or snake(name.rpartition(".")[2]).split("_")[-1] in _CODES:
         return True
     short = compact(name)
+    if snake(name).split("_")[0] == "id" or _BEGINS_WITH_ID.match(short):
+        return True
     return (short in _USER and short.endswith(_ID_ENDINGS)) or short in _OBJECT_IDS or any(
         short in (f"{thing}id", f"{thing}no", f"{thing}nr", f"{thing}number", f"{thing}key", f"{thing}code") for thing in _THINGS
     )  # fmt: skip

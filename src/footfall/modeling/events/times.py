@@ -96,10 +96,10 @@ class Times:
         if not n_far:
             return []
         first_us = (int(np.flatnonzero(self._count_T)[0]) - _HALF_BINS) << _BIN_BITS
-        around = " about 1970, as 0 is" if abs(first_us) < 2 << _BIN_BITS else ""
+        around = ", about 1970 as the number 0 does" if abs(first_us) < 2 << _BIN_BITS else ""
         return [
-            f"warning: {_events_lie(n_far)} more than a year before all others, which begin about {_shown(start_us)[:10]}"
-            f"{around}. If the time is wrong or stands for none, correct it or leave such events out."
+            f"warning: {_events_lie(n_far)} more than a year before all others{around}; the others begin about "
+            f"{_shown(start_us)[:10]}. If the time is wrong or stands for none, correct it or leave such events out."
         ]
 
     def _find_far(self, step: int) -> tuple[int, int]:

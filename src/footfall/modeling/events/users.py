@@ -80,7 +80,7 @@ class UserCounts:
         )
 
 
-_MAX_SAMPLE, _MAX_SHARE, _MANY_TIMES = 1 << 18, 0.01, 100
+_MAX_SAMPLE, _MAX_SHARE, _MANY_TIMES = 1 << 16, 0.01, 100
 
 
 @njit(cache=True, nogil=True)

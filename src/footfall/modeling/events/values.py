@@ -79,6 +79,16 @@ def is_nothing(data_B: U8, start: int, end: int, is_id: bool) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def has_nothing(data_B: U8, offset_N1: I64) -> bool:
+    """Whether some text stands for nothing; blank ones do not count."""
+    for n in range(offset_N1.size - 1):
+        start, end = offset_N1[n], offset_N1[n + 1]
+        if 1 < end - start <= _LONGEST and is_nothing(data_B, start, end, False):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
 def _is_missing(data_B: U8, start: int, end: int) -> bool:
     """Empty, or nan, null, none, na, inf, infinity in any case, with or without a sign."""
     if end > start and (data_B[start] == 43 or data_B[start] == 45):

@@ -32,6 +32,8 @@ def explain_column(name: str) -> str:
     """Return what a column means, in brackets behind a blank; nothing if its name says it or nothing is known of it."""
     if name in _VALUES:
         return f" ({_VALUES[name]})"
+    if name.startswith("latent_"):
+        return " (a pattern of behaviors that occur together)"
     if name.startswith(("behavior_", "value_", "group_", "words_", "idf_", "number_", "tail_")):
         return ""
     for ending, words in _ENDINGS.items():

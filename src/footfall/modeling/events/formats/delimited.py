@@ -33,6 +33,8 @@ from footfall.modeling.reading.source import Source
 
 _MIN_ROWS = 5
 """With fewer lines a value that comes again under its own column says nothing of a header."""
+_JUDGED_ROWS = 100
+"""Lines by which it is judged whether the first one is a header."""
 Rows = list[list[str]]
 
 
@@ -107,7 +109,7 @@ def _is_row(rows: Rows) -> bool:
 
     A number above numbers or a date above dates is a value; so is a word that comes again below. A word above numbers is a name.
     """
-    first, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    first, below = rows[0], [row for row in rows[1:_JUDGED_ROWS] if len(row) == len(rows[0])]
     n_names = sum(means_something(word) or has_no_name(word) for word in first)
     if names_user(first) or 2 * n_names > len(first) or not below:
         return False

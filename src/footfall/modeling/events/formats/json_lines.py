@@ -86,7 +86,9 @@ def _decode_line(location: Location, row: int, text: bytes) -> dict[str, Any]:
         except msgspec.DecodeError:
             record = msgspec.json.decode(_without_constants(text))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
-        raise location.error(row, f"the line is no JSON ({cause}). Write one object a line.") from cause
+        raise location.error(
+            row, f"the line is no JSON ({cause}). Write one object a line, such as by `jq -c . FILE`."
+        ) from cause
     if not isinstance(record, dict):
         raise location.error(row, "the line is no JSON object. Write one a line.")
     return record
