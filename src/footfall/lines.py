@@ -1,5 +1,6 @@
 """Lines of a text that comes in pieces: whole ones, and those that hold a needle. Knows bytes alone."""
 
+import time
 from collections.abc import Iterable, Iterator
 
 MAX_LINE_BYTES = 4 << 20
@@ -22,6 +23,46 @@ def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
             held, n_held = [], 0
     if n_held:
         yield b"".join((*held, b"\n"))
+
+
+def terminal_lines(pieces: Iterable[bytes], *, redraw_s: float = 1.0, needle: bytes = b"") -> Iterator[bytes]:
+    """Yield the lines of a text as a terminal would have left them: of what carriage returns redraw, the last state.
+
+    A line that is being redrawn is shown too, at most once in ``redraw_s``, as a line of its own.
+
+    Args:
+        needle: of a line that was redrawn, the last state that holds this is meant.
+    """
+    held, shown, shown_at = b"", b"", time.monotonic()
+    for piece in pieces:
+        *whole, rest = (held + piece).split(b"\n")
+        for line in whole:
+            state = _last_state(line, needle)
+            if state != shown or not shown:
+                yield state + b"\n"
+            shown = b""
+        held = _redrawn(rest, needle) if b"\r" in rest else rest
+        if len(held) > MAX_LINE_BYTES:
+            yield _last_state(held, needle) + b"\n"
+            held = b""
+        if b"\r" in rest and time.monotonic() - shown_at >= redraw_s:
+            state = _last_state(rest, needle)
+            if state and state != shown:
+                yield state + b"\n"
+            shown, shown_at = state, time.monotonic()
+    if held and _last_state(held, needle) != shown:
+        yield _last_state(held, needle) + b"\n"
+
+
+def _last_state(line: bytes, needle: bytes) -> bytes:
+    states = [state for state in line.split(b"\r") if state]
+    return next((state for state in reversed(states) if needle in state), states[-1] if states else b"")
+
+
+def _redrawn(rest: bytes, needle: bytes) -> bytes:
+    """Return as much of a line that goes on as its next states need: the last whole one that is meant, and what follows."""
+    before, _, last = rest.rpartition(b"\r")
+    return _last_state(before, needle) + b"\r" + last
 
 
 class LinePicker:

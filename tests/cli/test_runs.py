@@ -139,6 +139,21 @@ def test_ctrl_c_detaches_and_says_how_to_stop_it(server: LiveServer, footfall: F
     assert footfall("runs", "show", name[1], "--json").json["status"] == "RUN_STATE_CANCELLED"
 
 
+def test_a_progress_bar_of_several_nodes_is_seen_as_it_moves_and_its_last_state_is_its_line(footfall: Footfall) -> None:
+    bar = r"for p in '  0%' ' 50%' '100%'; do printf '\r%s' \"$p\"; sleep 1.2; done; echo; echo end"
+    done = footfall("run", "--project", PROJECT, "--nodes", "2", "--no-code", "--", bar)
+    assert done.code == 0, done.err
+    for node in (0, 1):
+        shown = [line for line in done.out.splitlines() if line.startswith(f"[{node}] ")]
+        assert shown[-1] == f"[{node}] end"
+        assert f"[{node}]  50%" in shown
+        assert len(shown) in (3, 4)
+    name = re.search(rf"{PROJECT}/\d+", done.err)
+    assert name is not None
+    assert footfall("logs", name[0], "--node", "0", "--tail", "2").out == "100%\nend\n"
+    assert footfall("logs", name[0], "--node", "0", "--grep", " 50%").out == " 50%\n"
+
+
 def test_several_nodes_are_shown_line_by_line_with_their_number(footfall: Footfall) -> None:
     line = "for i in 1 2 3; do echo line $i of $NSML_RANK; sleep 0.05; done"
     done = footfall("run", "--project", PROJECT, "--nodes", "2", "--no-code", "--", line)

@@ -1,5 +1,6 @@
 """``footfall logs``, and following a run: one node as it is, several with a prefix a line; why a run has not started yet."""
 
+import math
 import queue
 import threading
 import time
@@ -14,7 +15,7 @@ from footfall.cli import output
 from footfall.cli.context import Command, choices, find_run, open_client
 from footfall.cli.verbs import KINDS, resources
 from footfall.errors import FootfallError, InputError
-from footfall.lines import whole_lines
+from footfall.lines import terminal_lines, whole_lines
 
 if TYPE_CHECKING:
     from footfall.client import Client
@@ -66,7 +67,11 @@ def print_log(client: "Client", sources: list[tuple["Run", int]], **how: Any) ->
     with ExitStack() as stack:
         printers = [stack.enter_context(output.LogPrinter(run=run.name, node=node)) for run, node in sources]
         if len(sources) == 1:
-            for chunk in client.runs.log(sources[0][0], node=sources[0][1], **how):
+            chunks = client.runs.log(sources[0][0], node=sources[0][1], **how)
+            is_picked = how.get("grep") or (how.get("tail") is not None and not how.get("follow"))
+            if is_picked and not choices().json:
+                chunks = terminal_lines(chunks, redraw_s=math.inf, needle=(how.get("grep") or "").encode())
+            for chunk in chunks:
                 printers[0].show(chunk)
             return
         for index, line in _interleaved(client, sources, how):
@@ -131,11 +136,13 @@ def report_pending_reason(client: "Client", run: "Run") -> Iterator[None]:
 def _interleaved(client: "Client", sources: list[tuple["Run", int]], how: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of several nodes as they come, each with the index of its source."""
     lines: queue.Queue[tuple[int, bytes | FootfallError | None]] = queue.Queue(maxsize=10_000)
+    is_json = choices().json
 
     def read(index: int) -> None:
         run, node = sources[index]
         try:
-            for line in whole_lines(client.runs.log(run, node=node, **how)):
+            chunks = client.runs.log(run, node=node, **how)
+            for line in whole_lines(chunks) if is_json else terminal_lines(chunks, needle=(how.get("grep") or "").encode()):
                 lines.put((index, line))
         except FootfallError as error:
             lines.put((index, error))
