@@ -133,7 +133,7 @@ def test_broad_catches_stand_only_at_the_doors() -> None:
 
 def test_only_the_settings_and_the_edges_of_processes_read_the_environment() -> None:
     readers = {
-        "config.py", "client/credentials.py",  # settings of the server, and of clients
+        "config.py", "client/credentials.py", "client/code/git.py",  # settings of the server, and of clients
         "machine/isolation.py",  # PATH for the probe
         "runner/packages.py",  # in the text of a program of the run's
         "executors/local.py", "runner/environment.py", "jobs/context.py",  # PATH for children; what a runner gives its job

@@ -154,8 +154,8 @@ def settings_page() -> str:
         + "A setting comes from an option of `footfall up`, else from the variable, else from `footfall.toml` in the home\n"
         "directory, else it has its default. `footfall doctor --settings` shows the values in force.\n\n"
         "A name in the file, or a variable `FOOTFALL_…`, that is none of these is refused. Variables that are no settings:\n"
-        "`FOOTFALL_ENDPOINT`, `FOOTFALL_ACCESS_KEY`, `FOOTFALL_SECRET_KEY`, `FOOTFALL_API_KEY` and `FOOTFALL_CA_FILE`, which\n"
-        "[clients](../howto/keys.md) read, and a few that our own jobs and tests set.\n\n"
+        "`FOOTFALL_ENDPOINT`, `FOOTFALL_ACCESS_KEY`, `FOOTFALL_SECRET_KEY`, `FOOTFALL_API_KEY`, `FOOTFALL_CA_FILE`\n"
+        "and `FOOTFALL_PROJECT`, which [clients](../howto/keys.md) read, and a few that our own jobs and tests set.\n\n"
         "```toml\n# footfall.toml\nport = 8700\nbehavior_memory_mib = 8192\n```\n\n"
         "| setting | variable | default | what it is |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )

@@ -148,6 +148,19 @@ def test_in_a_work_tree_the_files_are_gits(repository: Path, below: str) -> None
     assert {"conf/tracked.json", "data/README", "new.py"} <= set(packed(repository))
 
 
+def test_neither_an_alias_nor_the_variables_of_a_hook_lead_elsewhere(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, below = packed(repository), packed(repository / "train")
+    other = tree(tmp_path / "other", {"a.py": ""})
+    git(other, "init", "-q")
+    (tmp_path / "alias").symlink_to(repository / "train")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    assert packed(repository) == expected
+    assert packed(tmp_path / "alias") == below
+
+
 def test_then_nsmlignore_decides(repository: Path) -> None:
     tree(repository, {".nsmlignore": "new.py\n!a.json\n!/wandb/\n", "src/.nsmlignore": "*\n"})
     names = packed(repository)

@@ -13,6 +13,10 @@ from pathlib import Path, PurePosixPath
 from footfall.errors import InputError
 
 _GITLINK = b"160000"
+_OF_ONE_REPOSITORY = frozenset(
+    {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_NAMESPACE"}
+)
+"""Variables that hooks are started with, and that would name the same repository for every directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ def read_worktree(directory: Path) -> Worktree | NoWorktree:
     It does not decide where there is no work tree, no program ``git``, where git refuses the tree (as one of another user), and
     where the directory itself is ignored: whoever names such a one wants what is in it.
     """
-    top = next((each for each in (directory, *directory.parents) if (each / ".git").exists()), None)
+    real = directory.resolve()
+    top = next((each for each in (real, *real.parents) if (each / ".git").exists()), None)
     if top is None:
         return NoWorktree()
     try:
@@ -68,7 +73,7 @@ def read_worktree(directory: Path) -> Worktree | NoWorktree:
     if asked.returncode or asked.stdout.strip() != b"true":
         lines = asked.stderr.decode("utf-8", "replace").splitlines() or ["it is no work tree"]
         return NoWorktree(top, lines[0].removeprefix("fatal: "))
-    if directory != top and _git(directory, "check-ignore", "-q", ".").returncode == 0:
+    if real != top and _git(directory, "check-ignore", "-q", ".").returncode == 0:
         return NoWorktree()
     tree = Worktree(_commit(directory))
     _list(directory, "", tree)
@@ -114,4 +119,6 @@ def _lines(directory: Path, *arguments: str) -> list[bytes]:
 
 
 def _git(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(["git", "--no-optional-locks", "-C", str(directory), *arguments], capture_output=True, check=False)
+    command = ["git", "--no-optional-locks", "-C", str(directory), *arguments]
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_ONE_REPOSITORY} | {"LC_ALL": "C"}
+    return subprocess.run(command, capture_output=True, check=False, env=environment)
