@@ -140,7 +140,7 @@ def test_ctrl_c_detaches_and_says_how_to_stop_it(server: LiveServer, footfall: F
 
 
 def test_a_progress_bar_of_several_nodes_is_seen_as_it_moves_and_its_last_state_is_its_line(footfall: Footfall) -> None:
-    bar = r"for p in '  0%' ' 50%' '100%'; do printf '\r%s' \"$p\"; sleep 1.2; done; echo; echo end"
+    bar = r"""for p in "  0%" " 50%" "100%"; do printf "\r%s" "$p"; sleep 1.2; done; echo; echo end"""
     done = footfall("run", "--project", PROJECT, "--nodes", "2", "--no-code", "--", bar)
     assert done.code == 0, done.err
     for node in (0, 1):
