@@ -26,6 +26,7 @@ _FAIL_NAMES = {
     FailureReason.INPUT_CHANGED: "OBS_DOWNLOAD_FAILED",
     FailureReason.RESULT_EXISTS: "RESULT_EXISTS",
     FailureReason.OUTPUT_LIMIT: "COMMON_ERROR",
+    FailureReason.SCRATCH_LIMIT: "COMMON_ERROR",
     FailureReason.LOG_LIMIT: "COMMON_ERROR",
     FailureReason.SIGNALLED: "LOST",
     FailureReason.LOST: "LOST",
