@@ -105,6 +105,27 @@ def test_a_line_of_many_at_signs_takes_no_time() -> None:
 
 
 @pytest.mark.parametrize(("line", "kind"), YES)
+def test_a_long_line_hides_nothing_wherever_it_stands(line: str, kind: str) -> None:
+    user, text = line.split("\t")
+    for before in (*range(3900, 4200, 7), *range(7700, 8100, 13), 100_000):
+        assert find_personal_data(f"{user}\t{'a b->' * (before // 5)}{' ' * (before % 5)} {text} {'c->' * 2000}") == kind
+
+
+@pytest.mark.parametrize("line", NO)
+def test_a_long_line_is_no_suspect_for_being_searched_in_parts(line: str) -> None:
+    user, _, text = line.partition("\t")
+    for before in range(3900, 4200, 3):
+        assert find_personal_data(f"{user}\t{'a ->' * (before // 4)}{' ' * (before % 4)} {text} {'c->' * 2000}") is None
+
+
+@pytest.mark.parametrize(
+    "line", [f"u\t{digits}" for digits in ("4111111111111111" * 600, "9001011234568" * 700, "01012345678" * 800)]
+)
+def test_digits_without_end_are_no_number(line: str) -> None:
+    assert find_personal_data(line) is None
+
+
+@pytest.mark.parametrize(("line", "kind"), YES)
 def test_the_sieve_lets_personal_data_through(line: str, kind: str) -> None:
     for text in (line, line.upper(), f"u0\ta->b->c\n{line}"):
         data = text.encode()

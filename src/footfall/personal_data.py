@@ -1,5 +1,8 @@
 """Find personal data in one line of text: the kinds that the product refuses.
 
+Whoever wrote the line may have made it to take long. So no pattern repeats anything without end, and a long line is searched in
+windows: between two of them other threads have their turn, which ``re`` does not give them while it searches.
+
 Knows text only: the standard library, so that the server and the jobs share it. Returns the kind, never the value. Bare digits
 that could be a card or a resident registration number are so by chance in one of ten orders or other ids: they count when they
 have company (groups, a hyphen, a word), or when most such numbers of a column or file pass their check (``Bare``).
@@ -9,6 +12,7 @@ the check digit of Korean resident registration numbers, RFC 5321 for the shape 
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -25,7 +29,8 @@ KINDS: Final = {
 """The kinds by the words with which settings name them."""
 ALLOWING: Final = "If it is none, the operator may allow the kind for the bucket (setting personal_data_allowed)."
 
-_LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
+_LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]")
+"""What may stand before the ``@``; one is enough, of however many."""
 _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.){1,8}([^\W\d_]{2,24})(?!\w)")
 _FILE_ENDINGS = frozenset({"png", "jpg", "jpeg", "gif", "webp", "svg", "bmp", "ico", "avif", "heic", "pdf", "css", "js"})
 
@@ -46,9 +51,12 @@ _PASSPORT_NUMBER = r"(?<![0-9A-Za-z])[A-Za-z]{1,2}\d(?:\d{6,7}|\d{2}[A-Za-z]\d{4
 _PASSPORT = re.compile(
     rf"{_PASSPORT_WORD}\D{{0,24}}?{_PASSPORT_NUMBER}|{_PASSPORT_NUMBER}.{{0,12}}?{_PASSPORT_WORD}", re.IGNORECASE
 )
-_LICENCE_WORD = r"(?:면허|(?:driv\w*(?:'s)?|dl) ?-?licen[cs]e|licen[cs]e (?:no|num|nr|#))"
+_LICENCE_WORD = r"(?:면허|(?:driv\w{0,12}(?:'s)?|dl) ?-?licen[cs]e|licen[cs]e (?:no|num|nr|#))"
 _LICENCE_NUMBER = r"(?<!\d)(?:\d{2}|[가-힣]{2}) ?-? ?\d{2} ?-? ?\d{6} ?-? ?\d{2}(?!\d)"
 _LICENCE = re.compile(rf"{_LICENCE_WORD}.{{0,24}}?{_LICENCE_NUMBER}|{_LICENCE_NUMBER}.{{0,12}}?{_LICENCE_WORD}", re.IGNORECASE)
+
+_WINDOW, _OVERLAP = 4096, 256
+"""Characters; the longest that a pattern above can match, with what it looks at on both sides, is below 128."""
 
 
 @dataclass(frozen=True)
@@ -87,18 +95,32 @@ def find(line: bytes | str, *, has_user_id: bool = True, allowed: frozenset[str]
 
 def _find_number(text: str, allowed: frozenset[str]) -> Finding | None:
     low = text.lower()
-    found = [] if CARD in allowed else [_card(m) for m in _CARD.finditer(text) if _is_card(m)]
-    found += [] if RESIDENT in allowed else [_resident(m) for m in _RESIDENT.finditer(text) if _is_resident(m)]
+    found = [] if CARD in allowed else [_card(m) for m in _find_all(_CARD, text) if _is_card(m)]
+    found += [] if RESIDENT in allowed else [_resident(m) for m in _find_all(_RESIDENT, text) if _is_resident(m)]
     sure = next((finding for finding in found if finding.is_sure), None)
     if sure is not None:
         return sure
-    if MOBILE not in allowed and _MOBILE.search(text):
+    if MOBILE not in allowed and any(_find_all(_MOBILE, text)):
         return Finding(MOBILE, "prefix and length")
-    if PASSPORT not in allowed and ("passport" in low or "여권" in low) and _PASSPORT.search(text):
+    if PASSPORT not in allowed and ("passport" in low or "여권" in low) and any(_find_all(_PASSPORT, text)):
         return Finding(PASSPORT, "beside its word")
-    if LICENCE not in allowed and ("licen" in low or "면허" in low) and _LICENCE.search(text):
+    if LICENCE not in allowed and ("licen" in low or "면허" in low) and any(_find_all(_LICENCE, text)):
         return Finding(LICENCE, "beside its word")
     return found[0] if found else None
+
+
+def _find_all(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Yield what ``finditer`` yields, looking at a window of the text at a time."""
+    start = 0
+    while start < len(text):
+        end = min(len(text), start + _WINDOW)
+        is_last = end == len(text)
+        following = end if is_last else end - _OVERLAP
+        for match in pattern.finditer(text, start, end):
+            if match.end() < end or is_last:  # else it may be longer, or be followed by what it must not be: the next one shows
+                yield match
+                following = max(following, match.end())
+        start = following
 
 
 _CARD_WORDS = re.compile(r"\bcards?\b|card(_?n[or]|num|_)|카드|credit|visa|mastercard|\bamex\b|\bpan\b")
@@ -160,7 +182,7 @@ def _has_email(text: str) -> bool:
     at = text.find("@")
     while at >= 0:
         domain = _DOMAIN.match(text, at + 1)
-        if domain and _LOCAL.search(text[max(0, at - 64) : at]) and domain[1].lower() not in _FILE_ENDINGS:
+        if domain and at and _LOCAL.match(text, at - 1) and domain[1].lower() not in _FILE_ENDINGS:
             return True
         at = text.find("@", at + 1)
     return False
@@ -210,7 +232,6 @@ def _is_resident(match: re.Match[str]) -> bool:
     return _may_be_born(digits) and _has_check_digit(digits)
 
 
-_PARAMETER = re.compile(r"[?&;]?[\w.%\[\]-]*=$")
 _FIRST_MS, _LAST_MS = 1_000_000_000_000, 2_051_222_400_000
 """Milliseconds since 1970 from 2001 to 2035."""
 
@@ -218,7 +239,7 @@ _FIRST_MS, _LAST_MS = 1_000_000_000_000, 2_051_222_400_000
 def _is_other_number(digits: str, before: str, low: str) -> bool:
     """Return whether 13 bare digits are a time in milliseconds or the value of a parameter, and no word says otherwise."""
     is_time = _FIRST_MS <= int(digits) < _LAST_MS
-    return (is_time or _PARAMETER.search(before) is not None) and not _RESIDENT_WORDS.search(low)
+    return (is_time or before.endswith("=")) and not _RESIDENT_WORDS.search(low)
 
 
 def _may_be_born(digits: str) -> bool:

@@ -16,7 +16,7 @@ import numba
 from numba.core import caching, config
 
 _ROOT = os.path.dirname(os.path.dirname(__file__))
-_IMPORT = re.compile(r"^\s*from (footfall(?:\.\w+)*) import ((?:\([^)]*\))|.*)$", re.MULTILINE)
+_IMPORT = re.compile(r"^[ \t]{0,80}from (footfall(?:\.\w+)*) import (\([^)]{0,4000}\)|.*)$", re.MULTILINE)
 _SETTING = "CACHE_LOCATOR_CLASSES"
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -58,7 +58,8 @@ def _to_svg(figure: "Figure", name: str) -> str:
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()[out.getvalue().index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    before, _, rest = svg.partition("<metadata>")
+    svg = before + rest.partition("</metadata>")[2]
     # several charts stand in one page, where each id may come once
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     return re.sub(r'(url\(|href=")#', rf"\1#{name}-", svg)

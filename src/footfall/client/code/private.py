@@ -18,8 +18,8 @@ _BY_CONTENT = (
 _CODE = (".py", ".pyi", ".ipynb", ".js", ".ts", ".c", ".cc", ".cpp", ".h", ".rs", ".go", ".java", ".md", ".rst", ".html", ".pub")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\"private_key\"\s*:\s*\"")
 _SECRET_VALUE = re.compile(
-    rb"^[ \t]*(?:export[ \t]+)?[\"']?[\w./:-]*(?:secret|token|passw|credential|api_?key|access_?key|client-key-data)[\w.-]*[\"']?"
-    rb"[ \t]*[=:][ \t]*[\"']?[^\s\"'$<{]{6,}",
+    rb"^[ \t]*(?:export[ \t]+)?[\"']?[\w./:-]*(?:secret|token|passw|credential|api_?key|access_?key|client-key-data)"
+    rb"[\w.-]{0,64}[\"']?[ \t]*[=:][ \t]*[\"']?[^\s\"'$<{]{6,}",
     re.IGNORECASE | re.MULTILINE,
 )
 
