@@ -29,7 +29,8 @@ def task(server: LiveServer) -> str:
         feature = client.wait(client.features.create("for reports", "reports", "r.csv"), timeout_s=120)
         made = client.wait(client.tasks.create("with report", feature.id, "reports", "r.tsv"), timeout_s=120)
         assert made.status == "completed"
-        client.tasks.create("without users", feature.id, "reports", "r.csv")
+        client.put_object("reports", "others.tsv", b"".join(b"other%d\t%d\n" % (n, n % 2) for n in range(300)))
+        client.tasks.create("without users", feature.id, "reports", "others.tsv")
     return "with report"
 
 

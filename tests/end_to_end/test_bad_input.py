@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from footfall import Client
+from footfall import Client, ServiceError
 from live_server import live_server
 
 WORDS = ("tea", "cup", "plate", "clock", "jar", "bag", "candle", "lamp", "spoon", "mirror")
@@ -100,7 +100,6 @@ LABELS: dict[str, tuple[bytes, str, tuple[str, ...]]] = {
     "unknown users only": (b"".join(b"x%d\t%d\n" % (n, n % 2) for n in range(300)), "NUM_OF_LABEL_INSUFFICIENT", ("100",)),
     "a contradiction": (labels() + b"u3\t0\n", "UNEXPECTED_LABEL", ("line 301",)),
     "a label of 2": (labels() + b"u3\t2\n", "UNEXPECTED_LABEL", ("line 301",)),
-    "labels without a tab": (b"u1 1\n", "UNEXPECTED_TXT_FORMAT", ("line 1",)),
     "empty labels": (b"", "NOT_EXIST_FILE", ()),
 }  # fmt: skip
 
@@ -115,6 +114,18 @@ def test_a_wrong_label_file_fails_the_task_with_name_place_and_remedy(world: Wor
     for word in words:
         assert word in (task.fail_details or "")
     assert task.AUROC is None
+
+
+def test_a_file_that_begins_with_no_labels_is_refused_at_the_request(world: World) -> None:
+    for key, content, words in (
+        ("one-column.tsv", b"u1 1\n", "line 1: there is one column"),
+        ("sequences.tsv", b"u1\tred->blue\nu2\tred\n", "no column of its first lines holds labels alone"),
+    ):
+        put(world.client, key, content)
+        with pytest.raises(ServiceError, match=words) as caught:
+            world.client.tasks.create(key, world.feature_id, "data", key)
+        assert (caught.value.status, caught.value.error_code) == (422, "10200")
+        assert key not in {task.name for task in world.client.tasks.list()}
 
 
 def test_a_test_set_of_one_class_fails_the_task(world: World) -> None:

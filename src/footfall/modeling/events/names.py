@@ -87,7 +87,7 @@ _THINGS = (
     "store", "shop", "campaign", "transaction", "trans", "user", "member", "stock", "serial", "part", "phone", "document",
 )  # fmt: skip
 _OBJECT_IDS = {name for name in _OBJECT if name.endswith(("id", "code", "no", "number", "sku", "asin"))} | {
-    "item", "product", "article", "ean", "gtin", "upc"
+    "item", "product", "article", "ean", "gtin", "upc", "invoice", "receipt"
 }  # fmt: skip
 _BEGINS_WITH_ID = re.compile(f"id({'|'.join(_THINGS)}|site|action|visit|goal|link|page|event|category)")
 _ROW_NUMBERS = frozenset((

@@ -12,83 +12,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_CODES = [
-    "usd",
-    "eur",
-    "gbp",
-    "jpy",
-    "krw",
-    "cny",
-    "rmb",
-    "chf",
-    "inr",
-    "rub",
-    "brl",
-    "try",
-    "pln",
-    "sek",
-    "nok",
-    "dkk",
-    "czk",
-    "huf",
-    "ron",
-    "aud",
-    "cad",
-    "nzd",
-    "hkd",
-    "sgd",
-    "twd",
-    "thb",
-    "vnd",
-    "idr",
-    "myr",
-    "php",
-    "mxn",
-    "zar",
-    "ils",
-    "aed",
-    "sar",
-    "egp",
-    "ngn",
-    "uah",
-    "ars",
-    "clp",
-    "cop",
-    "pen",
-    "kr",
-    "zł",
-    "kč",
-    "ft",
-    "lei",
-    "руб",
-    "руб.",
-    "р.",
-    "rs",
-    "rs.",
-    "rp",
-    "r$",
-    "us$",
-    "a$",
-    "c$",
-    "hk$",
-    "nt$",
-    "s$",
-    "fr.",
-    "sfr.",
-    "rm",
-    "원",
-    "円",
-    "元",
-    "euro",
-    "dollar",
-    "tl",
-    "eur.",
-    "€",
-]
+_CODES = frozenset((
+    "usd", "eur", "gbp", "jpy", "krw", "cny", "rmb", "chf", "inr", "rub", "brl", "try", "pln", "sek", "nok", "dkk",
+    "czk", "huf", "ron", "aud", "cad", "nzd", "hkd", "sgd", "twd", "thb", "vnd", "idr", "myr", "php", "mxn", "zar",
+    "ils", "aed", "sar", "egp", "ngn", "uah", "ars", "clp", "cop", "pen", "kr", "zł", "kč", "ft", "lei", "руб",
+    "руб.", "р.", "rs", "rs.", "rp", "r$", "us$", "a$", "c$", "hk$", "nt$", "s$", "fr.", "sfr.", "rm", "원", "円", "元",
+    "euro", "dollar", "tl", "eur.",
+))  # fmt: skip
 _WITHOUT_PARTS = ("jpy", "krw", "vnd", "idr", "clp", "huf", "rp", "원", "円", "₩", "₫")
 _BLANKS = " \u00a0\u202f\u2009\t"
 _QUOTES = "'’`"
 _NUMBER = re.compile(rf"\d[\d.,{_BLANKS}{_QUOTES}]*\d|\d|[.,]\d+")
+_CODE = re.compile(r"[A-Za-z]{1,8}[-_ ]?\d{1,64}|\d{1,64}[-_ ]?[A-Za-z]{1,8}")
 _MIN_SHARE = 0.95
 """Of the values that are there, how many must be numbers before a column is one of numbers."""
 _LOOKS_SHARE = 0.8
@@ -128,8 +63,11 @@ def find_notation(texts: Sequence[bytes]) -> Found:
         return Found()
     shapes = Counter(_shape(number) for _, number, _ in parts)
     units = Counter(unit for unit, _, _ in parts)
+    is_plain = not units.keys() - {""} and not shapes.keys() - {"plain", "small"}
+    if is_plain and len(parts) < len(texts) and _are_codes(texts):
+        return Found()  # invoices and articles: 536365, C541433
     if len(parts) < _MIN_SHARE * len(texts):
-        if not units.keys() - {""} and not shapes.keys() - {"plain", "small"}:
+        if is_plain:
             return Found()  # sizes, grades: 38, 40, XL
         return Found(doubt="most of its values are numbers, but not all")
     signs = units.keys() - {""}
@@ -145,6 +83,13 @@ def find_notation(texts: Sequence[bytes]) -> Found:
     notation = Notation(decimal, unit)
     values = [read_number(text, notation) for text in texts]
     return Found(notation, is_whole=all(value is None or value == int(value) for value in values))
+
+
+def _are_codes(texts: Sequence[bytes]) -> bool:
+    """Return whether what is no number among the texts is mostly letters before digits, or behind them: ``C541433``."""
+    words = [text.decode("utf-8", "replace").strip() for text in texts]
+    odd = [word for word in words if _take_apart(word) is None]
+    return 2 * sum(_CODE.fullmatch(word) is not None for word in odd) > len(odd)
 
 
 def doubt_points(texts: Sequence[bytes]) -> str:
