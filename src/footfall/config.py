@@ -106,6 +106,10 @@ class Settings:
     allow_plain: bool = _setting(
         False, "Run users' commands without isolation although we are root or there are several accounts."
     )
+    allow_landlock: bool = _setting(
+        False,
+        "Run users' commands at level landlock although there are several accounts, whose runs then share a user and /dev/shm.",
+    )
     fake_gpus: Count = _setting(0, "Hand out so many GPUs that do not exist, to try things; shown as fake everywhere.")
     project_max_runs: Count = _setting(0, "Runs of a project at the same time; 0 means no limit.")
     project_max_gpus: Count = _setting(0, "GPUs of a project at the same time; 0 means no limit.")

@@ -125,7 +125,7 @@ def _changed(request: RunRequest, priority: int, secrets: dict[str, str], change
 def _check_possible(connection: Connection, launcher: Launcher, spec: RunSpec) -> None:
     machine = launcher.machine
     isolation = machine.isolation
-    if isolation is not None and isolation.level == "plain":
+    if isolation is not None and isolation.level != "bubblewrap":
         refusal = isolation.refusal(accounts.count_accounts(connection))
         if refusal is not None:
             raise ShortageError(refusal)

@@ -23,6 +23,10 @@ from footfall.machine.engines import NAMES, Engine, Engines
 RUNNER = Path(__file__).parent.parent / "runner" / "__main__.py"
 LEVELS = ("bubblewrap", "landlock", "plain")
 PROBE_TIMEOUT_S = 60.0
+_SHARED_BY_ACCOUNTS = (
+    "At level landlock runs of all accounts have one user, one /dev/shm and one list of processes, so those of several accounts "
+    "are not run there. Make bubblewrap work, or set allow_landlock if that is wanted."
+)
 _ENGINES_READ = (
     "HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "TMPDIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG",
     "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "CONTAINER_HOST", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "APPTAINER_TMPDIR",
@@ -44,6 +48,7 @@ class Isolation:
     engines: Engines
     refuses_as_root: bool
     allows_plain: bool
+    allows_landlock: bool = False
     details: IsolationSpec = field(default_factory=lambda: cast(IsolationSpec, {}), repr=False)
 
     def for_runner(self, *, needs_engine: bool) -> IsolationSpec:
@@ -55,8 +60,10 @@ class Isolation:
 
     def refusal(self, n_accounts: int = 1) -> str | None:
         """Return why users' commands are not run here, one sentence that says what to do; None when they are."""
-        if self.level != "plain" or self.allows_plain:
+        if self.level not in ("plain", "landlock") or self.allows_plain:
             return None
+        if self.level == "landlock":
+            return None if n_accounts <= 1 or self.allows_landlock else f"{_SHARED_BY_ACCOUNTS} {self.why}".rstrip()
         if self.refuses_as_root:
             whose = "they would have all rights of root"
         elif n_accounts > 1:
@@ -108,6 +115,7 @@ def find_isolation(settings: Settings) -> Isolation:
         engines=_engines(level),
         refuses_as_root=os.geteuid() == 0,
         allows_plain=settings.allow_plain,
+        allows_landlock=settings.allow_landlock,
         details=answer["details"],
     )
     isolation.details["refusal"] = isolation.refusal() or ""

@@ -4,6 +4,7 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from footfall.api import mutations
 from footfall.compute import projects
 from footfall.db import projects as db
-from nsml_service import ROOT, make_project
-from service import Service
+from footfall.machine.engines import Engines
+from footfall.machine.isolation import Isolation
+from nsml_service import ROOT, ask_run, make_project
+from service import MACHINE, Service, open_service
 
 LIST = f"{ROOT}/projects"
 NEW = {"projectName": "one", "nasVolumeSize": 500}
@@ -185,3 +188,14 @@ def test_a_second_request_waits_for_the_first_and_then_is_406(service: Service, 
         go_on.set()
         assert first.result().status == 201
         assert waiting.result().body == first.result().body
+
+
+def test_at_landlock_runs_are_refused_as_soon_as_there_is_a_second_account(tmp_path: Path) -> None:
+    shared = Isolation("landlock", "bubblewrap: no.", 65_534, Engines({}, []), True, False)
+    with open_service(tmp_path / "home", replace(MACHINE, isolation=shared)) as service:
+        project = make_project(service.operator)
+        assert ask_run(service.operator, project).status == 201
+        other = service.account("other")
+        for caller, own in ((service.operator, project), (other, make_project(other))):
+            refused = ask_run(caller, own)
+            assert (refused.status // 100, "set allow_landlock" in refused.details) == (4, True), refused.body

@@ -396,6 +396,17 @@ def test_plain_is_refused_as_root_or_with_several_accounts_unless_it_is_wanted(h
         assert (status["reason"], "allow_plain" in status["details"]) == ("rejected", True)
 
 
+def test_landlock_is_refused_with_several_accounts_unless_it_is_wanted() -> None:
+    def refusal(n_accounts: int, **given: bool) -> str | None:
+        return Isolation(
+            "landlock", "bubblewrap: no.", 65_534, Engines({}, []), True, **{"allows_plain": False, **given}
+        ).refusal(n_accounts)
+
+    assert refusal(1) is None
+    assert "set allow_landlock" in (refusal(2) or "")
+    assert refusal(2, allows_landlock=True) is refusal(2, allows_plain=True) is None
+
+
 def test_a_level_that_does_not_work_here_is_a_setting_that_is_wrong(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("footfall.machine.isolation._find_bubblewraps", list)
     with pytest.raises(ConfigError, match="no program bwrap"):

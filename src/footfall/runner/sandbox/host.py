@@ -43,7 +43,11 @@ def start(
 
     kernel.become_subreaper()
     parent = os.getpid()
-    calls = seccomp.build_filter() if paths is not None else None
+    calls = None
+    if paths is not None:
+        # The services of the server's own user, such as its session's bus, would do for a command what that may not.
+        has_path_sockets = uid is not None or landlock.find_abi() >= landlock.PATH_SOCKETS_ABI
+        calls = seccomp.build_filter(is_among_host=True, has_path_sockets=has_path_sockets)
 
     def prepare() -> None:
         kernel.die_with_parent(parent)

@@ -1,6 +1,7 @@
 """Confine this process to some directories by Landlock: the level for hosts where bubblewrap does not start.
 
-Needs ABI 6: only there are signals and abstract sockets kept within the run. Knows no runs.
+Needs ABI 6: only there are signals and abstract sockets kept within the run. From ABI 9 on sockets that lie in the file system
+are kept so, too. Knows no runs.
 
 Source: landlock(7), linux/landlock.h.
 """
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NEEDED_ABI = 6
+PATH_SOCKETS_ABI = 9
+"""From here on a command reaches no socket in the file system but its own, and those in what it may write."""
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
 _VERSION_FLAG = 1
 _PATH_BENEATH = 1
@@ -24,6 +27,7 @@ _ALL = (1 << 16) - 1
 _EXECUTE, _WRITE, _READ, _READ_DIRECTORY, _TRUNCATE, _DEVICE_CONTROL = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14, 1 << 15
 _OF_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE_CONTROL
 _NEW_DEVICES = 1 << 6 | 1 << 11
+_REACH_SOCKETS = 1 << 16
 _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS = 3
 
 
@@ -40,13 +44,14 @@ def confine(readable: Iterable[str], writable: Iterable[str]) -> None:
 
     Call it last: it needs that no privileges can be gained any more, and takes the right to open anything else.
     """
-    attributes = b"".join(value.to_bytes(8, "little") for value in (_ALL, 0, _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS))
+    handled = _ALL | (_REACH_SOCKETS if find_abi() >= PATH_SOCKETS_ABI else 0)
+    attributes = b"".join(value.to_bytes(8, "little") for value in (handled, 0, _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS))
     ruleset = kernel.call(_CREATE, attributes, len(attributes), 0)
     try:
         for path in readable:
             _allow(ruleset, path, _EXECUTE | _READ | _READ_DIRECTORY)
         for path in writable:
-            _allow(ruleset, path, _ALL & ~_NEW_DEVICES)
+            _allow(ruleset, path, handled & ~_NEW_DEVICES)
         kernel.call(_RESTRICT, ruleset, 0)
     finally:
         os.close(ruleset)
