@@ -159,3 +159,9 @@ def test_the_glossary_is_in_order_and_has_each_word_once() -> None:
     words = re.findall(r"^\| ([^|]+?) \| ", (ROOT / "docs" / "glossary.md").read_text("utf-8"), re.MULTILINE)[1:]
     assert words == sorted(words, key=str.lower)
     assert len(words) == len(set(words))
+
+
+def test_the_page_on_isolation_shows_what_the_probe_tries() -> None:
+    text = (ROOT / "docs" / "explanation" / "isolation.md").read_text("utf-8")
+    assert "| signal the server's process | refused | refused |" in text
+    assert text == reference.with_attempts(text), "run `make docs`"

@@ -22,6 +22,7 @@ from footfall.cli import output
 from footfall.cli.context import shared_options
 from footfall.cli.main import cli
 from footfall.config import ENVIRONMENT_PREFIX, Settings
+from footfall.runner.probing import attempts
 from footfall.states import TRANSITIONS, FailureReason, RunState
 from reference.http_api import reference_page
 from reference.markdown import first_sentence, page_head
@@ -53,6 +54,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 BENCHMARKS = ("api", "engine", "compute", "behavior")
 NUMBERS_BEGIN, NUMBERS_END = "<!-- numbers -->", "<!-- /numbers -->"
+ATTEMPTS_BEGIN, ATTEMPTS_END = "<!-- attempts -->", "<!-- /attempts -->"
 
 EXIT_CODES = (
     (0, "done"),
@@ -78,6 +80,10 @@ def main() -> None:
     if performance.exists():
         performance.write_text(with_numbers(performance.read_text("utf-8"), RESULTS), "utf-8")
         output.line(f"{performance}")
+    isolation = directory.parent / "explanation" / "isolation.md"
+    if isolation.exists():
+        isolation.write_text(with_attempts(isolation.read_text("utf-8")), "utf-8")
+        output.line(f"{isolation}")
 
 
 def cli_page() -> str:
@@ -265,6 +271,15 @@ def _gist(doc: str) -> str:
         cuts = [found.start() for found in re.finditer(r"[:;,] ", sentence) if 20 < found.start() <= 90]
         sentence = sentence[: cuts[-1]] if cuts else textwrap.shorten(sentence, 90, placeholder=" …")
     return sentence.rstrip(":")
+
+
+def with_attempts(page: str) -> str:
+    """Return the page on isolation with the table between its marks made anew from the probe's."""
+    before, mark, after = page.partition(ATTEMPTS_BEGIN)
+    _, end, behind = after.partition(ATTEMPTS_END)
+    rows = "".join(f"| {what} | {' | '.join(each or '(works)' for each in ends)} |\n" for what, ends, _ in attempts.ATTEMPTS)
+    head = f"| a command tries to | {' | '.join(f'`{level}`' for level in attempts.LEVELS)} |\n|---|---|---|\n"
+    return f"{before}{mark}\n{head}{rows}{end}{behind}" if end else page
 
 
 def with_numbers(page: str, results: Path) -> str:

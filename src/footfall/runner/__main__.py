@@ -12,7 +12,7 @@ def main() -> int:
     """Run what the arguments name and return the exit code."""
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     if sys.argv[1] == "--probe":
-        from footfall.runner.probe import probe
+        from footfall.runner.probing.probe import probe
 
         return probe()
     from footfall.runner.supervise import run_node
