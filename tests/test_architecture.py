@@ -33,7 +33,7 @@ def test_no_file_is_longer_than_400_lines() -> None:
 
 def test_the_package_is_small_and_so_are_its_files() -> None:
     lengths = [n_lines(path) for path in FILES]
-    assert sum(lengths) <= 46_000
+    assert sum(lengths) <= 47_000
     assert statistics.median(lengths) <= 120
 
 

@@ -3,6 +3,7 @@
 The only reader of the environment but for the runner, which gets what it needs with its launch.
 """
 
+import ipaddress
 import json
 import os
 import re
@@ -97,8 +98,16 @@ class Settings:
     run_data: tuple[str, ...] = _setting(
         (), "Directories of the machine, such as data sets, that every user's command may read, at the same path."
     )
-    run_network: Literal["host", "run"] = _setting(
-        "host", "host: nodes share the host's network; run: each run has one of its own."
+    run_network: Literal["auto", "host", "run", "nat"] = _setting(
+        "auto", "host: runs share the host's network; run: each has one of its own, with nothing outside; nat: with a way out; "
+        "auto: nat if there are several accounts and it works here, else host."
+    )  # fmt: skip
+    run_network_denied: tuple[str, ...] = _setting(
+        ("169.254.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"),
+        "Networks that runs with a way out (nat) do not reach, beside this machine's own addresses."
+    )  # fmt: skip
+    run_network_allowed: tuple[str, ...] = _setting(
+        (), "Networks and addresses within these that such runs do reach, such as a package index."
     )
     isolation: Literal["auto", "bubblewrap", "landlock", "plain"] = _setting(
         "auto", "auto, bubblewrap, landlock or plain: how a user's command is kept apart."
@@ -240,7 +249,7 @@ def _convert(known: Mapping[str, Field[Any]], values: Mapping[str, Any]) -> dict
     return {name: getattr(settings, name) for name in values}
 
 
-_TEXT_LISTS = ("registry_hosts", "run_environment", "run_data")
+_TEXT_LISTS = ("registry_hosts", "run_environment", "run_data", "run_network_denied", "run_network_allowed")
 
 
 def _refusal(name: str, value: object, what: str) -> str:
@@ -285,6 +294,16 @@ def _check(settings: Settings) -> Settings:
             raise ConfigError(
                 "run_data", f"{path!r} is no directory of this machine, given from the root and not the root itself"
             )
+    _check_networks(settings)
     if settings.s3_endpoint and not settings.s3_endpoint.startswith(("http://", "https://")):
         raise ConfigError("s3_endpoint", f"{settings.s3_endpoint!r} does not begin with https:// or http://")
     return settings
+
+
+def _check_networks(settings: Settings) -> None:
+    for name in ("run_network_denied", "run_network_allowed"):
+        for each in getattr(settings, name):
+            try:
+                ipaddress.IPv4Network(each)
+            except ValueError as error:
+                raise ConfigError(name, f"{each!r} is no IPv4 network such as 10.0.0.0/8: {error}") from error

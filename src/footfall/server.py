@@ -93,6 +93,10 @@ class Service:
             metrics,
         )
         isolation = executor.isolation
+        with database.read() as connection:
+            n_accounts = accounts.count_accounts(connection)
+        if isolation is not None and isolation.shares_host_network(settings.run_network, n_accounts):
+            log.warning("accounts_share_network", n_accounts=n_accounts, reason=isolation.no_way_out)
         facts = {
             "isolation": None if isolation is None else isolation.level,
             "n_gpus": len(executor.gpus),

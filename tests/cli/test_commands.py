@@ -331,6 +331,33 @@ def test_the_variables_of_clients_are_no_wrong_settings(footfall: Footfall, tmp_
     assert states["settings"]["state"] == "ok", states["settings"]
 
 
+def test_doctor_warns_where_several_accounts_share_a_network_and_where_a_metadata_service_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from footfall.cli import doctor
+    from footfall.config import load_settings
+    from footfall.machine.engines import Engines
+    from footfall.machine.isolation import Isolation
+    from service import open_service
+
+    def found(no_way_out: str, **settings: object) -> dict[str, tuple[str, str]]:
+        isolation = Isolation("bubblewrap", "", 65_534, Engines({}, []), True, False, no_way_out=no_way_out)
+        findings = doctor._network(load_settings(tmp_path, {}, **settings), isolation)
+        return {each.check: (each.state, each.found + each.advice) for each in findings}
+
+    monkeypatch.setattr(doctor, "METADATA", ("127.0.0.1",))  # port 80 of it: nothing listens there in a test
+    assert found("no slirp4netns.")["network of runs"][0] == "ok", "there is no database yet"
+    with open_service(tmp_path) as service:
+        service.account("other")
+        state, text = found("no slirp4netns.")["network of runs"]
+        assert (state, "reach the ports of all others" in text, "no slirp4netns" in text) == ("warn", True, True)
+        assert found("no slirp4netns.")["metadata service"][0] == "ok"
+        assert found("") == {"network of runs": ("ok", "one of its own, with a way out; 2 accounts")}
+        monkeypatch.setattr(doctor, "_answers", lambda address: address == "127.0.0.1")
+        state, text = found("no slirp4netns.", run_network="host")["metadata service"]
+        assert (state, "answers at 127.0.0.1" in text) == ("warn", True)
+
+
 def test_doctor_lists_every_setting(footfall: Footfall) -> None:
     names = {each["name"] for each in footfall("doctor", "--settings", "--json").json}
     assert {"port", "store_url", "behavior_memory_mib"} <= names

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import sqlite3
 import threading
 import time
@@ -13,6 +14,8 @@ import pytest
 from engine_helpers import eventually
 from footfall import Client
 from footfall.client.nsml_replies import Run
+from footfall.config import load_settings
+from footfall.machine.isolation import find_isolation
 from live_server import LiveServer, live_server
 
 LONG = int(os.environ.get("FOOTFALL_FAULTS", "0")) >= 100
@@ -78,7 +81,7 @@ def open_place(home: Path, **settings: object) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with open_place(tmp_path_factory.mktemp("beside") / "home", log_limit_bytes=LOG_LIMIT_BYTES) as made:
+    with open_place(tmp_path_factory.mktemp("beside") / "home", log_limit_bytes=LOG_LIMIT_BYTES, run_network="host") as made:
         yield made
 
 
@@ -133,6 +136,15 @@ def test_row_14_a_run_with_a_network_of_its_own_does_not_reach_the_real_api(tmp_
         log = place.run(place.operator, f'python -c "$REACH" {place.server.endpoint}', "alone")
     assert [line.split()[0] for line in log.splitlines()] == ["unreachable"] * 3, log
     assert log.count("Connection refused") == 3, log
+
+
+def test_row_14_with_a_second_account_a_run_reaches_neither_the_api_nor_the_ports_of_others(tmp_path: Path) -> None:
+    with open_place(tmp_path / "home") as place, socket.create_server(("127.0.0.1", 0)) as listener:
+        if find_isolation(load_settings(place.server.home, {})).no_way_out:
+            pytest.skip("no way out can be made here (Debian: slirp4netns)")
+        where = f"{place.server.endpoint} http://127.0.0.1:{listener.getsockname()[1]}"
+        log = place.run(place.other, f'for each in {where}; do python -c "$REACH" $each; done', "apart")
+    assert [line.split()[0] for line in log.splitlines()] == ["unreachable"] * 6, log
 
 
 def test_row_27_a_run_that_talks_without_end_delays_nobodys_requests(place: Place) -> None:

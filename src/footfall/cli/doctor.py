@@ -20,9 +20,13 @@ from footfall.errors import ConfigError, FootfallError, ServiceError
 
 if TYPE_CHECKING:
     from footfall.config import Settings
+    from footfall.machine.isolation import Isolation
 
 LOW_SPACE_MIB = 5 * 1024
 PACKAGES = ("footfall", "numpy", "numba", "lightgbm", "scikit-learn", "pyarrow", "obstore", "sqlalchemy", "uvicorn")
+METADATA = ("169.254.169.254", "100.100.100.200")
+METADATA_TIMEOUT_S = 0.3
+"""A service of the machine's own network answers at once."""
 SECRET_SETTINGS = ("s3_secret_key", "s3_access_key", "database_url")
 
 
@@ -191,11 +195,59 @@ def _isolation(settings: "Settings") -> Iterator[Finding]:
     refusal = isolation.refusal()
     state = "ok" if isolation.level == "bubblewrap" else "warn"
     yield Finding("isolation", state, f"users' commands run at level {isolation.level}", refusal or isolation.why)
+    yield from _network(settings, isolation)
     engines = isolation.engines.troubles()
     working = [name for name, why in engines.items() if not why]
     failing = "; ".join(f"{name}: {why}" for name, why in engines.items() if why)
     status = ", ".join(working) or (f"none works: {failing}" if failing else "none is installed")
     yield Finding("container engines", "ok", status)
+
+
+def _network(settings: "Settings", isolation: "Isolation") -> Iterator[Finding]:
+    """Say which network runs get, and whether those on the host's would reach what gives this machine its rights."""
+    n_accounts = _count_accounts(settings)
+    network = isolation.network(settings.run_network, n_accounts)
+    described = {"host": "the host's", "run": "one of its own, without a way out", "nat": "one of its own, with a way out"}[
+        network
+    ]
+    is_shared = network == "host" and n_accounts > 1
+    advice = (
+        f'Each account\'s runs reach the ports of all others. Set run_network = "nat": {isolation.no_way_out or "it works here."}'
+    )
+    yield _check("network of runs", not is_shared, f"{described}; {n_accounts} accounts", advice, otherwise="warn")
+    if network == "host":
+        found = [address for address in METADATA if _answers(address)]
+        advice = (
+            f"It gives this machine's rights to whoever asks, and runs can. Forbid it, or set run_network: {isolation.no_way_out}"
+        )
+        status = f"answers at {', '.join(found)}" if found else "none answers"
+        yield _check("metadata service", not found, status, advice.rstrip(": "), otherwise="warn")
+
+
+def _count_accounts(settings: "Settings") -> int:
+    """Return how many accounts there are, as this home's database says; 0 before there is one."""
+    from footfall.db.access import accounts
+    from footfall.db.engine.engine import Database, sqlite_url
+
+    file = settings.data_dir / "footfall.db"
+    if not settings.database_url and not file.exists():
+        return 0
+    database = Database(settings.database_url or sqlite_url(file))
+    try:
+        with database.read() as connection:
+            return accounts.count_accounts(connection)
+    finally:
+        database.close()
+
+
+def _answers(address: str) -> bool:
+    import socket
+
+    try:
+        socket.create_connection((address, 80), METADATA_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def _gpus(details: dict[str, object]) -> Finding:

@@ -49,7 +49,8 @@ def plan_run(connection: Connection, launcher: Launcher, caller: Caller, project
     rules.check_run(new, product)
     variables = environment.split((new.env if new.envs is None else new.envs) or {}, new.secret_envs or ())
     image = launcher.images.resolve(connection, new.image_type, new.image_path)
-    spec = _spec(launcher.settings, project, product, new, image, variables.plain | _git_variables(new))
+    network = _network(connection, launcher)
+    spec = _spec(launcher.settings, project, product, new, image, variables.plain | _git_variables(new), network)
     request = RunRequest(
         command=new.command or "",
         envs=variables.shown,
@@ -137,6 +138,13 @@ def _check_possible(connection: Connection, launcher: Launcher, spec: RunSpec) -
         raise ShortageError(f"The run could not start even if nothing else ran; it needs {' and '.join(short)}.", short)
 
 
+def _network(connection: Connection, launcher: Launcher) -> str:
+    wanted, isolation = launcher.settings.run_network, launcher.machine.isolation
+    if isolation is None:  # an engine that keeps commands apart for itself
+        return "host" if wanted == "auto" else wanted
+    return isolation.network(wanted, accounts.count_accounts(connection))
+
+
 def _git_variables(new: NewRun) -> dict[str, str]:
     if not new.git_commit:
         return {}
@@ -145,7 +153,7 @@ def _git_variables(new: NewRun) -> dict[str, str]:
 
 
 def _spec(
-    settings: Settings, project: Project, product: Product, new: NewRun, image: Image, variables: dict[str, str]
+    settings: Settings, project: Project, product: Product, new: NewRun, image: Image, variables: dict[str, str], network: str
 ) -> RunSpec:
     timeouts = [limit for limit in (new.timeout_seconds, settings.run_timeout_s) if limit]
     output_limit = settings.run_output_limit_bytes
@@ -174,6 +182,6 @@ def _spec(
             max_processes=settings.run_max_processes,
             log_limit_action=settings.log_limit_action,
             start_timeout_s=settings.run_start_timeout_s,
-            network=settings.run_network,
+            network=network,
         ),
     )

@@ -123,6 +123,14 @@ class EngineAccess(TypedDict):
     environment: dict[str, str]
 
 
+class WayOutSpec(TypedDict):
+    """How runs with a network of their own reach others: by which program, which networks they never reach, which they do."""
+
+    program: str
+    denied: list[str]
+    allowed: list[str]
+
+
 class IsolationSpec(TypedDict):
     """How commands are isolated on this machine, as the runner's probe found out.
 
@@ -146,6 +154,8 @@ class IsolationSpec(TypedDict):
     """Directories of the machine that every command may read."""
     engines: NotRequired[EngineAccess]
     """Only where the image is one of an engine."""
+    way_out: NotRequired[WayOutSpec]
+    """Where one can be made."""
 
 
 class ProbeRequest(TypedDict):
@@ -155,13 +165,15 @@ class ProbeRequest(TypedDict):
     root: str
     bubblewraps: list[str]
     common: IsolationSpec
+    way_out: WayOutSpec
 
 
 class ProbeAnswer(TypedDict):
-    """The best level that works, and why no better one does."""
+    """The best level that works, and why no better one does; why no run's own network can have a way out, empty if it can."""
 
     level: str
     why: str
+    no_way_out: str
     details: IsolationSpec
 
 

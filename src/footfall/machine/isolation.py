@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from footfall.config import Settings
-from footfall.contract.nodes import EngineAccess, IsolationSpec, ProbeAnswer, ProbeRequest
+from footfall.contract.nodes import EngineAccess, IsolationSpec, ProbeAnswer, ProbeRequest, WayOutSpec
 from footfall.errors import ConfigError
 from footfall.machine.engines import NAMES, Engine, Engines
 
@@ -39,7 +39,8 @@ _ENGINES_READ = (
 class Isolation:
     """The result. ``why``: why no better level is used, empty at the best. ``user``: the commands' user id.
 
-    ``engines``: where images of containers come from. ``details`` is for runners.
+    ``engines``: where images of containers come from. ``no_way_out``: why no run can have a network of its own with a way
+    out, empty if they can. ``details`` is for runners.
     """
 
     level: str
@@ -49,6 +50,7 @@ class Isolation:
     refuses_as_root: bool
     allows_plain: bool
     allows_landlock: bool = False
+    no_way_out: str = "it was not tried"
     details: IsolationSpec = field(default_factory=lambda: cast(IsolationSpec, {}), repr=False)
 
     def for_runner(self, *, needs_engine: bool) -> IsolationSpec:
@@ -57,6 +59,16 @@ class Isolation:
             return self.details
         engines = EngineAccess(programs=self.engines.programs(), environment=dict(self.engines.environment))
         return {**self.details, "engines": engines}
+
+    def network(self, wanted: str, n_accounts: int) -> str:
+        """Return which network a run gets: ``host``, ``run`` or ``nat``; ``wanted`` is the setting."""
+        if wanted != "auto":
+            return wanted
+        return "nat" if n_accounts > 1 and not self.no_way_out else "host"
+
+    def shares_host_network(self, wanted: str, n_accounts: int) -> bool:
+        """Whether runs of several accounts reach each other's ports, though nobody has said that they may."""
+        return wanted == "auto" and n_accounts > 1 and self.network(wanted, n_accounts) == "host"
 
     def refusal(self, n_accounts: int = 1) -> str | None:
         """Return why users' commands are not run here, one sentence that says what to do; None when they are."""
@@ -86,6 +98,11 @@ def find_isolation(settings: Settings) -> Isolation:
         levels=list(LEVELS) if settings.isolation == "auto" else [settings.isolation],
         root=str(settings.runs_root),
         bubblewraps=_find_bubblewraps(),
+        way_out=WayOutSpec(
+            program=shutil.which("slirp4netns") or "",
+            denied=list(settings.run_network_denied),
+            allowed=list(settings.run_network_allowed),
+        ),
         common=IsolationSpec(
             level="",
             why="",
@@ -108,6 +125,9 @@ def find_isolation(settings: Settings) -> Isolation:
     if settings.isolation not in ("auto", level):
         reason = f"{answer['why']} {_closed_way(settings) if settings.isolation == 'landlock' else ''}".rstrip()
         raise ConfigError("isolation", f"{settings.isolation} does not work on this machine. {reason}")
+    no_way_out = answer["no_way_out"] if level == "bubblewrap" else f"it needs isolation by bubblewrap, and here it is {level}."
+    if settings.run_network == "nat" and no_way_out:
+        raise ConfigError("run_network", f"nat does not work on this machine: {no_way_out}")
     isolation = Isolation(
         level=level,
         why=answer["why"],
@@ -116,8 +136,11 @@ def find_isolation(settings: Settings) -> Isolation:
         refuses_as_root=os.geteuid() == 0,
         allows_plain=settings.allow_plain,
         allows_landlock=settings.allow_landlock,
+        no_way_out=no_way_out,
         details=answer["details"],
     )
+    if not no_way_out:
+        isolation.details["way_out"] = request["way_out"]
     isolation.details["refusal"] = isolation.refusal() or ""
     isolation.details["environment"] = dict(variable.split("=", 1) for variable in settings.run_environment)
     isolation.details["data"] = [os.path.realpath(path) for path in settings.run_data]

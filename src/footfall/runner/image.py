@@ -79,27 +79,36 @@ def inspect_image(image: ImageSpec, isolation: IsolationSpec, variables: Mapping
     )
 
 
-def generated_files(image: ImageView, hosts: Sequence[str], uid: int | None, home: str) -> dict[str, str]:
+def generated_files(image: ImageView, hosts: Sequence[str], uid: int | None, home: str, nameserver: str = "") -> dict[str, str]:
     """Return the files that are put over an image's own, by path: the names of the run's nodes, and of the command's user.
 
     Args:
         hosts: the address of each node, by rank.
         uid: the user; None for the one that this process is.
+        nameserver: who resolves names in the run's network, empty where that is the host's.
     """
     names = "".join(f"{host} node{rank}\n" for rank, host in enumerate(hosts))
     if image.root:
         # The loader reads the second one, for the program of ours that still has rights, and would load what it names.
         files = {"/etc/hosts": f"{names}127.0.0.1 localhost\n", "/etc/ld.so.preload": ""}
-        if image.is_from_engine:
-            files["/etc/resolv.conf"] = _read_text("/etc/resolv.conf")
+        if image.is_from_engine or nameserver:
+            files["/etc/resolv.conf"] = _resolver(nameserver)
         return {path: text for path, text in files.items() if _is_plain_file(image.root + path)}
     user, group = (os.geteuid(), os.getegid()) if uid is None else (uid, uid)
-    return {
+    resolver = {"/etc/resolv.conf": _resolver(nameserver)} if nameserver else {}
+    return resolver | {
         # Ours first: the first name of an address is what a program takes for the node's own.
         "/etc/hosts": f"{names}{_read_text('/etc/hosts')}\n127.0.0.1 localhost\n",
         "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nuser:x:{user}:{group}:user:{home}:/bin/sh\n",
         "/etc/group": f"root:x:0:\nuser:x:{group}:\n",
     }
+
+
+def _resolver(nameserver: str) -> str:
+    lines = _read_text("/etc/resolv.conf").splitlines(keepends=True)
+    if not nameserver:
+        return "".join(lines)
+    return f"nameserver {nameserver}\n{''.join(line for line in lines if line.startswith(('search ', 'domain ', 'options ')))}"
 
 
 def _is_plain_file(path: str) -> bool:

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from footfall.contract.nodes import NodeAddress, NodeSpec
+    from footfall.contract.nodes import NodeAddress, NodeSpec, WayOutSpec
     from footfall.runner.files import NodeFiles
 
 LOOPBACK = "127.0.0.1"
@@ -42,14 +42,27 @@ class Rendezvous:
         self._deadline = time.monotonic() + self._timeout_s
         self._wait = wait
 
-    def share_network(self) -> None:
-        """Enter the network namespace of the run: the first node makes it, the others wait for that."""
+    def share_network(self, way_out: WayOutSpec | None) -> None:
+        """Enter the network namespace of the run, with a way out or none: the first node makes it, the others wait for that.
+
+        A way out is open until the last runner that has entered ends.
+        """
         from footfall.runner.sandbox import network
 
-        if self._rank == 0:
+        if way_out is None and self._rank == 0:
             network.make()
-        else:
-            network.enter(self._wait_for(0)["pid"])
+            return
+        pid = 0 if self._rank == 0 else self._wait_for(0)["pid"]
+        if pid:
+            network.enter(pid)
+        if way_out is not None:
+            from footfall.runner.sandbox import way_out as outside
+
+            pipe = os.path.join(self._directory_of(0), layout.WAY_OUT)
+            if pid:
+                outside.hold(pipe)
+            else:
+                outside.make(way_out, pipe)
 
     def publish(self, port: int, *, is_ready: bool = True) -> None:
         """Publish where this node is, and whether its command could start."""
@@ -70,8 +83,11 @@ class Rendezvous:
         addresses = [self._wait_for(rank, ready=True) for rank in range(self._n_nodes)]
         return [address["host"] for address in addresses], addresses[0]["port"]
 
+    def _directory_of(self, rank: int) -> str:
+        return os.path.join(os.path.dirname(self._files.directory), str(rank))
+
     def _wait_for(self, rank: int, *, ready: bool = False) -> NodeAddress:
-        path = os.path.join(os.path.dirname(self._files.directory), str(rank), layout.ADDRESS)
+        path = os.path.join(self._directory_of(rank), layout.ADDRESS)
         while True:
             address = _read(path)
             if address is not None and (address["is_ready"] or not ready):

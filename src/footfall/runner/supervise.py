@@ -19,6 +19,7 @@ from footfall.runner.process.poller import Poller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from footfall.contract.nodes import WayOutSpec
     from footfall.runner.command import Command
     from footfall.runner.process.memory import MemoryWatch
 
@@ -126,11 +127,19 @@ class Supervisor:
         from footfall.runner.rendezvous import Rendezvous
 
         rendezvous = Rendezvous(self._files, self._spec, self._wait)
-        if work["network"] == "run":
-            rendezvous.share_network()
+        if work["network"] != "host":
+            rendezvous.share_network(self._way_out() if work["network"] == "nat" else None)
             command.move_endpoints()
         rendezvous.publish(port)
         return rendezvous.wait_for_all()
+
+    def _way_out(self) -> WayOutSpec:
+        found = None if self._launch.isolation is None else self._launch.isolation.get("way_out")
+        if found is None:
+            raise LaunchError(
+                "The run is to have a network of its own with a way out (network = nat), which cannot be made here."
+            )
+        return found
 
     def _wait(self, timeout_s: float) -> None:
         self._poller.poll(timeout_s)

@@ -276,6 +276,14 @@ class UserCommand(Command):
     def _process_limit(self) -> int | None:
         return None if self._group is not None else self._work["max_processes"]
 
+    @property
+    def _nameserver(self) -> str:
+        if self._work["network"] != "nat":
+            return ""
+        from footfall.runner.sandbox.way_out import NAMESERVER
+
+        return NAMESERVER
+
     def _make_environment(self, hosts: Sequence[str], port: int) -> None:
         self.environment = workload_environment(
             self._launch,
@@ -312,7 +320,9 @@ class UserCommand(Command):
         if calls is not None:
             contents[_SECCOMP_FD] = calls
         files: dict[str, int] = {}
-        for path, content in generated_files(self._image, hosts, self.uid, self._directories.shown_home).items():
+        for path, content in generated_files(
+            self._image, hosts, self.uid, self._directories.shown_home, self._nameserver
+        ).items():
             files[path] = _FIRST_FILE_FD + len(files)
             contents[files[path]] = content.encode("utf-8", "surrogateescape")
         inherit = {theirs: shell.memory_file("footfall", content) for theirs, content in contents.items()}

@@ -22,10 +22,19 @@ from footfall.runner.files import NodeFiles
 from footfall.runner.launch import Launch
 from footfall.runner.probing import attempts
 from footfall.runner.process import tree
+from footfall.runner.process.spawn import fork_python
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from footfall.contract.nodes import IsolationSpec, LaunchContent, NodeSpec, ProbeAnswer, ProbeRequest, WorkloadSpec
+    from footfall.contract.nodes import (
+        IsolationSpec,
+        LaunchContent,
+        NodeSpec,
+        ProbeAnswer,
+        ProbeRequest,
+        WayOutSpec,
+        WorkloadSpec,
+    )
 
 TIMEOUT_S = 20.0
 _SCRIPT = """
@@ -49,16 +58,16 @@ def probe() -> int:
         for details in _candidates(level, request):
             trouble, note = _try(details, request["root"])
             if trouble is None:
-                return _answer(details, [*why, *filter(None, [note])])
+                return _answer(details, [*why, *filter(None, [note])], _try_way_out(request["way_out"], request["root"]))
             why.append(f"{level}: {trouble}")
-    return _answer({**request["common"], "level": "none"}, why)
+    return _answer({**request["common"], "level": "none"}, why, "commands are not kept apart here.")
 
 
-def _answer(details: IsolationSpec, why: list[str]) -> int:
+def _answer(details: IsolationSpec, why: list[str], no_way_out: str) -> int:
     from footfall.runner.sandbox.cgroup import find_base
 
     details = {**details, "why": " ".join(why), "pids_cgroup": find_base()}
-    content: ProbeAnswer = {"level": details["level"], "why": details["why"], "details": details}
+    content: ProbeAnswer = {"level": details["level"], "why": details["why"], "no_way_out": no_way_out, "details": details}
     sys.stdout.write(json.dumps(content))
     return 0
 
@@ -91,6 +100,32 @@ def _try(details: IsolationSpec, root: str) -> tuple[str | None, str]:
         return f"{error}.", ""
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _try_way_out(spec: WayOutSpec, root: str) -> str:
+    """Return why no network with a way out can be made, or an empty text; a child makes one."""
+    if not spec["program"]:
+        return "there is no program slirp4netns (Debian: slirp4netns)."
+    from footfall.runner.sandbox import way_out
+
+    directory = tempfile.mkdtemp(prefix="probe-", dir=root)
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+
+    def make() -> None:
+        try:
+            way_out.make(spec, os.path.join(directory, "pipe"))
+            os.write(write_end, b"made")
+        except (OSError, LaunchError) as error:
+            os.write(write_end, str(error).encode("utf-8", "replace")[:2000])
+
+    try:
+        pid = fork_python(make, (write_end,))
+        os.close(write_end)
+        said = _read_all(read_end, pid)
+        os.waitpid(pid, 0)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return "" if said == "made" else said or "a child that tried it ended."
 
 
 def _run(details: IsolationSpec, directory: str) -> tuple[str | None, str]:

@@ -86,10 +86,11 @@ def fork(
     return pid
 
 
-def fork_python(work: Callable[[], None], keep: tuple[int, ...]) -> int:
+def fork_python(work: Callable[[], None], keep: tuple[int, ...], *, is_tied: bool = True) -> int:
     """Run ``work`` in a child that keeps only these descriptors besides the standard ones; return its pid.
 
-    The child dies with this process.
+    Args:
+        is_tied: the child dies with this process.
     """
     from footfall.runner.process import kernel
 
@@ -99,7 +100,8 @@ def fork_python(work: Callable[[], None], keep: tuple[int, ...]) -> int:
         return pid
     code = 70
     try:
-        kernel.die_with_parent(parent)
+        if is_tied:
+            kernel.die_with_parent(parent)
         low = 3
         for fd in sorted(keep):
             os.closerange(low, fd)
