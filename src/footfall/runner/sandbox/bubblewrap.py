@@ -14,6 +14,8 @@ from __future__ import annotations
 import os
 import stat
 
+from footfall.runner.errors import LaunchError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +61,11 @@ class Sandbox:
         self._arguments: list[str] = []
 
     def arguments(self, isolation: IsolationSpec) -> list[str]:
-        """Return every argument that builds the file system, in the order in which they take effect."""
+        """Return every argument that builds the file system, in the order in which they take effect.
+
+        Raises:
+            LaunchError: the image has a link where something must be made.
+        """
         if self._image.root:
             self._bind_root()
         else:
@@ -106,7 +112,14 @@ class Sandbox:
     def _bind_below(self, source: str, path: str) -> None:
         """Bind a directory whole, unless something of ours must be made below it: then bind what it holds."""
         needed = [*self._writable, *self._hidden, *self._image.reads]
-        if not any(each.startswith(f"{path}/") for each in needed) or os.path.islink(source):
+        below = next((each for each in needed if each.startswith(f"{path}/")), "")
+        if os.path.islink(source) and (below or path in needed):
+            # What is made behind a link is made wherever that leads, by a program that may still have all rights.
+            raise LaunchError(
+                f"The image cannot be used: its {path} is a link, and {below or path} is put there for the command. Make it a "
+                "directory in the image, or keep the data directory, or what run_data names, somewhere else."
+            )
+        if not below:
             self._bind_entry(source, path)
             return
         self._make(path)
