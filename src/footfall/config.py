@@ -131,7 +131,11 @@ class Settings:
     )  # fmt: skip
     images: tuple[Mapping[str, Any], ...] = _setting(
         (), "Base images, tables of name, kind (host, venv, rootfs, oci or alias) and target: a directory, an image "
-        "of an engine, or the base image that an alias means; empty: host, and all images of container engines that work."
+        "of an engine, or the base image that an alias means; empty: host, and what engine_images says."
+    )  # fmt: skip
+    engine_images: Literal["auto", "all", "none"] = _setting(
+        "auto", "Whether all images that docker and podman have on this machine are base images where images is empty: all, "
+        "none, or auto: as long as there is one account."
     )  # fmt: skip
     registry_hosts: tuple[str, ...] = _setting(
         (), "Hosts of image repositories that may be used beside those of private-ncr.ntruss.com."

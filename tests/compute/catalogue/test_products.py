@@ -11,6 +11,8 @@ from footfall.compute.catalogue.products import Machine, Products
 from footfall.compute.reconciler.schedule import missing
 from footfall.config import Settings, load_settings
 from footfall.db import images
+from footfall.db.access import accounts
+from footfall.db.engine.encryption import open_secrets
 from footfall.db.engine.engine import Database, sqlite_url
 from footfall.db.tables import metadata
 from footfall.errors import AlreadyExistsError, ConfigError, InvalidFieldError, ShortageError
@@ -155,7 +157,7 @@ def test_each_kind_of_image_resolves_to_what_runs_it(settings: Settings, databas
         {"name": "oci:v1", "kind": "oci"}, {"name": "host", "kind": "host"},
     )  # fmt: skip
     found = configured(settings, *tables, machine=Machine(isolation=isolation("bubblewrap", docker="")))
-    assert found.base == ["env", "root", "alias", "second", "oci:v1", "host"]
+    assert found.base(1) == ["env", "root", "alias", "second", "oci:v1", "host"]
     with database.read() as connection:
         assert found.resolve(connection, "BASE", "alias") == Image("alias", "venv", str(tmp_path))
         assert found.resolve(connection, "BASE", "oci:v1") == Image("oci:v1", "oci", "oci:v1")
@@ -189,13 +191,44 @@ def test_with_none_configured_the_images_of_engines_that_work_are_base_images(
     with database.read() as connection:
         assert found.resolve(connection, "BASE", "host") == Image("host", "host")
         assert engines.known is None, "whoever wants the host's environment does not wait for engines"
-        assert found.base[0] == "host"
-        assert "localhost/torch:2" in found.base
+        assert found.base(1)[0] == "host"
+        assert "localhost/torch:2" in found.base(1)
         assert found.resolve(connection, "BASE", "localhost/torch:2") == Image("localhost/torch:2", "oci", "localhost/torch:2")
         with pytest.raises(ShortageError, match=r"no BASE image 'torch:9'.*podman: works"):
             found.resolve(connection, "BASE", "torch:9")
     only = configured(settings, {"name": "host", "kind": "host"}, machine=machine)
-    assert only.base == ["host"], "what is configured is all that there is"
+    assert only.base(1) == ["host"], "what is configured is all that there is"
+
+
+def test_with_several_accounts_images_of_engines_are_offered_by_name_alone(
+    settings: Settings, database: Database, tmp_path: Path
+) -> None:
+    state = engine_peer.install(tmp_path / "engines", "podman")
+    (state / "image-1.json").write_text('{"Id": "1", "name": "localhost/private:2"}')
+    engines = Engines({"PATH": engine_peer.path_with(tmp_path / "engines"), "HOME": str(tmp_path)})
+    machine = Machine(isolation=Isolation("bubblewrap", "", 65_534, engines, True, True))
+    named = {"name": "theirs", "kind": "oci", "target": "localhost/private:2"}
+
+    def offered(**given: object) -> tuple[list[str], str]:
+        found = Images(load_settings(settings.home, {}, **given), machine)
+        with database.read() as connection:
+            n_accounts = accounts.count_accounts(connection)
+            try:
+                found.resolve(connection, "BASE", "localhost/private:2")
+            except ShortageError as error:
+                return found.base(n_accounts), "withheld" if "sets engine_images" in str(error) else "unknown"
+        return found.base(n_accounts), "found"
+
+    secrets = open_secrets(tmp_path / "key")
+    with database.write() as tx:
+        accounts.create_account(tx, secrets, name="a", user_name="u", is_operator=True)
+    assert offered() == (["host", "localhost/private:2"], "found")
+    with database.write() as tx:
+        accounts.create_account(tx, secrets, name="b", user_name="u", is_operator=False)
+    assert offered() == (["host"], "withheld")
+    assert offered(engine_images="all") == (["host", "localhost/private:2"], "found")
+    assert offered(engine_images="none") == (["host"], "unknown")
+    assert offered(images=(named,)) == (["theirs"], "unknown")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from footfall.compute.catalogue import ssh_keys as key_rules
 from footfall.contract import nsml as shapes
 from footfall.contract.queries import RegistryQuery
 from footfall.db import images
-from footfall.db.access import ssh_keys
+from footfall.db.access import accounts, ssh_keys
 from footfall.db.engine.engine import Connection
 from footfall.records import Product
 
@@ -26,7 +26,9 @@ def list_products(request: Request) -> shapes.ProductList:
 
 def list_base_images(request: Request) -> shapes.ImageList:
     """Return the base images."""
-    return _image_list(request.context.launcher.images.base)
+    with request.context.database.read() as connection:
+        n_accounts = accounts.count_accounts(connection)
+    return _image_list(request.context.launcher.images.base(n_accounts))
 
 
 def list_custom_images(request: Request) -> shapes.ImageList:

@@ -1,6 +1,7 @@
 """Images of runs: base images from the configuration, custom ones that were imported.
 
-With none configured, the images that working container engines have are base images too. Knows no HTTP and starts nothing.
+With none configured, the images that working container engines have are base images too, as long as there is one account.
+Knows no HTTP and starts nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ import msgspec
 from footfall.compute.catalogue.products import Machine
 from footfall.config import Settings
 from footfall.db import images
+from footfall.db.access import accounts
 from footfall.db.engine.engine import Connection
 from footfall.errors import ConfigError, InvalidFieldError, ShortageError
 from footfall.machine.engines import Engines
@@ -36,12 +38,11 @@ class Images:
     def __init__(self, settings: Settings, machine: Machine) -> None:
         self._machine = machine
         self._base = _configured(settings.images) if settings.images else {HOST: Image(HOST, "host")}
-        self._has_engines_images = not settings.images
+        self._engine_images = "none" if settings.images else settings.engine_images
 
-    @property
-    def base(self) -> list[str]:
-        """The names of the base images; those of engines are at most a minute old."""
-        engines = self._engines if self._has_engines_images else None
+    def base(self, n_accounts: int) -> list[str]:
+        """Return the names of the base images on a server of so many accounts; those of engines are at most a minute old."""
+        engines = self._engines if self._offers_all(n_accounts) else None
         return [*self._base, *(name for name in (engines.images() if engines else ()) if name not in self._base)]
 
     def resolve(self, connection: Connection, image_type: str, name: str) -> Image:
@@ -50,12 +51,13 @@ class Images:
         Raises:
             ShortageError: there is no such image, or nothing here can run it.
         """
-        image = self._find_base(name) if image_type == "BASE" else self._find_custom(connection, name)
+        n_accounts = accounts.count_accounts(connection)
+        image = self._find_base(name, n_accounts) if image_type == "BASE" else self._find_custom(connection, name)
         if image is None:
-            known = self.base if image_type == "BASE" else [image.name for image in images.list_imported(connection)]
+            known = self.base(n_accounts) if image_type == "BASE" else [image.name for image in images.list_imported(connection)]
             shown = ", ".join(known[:_SHOWN]) + (" and more" if len(known) > _SHOWN else "") if known else "none"
             details = f"There is no {image_type} image {name[:MAX_NAME]!r} that could be run here. There are: {shown}."
-            raise ShortageError(f"{details}{self._tried()}")
+            raise ShortageError(f"{details}{self._tried() if self._offers_all(n_accounts) else self._withheld()}")
         self._check_runnable(image)
         return image
 
@@ -63,8 +65,20 @@ class Images:
     def _engines(self) -> Engines | None:
         return None if self._machine.isolation is None else self._machine.isolation.engines
 
-    def _find_base(self, name: str) -> Image | None:
-        engines = self._engines if self._has_engines_images and name not in self._base else None
+    def _offers_all(self, n_accounts: int) -> bool:
+        """Whether what container engines have is everybody's: with several accounts it may be one's private image."""
+        return self._engine_images == "all" or (self._engine_images == "auto" and n_accounts <= 1)
+
+    def _withheld(self) -> str:
+        if self._engine_images != "auto":
+            return ""
+        return (
+            " What docker and podman have on this machine is offered to several accounts only if the operator names it in "
+            'images, or sets engine_images = "all".'
+        )
+
+    def _find_base(self, name: str, n_accounts: int) -> Image | None:
+        engines = self._engines if self._offers_all(n_accounts) and name not in self._base else None
         if engines is not None and engines.has_image(name):
             return Image(name, "oci", name)
         return self._base.get(name)
