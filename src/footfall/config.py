@@ -197,6 +197,17 @@ class Settings:
         )
 
 
+PRIVATE_DIRECTORIES = ("buckets", "internal")
+"""Parts of the data directory that no run need pass through."""
+_PRIVATE_FILES = ("footfall.db", "footfall.db-wal", "footfall.db-shm")
+
+
+def find_open_paths(settings: Settings) -> list[Path]:
+    """Return the parts of the data directory that are the server's alone, and into which others can look."""
+    paths = [settings.data_dir / name for name in (*PRIVATE_DIRECTORIES, *_PRIVATE_FILES)]
+    return [path for path in paths if path.exists() and path.stat().st_mode & 0o077]
+
+
 def home_dir(home: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None) -> Path:
     """Return the home directory: the argument, else ``FOOTFALL_HOME``, else ``~/.footfall``."""
     env = os.environ if environment is None else environment

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import ssl
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ from footfall.compute.reconciler.hooks import CommandHooks, HooksByKind
 from footfall.compute.reconciler.loop import ReconcileLoop
 from footfall.compute.reconciler.reconcile import Reconciler
 from footfall.compute.storage.usage import UsedSizes
-from footfall.config import Settings
+from footfall.config import PRIVATE_DIRECTORIES, Settings, find_open_paths
 from footfall.credentials import read_credentials, write_credentials
 from footfall.db import leases, runs
 from footfall.db.access import accounts, api_keys
@@ -49,6 +50,8 @@ from footfall.stores.buckets import Buckets, open_store
 from footfall.stores.store import Store
 
 GRACE_S = 10
+_OURS_ALONE, _OTHERS_PASS = 0o077, 0o066
+"""Masks of modes; with the second one others may pass through a directory whose parts they can name, and see nothing."""
 
 log = structlog.get_logger()
 
@@ -64,6 +67,7 @@ def serve(settings: Settings, *, cancel_runs: bool = False, on_ready: Callable[[
         ConfigError: a setting is wrong, another server has this home, or the address is taken.
     """
     check_exposure(settings)
+    os.umask(_OURS_ALONE)
     logging_setup.configure_logging(settings.log_level)
     with _own_home(settings), _listen(settings) as listener:
         scheme = "https" if settings.tls_cert else "http"
@@ -93,6 +97,8 @@ class Service:
             metrics,
         )
         isolation = executor.isolation
+        if isolation is not None and isolation.level == "landlock" and isolation.user != os.geteuid():
+            os.umask(_OTHERS_PASS)  # commands are another user's, and have no way to what is theirs but through ours
         with database.read() as connection:
             n_accounts = accounts.count_accounts(connection)
         if isolation is not None and isolation.shares_host_network(settings.run_network, n_accounts):
@@ -184,6 +190,7 @@ def open_internal(settings: Settings) -> Store:
 def open_service(settings: Settings, endpoint: str) -> Iterator[Service]:
     """Open the database, migrated and with its first account, and move runs until the block ends."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _close_to_others(settings)
     database = _open_database(settings)
     try:
         _claim_data(settings, database)
@@ -197,6 +204,16 @@ def open_service(settings: Settings, endpoint: str) -> Iterator[Service]:
             service.loop.stop()
     finally:
         database.close()
+
+
+def _close_to_others(settings: Settings) -> None:
+    """Make what no run need pass through our user's alone, also where an earlier version, or somebody else, made it."""
+    for name in PRIVATE_DIRECTORIES:
+        (settings.data_dir / name).mkdir(exist_ok=True, mode=0o700)
+    for path in find_open_paths(settings):
+        facts = path.stat()
+        if facts.st_uid == os.geteuid():
+            path.chmod(stat.S_IMODE(facts.st_mode) & ~0o077)
 
 
 def check_exposure(settings: Settings) -> None:

@@ -133,6 +133,8 @@ def _source(home: Path) -> str:
 
 
 def _home(home: Path, settings: "Settings | None") -> Iterator[Finding]:
+    from footfall.config import find_open_paths
+
     if not home.exists():
         yield Finding("home", "warn", f"{home} does not exist yet", "`footfall up` creates it.")
         return
@@ -148,6 +150,9 @@ def _home(home: Path, settings: "Settings | None") -> Iterator[Finding]:
         mode = stat.S_IMODE(file.stat().st_mode)
         advice = f"Run `chmod 600 {file}`; and since others could read it, make new keys."
         yield _check(name, not mode & 0o077, f"mode {mode:04o}", advice)
+    others = [] if settings is None else find_open_paths(settings)
+    found = f"others can look into {', '.join(map(str, others))}" if others else "the server's user alone can look into it"
+    yield _check("modes", not others, found, f"Run `chmod go= {' '.join(map(str, others))}`; a server does it when it starts.")
     free_mib = shutil.disk_usage(home).free >> 20
     min_free_mib = settings.min_free_mib if settings is not None else 64
     state = "wrong" if free_mib < min_free_mib else "warn" if free_mib < LOW_SPACE_MIB else "ok"

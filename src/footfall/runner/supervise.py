@@ -29,6 +29,7 @@ STOP_POLL_INTERVAL_S = 0.02
 LAST_CALL_S, LAST_CALL_SHARE = 2.0, 0.1
 """How long before its grace is over every process of a command is asked to end: so many seconds, or this share of it."""
 _PIPE_BYTES = 1 << 20
+_USUAL_UMASK = 0o022
 _F_SETPIPE_SZ = 1031
 
 
@@ -39,6 +40,7 @@ class _StoppedError(Exception):
 def run_node(directory: str) -> int:
     """Run the node whose files lie in ``directory``; return 0 once its end is published, 75 when another runner has it."""
     os.chdir("/")
+    os.umask(_USUAL_UMASK)  # the server's own keeps everybody out; what runs leave is for other runs of the project, too
     launch = read_launch()
     files = NodeFiles(directory, launch.spec["log_limit_bytes"])
     if not files.claim():
