@@ -157,7 +157,7 @@ class Settings:
     disk_quota_mib: Count = _setting(0, "Space an account's features and tasks may take; 0 means no limit.")
     run_retention_days: Count = _setting(90, "What ended runs left is kept so long, and code since a run last used it.")
     metrics_access: Literal["loopback", "all", "off"] = _setting(
-        "loopback", "Who may read /metrics, unsigned: loopback (nobody when behind_proxy), all, or off."
+        "loopback", "Who may read /metrics, unsigned: loopback (but no run, and nobody when behind_proxy), all, or off."
     )
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "debug, info, warning or error.")
 

@@ -1,8 +1,14 @@
 """What a server says of itself to those who watch it."""
 
+import contextlib
+import ipaddress
+import os
 import re
+import socket
+import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +21,12 @@ from footfall.config import load_settings
 from footfall.db.engine.engine import now_us
 from footfall.db.queue_stats import find_oldest_waiting
 from footfall.errors import FootfallError
+from footfall.machine.engines import Engines
+from footfall.machine.isolation import Isolation
 from footfall.prometheus import ServerMetrics
 from footfall.records import id_time, new_id
 from footfall.states import RunState
-from service import Service, open_service
+from service import MACHINE, Service, open_service
 
 
 def values(text: str) -> Mapping[str, float]:
@@ -58,16 +66,58 @@ def test_metrics_are_for_whom_the_setting_says(
     tmp_path: Path, access: str, behind_proxy: bool, client: str, is_shown: bool
 ) -> None:
     with open_service(tmp_path / "home", metrics_access=access, behind_proxy=behind_proxy) as service:
-        request = ask(service, client)
-        if is_shown:
-            assert get_metrics(request).status == 200
-        else:
-            with pytest.raises(FootfallError):
-                get_metrics(request)
+        with connected(client) as (ours, theirs):
+            request = ask(service, client, ours, theirs)
+            if is_shown:
+                assert get_metrics(request).status == 200
+            else:
+                with pytest.raises(FootfallError):
+                    get_metrics(request)
 
 
-def ask(service: Service, client: str) -> Request:
-    return Request(service.context, None, {}, b"", [], {"client": (client, 1)}, "t")  # type: ignore[arg-type]
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[tuple[int, int]]:
+    """The ports of a client and of a server at an address of loopback, with a connection between them; else made up ones."""
+    if not ipaddress.ip_address(address).is_loopback:
+        yield 1, 2
+        return
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection((address, port)) as client:
+            yield client.getsockname()[1], port
+
+
+def ask(service: Service, client: str, client_port: int = 1, server_port: int = 2) -> Request:
+    scope = {"client": (client, client_port), "server": (client, server_port)}
+    return Request(service.context, None, {}, b"", [], scope, "t")  # type: ignore[arg-type]
+
+
+PYTHON = "/usr/bin/python3"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only a server that is root has commands of another user")
+@pytest.mark.skipif(not Path(PYTHON).exists(), reason="no Python here that another user can run (Debian: python3)")
+def test_row_14_the_user_of_runs_reads_no_metrics_over_loopback_and_others_of_the_machine_do(tmp_path: Path) -> None:
+    with open_service(tmp_path / "home") as service:
+        answers = {}
+        for user in (0, 4321, MACHINE.isolation.user if MACHINE.isolation else 0):
+            code = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:{service.port}/metrics').status)"
+            become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+            done = subprocess.run([*become, PYTHON, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
+            answers[user] = done.stdout.strip() or done.stderr.strip().splitlines()[-1]
+    assert answers == {0: "200", 4321: "200", 65_534: "urllib.error.HTTPError: HTTP Error 404: Not Found"}
+
+
+@pytest.mark.parametrize(("n_accounts", "is_shown"), [(1, True), (2, False)])
+def test_row_14_where_runs_have_the_servers_user_several_accounts_close_the_metrics(
+    tmp_path: Path, n_accounts: int, is_shown: bool
+) -> None:
+    isolation = Isolation("bubblewrap", "", os.geteuid(), Engines({}, []), True, False)
+    with open_service(tmp_path / "home", replace(MACHINE, isolation=isolation)) as service:
+        for number in range(1, n_accounts):
+            service.account(f"other-{number}")
+        assert (service.operator.get("/metrics").status == 200) == is_shown
 
 
 def test_answers_are_counted_by_status_and_timed_by_operation() -> None:

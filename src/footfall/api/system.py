@@ -1,6 +1,7 @@
 """The unsigned routes: health, Prometheus metrics, OpenAPI."""
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from footfall.api.request import Request
 from footfall.db import queue_stats
 from footfall.db.access import accounts
 from footfall.errors import DatabaseUnavailableError
+from footfall.machine.peers import find_user
 
 
 class Health(msgspec.Struct):
@@ -47,10 +49,25 @@ def get_metrics(request: Request) -> Response:
     is_near = bool(client) and ipaddress.ip_address(client[0]).is_loopback and not context.settings.behind_proxy
     if access == "off" or (access == "loopback" and not is_near):
         raise GatewayError(NOT_FOUND)
+    if access == "loopback" and _may_be_run(request):
+        raise GatewayError(NOT_FOUND)
     with context.database.read() as connection:
         live, ended = queue_stats.count_live(connection), queue_stats.count_ended(connection)
     text = context.metrics.render(live, ended, context.health())
     return Response(text, content_type=b"text/plain; version=0.0.4; charset=utf-8")
+
+
+def _may_be_run(request: Request) -> bool:
+    """Whether a neighbour may be a command of a run, which has the host's loopback where it has no network of its own."""
+    isolation = request.context.launcher.machine.isolation
+    if isolation is None:
+        return False
+    with request.context.database.read() as connection:
+        is_shared = accounts.count_accounts(connection) > 1
+    if isolation.user == os.geteuid() and not is_shared:
+        return False  # one account on a machine of its own: whoever runs the server may read what it counts
+    user = find_user(request.scope["client"], request.scope["server"])
+    return user is None or user == isolation.user
 
 
 def get_openapi(request: Request) -> Response:
