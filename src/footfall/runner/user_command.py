@@ -251,16 +251,18 @@ class UserCommand(Command):
             self.notes.append("Nothing here counts the processes of root, so how many the node starts is not limited.")
 
     def _unpack(self, wait: Callable[[float], None]) -> None:
-        from footfall.runner.code_archive import start_unpacking
-        from footfall.runner.process.child import collect_output
+        from footfall.runner.code_archive import unpack_aside
 
-        child = start_unpacking(self._work["code"], self._directories.code, self.uid, self._work["code_limit_bytes"])
-        output, is_done = collect_output(*child, wait)
-        if not is_done:
-            raise LaunchError(
-                output.decode("utf-8", "replace")
-                or "The code archive could not be unpacked: that was ended, or took too much memory."
-            )
+        work, limit_s = self._work, self._work["start_timeout_s"]
+        unpack_aside(
+            work["code"],
+            self._directories.code,
+            self.uid,
+            limit_bytes=work["code_limit_bytes"],
+            memory_bytes=self._spec["memory_mib"] << 20,
+            timeout_s=min(limit_s, self._spec["timeout_s"] or limit_s),
+            wait=wait,
+        )
 
     def _pin(self) -> None:
         """Pin this process, and so all that it starts, to the cores of the node's share."""
