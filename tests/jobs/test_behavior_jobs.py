@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from footfall.contract.jobs import Job, MakeCustomAttributes, MakeFeature, MakeShoppingIntent, ScoreTaskRun, TrainTask
@@ -179,6 +180,13 @@ def test_a_full_disk_is_named_with_a_remedy() -> None:
     assert refusal["reason"] == "no_space"
     assert "Error writing bytes" in refusal["details"]
     assert refusal["details"].endswith("Free some and try again.")
+
+
+def test_what_arrow_cannot_hold_is_the_fault_of_the_data_wherever_it_is_met() -> None:
+    for kind in (pa.ArrowInvalid, pa.ArrowCapacityError):
+        refusal = explain(kind("array cannot contain more than 2147483646 bytes"))
+        assert (refusal["reason"], refusal["name"]) == ("bad_input", "UNEXPECTED_TXT_FORMAT")
+        assert "shorten them" in refusal["details"]
 
 
 def test_keywords_that_nobody_knows_fail_by_name_and_publish_nothing(world: World) -> None:

@@ -114,6 +114,10 @@ def explain(error: Exception) -> Refusal:
         return _refusal(FailureReason.NO_SPACE, f"No space was left ({error}). Free some and try again.")
     if isinstance(error, StoreError) and error.operation == "write" and not isinstance(error, StoreDeniedError):
         return _refusal(FailureReason.STORE_WRITE, str(error))
+    arrow = sys.modules.get("pyarrow")  # a job that has not loaded it has no error of it
+    if arrow is not None and isinstance(error, arrow.ArrowInvalid | arrow.ArrowCapacityError):
+        sentence = f"The data cannot be read ({error}). If values are very long, shorten them; else write the files again."
+        return _refusal(FailureReason.BAD_INPUT, sentence, "UNEXPECTED_TXT_FORMAT")
     for kind, reason, name in _REASONS:
         if isinstance(error, kind):
             return _refusal(reason, str(error), name)

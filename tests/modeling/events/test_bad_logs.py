@@ -325,3 +325,19 @@ def test_texts_of_any_column_are_of_one_type() -> None:
                pa.array(["", ""]), pa.array([True, None])]  # fmt: skip
     for column in [*columns, [columns[0], columns[0]]]:
         assert [array.flags.writeable for array in read_texts(column, location)] == [False, False]
+
+
+def huge_values(name: str) -> bytes:
+    """A small file of one value that is repeated until no array of Arrow can hold all of them."""
+    n_rows, value = 70_000, "x" * 32_000
+    texts = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int32)), pa.array([value]))
+    out = io.BytesIO()
+    pq.write_table(pa.table({"user_id": pa.array([f"u{n}" for n in range(n_rows)]), name: texts}), out, compression="zstd")
+    assert out.tell() < 1 << 20
+    return out.getvalue()
+
+
+def test_long_values_that_are_repeated_are_refused_by_name_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"row group 0, row 1: .*overflow.*shorten them") as caught:
+        read_log([make_source(huge_values("behavior"))], "parquet", LogOptions(), tmp_path, salt=1, personal_data="off")
+    assert caught.value.name == "UNEXPECTED_TXT_FORMAT"

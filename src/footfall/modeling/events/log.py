@@ -89,7 +89,8 @@ def read_log(
             if file.has_rows or file.profiles:
                 _check_same(file, columns, is_unsure)
             for location, columns_of_batch in _read_ahead(file.read(columns.names)):
-                writer.add(location, columns_of_batch)
+                with location.reading():
+                    writer.add(location, columns_of_batch)
                 progress("read events", done, total)
             done += size_bytes[file.name]
         event_log = writer.close()

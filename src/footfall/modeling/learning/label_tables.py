@@ -52,9 +52,10 @@ def read_tables(
             continue
         user, label = _find_columns(file)
         for location, batch in file.read([user, label]):
-            data_B, offset_N1 = read_ids(batch[user], user, location)
-            texts = pc.utf8_lower(pc.utf8_trim_whitespace(_as_array(*read_texts(batch[label], location))))
-            at_N = pc.fill_null(pc.index_in(texts, words), -1).to_numpy(zero_copy_only=False)
+            with location.reading():
+                data_B, offset_N1 = read_ids(batch[user], user, location)
+                texts = pc.utf8_lower(pc.utf8_trim_whitespace(_as_array(*read_texts(batch[label], location))))
+                at_N = pc.fill_null(pc.index_in(texts, words), -1).to_numpy(zero_copy_only=False)
             if (at_N < 0).any():
                 row = int((at_N < 0).argmax())
                 sentence = f"the label in the column {label!r} is not {FORMS}. Correct it, or leave the user out."

@@ -4,6 +4,7 @@ Knows lines, row groups and the first bytes of a file; nothing of formats, colum
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -18,6 +19,8 @@ PEEK_ROWS = 1_000
 PEEK_BYTES = 1 << 20
 BLOCK_BYTES = 4 << 20
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+SHORTER = "If values are very long, shorten them or leave their column out; else write the file again."
+"""The remedy for what Arrow refuses: mostly values that are repeated, which take little in the file and no array can hold."""
 BOM = b"\xef\xbb\xbf"
 
 
@@ -37,6 +40,15 @@ class Location:
         if self.source is not None:
             return DataError(name, sentence, path=self.name, line=find_line(self.source, self.first + row))
         return DataError(name, f"row group {self.row_group}, row {self.first + row}: {sentence}", path=self.name)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Raise what Arrow cannot do with the values of the batch as an error of the data."""
+        try:
+            yield
+        except (pa.ArrowInvalid, pa.ArrowCapacityError) as cause:
+            sentence = f"the rows from here on cannot be read ({cause}). {SHORTER}"
+            raise self.error(0, sentence) from cause
 
 
 @dataclass(frozen=True)

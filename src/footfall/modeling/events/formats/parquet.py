@@ -45,7 +45,8 @@ def open_parquet(source: Source, scratch: Path) -> EventFile:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise two_columns(source.name, twice[0])
-    paths, profiles = _profile_columns(head, _index_columns(file.schema_arrow))
+    with Location(source.name, 1, 0).reading():
+        paths, profiles = _profile_columns(head, _index_columns(file.schema_arrow))
 
     def read(names_to_read: list[str]) -> Iterator[tuple[Location, dict[str, pa.Array]]]:
         steps_of = {name: paths.get(name, (name,)) for name in names_to_read}
