@@ -206,6 +206,18 @@ def test_row_11_a_bucket_name_reaches_nothing_else(shared: Service, bucket: str)
     assert shared.operator.get(f"/data/v1/{bucket}/key").status in (404, 422)
 
 
+@pytest.mark.parametrize("key", ["x" * 300, f"a/{'x' * 300}/b", "x" * 1020, "x" * 2000])
+def test_row_11_a_name_that_is_longer_than_any_is_no_fault_of_the_server(shared: Service, key: str) -> None:
+    call = shared.operator
+    listed = [call.get(f"/data/v1/shop?{field}={key}") for field in ("prefix", "after")]
+    assert {reply.status for reply in listed} == ({200} if len(key) <= 1024 else {422})
+    assert listed[0].status != 200 or listed[0].json["objects"] == []
+    for method in ("GET", "HEAD", "PUT"):
+        assert call(method, f"/data/v1/shop/{key}", b"x" if method == "PUT" else None).status in (404, 422)
+    body = {"name": f"f{len(key)}", "source_bucket": "shop", "source_file_path": key}
+    assert call.post("/api/v1/features", body).status in (404, 422)
+
+
 def test_row_12_links_are_not_followed(shared: Service, tmp_path: Path) -> None:
     call = shared.operator
     secret = tmp_path / "secret"
