@@ -15,6 +15,10 @@ from rich.cells import cell_len
 
 from footfall.cli import output
 
+MARKS = "".join(
+    map(chr, (0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF, 0xE0041))
+)
+"""Of no width, or turning the order of writing around."""
 ATTACK = "a\x1b]52;c;ZXZpbA==\x07b\x1b[2J\x9b31mc\rd\x00e\x7f"
 
 
@@ -129,3 +133,29 @@ def test_nothing_is_shown_of_what_is_quick(capsys: pytest.CaptureFixture[str]) -
     with output.ProgressLine("a file", delay_s=30) as progress:
         progress.show("sent", 1, 2)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_security_row_18_marks_that_nobody_sees_reach_no_terminal(mark: str) -> None:
+    text = f"user{mark}admin{mark}"
+    assert output.strip_controls(text) == "useradmin"
+    assert mark not in output.json_text({"note": text})
+    assert json.loads(output.json_text({"note": text})) == {"note": text}
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u0646\u0645\u06cc\u200d\u062e", "\ud55c\uad6d\uc5b4 e\u0301"]
+)
+def test_security_row_18_what_joins_two_parts_of_one_sign_is_shown(text: str) -> None:
+    assert output.strip_controls(text) == text
+
+
+def test_security_row_18_a_terminal_gets_no_mark_of_a_log_a_note_or_a_name() -> None:
+    code = (
+        "from footfall.cli import output as o; text = 'ab' + chr(0x202e) + 'cd' + chr(0x200b);"
+        "o.raw(text.encode()); o.line(text); o.note(text); o.record({'note': text, 'environment': {text: text}});"
+        "o.table(['x'], [[text]])"
+    )
+    seen = on_terminal(code)
+    assert seen.count("abcd") == 7
+    assert not set(seen) & {chr(0x202E), chr(0x200B)}

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 
     from footfall.client.replies import Resource
 
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_C1 = re.compile("[\x7f-\x9f\ud800-\udfff]")
+_MARKS = r"\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+"""What nobody sees, and what turns the order of writing around so that a line reads as another; no name holds one."""
+_LONE_JOINER = r"(?<![^\x00-\xff])\u200d|\u200d(?![^\x00-\xff])"
+"""A joiner that is not between two characters such as those of an emoji."""
+_CONTROLS = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{_MARKS}]|{_LONE_JOINER}")
+_ESCAPED_IN_JSON = re.compile(rf"[\x7f-\x9f\ud800-\udfff{_MARKS}]|{_LONE_JOINER}")
 _STATUS_STYLE = {"completed": "green", "failed": "red", "in_progress": "cyan", "pending": "yellow", "registered": "yellow"}
 PLAIN_EVERY_S = 10.0
 
 
 def strip_controls(text: str) -> str:
-    """Return a text without C0 and C1 control characters but tab and newline."""
+    """Return a text without C0 and C1 control characters but tab and newline, and without marks that nobody sees."""
     return _CONTROLS.sub("", text)
 
 
@@ -110,7 +114,7 @@ def json_value(value: Any, *, compact: bool = False) -> None:
 def json_text(value: Any, *, compact: bool = False) -> str:
     """Return a value as JSON in which every control character is escaped, including those that JSON allows."""
     text = json.dumps(value, indent=None if compact else 2, ensure_ascii=False, default=str)
-    return _C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _ESCAPED_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1] if found[0] > "\x7f" else "\\u007f", text)
 
 
 def table(
@@ -195,7 +199,7 @@ def _cell(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(_cell, value)) or "-"
     if isinstance(value, dict):
-        return "; ".join(f"{name}: {_cell(each)}" for name, each in value.items()) or "-"
+        return "; ".join(f"{_cell(name)}: {_cell(each)}" for name, each in value.items()) or "-"
     text = value if isinstance(value, str) else str(value)
     return strip_controls(text).replace("\n", " ").replace("\t", " ")
 
