@@ -11,8 +11,8 @@ from footfall.api.table import OPERATIONS
 
 _NOTES = {
     "create_run": "A run that could not start even if nothing else ran is 406, and `details` names what is short. Values of "
-    "variables whose name holds SECRET, TOKEN, PASSW, CREDENTIAL, API_KEY or ACCESS_KEY are shown as `****` and stored "
-    "encrypted. Names that begin with `NSML_` are the server's.",
+    "variables whose name says so (SECRET, TOKEN, PASSWORD, PASSPHRASE, PWD, CREDENTIAL, AUTH, DSN, `_KEY` at the end), and URLs "
+    "with a password in them, are shown as `****` and stored encrypted. Names that begin with `NSML_` are the server's.",
     "delete_project": "406 while runs have not ended, naming them. Otherwise the project is DELETING until its storage, block "
     "storages, code, logs and metrics are gone, then DELETED, and shown so for 30 days.",
     "list_products": "From the setting `products`; without it, what fits this machine.",

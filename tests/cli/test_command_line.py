@@ -191,6 +191,21 @@ def test_runs_are_listed_with_what_they_are_and_found_by_it(footfall: Footfall, 
     assert footfall("runs", "list", "--longer-than", "soon").code == 2
 
 
+def test_secrets_of_files_and_of_the_caller_stand_in_no_argument(footfall: Footfall, tmp_path: Path) -> None:
+    file = tmp_path / "some.secrets"
+    file.write_text("HERE='from a file'\nBOTH=file\nURL=postgresql://me:from-url@db/shop\n")
+    options = ("--secret-file", str(file), "--secret", "BOTH", "--secret", "MINE", "--secret", "SAID=@said", "-d")
+    line = ("--", "test \"$HERE $BOTH $MINE $SAID $URL\" = 'from a file caller mine @said postgresql://me:from-url@db/shop'")
+    done = footfall("run", "--project", PROJECT, "--no-code", *options, *line, BOTH="caller", MINE="mine")
+    assert done.code == 0, done.err
+    assert footfall("runs", "wait", done.out.strip()).code == 0
+    again = footfall("runs", "restart", done.out.strip())
+    assert footfall("runs", "wait", again.out.strip()).code == 0
+    for name in (done.out.strip(), again.out.strip()):
+        shown = footfall("runs", "show", name, "--json").json["envs"]
+        assert shown == dict.fromkeys(("HERE", "BOTH", "MINE", "SAID", "URL"), "****")
+
+
 def test_a_run_is_repeated_with_changes(footfall: Footfall, tmp_path: Path) -> None:
     (tmp_path / "say.py").write_text(SAY)
     line = (

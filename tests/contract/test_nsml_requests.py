@@ -355,13 +355,19 @@ def secret_of(service: Service, reply: Reply) -> Any:
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "s-1-value", "token": "s-2-value", "HF_TOKEN_2": "s-3-value", "DbPassword": "s-4-value",
     "my_credentials": "s-5-value", "API_KEY": "s-6-value", "MY_ACCESS_KEY": "s-7-value", "declared": "s-8-value",
+    "GPG_PASSPHRASE": "s-9-value", "DB_PWD": "s-10-value", "SSH_PRIVATE_KEY": "s-11-value", "SMTP-AUTH": "s-12-value",
+    "SENTRY_DSN": "s-13-value", "STRIPE_KEY": "s-14-value", "apiKey": "s-15-value", "MYSQL_PASS": "s-16-value",
+    "DATABASE_URL": "postgresql+psycopg://me:s-17-value@db.example.com/shop", "CACHE": "redis://:s-18-value@cache:6379/0",
 }  # fmt: skip
 
 
 def test_row_16_secret_values_are_masked_everywhere_and_encrypted(service: Service) -> None:
     call = service.operator
     id = make_project(call)
-    plain = {"lr": 0.1, "DEBUG": True, "PATHS": "/a"}
+    plain = {
+        "lr": 0.1, "DEBUG": True, "PATHS": "/a", "AUTHOR": "kim", "COMPASS": "north", "KEY_COUNT": 3, "MONKEY": "b",
+        "KEYBOARD": "us", "URL": "https://example.com:8443/a@b", "MAIL": "kim@example.com", "BRANCH": "git@example.com:a/b",
+    }  # fmt: skip
     made = ask_run(call, id, envs=SECRETS | plain, secretEnvs=["declared", "absent"])
     replies = [made] + [
         call.get(f"{ROOT}{path}") for path in (f"/projects/{id}/runs/1", "/projects/runs", f"/projects/{id}/runs/1/nodes")

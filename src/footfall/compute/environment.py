@@ -3,6 +3,7 @@
 Source: CLOVA NSML's page on creating a run, whose sample has numbers as values and a hyphen in a name.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +18,11 @@ MAX_VALUE_BYTES = 100_000
 """Linux takes 131,072 for one variable, name included."""
 _RESERVED_PREFIX = "NSML_"
 _GPUS = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"})
-_SECRET = ("SECRET", "TOKEN", "PASSW", "CREDENTIAL", "API_KEY", "ACCESS_KEY")
+_SECRET = ("SECRET", "TOKEN", "PASSW", "PASSPHRASE", "CREDENTIAL", "APIKEY", "ACCESSKEY", "PRIVATEKEY")
+_SECRET_WORDS = frozenset({"PWD", "PASS", "AUTH", "DSN"})
+_SEPARATOR = re.compile("[^A-Z0-9]")
+_LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/@:]{0,256}:[^\s/@]{1,1024}@")
+"""A URL with a password: ``postgresql://user:password@host``."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -31,19 +36,35 @@ class Variables:
 
 
 def split(variables: Mapping[str, Value], declared_secret: Iterable[str] = ()) -> Variables:
-    """Check variables, and tell those whose values nobody may see: their names look like it, or they were declared.
+    """Check variables, and tell those whose values nobody may see: they or their names look like it, or they were declared.
 
     Raises:
         InvalidFieldError: rule ``pattern``, ``choice`` or ``too_long``: no process can have it, or it is ours to set.
     """
     _check(variables)
     declared = frozenset(declared_secret)
-    secret = {name for name in variables if name in declared or any(word in name.upper() for word in _SECRET)}
+    secret = {name for name, value in variables.items() if name in declared or sounds_secret(name) or _holds_login(value)}
     return Variables(
         {name: MASK if name in secret else value for name, value in variables.items()},
         {name: text(value) for name, value in variables.items() if name not in secret},
         {name: text(value) for name, value in variables.items() if name in secret},
     )
+
+
+def sounds_secret(name: str) -> bool:
+    """Return whether a name says that its value is a password, a token or a key."""
+    words = [word for word in _SEPARATOR.split(name.upper()) if word]
+    together = "".join(words)
+    return (
+        any(sign in together for sign in _SECRET)
+        or not _SECRET_WORDS.isdisjoint(words)
+        or together.endswith("PWD")
+        or (len(words) > 1 and words[-1] in ("KEY", "KEYS"))
+    )
+
+
+def _holds_login(value: Value) -> bool:
+    return isinstance(value, str) and "@" in value and _LOGIN.search(value) is not None
 
 
 def _check(variables: Mapping[str, Value]) -> None:

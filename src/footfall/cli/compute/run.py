@@ -56,7 +56,21 @@ _VARIABLES = [
         metavar="FILE",
         help="Variables, NAME=VALUE a line; --env wins.",
     ),
-    click.option("--secret", "secrets", multiple=True, metavar="NAME[=VALUE]", help="As --env, kept encrypted and never shown."),
+    click.option(
+        "--secret",
+        "secrets",
+        multiple=True,
+        metavar="NAME[=VALUE]",
+        help="As --env, kept encrypted and never shown; NAME alone keeps the value from this machine's other users.",
+    ),
+    click.option(
+        "--secret-file",
+        "secret_files",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help="As --env-file, kept encrypted and never shown; --secret wins.",
+    ),
 ]
 
 
@@ -106,6 +120,7 @@ def run(
     environment: tuple[str, ...],
     env_files: tuple[Path, ...],
     secrets: tuple[str, ...],
+    secret_files: tuple[Path, ...],
     code: Path,
     code_limit_mb: int,
     no_code: bool,
@@ -125,7 +140,7 @@ def run(
     type DEV takes no command: its nodes are held until `footfall stop`.
     """
     choices().failure_code = OWN_FAILURE
-    hidden = read_variables(secrets)
+    hidden = read_variable_files(secret_files) | read_variables(secrets)
     variables = read_variable_files(env_files) | read_variables(environment) | hidden
     with open_client() as client:
         id = client.projects.find(project_).id

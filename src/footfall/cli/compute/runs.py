@@ -117,7 +117,7 @@ def restart_run(which: str, image_: str | None, code: Path | None, command: tupl
     """
     from footfall.contract.runs import RunChanges
 
-    hidden = read_variables(other["secrets"])
+    hidden = read_variable_files(other["secret_files"]) | read_variables(other["secrets"])
     variables = read_variable_files(other["env_files"]) | read_variables(other["environment"]) | hidden
     with open_client() as client:
         run_ = find_run(client, which)
