@@ -234,7 +234,8 @@ class UserCommand(Command):
 
         image = self._work["image"]
         runs_root = os.path.dirname(self._spec["wake"])
-        taken = take_image(image, self._isolation["engines"], runs_root, self._spec["marker"], wait)
+        limits = (self._spec["memory_mib"] << 20, self._work["start_timeout_s"], self._work["scratch_limit_bytes"])
+        taken = take_image(image, self._isolation["engines"], runs_root, self._spec["marker"], limits, wait)
         self._image = inspect_image({**image, "kind": "rootfs", "path": taken.root}, self._isolation, taken.variables)
         self._source = {"engine": taken.engine, "id": taken.id}
 

@@ -1,6 +1,7 @@
 """Images of container engines: unpacked by the engine, once, and run by us. With docker and podman where they work."""
 
 import fcntl
+import gzip
 import io
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import engine_peer
+import hostile_archives
 from engine_helpers import eventually, processes_of
 from footfall.compute.storage.engine_images import remove_unused_images
 from footfall.config import load_settings
@@ -172,6 +174,37 @@ def test_an_image_that_is_not_there_is_refused_and_nothing_is_fetched(engine: Pl
     assert f"{engine.name} pull footfall-test/nowhere:1" in status["details"]
     if engine.state is not None:
         assert not [line for line in (engine.state / "asked").read_text().splitlines() if line.startswith("pull")]
+
+
+@pytest.mark.parametrize("what", [what for what in hostile_archives.TAR_ARCHIVES if what not in hostile_archives.FINE_IN_IMAGES])
+def test_security_row_24_an_image_made_to_cost_is_refused_and_leaves_nothing(
+    what: str, peer: Place, bench: RunnerBench, tmp_path: Path
+) -> None:
+    make, _ = hostile_archives.TAR_ARCHIVES[what]
+    (tmp_path / "i.tar").write_bytes(make() + bytes(1024))
+    peer.ask("import", "-", NAME, given=tmp_path / "i.tar")
+    status, _ = bench.run("true", image=Image("tiny", "oci", NAME), scratch_limit_bytes=10_000_000)
+    assert (status["reason"], "is not unpacked" in status["details"]) == ("rejected", True), status
+    assert unpacked(bench) == []
+    assert peer.containers() == []
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT], ids=["pax", "gnu"])
+def test_security_row_24_long_and_korean_names_of_an_image_are_unpacked(
+    form: int, peer: Place, bench: RunnerBench, tmp_path: Path
+) -> None:
+    with gzip.open(hostile_archives.good(tmp_path / "good", form)) as file:
+        end = file.read().rstrip(b"\0")
+    system = image_tar(tmp_path / "i.tar").read_bytes().rstrip(b"\0")
+    (tmp_path / "both.tar").write_bytes(system + bytes(-len(system) % 512) + end + bytes(-len(end) % 512) + bytes(1024))
+    peer.ask("import", "-", NAME, given=tmp_path / "both.tar")
+    status, _ = bench.run("true", image=Image("tiny", "oci", NAME))
+    assert status["exit_code"] == 0, status
+    [directory] = unpacked(bench)
+    assert (directory / "root/데이터/모델_설정_파일.yaml").read_text("utf-8") == "이름: 값\n"
+    assert (directory / "root/twin.py").stat().st_nlink == 2
+    assert len(list((directory / "root/long").rglob("x*"))) == 1
+    assert (directory / "root" / "/".join("abcdefghijklmnopqrstuvwxyz" * 2) / "deep").read_bytes() == b"deep"
 
 
 def test_two_runs_wait_for_one_unpacking(peer: Place, bench: RunnerBench, tmp_path: Path) -> None:

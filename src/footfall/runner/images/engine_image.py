@@ -46,7 +46,12 @@ class EngineImage:
 
 
 def take_image(
-    image: ImageSpec, engines: EngineAccess, data_directory: str, marker: str, wait: Callable[[float], None]
+    image: ImageSpec,
+    engines: EngineAccess,
+    data_directory: str,
+    marker: str,
+    limits: tuple[int, float, int],
+    wait: Callable[[float], None],
 ) -> EngineImage:
     """Return an image of an engine, unpacked and held.
 
@@ -55,6 +60,7 @@ def take_image(
         engines: ``programs``, the path of each engine that works, by name; ``environment``, the variables of these programs.
         data_directory: where unpacked images are kept, below a directory of their own.
         marker: what marks the processes of this run.
+        limits: of the memory and the time on a core of the program that unpacks, and of the bytes that it makes.
         wait: waits so many seconds while signals are handled; raises what ends the wait.
 
     Raises:
@@ -66,18 +72,20 @@ def take_image(
     except OSError as error:
         raise LaunchError(f"The directory of unpacked images cannot be made: {error.strerror}.") from error
     for _ in range(_MAX_TRIES):
-        content = _ask_child(functools.partial(_answer, image, engines, directory, marker), image["name"], wait)
+        content = _ask_child(functools.partial(_answer, image, engines, directory, marker, limits), image["name"], wait)
         lock = _hold(directory, content["id"], wait)
         if lock is not None:
             return EngineImage(content, lock)
     raise LaunchError(f"The image {image['name']!r} is removed each time that it has been unpacked; try again.")
 
 
-def _answer(image: ImageSpec, engines: EngineAccess, directory: str, marker: str, tell: int) -> None:
+def _answer(
+    image: ImageSpec, engines: EngineAccess, directory: str, marker: str, limits: tuple[int, float, int], tell: int
+) -> None:
     # Here, for only the child needs what this loads.
     from footfall.runner.images.engine_unpack import answer
 
-    answer(image, engines, directory, marker, tell)
+    answer(image, engines, directory, marker, limits, tell)
 
 
 def _ask_child(work: Callable[[int], None], name: str, wait: Callable[[float], None]) -> dict[str, Any]:

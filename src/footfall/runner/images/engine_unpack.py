@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from footfall.files.remove import remove_tree
 from footfall.runner.errors import LaunchError
+from footfall.runner.images.image_stream import ImageRefusedError, ImageStream
 from footfall.runner.images.locks import is_lock_of
 from footfall.runner.process import kernel
 from footfall.runner.process.child import DONE
+from footfall.runner.process.limits import limit_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,12 +59,19 @@ class _Image(NamedTuple):
     variables: dict[str, str]
 
 
-def answer(image: ImageSpec, engines: EngineAccess, directory: str, marker: str, output_fd: int) -> None:
-    """Unpack an image; write to ``output_fd`` where it is, as JSON and DONE, or the sentence of an error."""
+def answer(
+    image: ImageSpec, engines: EngineAccess, directory: str, marker: str, limits: tuple[int, float, int], output_fd: int
+) -> None:
+    """Unpack an image; write to ``output_fd`` where it is, as JSON and DONE, or the sentence of an error.
+
+    Args:
+        limits: of what is unpacked: the memory and the time on a core of the program that does it, and the bytes.
+    """
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # what ends early says why by its exit code
     os.umask(0o022)
     try:
-        content = _Unpacking(engines, directory, marker).provide(image)
+        content = _Unpacking(engines, directory, marker, limits).provide(image)
         os.write(output_fd, json.dumps(content).encode() + DONE)
     except LaunchError as refusal:
         os.write(output_fd, str(refusal).encode("utf-8", "replace")[:4000])
@@ -79,7 +88,8 @@ def _stop(*_: object) -> None:
 
 
 class _Unpacking:
-    def __init__(self, engines: EngineAccess, directory: str, marker: str) -> None:
+    def __init__(self, engines: EngineAccess, directory: str, marker: str, limits: tuple[int, float, int]) -> None:
+        self._limits = limits
         self._programs: Mapping[str, str] = engines["programs"]
         # By the marker everything of a run is found, should this process and the runner be killed in one moment.
         self._environment = {**engines["environment"], "FOOTFALL_RUN_MARKER": marker}
@@ -188,11 +198,21 @@ class _Unpacking:
             export = self._start(argv, stdout=subprocess.PIPE, stderr=output)
             started.callback(_end, export)
             tar = self._start(
-                [*_TAR, f"--directory={root}"], stdin=export.stdout, stderr=tar_output, stdout=tar_output, pass_fds=(lock,)
+                [*_TAR, f"--directory={root}"],
+                limits=self._limits,
+                stdin=subprocess.PIPE,
+                stderr=tar_output,
+                stdout=tar_output,
+                pass_fds=(lock,),
             )
             started.callback(_end, tar)
             assert export.stdout is not None
-            export.stdout.close()  # else the engine would not hear that tar has ended
+            assert tar.stdin is not None
+            with export.stdout, tar.stdin:  # closed, else neither would hear that the other has ended
+                try:
+                    ImageStream(export.stdout.fileno(), tar.stdin.fileno(), self._limits[2]).pass_on()
+                except ImageRefusedError as refusal:
+                    raise LaunchError(f"The image {name!r} is not unpacked: {refusal}.") from refusal
             codes = tar.wait(), export.wait()
             if codes[0]:  # first: what ends tar ends the engine too
                 raise _failed(name, "tar", _content(tar_output), root)
@@ -225,9 +245,17 @@ class _Unpacking:
                 f"{engine} did not answer {arguments[0]} within {ENGINE_TIMEOUT_S:.0f} s; see whether it works on this node."
             ) from error
 
-    def _start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    def _start(
+        self, argv: Sequence[str], limits: tuple[int, float, int] | None = None, **options: Any
+    ) -> subprocess.Popen[bytes]:
         options = {"stdin": subprocess.DEVNULL, **options}
-        prepare = functools.partial(kernel.die_with_parent, os.getpid())
+        parent = os.getpid()
+
+        def prepare() -> None:
+            kernel.die_with_parent(parent)
+            if limits is not None:
+                limit_process(*limits)
+
         return subprocess.Popen(argv, env=self._environment, preexec_fn=prepare, **options)
 
 
