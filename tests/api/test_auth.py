@@ -384,3 +384,19 @@ def test_unsigned_routes_are_three(shared: Service) -> None:
 def test_row_07_a_target_that_is_no_ascii_path_is_refused(shared: Service, target: bytes) -> None:
     response = raw(shared.port, b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 2)
     assert response[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 404", b"HTTP/1.1 401")
+
+
+def test_row_19_there_is_no_session_that_another_site_could_use(shared: Service) -> None:
+    """Every change is signed by who holds the secret; a browser holds none, so what it sends along by itself opens nothing."""
+    call = shared.operator
+    signed = call.signed("GET", "/api/v1/features")
+    cookie = "; ".join(f"{name}={value}" for name, value in signed.items())
+    for headers in ({"cookie": cookie}, {"cookie": cookie, "origin": "https://evil.example"}, {"authorization": "Basic YTpi"}):
+        assert send(shared.port, "GET", "/api/v1/features", None, headers).status == 401
+        assert send(shared.port, "POST", "/api/v1/features", b"{}", headers).status == 401
+    for reply in (
+        call.get("/api/v1/features"),
+        send(shared.port, "GET", "/docs", None, {}),
+        send(shared.port, "GET", "/x", None, {}),
+    ):
+        assert not {name for name in reply.headers if name == "set-cookie" or name.startswith("access-control-")}

@@ -75,7 +75,26 @@ def test_an_operation_says_what_it_is(operation: object) -> None:
     assert errors_of(operation)  # type: ignore[arg-type]
 
 
-def test_json_answers_carry_the_security_headers(shared: Service) -> None:
+def test_row_17_what_users_put_is_never_a_page(shared: Service) -> None:
+    shared.operator.put("shop", "page.html", b"<script>alert(1)</script>")
+    reply = shared.operator.get("/data/v1/shop/page.html")
+    assert reply.headers["content-type"] == "application/octet-stream"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["content-security-policy"].startswith("default-src 'none'")
+    pages = {operation.id for operation in OPERATIONS if "html" in operation.content_type}
+    assert pages == {"get_docs"}, "a page that holds what users named needs a test of its own"
+
+
+def test_row_22_no_answer_is_a_table_that_a_spreadsheet_opens_unasked(shared: Service) -> None:
+    """Tables are data, byte for byte, and are downloaded as files; there is no CSV of ours in which a cell could be a formula."""
+    kinds = {operation.content_type for operation in OPERATIONS}
+    assert kinds == {"application/json", "application/octet-stream", "text/html", "text/plain", "text/tab-separated-values"}
+    content = b"u1\t=HYPERLINK(1)\nu2\t-1\n"
+    shared.operator.put("shop", "formula.tsv", content)
+    assert shared.operator.get("/data/v1/shop/formula.tsv").body == content
+
+
+def test_row_17_json_answers_carry_the_security_headers(shared: Service) -> None:
     for reply in (shared.operator.get("/api/v1/features"), shared.operator.get("/nowhere")):
         assert reply.headers["x-content-type-options"] == "nosniff"
         assert reply.headers["content-security-policy"].startswith("default-src 'none'")
