@@ -13,9 +13,9 @@ from footfall.config import Settings
 from footfall.credentials import read_credentials, write_credentials
 from footfall.db import run_pages
 from footfall.db.access import accounts
-from footfall.db.engine.encryption import Secrets, add_key, open_secrets
+from footfall.db.engine.encryption import Secrets, add_key, drop_keys, lock_keys, open_secrets
 from footfall.db.engine.engine import Database, database_url
-from footfall.db.reseal import reseal_all
+from footfall.db.reseal import Resealed, find_keys_in_use, reseal_all
 from footfall.errors import ConfigError, NotFoundError
 from footfall.records import Image
 
@@ -61,18 +61,22 @@ def import_image(settings: Settings, name: str, path: Path) -> Image:
         return images.import_image(tx, name, path)
 
 
-def rotate_master_key(settings: Settings) -> int:
-    """Put a new key in front of the key file and seal every secret with it; return how many access keys there are.
+def rotate_master_key(settings: Settings) -> Resealed:
+    """Put a new key in front of the key file and seal every secret with it.
 
-    A server that runs meanwhile goes on: it notices the new file, and the key before still opens until the next rotation.
+    A server that runs meanwhile goes on: it notices the new file. A key of before is removed only once no stored secret is
+    sealed with it; so a rotation that fails or is killed at any point, and is tried again, loses nothing.
 
     Raises:
-        ConfigError: no server was ever started on this home.
+        ConfigError: no server was ever started on this home, or another rotation is going on.
     """
-    with _open_database(settings) as database:
-        add_key(settings.key_file)
+    with _open_database(settings) as database, lock_keys(settings.key_file):
+        unused = add_key(settings.key_file)
         with database.write() as tx:
-            return reseal_all(tx, Secrets(settings.key_file))
+            resealed = reseal_all(tx, Secrets(settings.key_file))
+        with database.read() as connection:
+            drop_keys(settings.key_file, unused - find_keys_in_use(connection))
+    return resealed
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Accounts, users, keys, API keys and buckets over HTTP."""
 
 import pytest
+import sqlalchemy as sa
 
+from footfall.db import tables
 from footfall.db.access import accounts, api_keys
 from footfall.db.engine.encryption import Secrets
 from footfall.errors import NotFoundError
@@ -198,8 +200,18 @@ def test_row_01_a_copy_of_the_database_holds_no_secret(service: Service) -> None
 def test_row_01_the_master_key_is_rotated_twice_under_a_running_server(service: Service) -> None:
     call = service.operator
     for _ in range(2):
-        assert rotate_master_key(service.settings) == 1
+        assert rotate_master_key(service.settings).n_access_keys == 1
         assert call.get("/api/v1/features").status == 200
+
+
+def test_row_03_a_key_whose_secret_does_not_open_is_as_one_that_nobody_has(service: Service) -> None:
+    made = service.operator.post("/accounts/v1/keys", {}).json
+    nobody = Caller(service.port, "ff" + "A" * 18, made["secret_key"]).get("/api/v1/features")
+    with service.database.write() as tx:
+        table = tables.access_keys
+        tx.execute(sa.update(table).where(table.c.id == made["access_key"]).values(secret=b"lost" + bytes(60)))
+    lost = Caller(service.port, made["access_key"], made["secret_key"]).get("/api/v1/features")
+    assert (lost.status, lost.error) == (nobody.status, nobody.error) == (401, nobody.error)
 
 
 def test_row_01_a_server_makes_keys_after_a_rotation_by_another_process(service: Service) -> None:

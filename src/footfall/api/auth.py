@@ -20,6 +20,7 @@ from footfall.api.http.rate_limit import TokenBuckets
 from footfall.api.request import Request
 from footfall.db.access.accounts import Signer, find_signer
 from footfall.db.access.api_keys import has_api_key
+from footfall.db.engine.encryption import SecretUnreadableError
 from footfall.errors import NotAuthenticatedError
 from footfall.records import Caller
 
@@ -45,6 +46,7 @@ class Authenticator:
         self._rate = TokenBuckets(settings.rate_per_key, max(1.0, settings.rate_per_key))
         per_minute = settings.failures_per_minute
         self._failures = TokenBuckets(per_minute / 60, per_minute)
+        self._unreadable = set[str]()  # keys of the database whose secret did not open: told once
 
     def authenticate(self, request: Request) -> None:
         """Set ``caller``, ``signature`` and ``timestamp_ms`` of a request.
@@ -81,7 +83,7 @@ class Authenticator:
         if raw_path is None:
             raise GatewayError(UNEXPECTED)
         secrets = self._context.secrets
-        secret = secrets.open(self._dummy, _DUMMY) if signer is None else secrets.open(signer.secret, name)
+        secret = self._secret_of(signer, name) or secrets.open(self._dummy, _DUMMY)
         method, query = scope["method"], scope["query_string"]
         is_right = signing.verify(signature, secret, method, raw_path, query, timestamp, key)
         if not is_right and query and self._context.settings.sign_decoded_query:
@@ -90,6 +92,18 @@ class Authenticator:
             if is_right:
                 log.info("decoded_query_signature_accepted", access_key=name, trace_id=request.trace_id)
         return is_right and len(signature) == _SIGNATURE_LENGTH
+
+    def _secret_of(self, signer: Signer | None, name: str) -> bytes | None:
+        """Return the secret of a key; None if there is none, or it does not open, which is the operator's to know alone."""
+        if signer is None:
+            return None
+        try:
+            return self._context.secrets.open(signer.secret, name)
+        except SecretUnreadableError as error:
+            if name not in self._unreadable:
+                self._unreadable.add(name)
+                log.error("secret_unreadable", access_key=name, error=str(error))
+            return None
 
 
 def check_access(request: Request) -> None:

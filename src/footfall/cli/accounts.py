@@ -203,9 +203,15 @@ def rotate_master() -> None:
     from footfall.config import load_settings
     from footfall.offline import rotate_master_key
 
-    n_keys = rotate_master_key(load_settings(choices().home))
+    resealed = rotate_master_key(load_settings(choices().home))
+    n_keys = resealed.n_access_keys
     sealed = "1 secret is" if n_keys == 1 else f"{n_keys} secrets are"
-    done(f"{sealed} sealed with a new master key.", access_keys=n_keys)
+    done(f"{sealed} sealed with a new master key.", access_keys=n_keys, unreadable=list(resealed.unreadable))
+    if resealed.unreadable:
+        raise InputError(
+            f"{len(resealed.unreadable)} secrets do not open and were left as they are: {', '.join(resealed.unreadable[:8])}. "
+            "They open with a key that is not in the key file; restore it from a backup, or make these keys and logins anew."
+        )
 
 
 @key.command("recover")

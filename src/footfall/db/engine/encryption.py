@@ -7,9 +7,12 @@ is the one that seals, the others still open.
 Source: NIST SP 800-38D.
 """
 
+import fcntl
 import os
 import stat
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -19,7 +22,8 @@ from footfall.errors import ConfigError, FootfallError
 from footfall.files.durable import publish
 
 _ID_BYTES, _NONCE_BYTES, _KEY_BYTES = 4, 12, 32
-_KEPT_KEYS = 2
+_MIN_AGE_S = 600
+"""A key stays for so long after it was the newest: whoever sealed with it then has written that by now."""
 
 
 class SecretUnreadableError(FootfallError):
@@ -104,16 +108,47 @@ def check_key_file(key_file: Path) -> None:
         raise ConfigError("key file", f"{key_file} may be read by others; run: chmod 600 {key_file}")
 
 
-def add_key(key_file: Path) -> None:
-    """Put a new key in front; the one before still opens, older ones are dropped.
+def key_id_of(sealed: bytes) -> bytes:
+    """Return the id of the key that a secret is sealed with."""
+    return sealed[:_ID_BYTES]
 
-    The caller seals everything anew afterwards. The key before stays so that a server that runs, or a copy of the database
-    made a moment ago, still opens its secrets; the next call drops it.
+
+@contextmanager
+def lock_keys(key_file: Path) -> Iterator[None]:
+    """Let one process at a time change a key file.
+
+    Raises:
+        ConfigError: another one does.
+    """
+    handle = os.open(key_file.with_name(key_file.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                "key file", f"{key_file} is being changed by another process; try again when it has ended"
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def add_key(key_file: Path) -> frozenset[bytes]:
+    """Put a new key in front; all others stay. Return the ids of those that nobody seals with any more.
+
+    These were replaced long enough ago; whether something is still sealed with them, the caller has to look.
     """
     check_key_file(key_file)
     keys = _read_keys(key_file)
-    kept = list(keys.items())[: _KEPT_KEYS - 1]
-    _write_keys(key_file, {os.urandom(_ID_BYTES): os.urandom(_KEY_BYTES), **dict(kept)})
+    is_settled = time.time() - key_file.stat().st_mtime >= _MIN_AGE_S
+    _write_keys(key_file, {os.urandom(_ID_BYTES): os.urandom(_KEY_BYTES), **keys})
+    return frozenset(list(keys)[1:]) if is_settled else frozenset()
+
+
+def drop_keys(key_file: Path, key_ids: Collection[bytes]) -> None:
+    """Remove keys. What is sealed with them never opens again: only after a committed look that nothing is."""
+    if key_ids:
+        _write_keys(key_file, {id: key for id, key in _read_keys(key_file).items() if id not in key_ids})
 
 
 def _read_keys(key_file: Path) -> dict[bytes, bytes]:
