@@ -23,7 +23,7 @@ from footfall.api.app import Application
 from footfall.api.context import AppContext
 from footfall.api.docs.documents import ApiDocuments
 from footfall.api.http.keyed_lock import KeyedLock
-from footfall.api.http.protocol import make_protocol
+from footfall.api.http.protocol import fit_connections, make_protocol
 from footfall.api.table import OPERATIONS
 from footfall.behavior.context import BehaviorContext
 from footfall.behavior.hooks import BehaviorHooks
@@ -332,10 +332,13 @@ def _write_credentials(settings: Settings, database: Database, secrets: Secrets,
 
 
 def _serve_http(settings: Settings, service: Service, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    n_connections = fit_connections(settings.max_connections)
+    if n_connections < settings.max_connections:
+        log.warning("connections_limited", connections=n_connections, wanted=settings.max_connections, by="ulimit -n")
     config = uvicorn.Config(
         service.app,
         loop="uvloop",
-        http=make_protocol(settings.header_timeout_s, settings.max_connections),
+        http=make_protocol(settings.header_timeout_s, n_connections),
         ws="none",
         lifespan="off",
         log_config=None,

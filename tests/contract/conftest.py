@@ -18,7 +18,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server for a whole file, for tests that leave nothing that another would stumble over."""
-    with open_service(tmp_path_factory.mktemp("shared") / "home") as service:
+    with open_service(tmp_path_factory.mktemp("shared") / "home", engine_images="all") as service:
         service.operator.put("shop", "seq.csv", b"u1\ta->b\nu2\tb\n")
         service.operator.put("shop", "labels.tsv", b"u1\t1\nu2\t0\n")
         yield service

@@ -1,6 +1,11 @@
-"""uvicorn's HTTP protocol with what it lacks: a time limit and a size limit for a request's head, and our error bodies."""
+"""uvicorn's HTTP protocol with what it lacks: limits of time and size for all but bodies that are read, and our error bodies.
+
+That is a request's head, what comes after an answer until the next head is there, and what stands between and behind parts of
+a chunked body. Trailers are dropped: they are never headers.
+"""
 
 import asyncio
+import resource
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -8,6 +13,8 @@ from footfall.records import new_id
 
 MAX_HEAD_BYTES = 64 << 10
 LINGER_S = 1.0
+_RESERVE = 64
+"""Descriptors that connections leave to runs, the database and stores."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -19,40 +26,70 @@ class GuardedProtocol(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _is_refused = False
+    _is_in_body = False
+    _has_read_body = False
+    _bytes_between = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self.max_connections:
             self._refuse(503, "500", "Endpoint Error", "Too many connections are open; try again in a moment.")
             return
-        self._head_timer = self.loop.call_later(self.header_timeout_s, self._give_up)
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        self._head_bytes = 0
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.header_timeout_s, self._give_up)
+        self._head_bytes = self._bytes_between = 0
+        self._is_in_body = False
+        self._start_timer()
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_in_body:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._stop_timer()
+        self._is_in_body = True
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._refuse_head()
             # httptools hands this to send_400_response, which sees that we have answered.
             raise ValueError("the head is too large")
+        if b"#" in self.url:
+            raise ValueError("a fragment is never sent, and would be no part of what was signed")
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._has_read_body = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._is_answered():  # before its body was read; whoever sends on has the time of a head for it
+            self._stop_timer()
+            self.transport.close()
+        super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused or self.transport.is_closing():
             return
+        if self._is_answered():  # uvicorn's clock stops with the first byte, and starts with the next answer
+            self._start_timer()
+        self._has_read_body = False
         super().data_received(data)
-        if self._head_timer is not None:  # the head goes on; a body never gets here
+        if self._is_in_body:
+            self._bytes_between = 0 if self._has_read_body else self._bytes_between + len(data)
+            if self._bytes_between > MAX_HEAD_BYTES:
+                self._give_up()
+        elif self._head_timer is not None:  # the head goes on
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse_head()
+
+    def _is_answered(self) -> bool:
+        return self.cycle is not None and self.cycle.response_complete
 
     def send_400_response(self, msg: str) -> None:
         if not self._is_refused:
@@ -61,8 +98,12 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse_head(self) -> None:
         self._refuse(431, "430", "Request Entity Too Large", f"A request's head may have {MAX_HEAD_BYTES} bytes.")
 
+    def _start_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.header_timeout_s, self._give_up)
+
     def _give_up(self) -> None:
-        self._head_timer = None
+        self._stop_timer()
         self.transport.abort()
 
     def _stop_timer(self) -> None:
@@ -82,6 +123,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self.loop.call_later(LINGER_S, self.transport.close)
         else:
             self.transport.close()
+
+
+def fit_connections(wanted: int) -> int:
+    """Return how many connections may be open at once: as many as wanted, if descriptors are left for everything else."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - max(_RESERVE, soft // 4)))
 
 
 def make_protocol(header_timeout_s: float, max_connections: int = 1024) -> type[HttpToolsProtocol]:

@@ -55,7 +55,9 @@ class Lease:
     def wait(self, timeout_s: float) -> None:
         """Return when notified, or after a time; notifications that came meanwhile count once."""
         with contextlib.suppress(BlockingIOError):
-            if select.select([self._wake_fd], [], [], timeout_s)[0]:
+            poll = select.poll()  # select() takes no descriptor above 1,023, and a server has more
+            poll.register(self._wake_fd, select.POLLIN)
+            if poll.poll(1_000 * timeout_s):
                 os.read(self._wake_fd, 1 << 16)
 
     def notify(self) -> None:

@@ -29,6 +29,7 @@ IDLE_SHARE = 9
 
 HEARTBEAT_INTERVAL_S = 10.0
 """How often the holder of the lease records for other servers that it reconciles."""
+WARNING_INTERVAL_S = 60.0
 STUCK_S = 60.0
 QUEUE_TTL_S = 5.0
 
@@ -55,6 +56,7 @@ class ReconcileLoop:
         self._metrics = metrics or ServerMetrics()
         self._started_at = time.monotonic()
         self._heartbeat_at = -HEARTBEAT_INTERVAL_S
+        self._warned_at = -WARNING_INTERVAL_S
         self._epoch = 0
         self._queue_known: tuple[str | None, int | None] = (None, None)
         self._queue_read_at = -QUEUE_TTL_S
@@ -118,7 +120,7 @@ class ReconcileLoop:
         reconciler: Reconciler | None = None
         try:
             while not self._stop.is_set():
-                if not self._lease.acquire():
+                if not self._has_lease():
                     self._stop.wait(IDLE_S)
                     continue
                 cpu_started, started_at = time.thread_time(), time.monotonic()
@@ -133,8 +135,8 @@ class ReconcileLoop:
                     self._lease.release()
                     self._stop.wait(IDLE_S)
                     continue
-                except FootfallError as error:
-                    log.warning("reconcile_failed", error=str(error))
+                except (FootfallError, OSError) as error:  # a full disk or table of descriptors may have room again
+                    self._warn(error)
                     activity = Activity.IDLE
                 if activity is not Activity.MOVED:
                     # Notifications of a burst are handled together.
@@ -146,6 +148,18 @@ class ReconcileLoop:
         finally:
             self._is_holder = False
             self._lease.release()
+
+    def _has_lease(self) -> bool:
+        try:
+            return self._lease.acquire()
+        except OSError as error:
+            self._warn(error)
+            return False
+
+    def _warn(self, error: Exception) -> None:
+        if time.monotonic() - self._warned_at >= WARNING_INTERVAL_S:
+            self._warned_at = time.monotonic()
+            log.warning("reconcile_failed", error=str(error))
 
     def _take_over(self) -> Reconciler:
         with self._db.write() as tx:
