@@ -53,7 +53,9 @@ class Settings:
     behind_proxy: bool = _setting(False, "A proxy ends TLS before us and passes the request target on unchanged.")
     threads: Positive = _setting(8, "Threads that answer requests.")
     transfer_threads: Positive = _setting(16, "Threads that move objects in and out; more transfers at once get 503.")
-    max_connections: Positive = _setting(1024, "Open connections, if three quarters of the descriptors (`ulimit -n`) allow; more are answered with 503.")
+    max_connections: Positive = _setting(
+        1024, "Open connections, if `ulimit -n` leaves a quarter for the rest; more are answered with 503."
+    )
     header_timeout_s: Amount = _setting(10.0, "A request's head must arrive within this time.")
     body_timeout_s: Amount = _setting(30.0, "Longest silence within a request's body.")
     keep_alive_s: Count = _setting(30, "An idle connection is closed after this time.")
