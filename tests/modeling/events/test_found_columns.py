@@ -240,6 +240,24 @@ def test_texts_with_digits_are_no_numbers(values: tuple[str, ...], tmp_path: Pat
     assert (log.schema.categorical, log.warnings) == (("size",), ())
 
 
+def test_what_is_empty_takes_no_place_of_another(tmp_path: Path) -> None:
+    data = table(
+        "user_id,event," + ",".join(f"empty{k}" for k in range(9)) + ",town", lambda i: f"u{i % 9},buy,,,,,,,,,,t{i % 3}"
+    )
+    assert read_bytes(data, tmp_path).schema.categorical[0] == "town"
+
+
+def test_halves_of_ids_are_no_amounts_though_they_come_again(tmp_path: Path) -> None:
+    data = table("user_id,event,visid_high", lambda i: f"u{i % 9},view,{3 * 10**18 + i % 9 * 10**15}")
+    assert read_bytes(data, tmp_path).schema.categorical == ("visid_high",)
+
+
+def test_short_lists_that_come_again_are_no_thousands(tmp_path: Path) -> None:
+    log = read_bytes(table("user_id\tevent\tevents", lambda i: f"u{i % 9}\tview\t{('12,200', '2', '')[i % 3]}"), tmp_path)
+    assert log.schema.categorical == ("events",)
+    assert "may be one of thousands" in log.warnings[0]
+
+
 def test_codes_that_are_mostly_digits_are_no_numbers(tmp_path: Path) -> None:
     """Invoices of which the few that were cancelled begin with a letter."""
     log = read_bytes(table("user_id,event,belongs", lambda i: f"u{i % 9},buy,{'C' * (i % 50 == 7)}{536365 + i // 3}"), tmp_path)

@@ -179,7 +179,7 @@ class _Finder:
         """Return all roles, with the numbers and categories that are left."""
         options, profiles = self._options, self._profiles
         rest = [name for name in profiles if name not in {user, timestamp, *behavior, *self._left_out}]
-        rest.sort(key=lambda name: profiles[name].depth > 0)
+        rest.sort(key=lambda name: (profiles[name].is_empty, profiles[name].depth > 0))  # what is empty takes no other's place
         codes = {name for name in profiles if is_code(name, profiles[name])}
         numeric, categorical = options.numeric, options.categorical
         if numeric is None:

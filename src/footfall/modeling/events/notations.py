@@ -74,10 +74,11 @@ def find_notation(texts: Sequence[bytes]) -> Found:
     if len(signs) > 1:
         shown = " and ".join(repr(sign) for sign in sorted(signs)[:2])
         return Found(doubt=f"it holds numbers with {shown}, which cannot be added up; keep one unit a column")
+    n_either = len({number for _, number, _ in parts if _shape(number) == "either comma"})  # a few, again and again, are lists
     unit = next(iter(signs), "")
     if unit == "%" and units[""] > (1 - _MIN_SHARE) * len(parts):
         return Found(doubt="some of its numbers are per cents and some are not")
-    decimal, doubt = _decimal_mark(shapes, has_parts=unit.lower() not in _WITHOUT_PARTS)
+    decimal, doubt = _decimal_mark(shapes, n_either, has_parts=unit.lower() not in _WITHOUT_PARTS)
     if doubt:
         return Found(doubt=doubt)
     notation = Notation(decimal, unit)
@@ -100,7 +101,7 @@ def doubt_points(texts: Sequence[bytes]) -> str:
     return "a point before three digits, as in 1.234, is read as a decimal point; write 1234 if it is one of thousands"
 
 
-def _decimal_mark(shapes: Counter[str], *, has_parts: bool) -> tuple[str, str]:
+def _decimal_mark(shapes: Counter[str], n_either: int, *, has_parts: bool) -> tuple[str, str]:
     """Return (decimal mark, "") or ("", why it cannot be told); ``has_parts``: the currency has cents."""
     comma, point = shapes["comma"], shapes["point"]
     if comma and point:
@@ -117,7 +118,7 @@ def _decimal_mark(shapes: Counter[str], *, has_parts: bool) -> tuple[str, str]:
     n = sum(shapes.values())
     if not has_parts:
         return ".", ""
-    if either >= _MIN_THOUSANDS and shapes["small"] >= max(1, _MIN_SMALL * n) and not shapes["plain"]:
+    if n_either >= _MIN_THOUSANDS and shapes["small"] >= max(1, _MIN_SMALL * n) and not shapes["plain"]:
         return ".", ""
     return "", "a comma before three digits, as in 1,234, may be one of thousands or of decimals"
 

@@ -35,6 +35,8 @@ _MIN_COUNTED, _MIN_NUMBERED = 100, 20
 """So many rows must be numbered one by one before that is no chance; so many, where the column is called so."""
 _MAX_EXAMPLES = 3
 _DIGITS_OF_IDS = 1e8
+_NO_AMOUNTS = 1e17, 1e20
+"""Whole numbers of so many digits, as far as 64 bits reach, are names; beyond are measurements."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,13 @@ class Profile:
 
     @property
     def looks_like_ids(self) -> bool:
-        """Whether its numbers are long, whole, all of about one length and mostly different, as no amounts are."""
-        return (
-            self.is_whole
-            and self.n_distinct > 0.9 * (self.n - self.n_missing) >= _MIN_NUMBERED
-            and (self.median >= _DIGITS_OF_IDS and self._is_of_one_length)
-        )
+        """Whether its numbers are whole, and longer than any amount, or long, all of about one length and mostly different."""
+        if not self.is_whole:
+            return False
+        if _NO_AMOUNTS[0] <= self.median < _NO_AMOUNTS[1]:
+            return True
+        is_distinct = self.n_distinct > 0.9 * (self.n - self.n_missing) >= _MIN_NUMBERED
+        return is_distinct and self.median >= _DIGITS_OF_IDS and self._is_of_one_length
 
     _is_of_one_length: bool = False
 
