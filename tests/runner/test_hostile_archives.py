@@ -55,11 +55,11 @@ def test_security_row_23_a_gzip_bomb_of_code_is_stopped_within_its_bound(tmp_pat
 
 
 def test_security_row_24_unpacking_ends_with_the_time_it_may_take(tmp_path: Path) -> None:
-    archive = hostile_archives.write(tmp_path / "archive", hostile_archives.costly(400))
+    archive = hostile_archives.write(tmp_path / "archive", hostile_archives.costly(100_000))
     said, is_done = unpack(archive, tmp_path / "code", limit_bytes=1 << 30, timeout_s=1)
     assert not is_done
     assert "not unpacked within 1 s" in said
-    assert 0 < n_made(tmp_path / "code") < 400
+    assert 0 < n_made(tmp_path / "code") < 100_000
 
 
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT], ids=["pax", "gnu"])
