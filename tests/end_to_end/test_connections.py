@@ -66,6 +66,12 @@ def test_row_25_the_next_request_and_the_rest_of_a_body_are_no_such_thing(server
             made.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
             time.sleep(0.8)  # together longer than the time of a head; head and content are there by now
             assert made.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    with connection(server) as made:  # many requests in few packets
+        made.sendall(2_000 * b"GET /nothing-that-is-there HTTP/1.1\r\nHost: a\r\n\r\n")
+        answers = b""
+        while answers.count(b"HTTP/1.1 404") < 2_000 and (more := made.recv(1 << 16)):
+            answers += more
+        assert answers.count(b"HTTP/1.1 404") == 2_000
     with connection(server) as made:
         made.sendall(POST + b"Content-Length: 200000\r\n\r\n")
         made.sendall(200_000 * b"x")

@@ -24,11 +24,11 @@ class GuardedProtocol(HttpToolsProtocol):
     max_connections = 1024
 
     _head_timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-    _is_refused = False
+    _unused_bytes = 0
+    """So many came since a head ended or a part of a body was read."""
+    _has_used = False
     _is_in_body = False
-    _has_read_body = False
-    _bytes_between = 0
+    _is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -42,7 +42,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        self._head_bytes = self._bytes_between = 0
+        self._unused_bytes = 0
         self._is_in_body = False
         self._start_timer()
         super().on_message_begin()
@@ -53,7 +53,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._stop_timer()
-        self._is_in_body = True
+        self._is_in_body = self._has_used = True
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._refuse_head()
             # httptools hands this to send_400_response, which sees that we have answered.
@@ -63,7 +63,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        self._has_read_body = True
+        self._has_used = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -77,15 +77,13 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._is_answered():  # uvicorn's clock stops with the first byte, and starts with the next answer
             self._start_timer()
-        self._has_read_body = False
+        self._has_used = False
         super().data_received(data)
-        if self._is_in_body:
-            self._bytes_between = 0 if self._has_read_body else self._bytes_between + len(data)
-            if self._bytes_between > MAX_HEAD_BYTES:
+        self._unused_bytes = 0 if self._has_used else self._unused_bytes + len(data)
+        if self._unused_bytes > MAX_HEAD_BYTES:
+            if self._is_in_body:
                 self._give_up()
-        elif self._head_timer is not None:  # the head goes on
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
+            else:
                 self._refuse_head()
 
     def _is_answered(self) -> bool:
