@@ -19,7 +19,7 @@ SOURCE = ROOT / "src" / "footfall"
 FILES = sorted(SOURCE.rglob("*.py"))
 BUDGETS = {  # lines a room may have; raise one knowingly
     "api": 5200, "behavior": 1900, "cli": 4450, "client": 3000, "compute": 4100, "contract": 2200, "db": 5000, "executors": 450,
-    "files": 650, "jobs": 1050, "machine": 600, "modeling": 11_800, "runner": 6250, "stores": 1100,
+    "files": 700, "jobs": 1050, "machine": 600, "modeling": 11_800, "runner": 6250, "stores": 1100,
 }  # fmt: skip
 
 

@@ -244,12 +244,11 @@ def _network(settings: "Settings", isolation: "Isolation") -> Iterator[Finding]:
 def _count_accounts(settings: "Settings") -> int:
     """Return how many accounts there are, as this home's database says; 0 before there is one."""
     from footfall.db.access import accounts
-    from footfall.db.engine.engine import Database, sqlite_url
+    from footfall.db.engine.engine import Database, database_url
 
-    file = settings.data_dir / "footfall.db"
-    if not settings.database_url and not file.exists():
+    if not settings.database_url and not (settings.data_dir / "footfall.db").exists():
         return 0
-    database = Database(settings.database_url or sqlite_url(file))
+    database = Database(database_url(settings))
     try:
         with database.read() as connection:
             return accounts.count_accounts(connection)

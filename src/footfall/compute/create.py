@@ -48,8 +48,9 @@ def plan_run(connection: Connection, launcher: Launcher, caller: Caller, project
     product = launcher.products.get(new.gpu_svr_code)
     rules.check_run(new, product)
     variables = environment.split((new.env if new.envs is None else new.envs) or {}, new.secret_envs or ())
-    image = launcher.images.resolve(connection, new.image_type, new.image_path)
-    network = _network(connection, launcher)
+    n_accounts = accounts.count_accounts(connection)
+    image = launcher.images.resolve(connection, new.image_type, new.image_path, n_accounts)
+    network = _network(launcher, n_accounts)
     spec = _spec(launcher.settings, project, product, new, image, variables.plain | _git_variables(new), network)
     request = RunRequest(
         command=new.command or "",
@@ -72,7 +73,7 @@ def plan_run(connection: Connection, launcher: Launcher, caller: Caller, project
         caller.account_id, caller.user_id, project.id, spec, product.run_type, product.code, new.priority or 0, request,
         variables.secret,
     )  # fmt: skip
-    _check_possible(connection, launcher, spec)
+    _check_possible(launcher, spec, n_accounts)
     return plan
 
 
@@ -81,6 +82,7 @@ def plan_restart(
 ) -> PlannedRun:
     """Return the plan of a run like an earlier one: of the same specification and code, whatever was configured since.
 
+    Only the network is the one that a run of now gets.
     With changes it is what ``plan_run`` makes of the earlier request with these, by what is configured now.
 
     Args:
@@ -102,8 +104,10 @@ def plan_restart(
     assert workload is not None
     assert old.run_type is not None
     assert old.product_code is not None
-    spec = replace(old.spec, workload=replace(workload, project_name=project.name))
-    _check_possible(connection, launcher, spec)
+    n_accounts = accounts.count_accounts(connection)
+    network = _network(launcher, n_accounts)  # accounts may have come since
+    spec = replace(old.spec, workload=replace(workload, project_name=project.name, network=network))
+    _check_possible(launcher, spec, n_accounts)
     return PlannedRun(
         caller.account_id, caller.user_id, project.id, spec, old.run_type, old.product_code, old.priority, request, secrets
     )
@@ -123,13 +127,11 @@ def _changed(request: RunRequest, priority: int, secrets: dict[str, str], change
     return NewRun(**merged)
 
 
-def _check_possible(connection: Connection, launcher: Launcher, spec: RunSpec) -> None:
+def _check_possible(launcher: Launcher, spec: RunSpec, n_accounts: int) -> None:
     machine = launcher.machine
-    isolation = machine.isolation
-    if isolation is not None and isolation.level != "bubblewrap":
-        refusal = isolation.refusal(accounts.count_accounts(connection))
-        if refusal is not None:
-            raise ShortageError(refusal)
+    refusal = None if machine.isolation is None else machine.isolation.refusal(n_accounts)
+    if refusal is not None:
+        raise ShortageError(refusal)
     lacking = [schedule.missing(spec, machine.capacity, machine.gpus)]
     if machine.capacity is not None:  # an engine that queues for itself knows no limits of ours
         lacking.append(schedule.beyond_limit(spec, schedule.Limits(max_gpus=launcher.settings.project_max_gpus)))
@@ -138,11 +140,11 @@ def _check_possible(connection: Connection, launcher: Launcher, spec: RunSpec) -
         raise ShortageError(f"The run could not start even if nothing else ran; it needs {' and '.join(short)}.", short)
 
 
-def _network(connection: Connection, launcher: Launcher) -> str:
+def _network(launcher: Launcher, n_accounts: int) -> str:
     wanted, isolation = launcher.settings.run_network, launcher.machine.isolation
     if isolation is None:  # an engine that keeps commands apart for itself
         return "host" if wanted == "auto" else wanted
-    return isolation.network(wanted, accounts.count_accounts(connection))
+    return isolation.network(wanted, n_accounts)
 
 
 def _git_variables(new: NewRun) -> dict[str, str]:

@@ -16,6 +16,7 @@ import time
 import zlib
 
 from footfall.files.directories import open_directory
+from footfall.files.unpacked import ENTRY_BYTES, MAX_GLOBAL_HEADER_BYTES, find_fault
 from footfall.runner.errors import LaunchError
 from footfall.runner.process.child import DONE, collect_output
 from footfall.runner.process.spawn import fork_python
@@ -24,11 +25,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_ENTRIES, ENTRY_BYTES = 200_000, 4096
-"""Files, directories, also those that only paths name, and links; and what one takes besides its content."""
-MAX_PATH_BYTES, MAX_STEP_BYTES, MAX_DEPTH = 4096, 255, 64
-MAX_HEADER_BYTES, MAX_GLOBAL_HEADER_BYTES = 16 << 10, 4 << 10
-"""Extended headers hold names and times; git's global one holds the name of a commit."""
+MAX_ENTRIES = 200_000
+"""Files, directories, also those that only paths name, and links."""
+MAX_HEADER_BYTES = 16 << 10
+"""Extended headers hold names and times."""
 MAX_MEMORY_BYTES = 512 << 20
 _EXTENSIONS = (
     tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
@@ -242,24 +242,23 @@ def _inside(path: str, *, is_target: bool = False) -> str:
     Raises:
         LaunchError: it leads out of the directory, or is longer than files may be called.
     """
-    if len(path.encode("utf-8", "surrogateescape")) > MAX_PATH_BYTES:
-        raise _refused(f"a path has more than {MAX_PATH_BYTES:,} bytes: {path[:100]!r}\u2026")
-    if is_target and path.startswith("/"):
-        return path
     steps: list[str] = []
     is_out = False
-    for step in path.split("/"):
+    is_absolute = is_target and path.startswith("/")
+    for step in () if is_absolute else path.split("/"):
         if step == "..":
             is_out = is_out or not is_target or not steps
             steps = steps[:-1]
         elif step not in ("", "."):
             steps.append(step)
+    raw, *raw_steps = (each.encode("utf-8", "surrogateescape") for each in (path, *steps))
+    fault = find_fault(raw, raw_steps)
+    if fault:
+        raise _refused(fault)
     if is_out:
         raise _refused(f"{path[:200]!r} leads outside of it")
-    if len(steps) > MAX_DEPTH:
-        raise _refused(f"{path[:200]!r} is more than {MAX_DEPTH} directories deep")
-    if any(len(step.encode("utf-8", "surrogateescape")) > MAX_STEP_BYTES for step in steps):
-        raise _refused(f"a name in {path[:200]!r} has more than {MAX_STEP_BYTES} bytes")
+    if is_absolute:
+        return path
     return "/".join(steps)
 
 

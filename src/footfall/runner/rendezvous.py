@@ -49,20 +49,19 @@ class Rendezvous:
         """
         from footfall.runner.sandbox import network
 
-        if way_out is None and self._rank == 0:
-            network.make()
+        if self._rank:
+            network.enter(self._wait_for(0)["pid"])
+        if way_out is None:
+            if not self._rank:
+                network.make()
             return
-        pid = 0 if self._rank == 0 else self._wait_for(0)["pid"]
-        if pid:
-            network.enter(pid)
-        if way_out is not None:
-            from footfall.runner.sandbox import way_out as outside
+        from footfall.runner.sandbox import way_out as outside
 
-            pipe = os.path.join(self._directory_of(0), layout.WAY_OUT)
-            if pid:
-                outside.hold(pipe)
-            else:
-                outside.make(way_out, pipe)
+        pipe = os.path.join(self._directory_of(0), layout.WAY_OUT)
+        if self._rank:
+            outside.hold(pipe)
+        else:
+            outside.make(way_out, pipe)
 
     def publish(self, port: int, *, is_ready: bool = True) -> None:
         """Publish where this node is, and whether its command could start."""

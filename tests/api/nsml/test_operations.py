@@ -1,5 +1,6 @@
 """What all operations of ``/nsml/v1`` share: the API key, roles, error bodies, paging, created things, idempotency keys."""
 
+import json
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from footfall.api import mutations
 from footfall.compute import projects
 from footfall.db import projects as db
+from footfall.db.tables import runs
 from footfall.machine.engines import Engines
 from footfall.machine.isolation import Isolation
 from nsml_service import ROOT, ask_run, make_project
@@ -199,3 +202,23 @@ def test_at_landlock_runs_are_refused_as_soon_as_there_is_a_second_account(tmp_p
         for caller, own in ((service.operator, project), (other, make_project(other))):
             refused = ask_run(caller, own)
             assert (refused.status // 100, "set allow_landlock" in refused.details) == (4, True), refused.body
+
+
+def test_row_14_with_a_second_account_new_and_repeated_runs_get_a_network_of_their_own(tmp_path: Path) -> None:
+    apart = Isolation("bubblewrap", "", 65_534, Engines({}, []), True, False, no_way_out="")
+    with open_service(tmp_path / "home", replace(MACHINE, isolation=apart)) as service:
+        call = service.operator
+        project = make_project(call)
+
+        def networks() -> list[str]:
+            with service.database.read() as connection:
+                specs = connection.execute(sa.select(runs.c.spec).order_by(runs.c.id)).scalars()
+                return [json.loads(spec)["workload"]["network"] for spec in specs]
+
+        assert ask_run(call, project).status == 201
+        assert call.post(f"{ROOT}/projects/{project}/runs/1/restart").status == 201
+        assert networks() == ["host", "host"]
+        service.account("other")
+        assert ask_run(call, project).status == 201
+        assert call.post(f"{ROOT}/projects/{project}/runs/1/restart").status == 201
+        assert networks() == ["host", "host", "nat", "nat"]

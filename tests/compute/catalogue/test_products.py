@@ -11,8 +11,6 @@ from footfall.compute.catalogue.products import Machine, Products
 from footfall.compute.reconciler.schedule import missing
 from footfall.config import Settings, load_settings
 from footfall.db import images
-from footfall.db.access import accounts
-from footfall.db.engine.encryption import open_secrets
 from footfall.db.engine.engine import Database, sqlite_url
 from footfall.db.tables import metadata
 from footfall.errors import AlreadyExistsError, ConfigError, InvalidFieldError, ShortageError
@@ -159,21 +157,21 @@ def test_each_kind_of_image_resolves_to_what_runs_it(settings: Settings, databas
     found = configured(settings, *tables, machine=Machine(isolation=isolation("bubblewrap", docker="")))
     assert found.base(1) == ["env", "root", "alias", "second", "oci:v1", "host"]
     with database.read() as connection:
-        assert found.resolve(connection, "BASE", "alias") == Image("alias", "venv", str(tmp_path))
-        assert found.resolve(connection, "BASE", "oci:v1") == Image("oci:v1", "oci", "oci:v1")
+        assert found.resolve(connection, "BASE", "alias", 1) == Image("alias", "venv", str(tmp_path))
+        assert found.resolve(connection, "BASE", "oci:v1", 1) == Image("oci:v1", "oci", "oci:v1")
         for level in ("landlock", "plain"):
             other = configured(settings, *tables, machine=Machine(isolation=isolation(level, docker="no socket.")))
-            assert other.resolve(connection, "BASE", "env").kind == "venv"
+            assert other.resolve(connection, "BASE", "env", 1).kind == "venv"
             with pytest.raises(ShortageError, match="needs isolation by bubblewrap"):
-                other.resolve(connection, "BASE", "root")
+                other.resolve(connection, "BASE", "root", 1)
             with pytest.raises(ShortageError, match=r"Engines tried: docker: no socket\.$"):
-                other.resolve(connection, "BASE", "oci:v1")
+                other.resolve(connection, "BASE", "oci:v1", 1)
     file = configured(settings, {"name": "sif", "kind": "oci", "target": "/srv/x.sif"}, machine=machine_with("docker"))
     with database.read() as connection, pytest.raises(ShortageError, match=r"Engines tried: docker: works\.$"):
-        file.resolve(connection, "BASE", "sif")  # a file is apptainer's
+        file.resolve(connection, "BASE", "sif", 1)  # a file is apptainer's
     gone = configured(settings, {"name": "env", "kind": "venv", "target": "/nowhere"})
     with database.read() as connection, pytest.raises(ShortageError, match="is not there"):
-        gone.resolve(connection, "BASE", "env")
+        gone.resolve(connection, "BASE", "env", 1)
 
 
 def machine_with(engine: str) -> Machine:
@@ -189,13 +187,13 @@ def test_with_none_configured_the_images_of_engines_that_work_are_base_images(
     machine = Machine(isolation=Isolation("bubblewrap", "", 65_534, engines, True, True))
     found = Images(settings, machine)
     with database.read() as connection:
-        assert found.resolve(connection, "BASE", "host") == Image("host", "host")
+        assert found.resolve(connection, "BASE", "host", 1) == Image("host", "host")
         assert engines.known is None, "whoever wants the host's environment does not wait for engines"
         assert found.base(1)[0] == "host"
         assert "localhost/torch:2" in found.base(1)
-        assert found.resolve(connection, "BASE", "localhost/torch:2") == Image("localhost/torch:2", "oci", "localhost/torch:2")
+        assert found.resolve(connection, "BASE", "localhost/torch:2", 1) == Image("localhost/torch:2", "oci", "localhost/torch:2")
         with pytest.raises(ShortageError, match=r"no BASE image 'torch:9'.*podman: works"):
-            found.resolve(connection, "BASE", "torch:9")
+            found.resolve(connection, "BASE", "torch:9", 1)
     only = configured(settings, {"name": "host", "kind": "host"}, machine=machine)
     assert only.base(1) == ["host"], "what is configured is all that there is"
 
@@ -209,26 +207,20 @@ def test_with_several_accounts_images_of_engines_are_offered_by_name_alone(
     machine = Machine(isolation=Isolation("bubblewrap", "", 65_534, engines, True, True))
     named = {"name": "theirs", "kind": "oci", "target": "localhost/private:2"}
 
-    def offered(**given: object) -> tuple[list[str], str]:
+    def offered(n_accounts: int, **given: object) -> tuple[list[str], str]:
         found = Images(load_settings(settings.home, {}, **given), machine)
         with database.read() as connection:
-            n_accounts = accounts.count_accounts(connection)
             try:
-                found.resolve(connection, "BASE", "localhost/private:2")
+                found.resolve(connection, "BASE", "localhost/private:2", n_accounts)
             except ShortageError as error:
                 return found.base(n_accounts), "withheld" if "sets engine_images" in str(error) else "unknown"
         return found.base(n_accounts), "found"
 
-    secrets = open_secrets(tmp_path / "key")
-    with database.write() as tx:
-        accounts.create_account(tx, secrets, name="a", user_name="u", is_operator=True)
-    assert offered() == (["host", "localhost/private:2"], "found")
-    with database.write() as tx:
-        accounts.create_account(tx, secrets, name="b", user_name="u", is_operator=False)
-    assert offered() == (["host"], "withheld")
-    assert offered(engine_images="all") == (["host", "localhost/private:2"], "found")
-    assert offered(engine_images="none") == (["host"], "unknown")
-    assert offered(images=(named,)) == (["theirs"], "unknown")
+    assert offered(1) == (["host", "localhost/private:2"], "found")
+    assert offered(2) == (["host"], "withheld")
+    assert offered(2, engine_images="all") == (["host", "localhost/private:2"], "found")
+    assert offered(1, engine_images="none") == (["host"], "unknown")
+    assert offered(2, images=(named,)) == (["theirs"], "unknown")
 
 
 @pytest.mark.parametrize(
@@ -262,10 +254,10 @@ def test_a_directory_is_imported_as_what_it_is(settings: Settings, database: Dat
         assert import_image(tx, "conda", conda).kind == "venv"
     found = Images(settings, Machine())
     with database.read() as connection:
-        assert found.resolve(connection, "CUSTOM", "mine:v1").path == str(env)
+        assert found.resolve(connection, "CUSTOM", "mine:v1", 1).path == str(env)
         assert {image.name for image in images.list_imported(connection)} == {"root", "mine:v1", "conda"}
         with pytest.raises(ShortageError):
-            found.resolve(connection, "BASE", "mine:v1")
+            found.resolve(connection, "BASE", "mine:v1", 1)
     for name, path, error in (
         ("mine:v1", env, AlreadyExistsError), ("x", tmp_path / "none", InvalidFieldError), ("", env, InvalidFieldError),
         ("a\n", env, InvalidFieldError), ("x" * 201, env, InvalidFieldError),

@@ -13,7 +13,6 @@ import msgspec
 from footfall.compute.catalogue.products import Machine
 from footfall.config import Settings
 from footfall.db import images
-from footfall.db.access import accounts
 from footfall.db.engine.engine import Connection
 from footfall.errors import ConfigError, InvalidFieldError, ShortageError
 from footfall.machine.engines import Engines
@@ -45,13 +44,12 @@ class Images:
         engines = self._engines if self._offers_all(n_accounts) else None
         return [*self._base, *(name for name in (engines.images() if engines else ()) if name not in self._base)]
 
-    def resolve(self, connection: Connection, image_type: str, name: str) -> Image:
-        """Return what the name of an image means, if it can be run here.
+    def resolve(self, connection: Connection, image_type: str, name: str, n_accounts: int) -> Image:
+        """Return what the name of an image means on a server of so many accounts, if it can be run here.
 
         Raises:
             ShortageError: there is no such image, or nothing here can run it.
         """
-        n_accounts = accounts.count_accounts(connection)
         image = self._find_base(name, n_accounts) if image_type == "BASE" else self._find_custom(connection, name)
         if image is None:
             known = self.base(n_accounts) if image_type == "BASE" else [image.name for image in images.list_imported(connection)]

@@ -58,13 +58,16 @@ class Found:
 
 def find_notation(texts: Sequence[bytes]) -> Found:
     """Return how a column writes its numbers, by some of its known values."""
-    parts = [part for text in texts if (part := _take_apart(text.decode("utf-8", "replace"))) is not None]
+    words = [text.decode("utf-8", "replace").strip() for text in texts]
+    taken = [_take_apart(word) for word in words]
+    parts = [part for part in taken if part is not None]
     if not texts or len(parts) < _LOOKS_SHARE * len(texts):
         return Found()
-    shapes = Counter(_shape(number) for _, number, _ in parts)
+    shape_of = {number: _shape(number) for _, number, _ in parts}
+    shapes = Counter(shape_of[number] for _, number, _ in parts)
     units = Counter(unit for unit, _, _ in parts)
     is_plain = not units.keys() - {""} and not shapes.keys() - {"plain", "small"}
-    if is_plain and len(parts) < len(texts) and _are_codes(texts):
+    if is_plain and _are_codes([word for word, part in zip(words, taken, strict=True) if part is None]):
         return Found()  # invoices and articles: 536365, C541433
     if len(parts) < _MIN_SHARE * len(texts):
         if is_plain:
@@ -74,7 +77,7 @@ def find_notation(texts: Sequence[bytes]) -> Found:
     if len(signs) > 1:
         shown = " and ".join(repr(sign) for sign in sorted(signs)[:2])
         return Found(doubt=f"it holds numbers with {shown}, which cannot be added up; keep one unit a column")
-    n_either = len({number for _, number, _ in parts if _shape(number) == "either comma"})  # a few, again and again, are lists
+    n_either = sum(shape == "either comma" for shape in shape_of.values())  # a few, again and again, are lists
     unit = next(iter(signs), "")
     if unit == "%" and units[""] > (1 - _MIN_SHARE) * len(parts):
         return Found(doubt="some of its numbers are per cents and some are not")
@@ -86,10 +89,8 @@ def find_notation(texts: Sequence[bytes]) -> Found:
     return Found(notation, is_whole=all(value is None or value == int(value) for value in values))
 
 
-def _are_codes(texts: Sequence[bytes]) -> bool:
-    """Return whether what is no number among the texts is mostly letters before digits, or behind them: ``C541433``."""
-    words = [text.decode("utf-8", "replace").strip() for text in texts]
-    odd = [word for word in words if _take_apart(word) is None]
+def _are_codes(odd: Sequence[str]) -> bool:
+    """Return whether what is no number, though nearly all else is, is mostly letters beside digits: ``C541433``."""
     return 2 * sum(_CODE.fullmatch(word) is not None for word in odd) > len(odd)
 
 
@@ -110,8 +111,7 @@ def _decimal_mark(shapes: Counter[str], n_either: int, *, has_parts: bool) -> tu
         return ",", ""
     if point:
         return ".", ""
-    either = shapes["either comma"]
-    if not either:
+    if not n_either:
         return ".", ""
     if shapes["either point"]:
         return "", "some of its numbers have a comma and some a point before three digits"

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 
-MAX_ENTRIES, ENTRY_BYTES = 3_000_000, 4096
-MAX_PATH_BYTES, MAX_STEP_BYTES, MAX_DEPTH = 4096, 255, 64
-MAX_HEADER_BYTES, MAX_GLOBAL_HEADER_BYTES = 64 << 10, 4 << 10
+from footfall.files.unpacked import ENTRY_BYTES, MAX_GLOBAL_HEADER_BYTES, MAX_PATH_BYTES, find_fault
+
+MAX_ENTRIES = 3_000_000
+MAX_HEADER_BYTES = 64 << 10
 """Images keep extended attributes in headers: larger ones than code has."""
 _BLOCK = 512
 _LONG_NAMES, _LONG_FIELDS, _GLOBAL = b"LK", b"xX", b"g"
@@ -81,14 +82,10 @@ class ImageStream:
         return {}
 
     def _count(self, path: bytes, size: int) -> None:
-        if len(path) > MAX_PATH_BYTES:
-            raise ImageRefusedError(f"a path has more than {MAX_PATH_BYTES:,} bytes")
         steps = [step for step in path.split(b"/") if step not in (b"", b".")]
-        shown = ascii(path[:200])[1:]
-        if len(steps) > MAX_DEPTH:
-            raise ImageRefusedError(f"{shown} is more than {MAX_DEPTH} directories deep")
-        if any(len(step) > MAX_STEP_BYTES for step in steps):
-            raise ImageRefusedError(f"a name in {shown} has more than {MAX_STEP_BYTES} bytes")
+        fault = find_fault(path, steps)
+        if fault:
+            raise ImageRefusedError(fault)
         n_new = 1
         for n in range(1, len(steps)):
             key = hash(tuple(steps[:n]))
